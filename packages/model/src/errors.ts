@@ -68,6 +68,11 @@ export const ERRORS = {
   },
   VlanIdInUse: { status: 409, remedy: 'Choose another VLAN, or another physical network.' },
   FlatNetworkInUse: { status: 409, remedy: 'Use that network, or make one of type vlan on the physical network.' },
+  AutoAllocationFailure: {
+    status: 409,
+    remedy: 'Have an administrator set is_default of an external network and of subnet pools that every project sees.',
+  },
+  DefaultExternalNetworkExists: { status: 409, remedy: 'Set is_default of that network to false first.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
   NetworkMTUSubnetConflict: {

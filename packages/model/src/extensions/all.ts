@@ -3,6 +3,7 @@
 export { addressScopeExtension } from './address-scope.ts';
 export * from './agent.ts';
 export * from './allowed-address-pairs.ts';
+export { autoAllocatedTopologyExtension } from './auto-allocated-topology.ts';
 export * from './availability-zone.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';

@@ -70,6 +70,8 @@ export type Asked = {
   readonly idempotencyKey: string | null;
   /** True: the query sets the parameter, as `?cascade=true` does. */
   readonly isSet: (parameter: string) => boolean;
+  /** What the query gives the parameter; absent: there is no query. */
+  readonly values?: (parameter: string) => readonly string[];
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
 };

@@ -297,6 +297,7 @@ function engineAsked({ request, reader, loaded }: Call): Asked {
   return {
     ...{ credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
     isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
+    values: (parameter) => paramsOf(request).getAll(parameter),
     get signal() {
       return asked.signal;
     },

@@ -1,6 +1,7 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
+import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
@@ -58,7 +59,9 @@ export const MODULES: ModuleTable = {
     networkQosModule,
     networkScopesModule,
     networkZonesModule,
+    defaultExternalModule,
   ],
+  auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],

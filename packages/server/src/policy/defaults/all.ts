@@ -1,6 +1,7 @@
 import type { RuleDefault } from '../rules.ts';
 import { ADDRESS_SCOPE_RULES } from './address-scope.ts';
 import { AGENT_RULES } from './agent.ts';
+import { AUTO_ALLOCATED_TOPOLOGY_RULES } from './auto-allocated-topology.ts';
 import { AVAILABILITY_ZONE_RULES } from './availability-zone.ts';
 import { BASE_RULES } from './base.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
@@ -24,6 +25,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...SUBNET_RULES,
   ...SUBNET_POOL_RULES,
   ...ADDRESS_SCOPE_RULES,
+  ...AUTO_ALLOCATED_TOPOLOGY_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
   ...FLOATING_IP_RULES,

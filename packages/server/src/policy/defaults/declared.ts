@@ -25,8 +25,10 @@ export function rulesOfDeclaration(
     ...(model.actions ?? [])
       .filter((action) => action.rule === undefined)
       .map((action) => owners(actionRule(model, action.name), ADMIN_OR_MEMBER)),
-    ...ownRulesOf(model).map(([own, check]) => rule(own, check)),
   ];
+  // An action may name a rule of the type itself.
+  const named = new Set(rules.map((one) => one.name));
+  rules.push(...ownRulesOf(model).flatMap(([own, check]) => (named.has(own) ? [] : [rule(own, check)])));
   for (const [attribute, { writeBy, updateBy, seeBy }] of Object.entries(model.attributes)) {
     if (writeBy === 'admin') rules.push(rule(`create_${name}:${attribute}`, ADMIN));
     if (writeBy === 'admin' || updateBy === 'admin') rules.push(rule(`update_${name}:${attribute}`, ADMIN));

@@ -61,4 +61,10 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
     check: ADMIN,
     description: 'See how many addresses of a network are taken.',
   },
+  { name: 'create_network:is_default', check: ADMIN, description: 'Make a new external network the default.' },
+  {
+    name: 'update_network:is_default',
+    check: ADMIN,
+    description: 'Make an external network the default, or no longer.',
+  },
 ];
