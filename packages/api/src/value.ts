@@ -143,12 +143,13 @@ function parseInteger(value: unknown, attribute: Attribute): Parsed {
   return good(number);
 }
 
-function parseSubnet(value: unknown): Parsed {
+function parseSubnet(value: unknown, { hostBits }: Attribute): Parsed {
   if (typeof value !== 'string') return bad(`${quote(value)} is not a valid IP subnet`);
   const exact = parseCidr(value);
   if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
   const near = parseIpOrCidr(value);
   if (near === undefined) return bad(`${quote(value)} is not a valid IP subnet`);
+  if (hostBits === 'cleared') return isMappedIp(near.base) ? mapped(value) : good(formatCidr(near));
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
 }
 

@@ -55,6 +55,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{
       values: 'values',
       orInteger: 'true',
+      hostBits: ['cleared'],
       maxLength: 'number',
       maxBytes: 'number',
       minLength: 'number',

@@ -86,6 +86,8 @@ export const ERRORS = {
   InvalidAllocationPool: { status: 400, remedy: 'Give pools as {"start","end"} with start not above end.' },
   OutOfBoundsAllocationPool: { status: 400, remedy: 'Keep the pools within the prefix of the subnet.' },
   OverlappingAllocationPools: { status: 409, remedy: 'Give pools that have no address in common.' },
+  DNSNameServersExhausted: { status: 400, remedy: 'Give fewer name servers.' },
+  HostRoutesExhausted: { status: 400, remedy: 'Give fewer host routes, or put several into one prefix.' },
   InvalidSubnetServiceType: {
     status: 400,
     remedy: 'Give owners of ports, which begin with compute:, network:, neutron: or trunk:.',

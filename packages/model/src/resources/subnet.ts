@@ -42,6 +42,7 @@ export const subnetResource = {
       type: 'cidr',
       write: 'create',
       derive: 'prefix',
+      hostBits: 'cleared',
       nullAsAbsent: true,
       example: '10.0.0.0/24',
       description: 'The prefix, e.g. 10.0.0.0/24; of a pool’s subnet by default one that is free in the pool.',
@@ -91,7 +92,7 @@ export const subnetResource = {
     enable_dhcp: { type: 'boolean', write: 'both', default: true, description: 'True: DHCP answers in the subnet.' },
     dns_nameservers: {
       type: 'list',
-      maxLength: 20,
+      maxLength: 200,
       items: { type: 'ip' },
       write: 'both',
       default: [],
@@ -101,7 +102,7 @@ export const subnetResource = {
     },
     host_routes: {
       type: 'list',
-      maxLength: 64,
+      maxLength: 640,
       write: 'both',
       default: [],
       filter: false,

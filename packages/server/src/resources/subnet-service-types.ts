@@ -19,7 +19,7 @@ export const subnetServiceTypesModule: Contribution<AnyObject> = contribute<Subn
     if (wrong !== undefined) {
       throw new CableError(
         'InvalidSubnetServiceType',
-        `Invalid input for operation: Subnet service type ${wrong} does not correspond to a valid device owner.`,
+        `Subnet service type ${wrong} does not correspond to a valid device owner.`,
       );
     }
     if (!isAutomatic(subnet)) return;
