@@ -75,7 +75,13 @@ export const hostResource = {
       description:
         'False: no port is bound to it any more (those that are stay), and gateways of routers leave it. Changed through its agent.',
     },
-    description: { type: 'string', default: '', maxLength: 255, example: 'being repaired', description: 'A text for people.' },
+    description: {
+      type: 'string',
+      default: '',
+      maxLength: 255,
+      example: 'being repaired',
+      description: 'A text for people.',
+    },
     availability_zone: {
       type: 'string',
       default: 'nova',
