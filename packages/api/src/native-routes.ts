@@ -12,6 +12,7 @@ import {
   MAX_VIFS_A_REPORT,
   MIN_SNAPLEN,
 } from '@cable/model';
+import { PLUGIN_ROUTES } from './plugin-routes.ts';
 import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
@@ -326,6 +327,7 @@ const NO_BODY: NativeAnswer = { description: 'Done.' };
 
 /** Every route that no declaration gives. */
 export const NATIVE_ROUTES: readonly NativeRoute[] = [
+  ...PLUGIN_ROUTES,
   {
     ...open,
     path: '/',

@@ -54,6 +54,7 @@ try {
       underlayMtuBytes: options.underlayMtu,
       overlayIpVersion: options.overlayIpVersion,
       quotas: options.quota,
+      ...(options.contrailPortStatus === 'attached' ? { pluginPorts: options.contrailPortStatus } : {}),
     },
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },

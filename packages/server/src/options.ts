@@ -16,6 +16,8 @@ export type CommandLine = {
   readonly overlayIpVersion: OverlayIpVersion;
   /** Limits of projects by type. */
   readonly quota: Readonly<Record<string, number>>;
+  /** When a port is ACTIVE for the Contrail plug-in. */
+  readonly contrailPortStatus: 'proof' | 'attached';
   readonly maxWrites: number;
   readonly maxLists: number;
   readonly maxBodyMib: number;
@@ -53,6 +55,14 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       )
         .argParser(addQuota)
         .default({}, 'any number'),
+    )
+    .addOption(
+      new Option(
+        '--contrail-port-status <when>',
+        'when a port is ACTIVE for the Contrail plug-in: when its hosts have proved it, or as soon as it is attached to a device',
+      )
+        .choices(['proof', 'attached'])
+        .default('proof'),
     )
     .option(
       '--max-writes <count>',

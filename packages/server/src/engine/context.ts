@@ -26,6 +26,11 @@ export type Settings = {
   readonly overlayIpVersion?: OverlayIpVersion;
   /** Limits, by type, of projects whose quota does not say another. Absent, or -1: none. */
   readonly quotas?: Readonly<Record<string, number>>;
+  /**
+   * When a port is ACTIVE for the Contrail plug-in. `attached`: as soon as it has a device, whatever hosts have programmed, as that plug-in's own server has it:
+   * for a Nova that waits for events that nobody sends. Absent: as for everybody.
+   */
+  readonly pluginPorts?: 'attached';
 };
 
 /** What the engine needs. One value a process. */

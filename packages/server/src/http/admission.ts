@@ -9,7 +9,7 @@ import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { Gate, type Leave } from './gate.ts';
-import { bodyLimitOf, kindOf, type RequestKind } from './request-kind.ts';
+import { bodyLimitOf, kindOf, kindOfBody, type RequestKind } from './request-kind.ts';
 
 /** What the server takes at once. */
 export type AdmissionLimits = {
@@ -54,7 +54,7 @@ type Gated = Extract<RequestKind, 'write' | 'list' | 'ask'>;
 
 /** A request that has passed its first look. */
 class Admitted implements Asked {
-  readonly kind: RequestKind;
+  kind: RequestKind;
   readonly caller: AuthenticatedCaller;
   readonly deadlineMs: number;
   readonly idempotencyKey: string | undefined;
@@ -157,7 +157,9 @@ export class Admission {
     const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind), budget);
     admitted.client.onClose(body.release);
     admitted.bodyBytes = body.bytes.length;
-    return parseBody(body.bytes);
+    const value = parseBody(body.bytes);
+    if (admitted.kind === 'told') admitted.kind = kindOfBody(value);
+    return value;
   }
 
   #gated(handler: RouteHandlerMethod): RouteHandlerMethod {

@@ -1,5 +1,6 @@
-import type { Logger } from '@cable/kit';
+import { createTurnLine, type Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { addPluginRoutes } from '../contrail/routes.ts';
 import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
@@ -31,6 +32,9 @@ export type AppOptions = ResourceRouteOptions & {
   readonly addHostRoutes?: (scope: FastifyInstance) => void;
 };
 
+/** How long all lists together may keep the event loop in one of its rounds. */
+const LIST_TURN_MS = 1;
+
 /** What is served, not yet listening. */
 export type App = {
   readonly http: FastifyInstance;
@@ -56,7 +60,9 @@ export function createApp(options: AppOptions): App {
   admission.guard(app);
   addHealthRoutes(app, metrics, options.readiness);
   addDiscoveryRoutes(app, deps.resources, options.version);
-  addResourceRoutes(app, options);
+  const startTurns = createTurnLine(LIST_TURN_MS);
+  addPluginRoutes(app, { deps, startTurns, registry: metrics.registry });
+  addResourceRoutes(app, options, startTurns);
   if (options.askHost !== undefined) addFaultRoutes(app, deps, options.askHost);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {

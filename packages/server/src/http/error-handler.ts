@@ -1,6 +1,7 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { isOfPlugin, pluginFault } from '../contrail/exceptions.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 
 /** Told of every error that a client is answered. */
@@ -16,6 +17,10 @@ export function answerError(
   const error = asCableError(thrown);
   countError(error);
   logError(log, request, error, thrown);
+  if (isOfPlugin(request.url)) {
+    const { status, body } = pluginFault(error, request.url);
+    return reply.code(status).headers(errorHeaders(error)).send(body);
+  }
   if (!isOctavia(request)) return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
   const body = { ...errorBody(error), ...octaviaFault(error) };
   return reply.code(octaviaStatus(error)).headers(errorHeaders(error)).send(body);

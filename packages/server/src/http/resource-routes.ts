@@ -14,7 +14,7 @@ import {
   type Route,
   type Text,
 } from '@cable/api';
-import { createTurnLine, TextCache, type Turns } from '@cable/kit';
+import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
@@ -40,9 +40,6 @@ declare module 'fastify' {
 export type ResourceRouteOptions = {
   readonly deps: EngineDeps;
 };
-
-/** How long all lists together may keep the event loop in one of its rounds. */
-const LIST_TURN_MS = 1;
 
 /** Where every request goes that none of the server's own routes answers. */
 const ANYTHING = '/*';
@@ -75,9 +72,8 @@ type Call = {
 };
 
 /** Adds the routes of the resources that are loaded at the time of a request. Throws when a declared action has no handler. */
-export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
+export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions, startTurns: StartTurns): void {
   const { resources } = options.deps;
-  const startTurns = createTurnLine(LIST_TURN_MS);
   const texts = new TextCache<AnyObject>(TEXTS_KEPT);
   const table = createRouteTable(resources);
   for (const route of resources.current.routes) handlerOf(options, route);
@@ -175,10 +171,10 @@ async function answer(
 }
 
 /** What a handler answers that has sent its answer itself, or whose client has left. */
-const SENT = Symbol('sent');
+const SENT: unique symbol = Symbol('sent');
 
 /** Sends in turns; that the client leaves meanwhile ends it, and is no error. */
-async function sendUntilGone(
+export async function sendUntilGone(
   { request, reply, startTurns }: Pick<Call, 'request' | 'reply' | 'startTurns'>,
   send: (turns: Turns) => Promise<void>,
 ): Promise<typeof SENT> {
