@@ -185,6 +185,10 @@ test('what a floating IP leads through stays', async (t) => {
   assert.equal((await detach()).status, 200);
   assert.equal((await close()).status, 200);
   await assertInvariants(server);
+  const gone = send('DELETE', `/v2.0/networks/${external['id']}`);
+  assert.equal((await gone).status, 204, 'a floating IP that leads nowhere goes with its network');
+  assert.deepEqual((await send('GET', '/v2.0/floatingips')).body['floatingips'], []);
+  await assertInvariants(server);
 });
 
 test('rules hold whoever writes at once', async (t) => {

@@ -7,7 +7,7 @@ import { availabilityZoneModule, networkZonesModule, routerZonesModule } from '.
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
-import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
+import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
@@ -55,6 +55,7 @@ export const MODULES: ModuleTable = {
   network: [
     networkModule,
     externalNetworkModule,
+    networkFloatingIpsModule,
     networkDnsModule,
     networkQosModule,
     networkScopesModule,

@@ -1,10 +1,18 @@
 /** Floating IPs: an address outside, which a port of their own holds in the external network, and the port inside that it leads to. */
-import { type AnyObject, CableError, type FloatingIp, type Port, parseIp, type Router } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type FloatingIp,
+  type Network,
+  type Port,
+  parseIp,
+  type Router,
+} from '@cable/model';
 import { asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 import { isAdmin } from '../engine/permission.ts';
 import type { Look } from '../engine/view.ts';
-import { planCreate, planUpdate } from '../engine/write.ts';
+import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
@@ -48,6 +56,18 @@ export const floatingIpModule: Contribution<AnyObject> = contribute<FloatingIp>(
   claims: (floating) => (floating.port_id === null ? [] : [fixedClaim(floating)]),
   broken: brokenFloatingIp,
   present: (tables, floating) => ({ status: statusOf(tables, floating), port_details: detailsOf(tables, floating) }),
+});
+
+/** Networks: floating IPs that lead nowhere go with the network that they are of, as in Neutron. */
+export const networkFloatingIpsModule: Contribution<AnyObject> = contribute<Network>({
+  remove: (planning, { id }) => {
+    const { deps, plan } = planning;
+    const resource = deps.resources.find('floatingip');
+    for (const floating of resource === undefined ? [] : plan.by('floatingip', 'floating_network_id', id)) {
+      const isIdle = floating.port_id === null && floating.router_id === null;
+      if (resource !== undefined && isIdle) planDelete(planning, resource, floating);
+    }
+  },
 });
 
 /** Ports: what leads to one, or to an address of it, leads nowhere when that is gone. */
