@@ -1,4 +1,4 @@
-import type { AnyObject, ResourceModel } from '@cable/model';
+import type { AnyObject, Attribute, ResourceModel } from '@cable/model';
 
 /** An object as a caller sees it. */
 export type Shown = Readonly<Record<string, unknown>>;
@@ -82,7 +82,7 @@ export function createShowText(
   const heads = shownAttributes(resource, hidden, fields).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
-  const isComputed = ([, source]: readonly [string, string]): boolean => resource.attributes[source]?.computed === true;
+  const isComputed = ([, source]: readonly [string, string]): boolean => isMade(resource.attributes[source]);
   const stored = heads.filter((one) => !isComputed(one));
   const made = heads.filter(isComputed);
   const texts = kept?.(`${resource.name} ${stored.join()}`);
@@ -139,6 +139,11 @@ function* piecesOf(text: string, heads: readonly Head[], first: Shown, second: S
   yield '}';
 }
 
+/** True for what is not stored: it is made when it is shown. */
+function isMade(attribute: Attribute | undefined): boolean {
+  return attribute?.computed === true || attribute?.grantedBy !== undefined;
+}
+
 /** Name in the answer and attribute that has the value; computed ones last. */
 function shownAttributes(
   resource: ResourceModel,
@@ -151,7 +156,7 @@ function shownAttributes(
         input !== true && filterOnly !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
     )
     .filter(([name]) => fields.length === 0 || fields.includes(name));
-  const isComputed = ([, attribute]: (typeof shown)[number]): boolean => attribute.computed === true;
+  const isComputed = ([, attribute]: (typeof shown)[number]): boolean => isMade(attribute);
   return [...shown.filter((one) => !isComputed(one)), ...shown.filter(isComputed)].map(
     ([name, attribute]) => [name, attribute.aliasOf ?? name] as const,
   );

@@ -118,6 +118,9 @@ function attributeProblem(name: string, a: Attribute, all: Attributes): Problem 
   if (a.aliasOf !== undefined && all[a.aliasOf] === undefined) {
     return problem(`aliasOf names no attribute: ${a.aliasOf}`, 'Name an attribute of the resource.');
   }
+  if (a.grantedBy !== undefined && (a.type !== 'boolean' || all[a.grantedBy]?.items?.type !== 'string')) {
+    return problem('grantedBy is of a boolean, and names a list of texts', 'Correct grantedBy, or declare the list.');
+  }
   return valueProblem(a);
 }
 

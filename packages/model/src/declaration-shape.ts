@@ -69,6 +69,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       indexed: 'true',
       computed: 'true',
       aliasOf: 'text',
+      grantedBy: 'text',
       example: 'any',
     },
     ...{ input: 'true', filterOnly: 'true', nullAsAbsent: 'true', refuses: { named: 'text' }, extension: 'text' },

@@ -85,6 +85,11 @@ export type Attribute = {
   readonly refuses?: Readonly<Record<string, string>>;
   /** Not stored: shows the stored attribute of this name, and is accepted in its place. */
   readonly aliasOf?: string;
+  /**
+   * Not stored: true for a caller whose project, or `*`, is in the stored list of this name (`isGrantedTo`). Given, true and false stand for `*` in the list and for none:
+   * what that comes to is code in the server.
+   */
+  readonly grantedBy?: string;
   /** A value as it may be given or shown, for OpenAPI and the reference. */
   readonly example?: unknown;
   /** Alias of the extension that brings the attribute, set by `composeRegistry`; absent: core. */
@@ -199,7 +204,7 @@ export type Resource = {
   readonly implied?: true;
   /** True: its objects can be tagged: it has what extensions bring under `*tagged`. */
   readonly tagged?: true;
-  /** A boolean attribute that makes an object visible to every project. */
+  /** A boolean attribute that makes an object visible to every project, or to those to which it is granted. */
   readonly sharedBy?: string;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */
   readonly visibleThrough?: string;
@@ -224,7 +229,7 @@ export type ResourceModel = Resource & {
   readonly key: string;
   /** Path of the collection; below a parent `{<parent's name>_id}` stands for the parent. */
   readonly collection: string;
-  /** What is in the store of an object: attributes that are neither computed, an input nor an alias, and the hidden ones. */
+  /** What is in the store of an object: attributes that are neither computed, granted, an input nor an alias, and the hidden ones. */
   readonly storedAttributes: Readonly<Record<string, Attribute>>;
   /** Name of a form (`formsOf`); absent: the declared one. */
   readonly form?: string;
@@ -306,7 +311,11 @@ type BareValueOf<A> = A extends { readonly values: readonly (infer V)[] }
             ? Readonly<Record<string, unknown>>
             : string;
 
-type IsStored<A> = A extends { readonly computed: true } | { readonly aliasOf: string } | { readonly input: true }
+type IsStored<A> = A extends
+  | { readonly computed: true }
+  | { readonly aliasOf: string }
+  | { readonly input: true }
+  | { readonly grantedBy: string }
   ? false
   : true;
 

@@ -53,7 +53,8 @@ function standardAttributes(key: string, loaded: ReadonlySet<string> | undefined
 function storedOf(attributes: Attributes): Attributes {
   return Object.fromEntries(
     Object.entries(attributes).filter(
-      ([, attribute]) => !attribute.computed && !attribute.input && attribute.aliasOf === undefined,
+      ([, { computed, input, aliasOf, grantedBy }]) =>
+        !computed && !input && aliasOf === undefined && grantedBy === undefined,
     ),
   );
 }

@@ -80,6 +80,14 @@ export const ERRORS = {
     remedy: 'Give the network an MTU of 1280 or more, or delete its IPv6 subnets.',
   },
   AvailabilityZoneNotFound: { status: 404, remedy: 'List /v2.0/availability_zones to see which there are.' },
+  // RBAC policies
+  RbacPolicyInUse: {
+    status: 409,
+    remedy:
+      'Another project uses the object by way of the policy: delete what uses it first, or share it with that project by a policy of its own.',
+  },
+  DuplicateRbacPolicy: { status: 409, remedy: 'Use the policy that is there.' },
+  InvalidActionForType: { status: 400, remedy: 'Give one of the actions that the message names.' },
   // Subnets
   GatewayConflictWithAllocationPools: { status: 409, remedy: 'Leave the gateway out of the allocation pools.' },
   GatewayIpInUse: { status: 409, remedy: 'Detach the router from the subnet first.' },

@@ -44,6 +44,7 @@ export * from './resources/snat-lease.ts';
 export * from './resources/subnet.ts';
 export * from './resources/trunk.ts';
 export { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, BUILT_IN_RESOURCES, CORE_RESOURCES } from './resources.ts';
+export * from './sharing.ts';
 export * from './slice-buckets.ts';
 export type * from './slices.ts';
 export type * from './slices-v1.ts';

@@ -19,6 +19,7 @@ import type {
   qosPolicyResource,
 } from './resources/qos.ts';
 import type { hostBookingResource, qosMinimumBandwidthRuleResource } from './resources/qos-minimum.ts';
+import type { rbacPolicyResource } from './resources/rbac-policy.ts';
 import type { routerResource } from './resources/router.ts';
 import type { routerPeeringResource } from './resources/router-peering.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
@@ -91,6 +92,9 @@ export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 
 /** As stored. */
 export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;
+
+/** As stored. */
+export type RbacPolicy = ResourceObject<typeof rbacPolicyResource>;
 
 /** As stored. */
 export type QosPolicy = ResourceObject<typeof qosPolicyResource> & StoredBy<Extensions, 'qos_policy'>;

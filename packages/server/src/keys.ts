@@ -65,6 +65,24 @@ export function markPrefix(kind: string, id: string, about?: string): string {
   return about === undefined ? prefix : `${prefix}${segment(about)}/`;
 }
 
+/** What of the marks of one kind on an object is about none of the given: from the first key to before the second, each. */
+export function markGaps(kind: string, id: string, but: readonly string[]): readonly (readonly [string, string])[] {
+  const prefix = markPrefix(kind, id);
+  const gaps: (readonly [string, string])[] = [];
+  let from = prefix;
+  // In the order of bytes: segments are ASCII.
+  for (const passed of [...new Set(but.map((about) => markPrefix(kind, id, about)))].sort()) {
+    gaps.push([from, passed]);
+    from = behind(passed);
+  }
+  return [...gaps, [from, behind(prefix)]];
+}
+
+/** The first text that is behind all those which begin with the prefix, whose last character is a slash. */
+function behind(prefix: string): string {
+  return `${prefix.slice(0, -1)}0`;
+}
+
 /** The `referencePrefix` or `markPrefix` that a key stands under; of a claim among all objects, which stands under none, some text that is no such prefix. */
 export function prefixOfTarget(key: string): string {
   const parts = key.slice(DERIVED.length).split('/', 3);

@@ -17,6 +17,7 @@ import type {
   QosMinimumBandwidthRule,
   QosPacketRateLimitRule,
   QosPolicy,
+  RbacPolicy,
   RefusedEntries,
   ResourceModel,
   Router,
@@ -42,6 +43,7 @@ type ObjectTypes = {
   readonly port: Port;
   readonly router: Router;
   readonly qos_policy: QosPolicy;
+  readonly rbac_policy: RbacPolicy;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
   readonly qos_minimum_bandwidth_rule: QosMinimumBandwidthRule;
   readonly host_booking: HostBooking;

@@ -29,6 +29,11 @@ export * from './qos.ts';
 export * from './qos-minimum.ts';
 export * from './qos-outside.ts';
 export * from './quotas.ts';
+export {
+  rbacPoliciesExtension,
+  rbacSecurityGroupsExtension,
+  securityGroupsSharedFilteringExtension,
+} from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
 export * from './standard-attributes.ts';

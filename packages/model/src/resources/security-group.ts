@@ -30,6 +30,15 @@ export const securityGroupResource = {
       description: 'The rules.',
     },
   },
+  hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
+    },
+  },
 } as const;
 
 /** Neutron's security group rule: allows one kind of traffic. */

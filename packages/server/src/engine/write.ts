@@ -4,7 +4,7 @@
  */
 import { type Attributes, inBulk, type ParsedObject } from '@cable/api';
 import { startTurns } from '@cable/kit';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, grantedAttributes, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
 import { PlanTooLarge, transact } from './commit.ts';
@@ -182,6 +182,7 @@ export function planUpdate(
   const contributions = deps.modules.of(resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
+  after = withoutGranted(resource, after);
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
@@ -189,6 +190,13 @@ export function planUpdate(
   const written = plan.replace(resource.type, after);
   for (const one of contributions) one.changed?.(planning, before, written);
   return written;
+}
+
+/** What is true to some and not to others is not stored: contributions have taken from it what it stands for. */
+function withoutGranted(resource: ResourceModel, object: AnyObject): AnyObject {
+  const names = grantedAttributes(resource).map(([name]) => name);
+  if (!names.some((name) => name in object)) return object;
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name))) as AnyObject;
 }
 
 /** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */

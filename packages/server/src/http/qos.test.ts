@@ -192,7 +192,7 @@ test('a policy that others have is not un-shared', async (t) => {
   const network = await made(send, '/v2.0/networks', 'network', {}, OTHER);
   const port = await made(send, '/v2.0/ports', 'port', { network_id: network['id'], qos_policy_id: id }, OTHER);
   const unshared = { policy: { shared: false } };
-  await refused(send('PUT', `${POLICIES}/${id}`, unshared), 409, 'QosPolicyInUse');
+  await refused(send('PUT', `${POLICIES}/${id}`, unshared), 409, 'RbacPolicyInUse');
   await send('PUT', `/v2.0/ports/${port['id']}`, { port: { qos_policy_id: null } }, OTHER);
   assert.equal((await send('PUT', `${POLICIES}/${id}`, unshared)).status, 200);
   await assertInvariants(harness.server);

@@ -24,6 +24,7 @@ const TYPES = [
     'port_forwarding',
     'router_peering',
     'router_policy',
+    'rbac_policy',
     'subnetpool',
     'trunk',
   ],

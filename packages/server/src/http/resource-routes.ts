@@ -352,8 +352,11 @@ function show(call: Call, object: AnyObject): Text {
 }
 
 /** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
-function textOf({ options: { deps }, stored }: Call, write: Writer, row: AnyObject): Text {
-  return write(stored.implied === true ? present(deps, stored, row) : row, computedOf(deps, stored, row));
+function textOf({ options: { deps }, stored, reader }: Call, write: Writer, row: AnyObject): Text {
+  return write(
+    stored.implied === true ? present(deps, stored, row, reader) : row,
+    computedOf(deps, stored, row, reader),
+  );
 }
 
 /** A body that is JSON already. */

@@ -41,15 +41,15 @@ const ALL = Object.keys(WHO) as Who[];
 /** Networks of q, who has a port of p on each. */
 const ROW = rowsOf({
   network: [
-    { id: 'private', project_id: 'p', shared: false, 'router:external': false },
-    { id: 'of q', project_id: 'q', shared: false, 'router:external': false },
-    { id: 'shared', project_id: 'q', shared: true, 'router:external': false },
-    { id: 'outside', project_id: 'q', shared: false, 'router:external': true },
+    { id: 'private', project_id: 'p', shared_with: [], 'router:external': false },
+    { id: 'of q', project_id: 'q', shared_with: [], 'router:external': false },
+    { id: 'shared', project_id: 'q', shared_with: ['*'], 'router:external': false },
+    { id: 'outside', project_id: 'q', shared_with: [], external_to: ['*'], 'router:external': true },
   ],
   security_group: [{ id: 'group', project_id: 'q' }],
   qos_policy: [
-    { id: 'policy', project_id: 'q', shared: false },
-    { id: 'for all', project_id: 'q', shared: true },
+    { id: 'policy', project_id: 'q', shared_with: [] },
+    { id: 'for all', project_id: 'q', shared_with: ['*'] },
   ],
   floatingip: [{ id: 'floating', project_id: 'p' }],
 });
@@ -84,10 +84,10 @@ const ROWS: readonly (readonly [string, string, object, Readonly<Record<Defaults
     OWN,
     { secure: [...READERS_OF_P.secure, 'service', 'advsvc'], zed: [...READERS_OF_P.zed, 'advsvc'] },
   ],
-  ['network', 'get_network', { ...OWN, shared: true }, EVERYBODY],
-  ['network', 'get_network', { ...OWN, 'router:external': true }, EVERYBODY],
+  ['network', 'get_network', { ...OWN, shared_with: ['*'] }, EVERYBODY],
+  ['network', 'get_network', { ...OWN, 'router:external': true, external_to: ['*'] }, EVERYBODY],
   ['network', 'get_network:provider:segmentation_id', OWN, ADMINS],
-  ['network', 'update_network', { ...OWN, shared: true }, MEMBERS_OF_P],
+  ['network', 'update_network', { ...OWN, shared_with: ['*'] }, MEMBERS_OF_P],
   ['network', 'delete_network', OWN, MEMBERS_OF_P],
   ['subnet', 'create_subnet', on('private'), MEMBERS_OF_P],
   [
@@ -182,7 +182,7 @@ const ROWS: readonly (readonly [string, string, object, Readonly<Record<Defaults
     },
   ],
   ['qos_policy', 'create_qos_policy', OWN, { secure: ['admin', 'manager'], zed: ADMINS.zed }],
-  ['qos_policy', 'get_qos_policy', { ...OWN, shared: true }, EVERYBODY],
+  ['qos_policy', 'get_qos_policy', { ...OWN, shared_with: ['*'] }, EVERYBODY],
   [
     'qos_bandwidth_limit_rule',
     'create_qos_bandwidth_limit_rule',

@@ -6,10 +6,10 @@
  *
  * Whatever follows from a caller's roles and scope is decided once for all callers who have these.
  */
-import type { ResourceModel } from '@cable/model';
+import { GRANT_LISTS, isShareable, type ResourceModel } from '@cable/model';
 import { type AttributeRules, attributeRulesOf } from './attribute-rules.ts';
 import { compileCondition, type Scope, type TargetObject, type Test } from './compile.ts';
-import { type CallerClass, type Condition, createConditions, dependsOnTarget } from './condition.ts';
+import { type CallerClass, type Condition, createConditions, dependsOnTarget, joined, NEVER } from './condition.ts';
 import type { Credentials } from './credentials.ts';
 import { ownRulesOf, rulesOfDeclaration } from './defaults/declared.ts';
 import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
@@ -68,11 +68,11 @@ type CallerClasses = { readonly admin: ClassRules; readonly plain: ClassRules };
 /** Most classes remembered: roles are a caller's word under noauth. */
 const CLASSES_MAX = 1000;
 const ADMIN_RULE = 'context_is_admin';
+const SERVICE_RULES = ['context_is_advsvc', 'service_api'] as const;
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
 const NO_RELATIONS: Relations = new Map();
 const NOTHING: TargetObject = {};
 const ALWAYS: Condition = { kind: 'constant', value: true };
-const NEVER: Condition = { kind: 'constant', value: false };
 
 /** Loads rules. Throws `PolicyError`, whose message names each rule and place that cannot be understood. */
 export function createPolicy(options: PolicyOptions): Policy {
@@ -148,7 +148,7 @@ export class Policy {
 
   #rules(callers: CallerClass, hasProject: boolean): ClassRules {
     const { rules, defaults } = this.#parts;
-    const asked = createConditions(rules, callers);
+    const asked = scoped(this.#parts, callers);
     const conditionOf = (rule: string): Condition => {
       if (defaults === 'zed') return callers.isAdmin ? ALWAYS : asked(rule);
       return hasProject || !rules.scoped.has(rule) ? asked(rule) : NEVER;
@@ -246,6 +246,27 @@ export class PolicyView {
   }
 }
 
+/**
+ * As in Neutron, whoever is neither an administrator nor a service (`context_is_advsvc`, `service_api`) sees of what RBAC policies share only what is theirs or granted to them, whatever
+ * the rule says: `rule:external` alone would show a network to all that leads outside for one.
+ */
+function scoped(
+  { rules, models }: Pick<Parts, 'rules' | 'models'>,
+  callers: CallerClass | null,
+): (rule: string) => Condition {
+  const conditionOf = createConditions(rules, callers);
+  if (callers?.isAdmin === true) return conditionOf;
+  const services = SERVICE_RULES.filter((rule) => rules.expressions.has(rule)).map(conditionOf);
+  const granted = new Map<string, Condition>();
+  for (const model of models.values()) {
+    if (!isShareable(model)) continue;
+    const lists = Object.values(GRANT_LISTS).filter((list) => model.storedAttributes[list] !== undefined);
+    const rule = `get_${model.type}`;
+    granted.set(rule, joined('and', [conditionOf(rule), joined('or', [...services, { kind: 'granted', lists }])]));
+  }
+  return (rule) => granted.get(rule) ?? conditionOf(rule);
+}
+
 function testOf(rules: ClassRules, rule: string): Test {
   const known = rules.byRule.get(rule);
   if (known !== undefined) return known;
@@ -260,7 +281,7 @@ function scanWarnings(
   models: ReadonlyMap<string, ResourceModel>,
   relations: ReadonlyMap<string, Relations>,
 ): readonly string[] {
-  const conditionOf = createConditions(rules, null);
+  const conditionOf = scoped({ rules, models }, null);
   const warnings: string[] = [];
   for (const model of models.values()) {
     const rule = `get_${model.type}`;

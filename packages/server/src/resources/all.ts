@@ -25,6 +25,7 @@ import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
+import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
@@ -35,6 +36,7 @@ import { portScopesModule, routerScopesModule } from './router-scopes.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { setGatewayModule } from './set-gateway.ts';
+import { shareableModule } from './sharing.ts';
 import { snatLeaseModule } from './snat-lease.ts';
 import { snatLogModule } from './snat-log.ts';
 import { subnetModule } from './subnet.ts';
@@ -53,6 +55,7 @@ import { vipPortModule } from './vip-port.ts';
 export const MODULES: ModuleTable = {
   '*': [tagsModule],
   network: [
+    shareableModule('network'),
     networkModule,
     externalNetworkModule,
     networkFloatingIpsModule,
@@ -62,6 +65,7 @@ export const MODULES: ModuleTable = {
     networkZonesModule,
     defaultExternalModule,
   ],
+  rbac_policy: [rbacPolicyModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
@@ -94,9 +98,9 @@ export const MODULES: ModuleTable = {
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
   port_forwarding: [portForwardingModule],
-  security_group: [securityGroupModule],
+  security_group: [shareableModule('security_group'), securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
-  qos_policy: [qosPolicyModule],
+  qos_policy: [shareableModule('qos_policy'), qosPolicyModule],
   qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
   qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],

@@ -13,7 +13,7 @@ import { type Broken, type Contribution, contribute } from '../engine/module.ts'
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
-import { externalNetwork } from './external-network.ts';
+import { externalNetwork, gatewayMarks } from './external-network.ts';
 import { floatingIpsOf } from './floating-ip.ts';
 import { gatewayHostFor, standbysFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
@@ -53,6 +53,7 @@ export const routerGatewayModule: Contribution<AnyObject> = contribute<Router>({
     if (port !== undefined) planDelete(asService(planning), planning.deps.resources.named('port'), port);
   },
   claims: ({ transit_vni: vni }) => (vni === null || vni === undefined ? [] : [vniClaim(vni)]),
+  marks: gatewayMarks,
   broken: brokenGateway,
 });
 

@@ -13,6 +13,8 @@ import {
   planFirstRules,
 } from './default-group.ts';
 import { inOrder } from './in-order.ts';
+import { inUse as rbacInUse } from './rbac-policy.ts';
+import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
 export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityGroup>({
@@ -31,6 +33,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     if (after.name === DEFAULT_GROUP_NAME) throw defaultExists();
     return {};
   },
+  check: (view, group, before) => checkUnshared(view, SHARING, group, before),
   created: planFirstRules,
   remove: ({ deps, asked }, group) => {
     if (group.name !== DEFAULT_GROUP_NAME || isAdmin(deps, asked.credentials)) return;
@@ -49,6 +52,13 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     ),
   }),
 });
+
+const SHARING: Sharing<SecurityGroup> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: (look, { id }) => look.by('port', 'security_groups', id).map((port) => port.project_id),
+  refused: ({ id }) => rbacInUse(id, 'ports of other projects have the security group'),
+};
 
 /** A port's groups are of one kind, and what it lets in does not change at one word of its group: so nobody may have it, and none may come meanwhile. */
 function requireNoPorts(plan: Plan, id: string): void {

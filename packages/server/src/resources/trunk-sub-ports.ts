@@ -49,7 +49,7 @@ async function onTrunk(
     return planUpdate(planning, resource, trunk, { sub_ports: change(planning, trunk, given) });
   };
   const written = await deps.lock.run([objectKey('trunk', id)], asked, () => transact(deps, asked, build));
-  const shown = present(deps, resource, written);
+  const shown = present(deps, resource, written, readerOf(deps, asked.credentials));
   return showObject(resource, shown, new Set());
 }
 

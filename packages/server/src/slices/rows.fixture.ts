@@ -37,7 +37,6 @@ export function testNetwork(n: number, more: Partial<Network> = {}): Network {
     name: `net${n}`,
     admin_state_up: true,
     status: 'ACTIVE',
-    shared: false,
     mtu: 1450,
     port_security_enabled: true,
     'provider:network_type': 'vxlan',

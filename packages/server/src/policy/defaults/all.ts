@@ -10,6 +10,7 @@ import { NETWORK_RULES } from './network.ts';
 import { PORT_RULES } from './port.ts';
 import { QOS_RULES } from './qos.ts';
 import { QUOTA_RULES } from './quota.ts';
+import { RBAC_RULES } from './rbac.ts';
 import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
@@ -34,6 +35,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
   ...QOS_RULES,
+  ...RBAC_RULES,
   ...QUOTA_RULES,
   ...HOST_RULES,
   ...AGENT_RULES,

@@ -16,7 +16,17 @@ export const SECURITY_GROUP_RULES: readonly RuleDefault[] = [
     description: 'The owner, the owner of the group, or an administrator.',
   },
   { name: 'create_security_group', check: ADMIN_OR_MEMBER, zed: ANYBODY, description: 'Create a security group.' },
-  { name: 'get_security_group', check: ADMIN_OR_READER, zed: ADMIN_OR_OWNER, description: 'See a security group.' },
+  {
+    name: 'shared_security_group',
+    check: 'field:security_groups:shared=True',
+    description: 'The security group is shared with the caller’s project, or with every one.',
+  },
+  {
+    name: 'get_security_group',
+    check: `${ADMIN_OR_READER} or rule:shared_security_group`,
+    zed: `${ADMIN_OR_OWNER} or rule:shared_security_group`,
+    description: 'See a security group.',
+  },
   { name: 'update_security_group', ...MEMBERS, description: 'Change a security group.' },
   { name: 'delete_security_group', ...MEMBERS, description: 'Delete a security group.' },
 ];
