@@ -29,6 +29,7 @@ import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
+import { routerHaModule } from './router-ha.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
@@ -93,6 +94,7 @@ export const MODULES: ModuleTable = {
     routerQosModule,
     routerScopesModule,
     routerZonesModule,
+    routerHaModule,
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],

@@ -1,6 +1,6 @@
 /** Which hosts a router's gateway is on, one and then its standbys: those that are on the physical network of the external network. */
 import { createHash } from 'node:crypto';
-import type { Host, Network, Port } from '@cable/model';
+import type { Host, Network, Port, Router } from '@cable/model';
 import type { Tables } from '../tables.ts';
 import { zoneOf } from './availability-zone.ts';
 import { takesAnything } from './host.ts';
@@ -8,12 +8,17 @@ import { isTunnelled } from './network-segment.ts';
 
 type Rows = Pick<Tables, 'of' | 'any'>;
 
-/** The router of a gateway, and the zones that it may be in; none: any. */
-export type GatewayRouter = { readonly id: string; readonly zones: readonly string[] };
+/** The router of a gateway, the zones that it may be in (none: any), and whether it has standbys. */
+export type GatewayRouter = { readonly id: string; readonly zones: readonly string[]; readonly hasStandbys: boolean };
 
 /** The router of a gateway's port, by its ID. */
 export function gatewayRouter(tables: Rows, id: string): GatewayRouter {
-  return { id, zones: tables.of('router').get(id)?.availability_zone_hints ?? [] };
+  return asGatewayRouter(id, tables.of('router').get(id));
+}
+
+/** A router as it is stored, or is to be. */
+export function asGatewayRouter(id: string, router: Partial<Router> = {}): GatewayRouter {
+  return { id, zones: router.availability_zone_hints ?? [], hasStandbys: router.ha !== false };
 }
 
 /** Standbys that a gateway has where there are so many hosts. */
@@ -39,7 +44,7 @@ export function standbysFor(
   isSilent: (host: string) => boolean,
 ): readonly string[] {
   const host = gateway['binding:host_id'] ?? '';
-  if (host === '') return [];
+  if (host === '' || !router.hasStandbys) return [];
   const kept = gateway.standby_hosts.filter((one) => {
     const row = one === host || isSilent(one) ? undefined : tables.of('host').get(one);
     return row !== undefined && mayBeGateway(row, network, router.zones);
