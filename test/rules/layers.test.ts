@@ -14,11 +14,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   model: { cable: [], forbids: /^(?!\.)/ },
   api: { cable: ['model'], forbids: /^node:/ },
   kit: { cable: [] },
+  pki: { cable: ['kit'] },
   compiler: { cable: ['model', 'kit'], forbids: /^node:/ },
   store: { cable: ['model', 'kit'] },
-  server: { cable: ['model', 'api', 'kit', 'compiler', 'store'] },
-  agent: { cable: ['model', 'api', 'kit'] },
-  cli: { cable: ['model', 'api', 'kit'] },
+  server: { cable: ['model', 'api', 'kit', 'pki', 'compiler', 'store'] },
+  agent: { cable: ['model', 'api', 'kit', 'pki'] },
+  cli: { cable: ['model', 'api', 'kit', 'pki'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };
 

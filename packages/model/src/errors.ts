@@ -259,6 +259,31 @@ export const ERRORS = {
     remedy: 'Do what the message says; an agent is let in under the new name when the rename is done.',
   },
   HostSuperseded: { status: 409, remedy: 'A newer run of the agent has taken over: register again, or stop this one.' },
+  // Joining
+  CertificateRefused: {
+    status: 401,
+    remedy: 'Get a certificate of this cloud’s authority: hosts with a join token, users with cable pki issue.',
+  },
+  JoinTokenInvalid: {
+    status: 403,
+    remedy: 'Give the whole token as it was shown, or make another with: cable join-token create.',
+  },
+  JoinTokenExpired: { status: 403, remedy: 'Make another token with: cable join-token create.' },
+  JoinTokenUsed: { status: 403, remedy: 'Make another token with: cable join-token create.' },
+  JoinTokenOfOtherHost: {
+    status: 403,
+    remedy: 'Join with the token that was made for this host, or make one with: cable join-token create --host NAME.',
+  },
+  HostHasJoined: {
+    status: 409,
+    remedy:
+      'Give this machine another name with --host; or let it take the place of that host with a token made by: cable join-token create --host NAME --replace true.',
+  },
+  HostsJoinElsewhere: {
+    status: 409,
+    remedy:
+      'Start the server with --pki, and the key of the hosts’ authority in that directory; or give the host a certificate (cable agent --tls-cert).',
+  },
   OtherHistory: {
     status: 409,
     remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',

@@ -5,6 +5,8 @@ import type { ShownBy, StoredBy } from './extensions/extension.ts';
 import type { addressScopeResource } from './resources/address-scope.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
+import type { hostCertificateResource } from './resources/host-certificate.ts';
+import type { joinTokenResource } from './resources/join-token.ts';
 import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
@@ -37,6 +39,8 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 
 /** As stored. */
 export type Host = ResourceObject<typeof hostResource>;
+export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
+export type JoinToken = ResourceObject<typeof joinTokenResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;
 

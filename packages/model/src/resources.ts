@@ -3,12 +3,21 @@ import * as extensions from './extensions/all.ts';
 import type { ExtensionDeclaration } from './extensions/extension.ts';
 import { composeRegistry, type Registry } from './registry.ts';
 import { hostResource } from './resources/host.ts';
+import { hostCertificateResource } from './resources/host-certificate.ts';
+import { joinTokenResource } from './resources/join-token.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
-export const CORE_RESOURCES: readonly Resource[] = [networkResource, subnetResource, portResource, hostResource];
+export const CORE_RESOURCES: readonly Resource[] = [
+  networkResource,
+  subnetResource,
+  portResource,
+  hostResource,
+  hostCertificateResource,
+  joinTokenResource,
+];
 
 /** The extensions Cable ships with. */
 export const BUILT_IN_EXTENSIONS: readonly ExtensionDeclaration[] = Object.values(extensions);

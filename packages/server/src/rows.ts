@@ -5,6 +5,8 @@ import type {
   HealthMonitor,
   Host,
   HostBooking,
+  HostCertificate,
+  JoinToken,
   Listener,
   LoadBalancer,
   Member,
@@ -60,6 +62,8 @@ type ObjectTypes = {
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;
+  readonly host_certificate: HostCertificate;
+  readonly join_token: JoinToken;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;

@@ -13,7 +13,7 @@ import { createKeyMaker } from './engine/keys-of.ts';
 import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
 import { createIdMaker } from './engine/new-id.ts';
-import { createPermission, permitApi } from './engine/permission.ts';
+import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { SlotBook } from './engine/slot-book.ts';
 import { countedTypes } from './engine/slots.ts';
@@ -25,13 +25,13 @@ import { AskRelay } from './faults/ask-relay.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
+import { permitAgent } from './hosts/permit-agent.ts';
 import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
 import { presenceOp } from './hosts/server-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
-import { asUser } from './http/asked.ts';
 import type { AuthenticatedCaller, Authenticator } from './http/auth.ts';
 import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
@@ -39,6 +39,7 @@ import type { ConnectionCounts } from './http/metrics.ts';
 import { check } from './http/readiness.ts';
 import type { NovaPost } from './nova/nova-api.ts';
 import { NovaNotifier } from './nova/nova-notifier.ts';
+import type { Joining } from './pki/joining.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
@@ -72,6 +73,8 @@ export type ServerOptions = {
   readonly extensions?: ExtensionSource;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
+  /** What lets hosts join by this server; absent: they join elsewhere, or need not. */
+  readonly joining?: Joining;
   /** False: no other process can have the store open. Default: true. */
   readonly isStoreShared?: boolean;
   readonly log: Logger;
@@ -106,7 +109,7 @@ export type CableServer = {
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Throws `PolicyNotAuthorized` for a caller whom the rules do not take for an agent. */
-  permitAgent(caller: AuthenticatedCaller): void;
+  permitAgent(caller: AuthenticatedCaller, place: { readonly host: string; readonly socket: object }): void;
   /** Reads the extensions anew and loads what there is. Throws `ExtensionError`, or what the store says; nothing has changed then. */
   reload(): Promise<void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
@@ -259,6 +262,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     changeover,
     sweeper,
     settings: options.settings,
+    ...(options.joining === undefined ? {} : { joining: options.joining }),
     log: log.child('engine'),
     now,
     monotonicMs,
@@ -326,9 +330,11 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
-  const permitAgent = (caller: AuthenticatedCaller): void => permitApi(deps, asUser(caller).credentials);
   const reload = (): Promise<void> => loader.reload({ ...deps, store });
-  return { app, plane, tables, deps, countError, openStream, permitAgent, reload, stop };
+  return {
+    ...{ app, plane, tables, deps, countError, openStream, reload, stop },
+    permitAgent: (caller, place) => permitAgent(deps, caller, place),
+  };
 }
 
 function loadExtensions({ registry, extensions, log }: ServerOptions): Promise<ExtensionLoader> {

@@ -32,6 +32,12 @@ export const hostResource = {
       },
     },
     {
+      name: 'revoke',
+      description:
+        'Refuses the certificates that the host has, and ends its stream. It joins again with a token that names it (replace).',
+      status: 204,
+    },
+    {
       name: 'set_gateway',
       description: 'Lets gateways of routers be on the host, or keeps them off.',
       body: {

@@ -2,6 +2,7 @@ import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Store } from '@cable/store';
+import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { MacCursor } from '../resources/mac-cursor.ts';
@@ -31,6 +32,10 @@ export type Settings = {
    * for a Nova that waits for events that nobody sends. Absent: as for everybody.
    */
   readonly pluginPorts?: 'attached';
+  /** True: hosts come by certificates, so those of one that is deleted are to be refused. */
+  readonly hostsHaveCertificates?: boolean;
+  /** For how long a host's certificate is good. Absent: 30 days. */
+  readonly hostCertificateMs?: number;
 };
 
 /** What the engine needs. One value a process. */
@@ -52,6 +57,8 @@ export type EngineDeps = {
   readonly changeover: Changeover;
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
+  /** What lets hosts join; absent: they join elsewhere, or need not. */
+  readonly joining?: Joining;
   readonly log: Logger;
   readonly now: () => Date;
   /** Milliseconds that never go back. */

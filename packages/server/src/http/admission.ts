@@ -139,7 +139,7 @@ export class Admission {
       if (this.#gateOf(kind)?.isFull) throw this.#full(kind);
       const asked = readAsked(headers, this.#deps.monotonicMs());
       const caller = await this.#deps.authenticate(request.raw);
-      checkBodyHeaders(headers, bodyLimitOf(method, kind));
+      checkBodyHeaders(headers, bodyLimitOf(method, kind, request.url));
       const enterAsList = (): Promise<boolean> => this.#enterAsList(request);
       request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), { ...asked, enterAsList }));
     } catch (err) {
@@ -154,7 +154,7 @@ export class Admission {
     if (admitted === null) throw new Error('a body of a request that was not admitted');
     admitted.client.invite(request.headers);
     const budget = admitted.kind === 'host' ? this.#hostBodies : this.#bodies;
-    const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind), budget);
+    const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind, request.url), budget);
     admitted.client.onClose(body.release);
     admitted.bodyBytes = body.bytes.length;
     const value = parseBody(body.bytes);

@@ -1,12 +1,15 @@
 import { createTurnLine, type Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { addPluginRoutes } from '../contrail/routes.ts';
-import { isAdmin, permitApi } from '../engine/permission.ts';
+import { isAdmin } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
+import { parseHostName } from '../hosts/parse.ts';
+import { permitAgent } from '../hosts/permit-agent.ts';
 import type { NovaCounts } from '../nova/nova-notifier.ts';
+import { addJoinRoute, addRenewRoute } from '../pki/join-routes.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
-import { userOf } from './asked.ts';
+import { askedOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
@@ -64,12 +67,19 @@ export function createApp(options: AppOptions): App {
   addPluginRoutes(app, { deps, startTurns, registry: metrics.registry });
   addResourceRoutes(app, options, startTurns);
   if (options.askHost !== undefined) addFaultRoutes(app, deps, options.askHost);
+  addJoinRoute(app, deps);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
-      permitApi(deps, userOf(request).credentials);
+      const { host } = request.params as { readonly host?: string };
+      const { caller } = askedOf(request);
+      permitAgent(deps, caller, {
+        host: host === undefined ? undefined : parseHostName(host),
+        socket: request.raw.socket,
+      });
     });
     addCheckRoute(scope, deps);
     options.addHostRoutes?.(scope);
+    addRenewRoute(scope, deps);
     done();
   });
   return { http: app, countError: metrics.countError };

@@ -60,7 +60,7 @@ export async function startEdge(t: TestContext, limits: Partial<AdmissionLimits>
   });
   const upgrade = createUpgradeHandler({
     ...{ authenticate, log },
-    permit: (caller) => server.permitAgent(caller),
+    permit: (caller, place) => server.permitAgent(caller, place),
     open: (host) => server.openStream(host),
   });
   const socketPath = join(directory, 's.sock');

@@ -5,7 +5,7 @@ import { CableError } from '@cable/model';
 import { refuseUnsaid } from './body.ts';
 
 /** What is looked at of a request. */
-export type AskedRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'url' | 'socket'>;
+export type AskedRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'url' | 'socket' | 'method'>;
 
 const PLACE = /^(localhost|\d+\.\d+\.\d+\.\d+|\[::1\])(?::\d{1,5})?$/i;
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i;

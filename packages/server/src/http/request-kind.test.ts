@@ -38,8 +38,10 @@ test('the kind of a request of the plug-in follows from what its body asks for',
 });
 
 test('a bulk may be large, a report less, anything else little', () => {
-  assert.equal(bodyLimitOf('POST', 'write'), 4 << 20);
-  assert.equal(bodyLimitOf('POST', 'host'), 2 << 20);
-  assert.equal(bodyLimitOf('PUT', 'write'), 256 << 10);
-  assert.equal(bodyLimitOf('PUT', 'host'), 256 << 10);
+  assert.equal(bodyLimitOf('POST', 'write', '/'), 4 << 20);
+  assert.equal(bodyLimitOf('POST', 'write', '/cable/v1/join'), 16 << 10);
+  assert.equal(bodyLimitOf('POST', 'write', '/cable/v1/hosts/a/certificate?x'), 16 << 10);
+  assert.equal(bodyLimitOf('POST', 'host', '/'), 2 << 20);
+  assert.equal(bodyLimitOf('PUT', 'write', '/'), 256 << 10);
+  assert.equal(bodyLimitOf('PUT', 'host', '/'), 256 << 10);
 });

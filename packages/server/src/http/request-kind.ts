@@ -57,8 +57,13 @@ const BULK_BODY_BYTES = 4 << 20;
 /** Largest report of a host: it names at most 4096 devices. */
 const REPORT_BYTES = 2 << 20;
 
+/** A request for a host's certificate: of the first nobody knows who sends it. */
+const CERTIFICATE = /^\/cable\/v1\/(?:join|hosts\/[^/]+\/certificate)$/;
+const CERTIFICATE_BYTES = 16 * 1024;
+
 /** Most bytes that the body of a request may have. */
-export function bodyLimitOf(method: string, kind: RequestKind): number {
+export function bodyLimitOf(method: string, kind: RequestKind, url: string): number {
+  if (CERTIFICATE.test(pathOf(url))) return CERTIFICATE_BYTES;
   if (method !== 'POST') return BODY_BYTES;
   return kind === 'host' ? REPORT_BYTES : BULK_BODY_BYTES;
 }

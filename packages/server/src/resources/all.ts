@@ -1,4 +1,5 @@
 import type { ModuleTable } from '../engine/module.ts';
+import { joinTokenModule } from '../pki/join-tokens.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
 import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
@@ -27,6 +28,7 @@ import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule }
 import { quotaDetailsModule, quotaModule } from './quota.ts';
 import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
+import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
 import { routerHaModule } from './router-ha.ts';
@@ -123,6 +125,8 @@ export const MODULES: ModuleTable = {
   lb_provider: [lbProviderModule],
   snat_lease: [snatLeaseModule, snatLogModule],
   availability_zone: [availabilityZoneModule],
-  host: [hostModule, renameHostModule, setGatewayModule],
+  host: [hostModule, renameHostModule, setGatewayModule, revokeHostModule],
+  host_certificate: [hostCertificateModule],
+  join_token: [joinTokenModule],
   agent: [agentModule],
 };

@@ -10,10 +10,12 @@ import { zoneOf } from './availability-zone.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
 import { bookedOn, overbooked } from './minimum-bandwidth.ts';
 import { carriedMtu, isTunnelled } from './network-segment.ts';
+import { revokeGone } from './revoke-host.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
 export const hostModule: Contribution<AnyObject> = contribute<Host>({
-  remove: ({ deps, plan }, host) => {
+  remove: (planning, host) => {
+    const { deps, plan } = planning;
     const renaming = renamingOf(plan, host);
     if (renaming.kind === 'under-way') throw beingRenamed(renaming.old, renaming.names[0]);
     if (deps.tables.of('alive').get(host.id) !== undefined) throw isAlive(host.id);
@@ -24,6 +26,7 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));
     dropBooking(plan, host.id);
+    revokeGone(planning, host.id);
   },
   claims: (host) => (renamedFrom(host) === undefined ? [underlayClaim(host.underlay)] : []),
   broken: brokenHost,

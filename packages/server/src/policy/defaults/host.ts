@@ -7,4 +7,5 @@ export const HOST_RULES: readonly RuleDefault[] = [
   { name: 'delete_host', check: ADMIN, description: 'Delete a host.' },
   { name: 'set_gateway_host', check: ADMIN, description: 'Say whether gateways may be on a host.' },
   { name: 'rename_host', check: ADMIN, description: 'Give a host another name.' },
+  { name: 'revoke_host', check: ADMIN, description: 'Refuse the certificates of a host.' },
 ];
