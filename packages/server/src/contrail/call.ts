@@ -49,7 +49,7 @@ export function idOf({ plugin: { id }, door }: Pick<Call, 'plugin' | 'door'>): s
 /** Text of one object as the caller sees it. */
 export function textOf(call: Call, object: AnyObject): Text {
   const write = writerOf(call, call.plugin.fields, false);
-  return write(object, computedOf(call.deps, call.model, object));
+  return write(object, computedOf(call.deps, call.model, object, call.reader));
 }
 
 /** Writes objects as the caller sees them. `computed`: their computed attributes. `keeps`: texts are kept for the next list. */

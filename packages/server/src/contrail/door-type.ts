@@ -1,6 +1,6 @@
 /** The types of the plug-in, as far as they differ from those of `/v2.0`: what it sends that the declaration does not take, and what it reads that is not shown there. */
 import type { Shown } from '@cable/api';
-import type { AnyObject, Attribute, Network, ResourceModel } from '@cable/model';
+import { type AnyObject, type Attribute, EVERY_PROJECT, type Network, type ResourceModel } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { FLOATING_IP, ROUTER_GATEWAY } from '../resources/device-owners.ts';
 import { badRequest, type Fields, withoutDashes } from './envelope.ts';
@@ -66,7 +66,7 @@ const subnet: DoorType = {
     return { ...given, gateway_ip: gateway === '0.0.0.0' || gateway === '::' ? null : gateway };
   },
   shows: { shared: FLAG },
-  shown: (deps, object) => ({ shared: networkOf(deps, object)?.shared === true }),
+  shown: (deps, object) => ({ shared: networkOf(deps, object)?.shared_with.includes(EVERY_PROJECT) === true }),
 };
 
 const port: DoorType = {

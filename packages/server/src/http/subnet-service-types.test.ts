@@ -1,4 +1,4 @@
-/** Subnets for ports of some owners, and new MACs of ports, through the API of a server. */
+/** Subnets for ports of some owners, ports without addresses, and new MACs of ports, through the API of a server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
@@ -108,4 +108,19 @@ test('an update to null gives a port another MAC, and its SLAAC addresses with i
   await refused(send('PUT', path, { port: { mac_address: null } }), 409, 'PortBound');
   await refused(send('PUT', path, { port: { mac_address: null } }, MEMBER), 404, 'PortNotFound');
   await assertInvariants(harness.server);
+});
+
+test('a port says whether it asked for no address', async (t) => {
+  const { create, send } = await startHarness(t);
+  const network = await create('network', {});
+  const bare = await create('port', { network_id: network['id'] });
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const some = await create('port', { network_id: network['id'] });
+  const none = await create('port', { network_id: network['id'], fixed_ips: [] });
+  assert.deepEqual(
+    [bare, some, none].map((port) => port['ip_allocation']),
+    ['immediate', 'immediate', 'none'],
+  );
+  const { body } = await send('GET', '/v2.0/ports?ip_allocation=none&fields=id');
+  assert.deepEqual(body['ports'], [{ id: none['id'] }]);
 });

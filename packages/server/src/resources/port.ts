@@ -154,6 +154,7 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   return {
     mac_address: mac,
     fixed_ips: fixedIps,
+    ip_allocation: given.fixed_ips?.length === 0 ? 'none' : 'immediate',
     port_security_enabled: secure,
     security_groups: groups,
     allowed_address_pairs: completePairs(given.allowed_address_pairs ?? [], mac),
