@@ -96,8 +96,6 @@ test('what cannot be a part of a trunk is refused in Neutron’s words', async (
   await send('PUT', path, { trunk: { admin_state_up: false } });
   await refused(add(tagged(two, 102)), 409, 'TrunkDisabled');
   await refused(send('DELETE', path), 409, 'TrunkDisabled');
-  const twice = { port_id: trunk['id'], sub_ports: [tagged(one, 7), tagged(two, 7)] };
-  await refused(send('POST', '/v2.0/trunks', { trunk: twice }), 400, 'InvalidInput');
 });
 
 test('a part of a trunk is neither deleted, nor moved alone, nor made a router’s leg', async (t) => {

@@ -13,7 +13,6 @@ export type SubPort = Trunk['sub_ports'][number];
 
 export const trunkModule: Contribution<AnyObject> = contribute<Trunk>({
   derive: (planning, { port_id: parentId = '', sub_ports: added = [] }) => {
-    refuseTwice(added);
     const parent = permittedPort(planning, parentId);
     checkParent(planning.plan, parent);
     takeSubPorts(planning, parent, added, []);
