@@ -15,6 +15,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   security_group_rule: 'CREATE, READ, READALL, READCOUNT, DELETE',
   trunk: `${COMMON}, ADD_SUBPORTS, REMOVE_SUBPORTS`,
   virtual_router: 'READ',
+  tags: 'READ, READALL, CREATE, DELETE, DELETEALL',
   ...Object.fromEntries(
     ['ipam', 'policy', 'route_table', 'nat_instance', 'firewall_group', 'firewall_policy', 'firewall_rule'].map(
       (type) => [type, 'READALL and READCOUNT, of which there are none; no other'],

@@ -25,7 +25,10 @@ export type Call = {
 };
 
 /** The request as the engine has it. `idempotencyKey`: requests with the same one make one object; null: none. */
-export function engineAsked({ request, caller, deps }: Call, idempotencyKey: string | null = null): Asked {
+export function engineAsked(
+  { request, caller, deps }: Pick<Call, 'request' | 'caller' | 'deps'>,
+  idempotencyKey: string | null = null,
+): Asked {
   const asked = askedOf(request);
   return {
     credentials: caller.credentials,

@@ -79,7 +79,8 @@ const NOT_FOUND: Readonly<Record<string, string>> = {
 
 function notFound(error: CableError): ExceptionBody {
   const { label, fields } = error;
-  const id = typeof fields['id'] === 'string' ? fields['id'] : idIn(error);
+  const known = fields['id'] ?? fields['tag'];
+  const id = typeof known === 'string' ? known : idIn(error);
   const name = NOT_FOUND[label];
   return name === undefined ? { exception: 'ObjectNotFound', id } : { exception: `${label}NotFound`, [name]: id };
 }

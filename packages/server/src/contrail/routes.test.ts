@@ -361,3 +361,44 @@ test('types that are not here say so; unknown operations and types too', async (
   const { status, info } = await plugin.post('port', odd);
   assert.deepEqual([status, info['exception']], [400, 'BadRequest']);
 });
+
+test('tags: of any object, by its id; a create replaces them all', async (t) => {
+  const door = await startDoor(t);
+  const { plugin } = door;
+  const { network, subnet } = await withSubnet(door);
+  const parent_id = network['id'];
+  const make = (tags: readonly string[]): ReturnType<typeof plugin.tags> =>
+    plugin.tags(MEMBER, 'CREATE', { resource: { resource: { parent_id, tags } }, filters: null, fields: null });
+  assert.deepEqual(await make(['a', 'b']), { status: 200, info: ['a', 'b'] });
+  assert.deepEqual(await make(['b', 'c']), { status: 200, info: ['b', 'c'] });
+  const all = (id: unknown): ReturnType<typeof plugin.tags> =>
+    plugin.tags(MEMBER, 'READALL', { filters: { parent_id: id }, fields: null });
+  assert.deepEqual((await all(parent_id)).info, ['b', 'c']);
+  assert.deepEqual((await all(subnet['id'])).info, []);
+  assert.equal((await plugin.tags(MEMBER, 'READ', { filters: { parent_id, tag: 'c' } })).status, 200);
+  const none = await plugin.tags(MEMBER, 'READ', { filters: { parent_id, tag: 'x' } });
+  assert.deepEqual([none.status, none.info['exception'], none.info['id']], [400, 'ObjectNotFound', 'x']);
+  const found = await done(plugin.list('network', MEMBER, { 'tags-any': ['c', 'z'] }), 200);
+  assert.deepEqual(
+    found.map((one) => one['tags']),
+    [['b', 'c']],
+  );
+  assert.deepEqual(await done(plugin.list('network', MEMBER, { tags: 'b,z' }), 200), []);
+  const foreign = await plugin.tags(STRANGER, 'DELETEALL', { resource: { parent_id } });
+  assert.deepEqual([foreign.status, foreign.info['exception']], [400, 'ObjectNotFound']);
+  assert.deepEqual(await plugin.tags(MEMBER, 'DELETE', { resource: { parent_id, tag: 'b' } }), {
+    status: 200,
+    info: {},
+  });
+  assert.deepEqual((await all(parent_id)).info, ['c']);
+  assert.deepEqual(await plugin.tags(MEMBER, 'DELETEALL', { resource: { parent_id } }), { status: 200, info: {} });
+  assert.deepEqual((await all(parent_id)).info, []);
+  for (const [operation, data] of [
+    ['CREATE', { resource: { resource: { parent_id, tags: 'x' } } }],
+    ['CREATE', { resource: { resource: { parent_id: [], tags: [] } } }],
+    ['DELETE', { resource: { parent_id } }],
+    ['UPDATE', { resource: { parent_id } }],
+  ] as const) {
+    assert.equal((await plugin.tags(MEMBER, operation, data)).status, 400, operation);
+  }
+});

@@ -12,12 +12,13 @@ import { sendPieces } from '../http/list-answer.ts';
 import { sendUntilGone } from '../http/resource-routes.ts';
 import { NotLoadedError } from '../not-loaded.ts';
 import { ABSENT_TYPES, answerAbsent } from './absent-types.ts';
-import { type Call, unknownOperation } from './call.ts';
+import { type Call, engineAsked, unknownOperation } from './call.ts';
 import { createCallers } from './caller.ts';
 import { DOOR_TYPES, type DoorType } from './door-type.ts';
 import { type PluginRequest, parseEnvelope } from './envelope.ts';
 import { PLUGIN_PREFIX } from './exceptions.ts';
 import { ACTIONS, type Answered, type ListAnswer, OPERATIONS } from './operations.ts';
+import { answerTags, isTagOperation, TAGS } from './tags.ts';
 import { answerVirtualRouter, VIRTUAL_ROUTER } from './virtual-router.ts';
 
 export type PluginRouteOptions = {
@@ -46,12 +47,13 @@ export function addPluginRoutes(app: FastifyInstance, options: PluginRouteOption
       observe(type, operations.get(request) ?? 'none', reply.statusCode, reply.elapsedTime / 1000);
       next();
     });
-    for (const type of [...DOOR_TYPES.keys(), ...Object.keys(ABSENT_TYPES), VIRTUAL_ROUTER]) {
+    for (const type of [...DOOR_TYPES.keys(), ...Object.keys(ABSENT_TYPES), VIRTUAL_ROUTER, TAGS]) {
       scope.post(`${PLUGIN_PREFIX}/${type}`, async (request, reply) => {
         const plugin = parseEnvelope(type, request.body);
         if (isKnown(type, plugin.operation)) operations.set(request, plugin.operation);
         const caller = callerOf(userOf(request), plugin.context);
         const door = DOOR_TYPES.get(type);
+        if (type === TAGS) return reply.send(await answerTags(deps, engineAsked({ deps, caller, request }), plugin));
         if (door === undefined) return answerOther(deps, type, caller, plugin);
         return await answer({ deps, startTurns, texts, door, plugin, caller, request, reply });
       });
@@ -62,6 +64,7 @@ export function addPluginRoutes(app: FastifyInstance, options: PluginRouteOption
 
 /** The operations of a type; a name that nobody knows is none. */
 function isKnown(type: string, operation: string): boolean {
+  if (type === TAGS) return isTagOperation(operation);
   return Object.hasOwn(OPERATIONS, operation) || Object.hasOwn(ACTIONS[type] ?? {}, operation);
 }
 

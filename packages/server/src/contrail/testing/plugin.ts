@@ -54,6 +54,8 @@ export type Plugin = {
   addSubPorts(context: UserContext, trunk: string, body: object): Promise<UserAnswer>;
   removeSubPorts(context: UserContext, trunk: string, body: object): Promise<UserAnswer>;
   updateTrunk(context: UserContext, trunk: string, resource: object): Promise<UserAnswer>;
+  /** Tags of an object, by its id: READ, READALL, CREATE, DELETE, DELETEALL. */
+  tags(context: UserContext, operation: string, data: object): Promise<Reply>;
   /** One request as it is, whatever it says. */
   post(type: string, body: unknown): Promise<Reply>;
 };
@@ -138,6 +140,7 @@ export function createPlugin({ servers, userToken, fetchToken }: PluginOptions):
     removeSubPorts: (context, id, resource) => asked(context, 'trunk', 'REMOVE_SUBPORTS', { id, resource }, OK),
     updateTrunk: (context, id, resource) =>
       asked(context, 'trunk', 'UPDATE', { id, resource: { trunk: resource } }, OK),
+    tags: (context, operation, data) => ask(context, 'tags', operation, data),
     post: (type, body) => relay(type, typeof body === 'string' ? body : JSON.stringify(body)),
   };
 }
