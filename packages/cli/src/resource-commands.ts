@@ -18,7 +18,7 @@ import { pickColumns, type Row, renderJson, renderObject, renderTable } from './
 import { createResolver, type Resolve } from './resolve.ts';
 import { addTagOptions, addUntagOptions, changesTags, changeTags, isTagged, takeTags } from './tags.ts';
 import { bodyFromOptions, filtersFromOptions } from './values.ts';
-import { listColumns } from './words.ts';
+import { actionAlias, listColumns } from './words.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -232,6 +232,8 @@ function addPlainAction(parent: Command, resource: ResourceModel, action: Action
     ...parametersOf(action.path ?? '').map((name) => `<${dashed(name)}>`),
   ];
   const command = parent.command(words.join(' ')).description(action.description);
+  const alias = actionAlias(resource.type, action.name);
+  if (alias !== undefined) command.alias(alias);
   const fields = fieldsOf(action);
   addOptions(command, fields, 'update');
   command.action(

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { CableError } from '@cable/model';
 import { type Identity, identityOf, nameOfIdentity } from '@cable/pki';
 import type { AuthenticatedCaller, Authenticator, UserCaller } from '../http/auth.ts';
+import { refuseUnsaid } from '../http/body.ts';
 import type { AskedRequest } from '../http/local-request.ts';
 import { madeAt, type ShownCertificate } from '../pki/host-certificates.ts';
 import type { ServerTls } from './server-tls.ts';
@@ -150,6 +151,7 @@ function refuseExpired(name: string, expiresAt: number, now: number): void {
 
 /** A browser shows a user's certificate to whatever page makes it ask. */
 function refuseBrowsers({ headers }: AskedRequest): void {
+  refuseUnsaid(headers);
   const site = headers['sec-fetch-site'];
   if (headers.origin === undefined && (site === undefined || site === 'none' || site === 'same-origin')) return;
   throw new CableError('HTTPForbidden', 'With a certificate nothing is taken from pages of other sites.');

@@ -110,6 +110,9 @@ describe('a certificate', () => {
     for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }] as const) {
       assert.equal((await edge.ask('GET', '/v2.0/networks', { shown, headers: { ...headers } })).status, 403);
     }
+    // A page can send this without being asked for.
+    const unsaid = await edge.ask('POST', '/v2.0/networks', { shown, body: { network: {} }, isUnsaid: true });
+    assert.equal(unsaid.status, 415);
   });
 });
 

@@ -64,6 +64,8 @@ export type Asking = {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly ca?: string;
+  /** The body has no content type. */
+  readonly isUnsaid?: boolean;
   readonly session?: Buffer;
   readonly onSession?: (session: Buffer) => void;
 };
@@ -173,6 +175,7 @@ function send(
     ca,
     session,
     onSession,
+    isUnsaid = false,
   }: Asking & { readonly method: string; readonly path: string },
 ): Promise<SecureAnswer> {
   return new Promise((resolve, reject) => {
@@ -181,7 +184,7 @@ function send(
         ...{ host: url.hostname, port: url.port, method, path, agent: false, ca },
         ...(shown === undefined ? {} : { cert: shown.certificate, key: shown.key }),
         ...(session === undefined ? {} : { session }),
-        headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+        headers: { ...(body === undefined || isUnsaid ? {} : { 'content-type': 'application/json' }), ...headers },
       },
       (reply) => {
         let text = '';
