@@ -162,7 +162,8 @@ function canonical(name: string, attribute: Attribute, text: string): string {
   if (attribute.type === 'mac') return parseMac(text) ?? text;
   if (attribute.type === 'uuid') return text.toLowerCase();
   if (attribute.type === 'ip' || attribute.type === 'cidr' || attribute.type === 'ip-or-cidr') {
-    const parsed = parseValue({ type: attribute.type }, text);
+    const { type, hostBits } = attribute;
+    const parsed = parseValue(hostBits === undefined ? { type } : { type, hostBits }, text);
     return parsed.ok ? String(parsed.value) : text;
   }
   return text;

@@ -154,12 +154,14 @@ function parseSubnet(value: unknown, { hostBits }: Attribute): Parsed {
 }
 
 /** An address stays an address; a prefix loses its host bits. */
-function parsePrefix(value: unknown): Parsed {
+function parsePrefix(value: unknown, { hostBits }: Attribute): Parsed {
   const prefix = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
   if (typeof value !== 'string' || prefix === undefined)
     return bad(`${quote(value)} is not a valid IP address or prefix`);
   if (isMappedIp(prefix.base)) return mapped(value);
-  return good(value.includes('/') ? formatCidr(prefix) : formatIp(prefix.base));
+  if (!value.includes('/')) return good(formatIp(prefix.base));
+  const given = hostBits === 'kept' ? parseIp(value.slice(0, value.indexOf('/'))) : undefined;
+  return good(given === undefined ? formatCidr(prefix) : `${formatIp(given)}/${prefix.prefixLength}`);
 }
 
 /** No packet has one, and next to the IPv4 address itself it would be a second name of it. */

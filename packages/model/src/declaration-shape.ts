@@ -55,7 +55,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{
       values: 'values',
       orInteger: 'true',
-      hostBits: ['cleared'],
+      hostBits: ['cleared', 'kept'],
       maxLength: 'number',
       maxBytes: 'number',
       minLength: 'number',

@@ -45,8 +45,8 @@ export type Attribute = {
   readonly values?: readonly (string | number)[];
   /** Text: a whole number is taken as its digits, e.g. 6 for "6". */
   readonly orInteger?: true;
-  /** A `cidr`: host bits that a client gives are cleared, and an address alone is a prefix of its own; absent: both are refused. */
-  readonly hostBits?: 'cleared';
+  /** A `cidr`: host bits that a client gives are cleared, and an address alone is a prefix of its own; absent: both are refused. An `ip-or-cidr`: those of a prefix are kept; absent: cleared. */
+  readonly hostBits?: 'cleared' | 'kept';
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;

@@ -337,9 +337,9 @@ export const ERRORS = {
   SecurityGroupCannotUpdateDefault: { status: 409, remedy: 'The default group keeps its name.' },
   SecurityGroupCannotRemoveDefault: { status: 409, remedy: 'Only an administrator may delete the default group.' },
   SecurityGroupRuleExists: { status: 409, remedy: 'The rule is there already; nothing needs doing.' },
-  SecurityGroupRemoteGroupAndRemoteIpPrefix: {
+  SecurityGroupMultipleRemoteEntites: {
     status: 400,
-    remedy: 'Give a remote group or a remote prefix, not both.',
+    remedy: 'Give a remote group, a remote prefix or a remote address group alone.',
   },
   SecurityGroupRuleInvalidProtocol: { status: 400, remedy: 'Give a protocol by its IANA name or number.' },
   SecurityGroupEthertypeConflictWithProtocol: { status: 400, remedy: 'Give ethertype IPv6 with this protocol.' },

@@ -38,6 +38,7 @@ export {
 } from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
+export { securityGroupsNormalizedCidrExtension } from './security-group-rules.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
 export {

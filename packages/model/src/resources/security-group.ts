@@ -107,6 +107,7 @@ export const securityGroupRuleResource = {
     },
     remote_ip_prefix: {
       type: 'ip-or-cidr',
+      hostBits: 'kept',
       nullable: true,
       write: 'create',
       default: null,

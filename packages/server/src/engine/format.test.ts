@@ -7,7 +7,7 @@ import { silentLogger } from '@cable/kit';
 import { BUILT_IN_REGISTRY, isGrantedTo } from '@cable/model';
 import { type Op, openStore, type Store } from '@cable/store';
 import { noauth } from '../http/auth.ts';
-import { DERIVED, FORMAT, OBJECTS, serverKey } from '../keys.ts';
+import { DERIVED, FORMAT, OBJECTS, objectKey, serverKey } from '../keys.ts';
 import { type CableServer, startServer } from '../server.ts';
 import { assertInvariants, harnessOf, refused } from '../testing/harness.ts';
 
@@ -111,6 +111,42 @@ test('what an older store says is shared has its policies, and none twice', asyn
     409,
     'InvalidSharedSetting',
   );
+});
+
+test('rules that an older version took for different ones stay, and the oldest is the one that is not made twice', async (t) => {
+  const store = await openOld(t);
+  const first = await start(store);
+  const { create } = harnessOf(store, first);
+  const group = await create('security_group', {});
+  const given = { security_group_id: group['id'], direction: 'ingress', protocol: 'tcp' };
+  const rule = await create('security_group_rule', given);
+  await first.stop();
+  const stored = JSON.parse(String((await store.get(objectKey('security_group_rule', String(rule['id']))))?.value));
+  const older = [
+    { id: '00000000-0000-4000-8000-000000000001', remote_ip_prefix: '0.0.0.0/0', created_at: '2020-01-01T00:00:00Z' },
+    { id: '00000000-0000-4000-8000-000000000002', port_range_min: 1, port_range_max: 65535 },
+  ].map((more) => ({ ...stored, ...more }));
+  await store.txn(
+    [],
+    [
+      ...older.map(
+        (one): Op => ({ kind: 'put', key: objectKey('security_group_rule', one.id), value: JSON.stringify(one) }),
+      ),
+      { kind: 'put', key: FORMAT, value: '4' },
+    ],
+  );
+  const server = await start(store);
+  t.after(() => server.stop());
+  await assertInvariants(server);
+  const { send } = harnessOf(store, server);
+  const again = (): ReturnType<typeof send> =>
+    send('POST', '/v2.0/security-group-rules', { security_group_rule: given });
+  for (const id of [older[0]?.id, String(rule['id']), older[1]?.id]) {
+    await refused(again(), 409, 'SecurityGroupRuleExists');
+    assert.equal((await send('DELETE', `/v2.0/security-group-rules/${id}`)).status, 204);
+    await assertInvariants(server);
+  }
+  assert.equal((await again()).status, 201);
 });
 
 test('a server that died while it made the keys is followed by one that makes them', async (t) => {

@@ -3,14 +3,18 @@ import { ExpectedError, type Logger, sleep, startTurns } from '@cable/kit';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { DERIVED, FORMAT, FORMAT_LOCK, OBJECTS, SERVERS } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
+import { repeatedRules } from './old-rules.ts';
 import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
 
 /** The number of the form. One that is higher than that of a server is not for this server. */
-const CURRENT = 4;
+const CURRENT = 5;
 
-/** From this form on objects say by lists whom they are shared with. */
-const WITH_SHARING = 4;
+/** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. */
+const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
+  [4, sharingOfOld],
+  [5, repeatedRules],
+];
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */
 const WAIT_MS = 30_000;
@@ -76,7 +80,7 @@ async function migrate(deps: FormatDeps, from: number, formatRevision: number): 
     );
     if (!taken.ok) return false;
     log.warn({ from, to: CURRENT }, 'makes the keys of all objects anew');
-    if (from < WITH_SHARING) await remakeSharing(deps);
+    for (const [form, changes] of CHANGES) if (from < form) await changeObjects(deps, changes(deps));
     await remakeKeys(deps);
     const isDone = await writeFormat(deps, [{ kind: 'exists', key: FORMAT_LOCK }]);
     if (isDone) log.info({ format: CURRENT }, 'keys of all objects were made anew');
@@ -95,8 +99,8 @@ async function writeFormat(
 }
 
 /** Its objects have keys of their own, so the tables have them before the keys are made. */
-async function remakeSharing(deps: FormatDeps): Promise<void> {
-  for (const ops of sharingOfOld(deps)) {
+async function changeObjects(deps: FormatDeps, changes: Iterable<readonly Op[]>): Promise<void> {
+  for (const ops of changes) {
     const revision = await commit(deps.store, ops);
     if (!(await deps.tables.waitFor(revision, WAIT_MS)))
       throw new ExpectedError('--store: it does not tell what was written to it: start the server again');

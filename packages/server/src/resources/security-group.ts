@@ -1,6 +1,5 @@
 import { LongList } from '@cable/api';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
-import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { isAdmin } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
@@ -14,13 +13,14 @@ import {
 } from './default-group.ts';
 import { inOrder } from './in-order.ts';
 import { inUse as rbacInUse } from './rbac-policy.ts';
+import { ruleOfGroup } from './security-group-rule.ts';
 import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
 export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityGroup>({
   derive: (planning, given) => {
     if (planning.isService) return {};
-    if (given.name === DEFAULT_GROUP_NAME) throw defaultExists();
+    if (isDefaultName(given.name)) throw defaultExists();
     defaultGroup(planning, given.project_id);
     return {};
   },
@@ -30,7 +30,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     if (before.name === DEFAULT_GROUP_NAME) {
       throw new CableError('SecurityGroupCannotUpdateDefault', 'Updating default security group not allowed.');
     }
-    if (after.name === DEFAULT_GROUP_NAME) throw defaultExists();
+    if (isDefaultName(after.name)) throw defaultExists();
     return {};
   },
   check: (view, group, before) => checkUnshared(view, SHARING, group, before),
@@ -48,7 +48,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   present: (tables, group) => ({
     security_group_rules: new LongList(
       inOrder(tables.of('security_group_rule').by('security_group_id', group.id)),
-      (rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id }),
+      ruleOfGroup,
     ),
   }),
 });
@@ -77,6 +77,11 @@ function defaultClaim(projectId: string): Claim {
     holder: (look) => findDefaultGroup(look, projectId)?.id,
     taken: defaultExists,
   };
+}
+
+/** In any letters, as Neutron has it. */
+function isDefaultName(name: string | undefined): boolean {
+  return name?.toLowerCase() === DEFAULT_GROUP_NAME;
 }
 
 function defaultExists(): CableError {
