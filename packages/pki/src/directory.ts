@@ -63,7 +63,11 @@ export async function initAuthorities(
   directory: string,
   now: Date,
 ): Promise<Readonly<Record<AuthorityKind, Authority>>> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new ExpectedError(`cannot make the directory ${directory}: name another with --dir`, { cause });
+  }
   const make = async (kind: AuthorityKind): Promise<Authority> => {
     const { certificates, key } = pkiPaths(directory)[kind];
     const authority = await createAuthority(await createKey(), validityFrom(now, LIFE_MS.authority));
@@ -192,6 +196,11 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await writeFile(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
   await chmod(temporary, 0o600);
   await rename(temporary, path);
+}
+
+/** Throws `ExpectedError` when it cannot be read. */
+export function readPem(path: string): Promise<string> {
+  return readText(path, 'make authorities with cable pki init, or name their directory with --dir');
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -7,6 +7,7 @@ export {
   LIFE_MS,
   pkiPaths,
   readAuthority,
+  readPem,
   replaceFile,
   rotateAuthority,
   validityFrom,
