@@ -132,6 +132,7 @@ export const ERRORS = {
     status: 409,
     remedy: 'Ask for a longer prefix, delete subnets of the pool, or ask its owner for a higher default_quota.',
   },
+  RbacPolicyInitError: { status: 409, remedy: 'Share the address scope with the project first.' },
   AddressScopeUpdateError: { status: 400, remedy: 'Make another address scope.' },
   AddressScopePrefixConflict: {
     status: 409,

@@ -32,8 +32,10 @@ export * from './qos-minimum.ts';
 export * from './qos-outside.ts';
 export * from './quotas.ts';
 export {
+  rbacAddressScopeExtension,
   rbacPoliciesExtension,
   rbacSecurityGroupsExtension,
+  rbacSubnetpoolExtension,
   securityGroupsSharedFilteringExtension,
 } from './rbac.ts';
 export * from './router.ts';

@@ -37,3 +37,21 @@ export const securityGroupsSharedFilteringExtension = {
     },
   },
 } as const;
+
+/** Subnet pools among them. */
+export const rbacSubnetpoolExtension = {
+  alias: 'rbac-subnetpool',
+  name: 'Add subnetpool type to RBAC',
+  description: 'Subnet pools that other projects take subnets from.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['rbac-policies', 'subnet_allocation'],
+} as const;
+
+/** Address scopes among them. */
+export const rbacAddressScopeExtension = {
+  alias: 'rbac-address-scope',
+  name: 'Add address_scope type to RBAC',
+  description: 'Address scopes that other projects have their pools in.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['rbac-policies', 'address-scope'],
+} as const;

@@ -34,7 +34,19 @@ export const addressScopeResource = {
       write: 'both',
       writeBy: 'admin',
       default: false,
-      description: 'True: every project may have its pools in the scope. It stays so.',
+      grantedBy: 'shared_with',
+      sort: false,
+      description:
+        'True: the caller’s project may have its pools in the scope, as it is shared with it or with every one. Given: with every one.',
+    },
+  },
+  hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
     },
   },
 } as const;

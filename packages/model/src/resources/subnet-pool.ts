@@ -91,7 +91,19 @@ export const subnetPoolResource = {
       write: 'create',
       writeBy: 'admin',
       default: false,
-      description: 'True: every project may take subnets from the pool.',
+      grantedBy: 'shared_with',
+      sort: false,
+      description:
+        'True: the caller’s project may take subnets from the pool, as it is shared with it or with every one. Given: with every one.',
+    },
+  },
+  hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
     },
   },
 } as const;

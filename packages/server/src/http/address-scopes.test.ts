@@ -205,3 +205,31 @@ test('a gateway without translation leads within its scope alone', async (t) => 
   await refused(attach(other, next), 400, 'BadRequest');
   await assertInvariants(harness.server);
 });
+
+test('scopes and pools are shared with one project by policies, which stay while it uses them', async (t) => {
+  const harness = await startHarness(t);
+  const { scope, pool, post } = tools(harness);
+  const one = await scope();
+  const own = await pool({ address_scope_id: one['id'] });
+  const share = (object_type: string, object: Json): Promise<Answer> =>
+    post('rbac_policy', 'rbac-policies', {
+      ...{ object_type, object_id: object['id'], action: 'access_as_shared', target_tenant: 'p' },
+    });
+  const drop = ({ body }: Answer): Promise<Answer> =>
+    harness.send('DELETE', `/v2.0/rbac-policies/${body['rbac_policy']?.['id']}`);
+  await refused(share('subnetpool', own), 409, 'RbacPolicyInitError');
+  const ofScope = await share('address_scope', one);
+  const ofPool = await share('subnetpool', own);
+  assert.deepEqual([ofScope.status, ofPool.status], [201, 201]);
+  const network = await harness.create('network', {}, MEMBER);
+  const taken = { network_id: network['id'], subnetpool_id: own['id'] };
+  const subnet = await harness.create('subnet', taken, MEMBER);
+  const theirs = await pool({ address_scope_id: one['id'] }, MEMBER);
+  await refused(drop(ofPool), 409, 'RbacPolicyInUse');
+  await refused(drop(ofScope), 409, 'RbacPolicyInUse');
+  assert.equal((await harness.send('DELETE', `/v2.0/subnets/${subnet['id']}`)).status, 204);
+  assert.equal((await harness.send('DELETE', `/v2.0/subnetpools/${theirs['id']}`)).status, 204);
+  for (const policy of [ofPool, ofScope]) assert.equal((await drop(policy)).status, 204);
+  await refused(post('subnet', 'subnets', taken, MEMBER), 404, 'SubnetPoolNotFound');
+  await assertInvariants(harness.server);
+});

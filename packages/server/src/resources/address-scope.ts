@@ -1,5 +1,12 @@
 /** Address scopes: pools whose prefixes do not overlap, and the subnets of networks by them. */
-import { type AddressScope, type AnyObject, CableError, type Network, type SubnetPool } from '@cable/model';
+import {
+  type AddressScope,
+  type AnyObject,
+  CableError,
+  EVERY_PROJECT,
+  type Network,
+  type SubnetPool,
+} from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import { isAdmin } from '../engine/permission.ts';
@@ -7,18 +14,23 @@ import type { Plan } from '../engine/plan.ts';
 import type { Look, View } from '../engine/view.ts';
 import type { Tables } from '../tables.ts';
 import { PrefixSet } from './prefix-set.ts';
+import { inUse } from './rbac-policy.ts';
 import { isRouted, ROUTED } from './router-scopes.ts';
+import { checkUnshared, FOREIGN, foreignMarks, type Sharing } from './sharing.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Scopes: one that is shared stays so. */
 export const addressScopeModule: Contribution<AnyObject> = contribute<AddressScope>({
-  check: (_view, scope, before) => {
-    if (before?.shared !== true || scope.shared) return;
+  change: ({ isService }, before, after) => {
+    // As Neutron has it: what is shared by a policy is taken back by the policy.
+    const isTaken = (after as AnyObject)['shared'] === false && before.shared_with.includes(EVERY_PROJECT);
+    if (isService || !isTaken) return {};
     throw new CableError(
       'AddressScopeUpdateError',
-      `Unable to update address scope ${scope.id} : Shared address scope can't be unshared.`,
+      `Unable to update address scope ${before.id} : Shared address scope can't be unshared.`,
     );
   },
+  check: (view, scope, before) => checkUnshared(view, SHARING, scope, before),
   inUse: (scope, holder) =>
     holder !== 'subnetpool'
       ? undefined
@@ -30,14 +42,22 @@ export const addressScopeModule: Contribution<AnyObject> = contribute<AddressSco
   broken: brokenScope,
 });
 
+const SHARING: Sharing<AddressScope> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: (look, { id }) => look.by('subnetpool', 'address_scope_id', id).map((pool) => pool.project_id),
+  refused: ({ id }) => inUse(id, 'subnet pools of other projects are in the address scope'),
+};
+
 /** Pools: each revises its scope, so two that overlap do not come into one at once. */
 export const subnetPoolScopeModule: Contribution<AnyObject> = contribute<SubnetPool>({
-  change: (planning, before) => {
-    refuseForeignScope(planning, before);
+  change: (planning, before, after) => {
+    if (before.shared_with === after.shared_with) refuseForeignScope(planning, before);
     return {};
   },
   check: (view, pool, before) => {
     const scope = scopeIdOf(pool);
+    if (scope !== null && before !== undefined && before.shared_with !== pool.shared_with) refuseTargets(view, pool, scope);
     if (before !== undefined && scopeIdOf(before) !== scope) refuseMove(view, pool);
     if (scope === null || (before?.prefixes === pool.prefixes && scopeIdOf(before) === scope)) return;
     refuseScope(view, pool, scope);
@@ -49,6 +69,7 @@ export const subnetPoolScopeModule: Contribution<AnyObject> = contribute<SubnetP
     revise(plan, after);
   },
   removed: ({ plan }, pool) => revise(plan, pool),
+  marks: (look, pool) => foreignMarks(look, 'address_scope', [pool.address_scope_id], pool.project_id),
 });
 
 /** Networks show the scopes of their subnets. */
@@ -102,6 +123,17 @@ function refuseScope(view: View, pool: SubnetPool, scopeId: string): void {
   throw new CableError(
     'AddressScopePrefixConflict',
     'Failed to associate address scope: subnetpools within an address scope must have unique prefixes.',
+  );
+}
+
+/** Whoever takes subnets from a pool takes them in its scope. */
+function refuseTargets(view: View, pool: SubnetPool, scopeId: string): void {
+  const { shared_with: may = [], project_id: owner } = view.rely('address_scope', scopeId) ?? {};
+  const stranger = pool.shared_with.find((one) => one !== owner && !may.includes(one) && !may.includes(EVERY_PROJECT));
+  if (stranger === undefined) return;
+  throw new CableError(
+    'RbacPolicyInitError',
+    `Failed to create RBAC policy on object ${pool.id} because address scope ${scopeId} is not shared with ${stranger}.`,
   );
 }
 

@@ -70,10 +70,16 @@ export const MODULES: ModuleTable = {
   ],
   rbac_policy: [rbacPolicyModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
-  address_scope: [addressScopeModule],
+  address_scope: [shareableModule('address_scope'), addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
-  subnetpool: [subnetPoolModule, subnetPoolScopeModule, subnetPoolPrefixesModule, subnetOnboardModule],
+  subnetpool: [
+    shareableModule('subnetpool'),
+    subnetPoolModule,
+    subnetPoolScopeModule,
+    subnetPoolPrefixesModule,
+    subnetOnboardModule,
+  ],
   port: [
     portModule,
     portFloatingIpsModule,

@@ -17,6 +17,7 @@ import { objectKey } from '../keys.ts';
 import { mixedScopes, scopeIdOf } from './address-scope.ts';
 import type { PrefixSet } from './prefix-set.ts';
 import { scopeOfSubnet } from './router-scopes.ts';
+import { foreignMarks } from './sharing.ts';
 import { defaultPool } from './subnet-pool.ts';
 import { PREFIX_ORDER } from './subnet-prefixes.ts';
 import { prefixOf } from './subnet-range.ts';
@@ -64,6 +65,7 @@ export const subnetAllocationModule: Contribution<AnyObject> = contribute<Subnet
       yield { rule, detail: `subnet ${other.id} is of another pool` };
     }
   },
+  marks: (look, subnet) => foreignMarks(look, 'subnetpool', [subnet.subnetpool_id], subnet.project_id),
   lockKeys: (given, look) => {
     const { subnetpool_id: id, use_default_subnetpool: usesDefault } = given as Partial<Asked>;
     const pool = id ?? (usesDefault === true ? defaultPool(look, versionOf(given as Asked) ?? 0)?.id : undefined);

@@ -3,6 +3,8 @@ import { type AnyObject, CableError, type SubnetPool } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { PrefixSet } from './prefix-set.ts';
+import { inUse } from './rbac-policy.ts';
+import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 import { prefixOf } from './subnet-range.ts';
 
 type Bounds = Pick<SubnetPool, 'min_prefixlen' | 'max_prefixlen' | 'default_prefixlen'>;
@@ -21,7 +23,10 @@ export const subnetPoolModule: Contribution<AnyObject> = contribute<SubnetPool>(
     if (!isService) refuseLost(before, prefixes);
     return { prefixes, ...lengthsOf(after, before) };
   },
-  check: (_view, pool) => checkBounds(pool),
+  check: (view, pool, before) => {
+    checkBounds(pool);
+    checkUnshared(view, SHARING, pool, before);
+  },
   claims: (pool) => (pool.is_default ? [defaultClaim(pool.ip_version)] : []),
   broken: brokenPool,
   inUse: (_pool, holder) =>
@@ -29,6 +34,13 @@ export const subnetPoolModule: Contribution<AnyObject> = contribute<SubnetPool>(
       ? new CableError('SubnetPoolDeleteError', 'Unable to delete subnet pool: Subnet pool has existing allocations.')
       : undefined,
 });
+
+const SHARING: Sharing<SubnetPool> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: (look, { id }) => look.by('subnet', 'subnetpool_id', id).map((subnet) => subnet.project_id),
+  refused: ({ id }) => inUse(id, 'subnets of other projects are taken from the subnet pool'),
+};
 
 /** The fewest prefixes that have the same addresses. Throws `EmptySubnetPoolPrefixList`, `PrefixVersionMismatch`. */
 export function compacted(texts: readonly string[], version?: Version): readonly string[] {
