@@ -76,7 +76,7 @@ export function writerOf(
     return known;
   };
   return (object, computed) => {
-    const made = valuesMadeHere(deps, door, withStatus(object, computed));
+    const made = valuesMadeHere(deps, door, withStatus(object, computed), reader.view.credentials.projectId);
     return writerFor(object)(object, { ...computed, ...made });
   };
 }
@@ -90,10 +90,10 @@ function withStatus(object: AnyObject, { status }: Shown): AnyObject {
 export function shownValue(call: Call, object: AnyObject, computed: Shown, name: string): unknown {
   const { deps, door, model, reader } = call;
   const { attributes } = shownModel(door, model);
-  if (!Object.hasOwn(attributes, name)) return soughtValue(deps, door, name, object);
+  if (!Object.hasOwn(attributes, name)) return soughtValue(deps, door, name, object, reader.view.credentials.projectId);
   if (hiddenFrom(reader, model, object).has(name)) return undefined;
   const source = attributes[name]?.aliasOf ?? name;
-  const made = valuesMadeHere(deps, door, withStatus(object, computed));
+  const made = valuesMadeHere(deps, door, withStatus(object, computed), reader.view.credentials.projectId);
   if (Object.hasOwn(made, source)) return made[source];
   return Object.hasOwn(computed, source) ? computed[source] : object[source];
 }

@@ -1,6 +1,6 @@
 /** The types of the plug-in, as far as they differ from those of `/v2.0`: what it sends that the declaration does not take, and what it reads that is not shown there. */
 import type { Shown } from '@cable/api';
-import { type AnyObject, type Attribute, EVERY_PROJECT, type Network, type ResourceModel } from '@cable/model';
+import { type AnyObject, type Attribute, isGrantedTo, type Network, type ResourceModel } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { FLOATING_IP, ROUTER_GATEWAY } from '../resources/device-owners.ts';
 import { badRequest, type Fields, withoutDashes } from './envelope.ts';
@@ -17,8 +17,8 @@ export type DoorType = {
   readonly given?: (given: Fields) => Fields;
   /** Attributes that are shown besides, or otherwise than declared. */
   readonly shows?: Readonly<Record<string, Attribute>>;
-  /** Their values. */
-  readonly shown?: (deps: Deps, object: AnyObject) => Shown;
+  /** Their values, for a caller of a project. */
+  readonly shown?: (deps: Deps, object: AnyObject, projectId: string | null) => Shown;
   /** True: the delete of what is not there is done. */
   readonly deletesUnknown?: true;
   /** What an update without a resource does; absent: nothing. */
@@ -66,7 +66,7 @@ const subnet: DoorType = {
     return { ...given, gateway_ip: gateway === '0.0.0.0' || gateway === '::' ? null : gateway };
   },
   shows: { shared: FLAG },
-  shown: (deps, object) => ({ shared: networkOf(deps, object)?.shared_with.includes(EVERY_PROJECT) === true }),
+  shown: (deps, object, projectId) => ({ shared: isGrantedTo(networkOf(deps, object)?.shared_with, projectId) }),
 };
 
 const port: DoorType = {
@@ -132,11 +132,11 @@ export function madeHere({ shows = {} }: DoorType): ReadonlySet<string> {
 }
 
 /** Their values. */
-export function valuesMadeHere(deps: Deps, { shown }: DoorType, object: AnyObject): Shown {
+export function valuesMadeHere(deps: Deps, { shown }: DoorType, object: AnyObject, projectId: string | null): Shown {
   const project = withoutDashes(String(object['project_id'] ?? ''));
   const [created, updated] = [object['created_at'], object['updated_at']].map(withoutZone);
   const always = { tenant_id: project, project_id: project, created_at: created, updated_at: updated };
-  return shown === undefined ? always : { ...always, ...shown(deps, object) };
+  return shown === undefined ? always : { ...always, ...shown(deps, object, projectId) };
 }
 
 /** The plug-in's server has told times without a zone from the start; they are of UTC. */
@@ -145,9 +145,15 @@ function withoutZone(time: unknown): unknown {
 }
 
 /** What an object can be looked for by although it is not shown of it. */
-export function soughtValue(deps: Deps, { name: type }: DoorType, name: string, object: AnyObject): unknown {
-  if (type === 'subnet' && name === 'router:external') return networkOf(deps, object)?.['router:external'] === true;
-  return undefined;
+export function soughtValue(
+  deps: Deps,
+  { name: type }: DoorType,
+  name: string,
+  object: AnyObject,
+  projectId: string | null,
+): unknown {
+  if (type !== 'subnet' || name !== 'router:external') return undefined;
+  return isGrantedTo(networkOf(deps, object)?.external_to, projectId);
 }
 
 function networkOf({ tables }: Deps, object: AnyObject): Network | undefined {
