@@ -57,7 +57,8 @@ export const subnetPoolScopeModule: Contribution<AnyObject> = contribute<SubnetP
   },
   check: (view, pool, before) => {
     const scope = scopeIdOf(pool);
-    if (scope !== null && before !== undefined && before.shared_with !== pool.shared_with) refuseTargets(view, pool, scope);
+    if (scope !== null && before !== undefined && before.shared_with !== pool.shared_with)
+      refuseTargets(view, pool, scope);
     if (before !== undefined && scopeIdOf(before) !== scope) refuseMove(view, pool);
     if (scope === null || (before?.prefixes === pool.prefixes && scopeIdOf(before) === scope)) return;
     refuseScope(view, pool, scope);
