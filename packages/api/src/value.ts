@@ -2,6 +2,7 @@
 import {
   type Attribute,
   type AttributeType,
+  CableError,
   formatCidr,
   formatIp,
   isMappedIp,
@@ -13,7 +14,20 @@ import {
 } from '@cable/model';
 
 /** A converted value, or why it is refused. */
-export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+export type Parsed = { readonly ok: true; readonly value: unknown } | Refused;
+
+/** `isConversion`: it could not be made a value of the type at all, for which Neutron has another error (`refusedValue`). */
+type Refused = { readonly ok: false; readonly reason: string; readonly isConversion?: true };
+
+/** The error for a value that was refused, under the name that its client gave. */
+export function refusedValue(name: string, { reason, isConversion }: Refused): CableError {
+  const fields = { attribute: name, reason };
+  if (isConversion) {
+    const detail = `It was given for ${name}.`;
+    return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`, { fields, detail });
+  }
+  return new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${reason}.`, { fields });
+}
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is refused
 const UNFIT = /[\u0000\p{Surrogate}]/u;
@@ -48,6 +62,7 @@ export function unfitForKey(text: string): string | undefined {
 
 const good = (value: unknown): Parsed => ({ ok: true, value });
 const bad = (reason: string): Parsed => ({ ok: false, reason });
+const unconverted = (reason: string): Parsed => ({ ok: false, reason, isConversion: true });
 
 /** Neutron takes null for an empty list. */
 function parseNull(attribute: Attribute): Parsed {
@@ -67,7 +82,7 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
     typeof value === 'string' && isUuid(value) ? good(formatUuid(value)) : bad(`${quote(value)} is not a valid UUID`),
   ip: (value) => {
     const ip = typeof value === 'string' ? parseIp(value) : undefined;
-    if (ip === undefined) return bad(`${quote(value)} is not a valid IP address`);
+    if (ip === undefined) return notAnIp(value);
     return isMappedIp(ip) ? mapped(value) : good(formatIp(ip));
   },
   cidr: parseSubnet,
@@ -127,16 +142,23 @@ function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
+/** Neutron's words for the two, in any case and with spaces around them. */
+const TRUE: ReadonlySet<unknown> = new Set(['true', 't', '1', 'on', 'y', 'yes']);
+const FALSE: ReadonlySet<unknown> = new Set(['false', 'f', '0', 'off', 'n', 'no']);
+
 function parseBoolean(value: unknown): Parsed {
-  const text = typeof value === 'string' || typeof value === 'number' ? String(value).toLowerCase() : value;
-  if (text === true || text === 'true' || text === '1') return good(true);
-  if (text === false || text === 'false' || text === '0') return good(false);
-  return bad(`${quote(value)} is not a valid boolean value`);
+  if (typeof value === 'boolean') return good(value);
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value).trim().toLowerCase() : undefined;
+  if (TRUE.has(text)) return good(true);
+  if (FALSE.has(text)) return good(false);
+  return unconverted(`${quote(value)} cannot be converted to boolean`);
 }
 
 function parseInteger(value: unknown, attribute: Attribute): Parsed {
-  const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isSafeInteger(number)) return bad(`${quote(value)} is not an integer`);
+  const number = typeof value === 'string' && /^\s*[+-]?\d{1,15}\s*$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
+    return unconverted(`${quote(value)} is not an integer`);
+  }
   const { minimum = number, maximum = number } = attribute;
   if (number < minimum) return bad(`${quote(value)} is too small - must be at least '${minimum}'`);
   if (number > maximum) return bad(`${quote(value)} is too large - must be no larger than '${maximum}'`);
@@ -144,12 +166,14 @@ function parseInteger(value: unknown, attribute: Attribute): Parsed {
 }
 
 function parseSubnet(value: unknown, { hostBits }: Attribute): Parsed {
-  if (typeof value !== 'string') return bad(`${quote(value)} is not a valid IP subnet`);
-  const exact = parseCidr(value);
+  const near = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
+  if (typeof value !== 'string' || near === undefined) {
+    return hostBits === 'cleared'
+      ? unconverted(`${shortened(value)} is not in a CIDR format`)
+      : bad(`${quote(value)} is not a valid IP subnet`);
+  }
+  const exact = hostBits === 'cleared' ? near : parseCidr(value);
   if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
-  const near = parseIpOrCidr(value);
-  if (near === undefined) return bad(`${quote(value)} is not a valid IP subnet`);
-  if (hostBits === 'cleared') return isMappedIp(near.base) ? mapped(value) : good(formatCidr(near));
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
 }
 
@@ -162,6 +186,14 @@ function parsePrefix(value: unknown, { hostBits }: Attribute): Parsed {
   if (!value.includes('/')) return good(formatIp(prefix.base));
   const given = hostBits === 'kept' ? parseIp(value.slice(0, value.indexOf('/'))) : undefined;
   return good(given === undefined ? formatCidr(prefix) : `${formatIp(given)}/${prefix.prefixLength}`);
+}
+
+/** Zeros in front of numbers are octal to some: Neutron says what it takes. */
+function notAnIp(value: unknown): Parsed {
+  const plain = typeof value === 'string' ? value.replaceAll(/(^|\.)0+(?=\d)/g, '$1') : '';
+  const near = plain === value || plain.includes(':') ? undefined : parseIp(plain);
+  if (near === undefined) return bad(`${quote(value)} is not a valid IP address`);
+  return bad(`${quote(value)} is not an accepted IP address, '${formatIp(near)}' is recommended`);
 }
 
 /** No packet has one, and next to the IPv4 address itself it would be a second name of it. */
@@ -203,7 +235,7 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
     if (given === undefined && property.required) return bad(`Expected keys not found: ${name}`);
     if (given === undefined) continue;
     const inner = parseValue(property, given);
-    if (!inner.ok) return bad(`${name}: ${inner.reason}`);
+    if (!inner.ok) return { ...inner, reason: `${name}: ${inner.reason}` };
     parsed[name] = inner.value;
   }
   return good(parsed);
@@ -211,8 +243,12 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
 
 /** A value in quotes, shortened, on one line. */
 function quote(value: unknown): string {
+  return `'${shortened(value)}'`;
+}
+
+function shortened(value: unknown): string {
   const text = spelled(value);
-  return `'${text.length > 300 ? `${text.slice(0, 300)}...` : text}'`;
+  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
 }
 
 /** As Python writes it: what Neutron's clients have seen in its messages. */

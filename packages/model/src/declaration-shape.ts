@@ -72,7 +72,13 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       grantedBy: 'text',
       example: 'any',
     },
-    ...{ input: 'true', filterOnly: 'true', nullAsAbsent: 'true', refuses: { named: 'text' }, extension: 'text' },
+    ...{
+      input: 'true',
+      filterOnly: 'true',
+      nullAsAbsent: 'true',
+      refuses: { named: 'text' },
+      extension: 'text',
+    },
   }),
   ['type'],
 );

@@ -117,12 +117,13 @@ class Pieces {
 /** The value of a body; undefined when it is empty. Throws `HTTPBadRequest`. */
 export function parseBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return undefined;
-  if (!isUtf8(bytes)) throw new CableError('HTTPBadRequest', 'Malformed request body: it is not UTF-8.');
+  if (!isUtf8(bytes))
+    throw new CableError('HTTPBadRequest', 'Body contains invalid data', { detail: 'It is not UTF-8.' });
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw new CableError('HTTPBadRequest', 'Malformed request body: it is not JSON.', { cause });
+    throw new CableError('HTTPBadRequest', 'Body contains invalid data', { cause, detail: 'It is not JSON.' });
   }
   if (isDeeper(value, DEPTH_MAX)) {
     throw new CableError('HTTPBadRequest', `Malformed request body: nested deeper than ${DEPTH_MAX} levels.`);

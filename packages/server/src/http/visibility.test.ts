@@ -107,6 +107,10 @@ test('the agents’ routes, the status and the order by an admin’s attribute a
     await refused(send(method, path, undefined, ANN), 403, 'PolicyNotAuthorized');
   }
   assert.equal((await send('GET', '/cable/v1/status')).status, 200);
-  await refused(send('GET', '/v2.0/ports?sort_key=binding:host_id', undefined, ANN), 400, 'HTTPBadRequest');
-  assert.equal((await send('GET', '/v2.0/ports?sort_key=binding:host_id')).status, 200);
+  await refused(
+    send('GET', '/v2.0/ports?sort_key=binding:host_id&sort_dir=asc', undefined, ANN),
+    400,
+    'HTTPBadRequest',
+  );
+  assert.equal((await send('GET', '/v2.0/ports?sort_key=binding:host_id&sort_dir=asc')).status, 200);
 });
