@@ -8,6 +8,7 @@ import { outliveStrays } from './extensions/strays.ts';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { authenticateByDoor } from './http/door-authenticator.ts';
+import { openKeystone } from './identity/identity.ts';
 import { listen } from './listen.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { parseCommandLine } from './options.ts';
@@ -48,15 +49,21 @@ try {
       : await openJoining(options.pki, tls, { log: log.child('pki'), signal: stopping.signal });
   const store = await openStore(options.store, { log: log.child('store') });
   built.push(() => store.close());
+  const identity =
+    options.keystone === undefined
+      ? undefined
+      : openKeystone(options.keystone, { log: log.child('keystone'), monotonicMs: () => performance.now() });
+  if (identity !== undefined) built.push(() => identity.close());
   const tlsDoor =
     tls === undefined
       ? undefined
       : createTlsDoor({
           ...{ tls, isOurs: options.pki !== undefined, now: () => Date.now() },
+          ...(identity === undefined ? {} : { next: identity.authenticate }),
           ...{ log: log.child('tls'), signal: stopping.signal },
         });
   const authenticate = authenticateByDoor({
-    ...{ unix: noauth(), plain: noauth() },
+    ...{ unix: noauth(), plain: identity?.authenticate ?? noauth() },
     ...(tlsDoor === undefined ? {} : { tls: tlsDoor.authenticate }),
   });
   const connections = new Connections({ ...CONNECTION_LIMITS, open: options.maxConnections });
@@ -84,6 +91,7 @@ try {
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,
+    ...(identity === undefined ? {} : { tokens: () => identity.book.counts }),
     log,
   });
   built.push(() => server.stop());

@@ -4,6 +4,8 @@ import { LIFE_MS } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CONNECTION_LIMITS } from './connections.ts';
 import { ADMISSION_LIMITS } from './http/admission.ts';
+import type { KeystoneSettings } from './identity/identity.ts';
+import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './identity/keystone-options.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 import { filesInDirectory, type ServerTlsFiles } from './tls/server-tls.ts';
 
@@ -17,7 +19,9 @@ export type CommandLine = {
   readonly pki?: string;
   /** How long certificates of hosts are good. */
   readonly hostCertificateMs: number;
-  readonly auth: 'noauth';
+  readonly auth: 'noauth' | 'keystone';
+  /** Undefined: nobody is asked about tokens. */
+  readonly keystone?: KeystoneSettings;
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
@@ -42,8 +46,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .option('--store <address>', 'lmdb:DIRECTORY, or etcd:HOST:PORT,HOST:PORT', 'lmdb:/var/lib/cable/store')
     .option('--listen <address>', 'ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:9696)', addListen)
     .addOption(
-      new Option('--auth <kind>', 'how clients prove who they are; noauth is for local listeners only')
-        .choices(['noauth'])
+      new Option(
+        '--auth <kind>',
+        'how clients on TCP addresses prove who they are; noauth is for addresses of this machine, and for Unix sockets always',
+      )
+        .choices(['noauth', 'keystone'])
         .default('noauth'),
     )
     .option(
@@ -111,26 +118,34 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       CONNECTION_LIMITS.open,
     )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'));
-  command.parse(argv);
-  const { overlayIpVersion, ...options } = command.opts<
-    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls'> &
+  addKeystoneOptions(command).parse(argv);
+  const {
+    overlayIpVersion,
+    keystone: _file,
+    ...options
+  } = command.opts<
+    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone'> &
       TlsOptions & {
+        keystone?: string;
         listen?: readonly ListenAddress[];
         overlayIpVersion: '4' | '6';
       }
   >();
   const listen = options.listen ?? [{ kind: 'tcp', host: '127.0.0.1', port: 9696 }];
+  const keystone = keystoneSettingsOf(options.auth, command.opts<KeystoneOptions>());
+  if (typeof keystone === 'string') return command.error(`error: ${keystone}`);
   const tls = tlsOf(options, (text) => command.error(text));
   const open = tls === undefined ? listen.find((address) => !isLocal(address)) : undefined;
   if (open !== undefined) {
     command.error(
-      `error: --auth noauth believes everybody, so it is refused on an address that others can reach` +
+      `error: ${options.auth === 'noauth' ? '--auth noauth believes everybody' : 'tokens can be read on their way'}, so it is refused on an address that others can reach` +
         `${open.kind === 'tcp' ? ` (${open.host})` : ''}: listen on 127.0.0.1, [::1] or unix:PATH, or give the server a certificate (--pki, made by cable pki init; or --tls-cert)`,
     );
   }
   return {
     ...options,
     ...(tls === undefined ? {} : { tls }),
+    ...(keystone === undefined ? {} : { keystone }),
     listen,
     overlayIpVersion: overlayIpVersion === '6' ? 6 : 4,
   };

@@ -35,7 +35,7 @@ import { createApp } from './http/app.ts';
 import type { AuthenticatedCaller, Authenticator } from './http/auth.ts';
 import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
-import type { ConnectionCounts } from './http/metrics.ts';
+import type { ConnectionCounts, TokenCounts } from './http/metrics.ts';
 import { check } from './http/readiness.ts';
 import type { NovaPost } from './nova/nova-api.ts';
 import { NovaNotifier } from './nova/nova-notifier.ts';
@@ -82,6 +82,8 @@ export type ServerOptions = {
   readonly limits?: Partial<AdmissionLimits>;
   /** Connections of the listeners, for the metrics. */
   readonly connections?: ConnectionCounts;
+  /** What became of tokens, for the metrics. */
+  readonly tokens?: () => TokenCounts;
   /** Sends to Nova what is new of the ports of its servers. Absent: it is not told. */
   readonly nova?: NovaPost;
   readonly now?: () => Date;
@@ -304,6 +306,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     authenticate: options.authenticate,
     limits: { ...ADMISSION_LIMITS, ...options.limits },
     ...(options.connections === undefined ? {} : { connections: options.connections }),
+    ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     ...(nova === undefined ? {} : { nova: () => nova.counts }),
     readiness: [
       check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),

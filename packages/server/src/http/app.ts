@@ -1,7 +1,7 @@
 import { createTurnLine, type Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { addPluginRoutes } from '../contrail/routes.ts';
-import { isAdmin } from '../engine/permission.ts';
+import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
 import { parseHostName } from '../hosts/parse.ts';
@@ -9,12 +9,12 @@ import { permitAgent } from '../hosts/permit-agent.ts';
 import type { NovaCounts } from '../nova/nova-notifier.ts';
 import { addJoinRoute, addRenewRoute } from '../pki/join-routes.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
-import { askedOf } from './asked.ts';
+import { askedOf, userOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError, type CountError } from './error-handler.ts';
-import { addHealthRoutes, type ConnectionCounts, createMetrics } from './metrics.ts';
+import { addHealthRoutes, type ConnectionCounts, createMetrics, type TokenCounts } from './metrics.ts';
 import type { ReadinessCheck } from './readiness.ts';
 import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.ts';
 import { PARAMETER_MAX } from './route-table.ts';
@@ -27,6 +27,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
+  /** What became of tokens; undefined: Keystone is not asked. */
+  readonly tokens?: () => TokenCounts;
   /** What Nova is told; undefined: nothing. */
   readonly nova?: () => NovaCounts;
   /** Asks hosts' agents about ports; undefined: nothing can be asked. */
@@ -53,7 +55,13 @@ export function createApp(options: AppOptions): App {
     isAdmin: (credentials) => isAdmin(deps, credentials),
     monotonicMs: () => performance.now(),
   });
-  const metrics = createMetrics({ ...deps, admission, connections: options.connections, nova: options.nova });
+  const metrics = createMetrics({
+    ...deps,
+    admission,
+    connections: options.connections,
+    nova: options.nova,
+    tokens: options.tokens,
+  });
   const errors = { log, countError: metrics.countError };
   const app = fastify({
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX },
@@ -61,7 +69,11 @@ export function createApp(options: AppOptions): App {
   });
   app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, errors));
   admission.guard(app);
-  addHealthRoutes(app, metrics, options.readiness);
+  addHealthRoutes(app, metrics, options.readiness, (request) => {
+    // Under noauth the address is what protects them; who is known by a token may be anybody's tenant.
+    const { credentials } = userOf(request);
+    if (credentials.userId !== null) permitApi(deps, credentials);
+  });
   addDiscoveryRoutes(app, deps.resources, options.version);
   const startTurns = createTurnLine(LIST_TURN_MS);
   addPluginRoutes(app, { deps, startTurns, registry: metrics.registry });

@@ -4,6 +4,11 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isOfPlugin, pluginFault } from '../contrail/exceptions.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 
+/** What a client without a token that is good is answered by every service of OpenStack. */
+type KeystoneErrorBody = {
+  readonly error: { readonly code: number; readonly title: string; readonly message: string };
+};
+
 /** Told of every error that a client is answered. */
 export type CountError = (error: CableError) => void;
 
@@ -52,16 +57,21 @@ export function notAllowed(method: string | undefined, allow: readonly string[])
   });
 }
 
-/** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1 and 10.2.3. */
-export function errorHeaders({ status, fields: { allow } }: CableError): Readonly<Record<string, string>> {
+/** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1, 10.2.3 and 11.6.1. */
+export function errorHeaders({
+  status,
+  fields: { allow, authenticate },
+}: CableError): Readonly<Record<string, string>> {
   return {
     ...(status === 503 ? { 'retry-after': '1' } : {}),
+    ...(status === 401 ? { 'www-authenticate': typeof authenticate === 'string' ? authenticate : 'Keystone' } : {}),
     ...(status === 405 ? { allow: Array.isArray(allow) ? allow.join(', ') : '' } : {}),
   };
 }
 
-/** Body of an error answer. `detail`: the error's own, else what to do. */
-export function errorBody(error: CableError): NeutronErrorBody {
+/** Body of an error answer. `detail`: the error's own, else what to do. One of who it is has the form that clients know from Keystone's middleware. */
+export function errorBody(error: CableError): NeutronErrorBody | KeystoneErrorBody {
+  if (error.status === 401) return { error: { code: 401, title: 'Unauthorized', message: error.message } };
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
 }
 

@@ -43,7 +43,7 @@ function isLocalPlace(text: string): boolean {
 }
 
 /** A TCP socket has an address of its own, also when the peer has gone; one that was destroyed has none, and is no Unix socket for that. */
-function isUnix(socket: IncomingMessage['socket']): boolean {
+export function isUnix(socket: IncomingMessage['socket']): boolean {
   return !socket.destroyed && socket.localAddress === undefined && socket.remoteAddress === undefined;
 }
 

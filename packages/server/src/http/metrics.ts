@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceRegistry } from '../engine/registry.ts';
 import type { NovaCounts } from '../nova/nova-notifier.ts';
@@ -8,6 +8,14 @@ import type { CountError } from './error-handler.ts';
 import { addEventLoopDelay } from './event-loop.ts';
 import { answerReadiness, type ReadinessCheck } from './readiness.ts';
 import { routeLabel } from './resource-routes.ts';
+
+/** What became of tokens. `questions`: to Keystone; `failures`: those that it did not answer. */
+export type TokenCounts = {
+  readonly lookups: number;
+  readonly questions: number;
+  readonly failures: number;
+  readonly kept: number;
+};
 
 /** Connections that are open. `unread`: without a whole request yet; `streams`: upgraded, of agents. */
 export type ConnectionCounts = { readonly open: number; readonly unread: number; readonly streams: number };
@@ -19,6 +27,8 @@ export type MetricsSources = {
   readonly connections: ConnectionCounts | undefined;
   /** Undefined: Nova is not told anything. */
   readonly nova: (() => NovaCounts) | undefined;
+  /** Undefined: Keystone is not asked. */
+  readonly tokens: (() => TokenCounts) | undefined;
 };
 
 /** What is measured of one server. `stop`: nothing more is. */
@@ -52,6 +62,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   addObjectGauge(registry, sources);
   addLoadGauges(registry, sources);
   if (sources.nova !== undefined) addNovaMetrics(registry, sources.nova);
+  if (sources.tokens !== undefined) addTokenMetrics(registry, sources.tokens);
   return {
     registry,
     countError: ({ type, status }) => errors.inc({ type, status: String(status) }),
@@ -66,7 +77,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
 }
 
 /** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
-export function addHealthRoutes(app: FastifyInstance, metrics: Metrics, readiness: readonly ReadinessCheck[]): void {
+export function addHealthRoutes(
+  app: FastifyInstance,
+  metrics: Metrics,
+  readiness: readonly ReadinessCheck[],
+  permitMetrics: (request: FastifyRequest) => void,
+): void {
   const { registry } = metrics;
   app.addHook('onClose', (_app, done) => {
     metrics.stop();
@@ -77,9 +93,36 @@ export function addHealthRoutes(app: FastifyInstance, metrics: Metrics, readines
     metrics.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
     done();
   });
-  app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  app.get('/metrics', async (request, reply) => {
+    permitMetrics(request);
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', (_request, reply) => answerReadiness(reply, readiness));
+}
+
+function addTokenMetrics(registry: Registry, counts: () => TokenCounts): void {
+  const registers = [registry];
+  const lookups: Counter<'what'> = new Counter({
+    name: 'cable_tokens_total',
+    help: 'Tokens that requests brought, by what was done: lookup, question (Keystone was asked), failure (it did not answer).',
+    labelNames: ['what'],
+    registers,
+    collect: () => {
+      lookups.reset();
+      for (const what of ['lookups', 'questions', 'failures'] as const) {
+        lookups.inc({ what: what.slice(0, -1) }, counts()[what]);
+      }
+    },
+  });
+  const kept: Gauge = new Gauge({
+    name: 'cable_tokens_kept',
+    help: 'Tokens of which it is remembered what Keystone said.',
+    registers,
+    collect: () => {
+      kept.set(counts().kept);
+    },
+  });
 }
 
 function addObjectGauge(registry: Registry, { tables, resources }: MetricsSources): void {

@@ -295,7 +295,10 @@ test('a filter that is no value of a boolean or of an integer is refused by its 
       const fault = body['NeutronError'];
       const told = [status, fault?.['type'], fault?.['detail']];
       assert.deepEqual(told, [400, 'InvalidInput', `It was given for ${name}.`]);
-      assert.match(String(fault?.['message']), new RegExp(`^Invalid input for operation: '${text}' (is not|cannot be) `));
+      assert.match(
+        String(fault?.['message']),
+        new RegExp(`^Invalid input for operation: '${text}' (is not|cannot be) `),
+      );
       const fine = type === 'boolean' ? ['true', 'False', '0', ''] : ['7', '-1', ''];
       for (const one of fine) assert.equal((await send('GET', `${path}?${name}=${one}`)).status, 200);
     }
