@@ -4,6 +4,8 @@ import { dirname, join, relative } from 'node:path';
 import { capture, say } from './say.mjs';
 
 const PLACES = ['packages', 'vrouter/test', 'test'];
+
+const ALONE = ['test/', 'vrouter/test/model/', 'vrouter/test/facts.test.ts'];
 /** Needs packages that no other test does. */
 const OPENSTACK = 'test/openstack';
 
@@ -111,7 +113,7 @@ function findFiles(root, places, wanted) {
 
 /** True for a test that looks at how the machine behaves in time (silences, packets lost, connections a second): nothing runs beside it. */
 export function runsAlone(file) {
-  return needsMachine(file) && (file.startsWith('test/') || file.startsWith('vrouter/test/model/'));
+  return needsMachine(file) && ALONE.some((place) => file.startsWith(place));
 }
 
 /**

@@ -10,6 +10,7 @@ import { noauth } from './http/auth.ts';
 import { authenticateByDoor } from './http/door-authenticator.ts';
 import { openKeystone } from './identity/identity.ts';
 import { listen } from './listen.ts';
+import { novaOf } from './nova/nova-api.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { parseCommandLine } from './options.ts';
 import { openJoining } from './pki/joining.ts';
@@ -92,6 +93,7 @@ try {
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,
     ...(identity === undefined ? {} : { tokens: () => identity.book.counts }),
+    ...(identity === undefined || options.nova === undefined ? {} : { nova: novaOf(identity.session) }),
     log,
   });
   built.push(() => server.stop());

@@ -22,6 +22,8 @@ export type CommandLine = {
   readonly auth: 'noauth' | 'keystone';
   /** Undefined: nobody is asked about tokens. */
   readonly keystone?: KeystoneSettings;
+  /** True: Nova is told what is new of the ports of its machines. */
+  readonly nova?: true;
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;

@@ -62,7 +62,7 @@ test('each host is an agent, which an administrator describes, sets down and del
     );
   }
   await refused(put({ host: 'h9' }), 400, 'HTTPBadRequest');
-  await refused(put({ admin_state_up: 'perhaps' }), 400, 'HTTPBadRequest');
+  await refused(put({ admin_state_up: 'perhaps' }), 400, 'InvalidInput');
   await refused(put({ description: 'x'.repeat(256) }), 400, 'HTTPBadRequest');
   await refused(put({ admin_state_up: true }, MEMBER), 404, 'AgentNotFound');
   await refused(send('DELETE', path, undefined, MEMBER), 404, 'AgentNotFound');

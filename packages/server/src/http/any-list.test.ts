@@ -197,9 +197,9 @@ function wholeList(world: World, query: Query): readonly Json[] {
     .toSorted(inOrder(query));
 }
 
-/** The answer's objects; undefined: the marker is not in the list. */
+/** The answer's objects; undefined: the marker is not in the list. Without a limit it is not looked at, as in Neutron. */
 function pageOf(list: readonly Json[], { limit, marker, reverse }: Query): readonly Json[] | undefined {
-  const at = marker === null ? undefined : list.findIndex((one) => String(one['id']) === marker);
+  const at = marker === null || limit === 0 ? undefined : list.findIndex((one) => String(one['id']) === marker);
   if (at === -1) return undefined;
   const most = limit === 0 ? list.length : limit;
   if (!reverse) return list.slice(at === undefined ? 0 : at + 1).slice(0, most);
@@ -246,7 +246,7 @@ test('whatever is asked for, a list is what looking through everything would giv
   assert.ok(answered > 1000, String(answered));
 });
 
-const isOrdered = ({ sort, limit, marker }: Query): boolean => sort.length > 0 || limit > 0 || marker !== null;
+const isOrdered = ({ sort, limit }: Query): boolean => sort.length > 0 || limit > 0;
 
 function sortedUnless(isInOrder: boolean, objects: readonly unknown[]): readonly unknown[] {
   return isInOrder ? objects : objects.map((one) => JSON.stringify(one)).sort();

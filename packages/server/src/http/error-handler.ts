@@ -69,9 +69,10 @@ export function errorHeaders({
   };
 }
 
-/** Body of an error answer. `detail`: the error's own, else what to do. One of who it is has the form that clients know from Keystone's middleware. */
+/** Body of an error answer. `detail`: the error's own, else what to do. Who is sent to Keystone is so in the form that clients know from its middleware. */
 export function errorBody(error: CableError): NeutronErrorBody | KeystoneErrorBody {
-  if (error.status === 401) return { error: { code: 401, title: 'Unauthorized', message: error.message } };
+  if (typeof error.fields['authenticate'] === 'string')
+    return { error: { code: error.status, title: 'Unauthorized', message: error.message } };
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
 }
 

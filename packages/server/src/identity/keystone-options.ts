@@ -9,6 +9,7 @@ export type KeystoneOptions = {
   readonly keystonePublicUrl?: string;
   readonly serviceTokenRole?: readonly string[];
   readonly tokenFreshSeconds: number;
+  readonly nova?: true;
 };
 
 /** Adds them to a command. */
@@ -27,6 +28,10 @@ export function addKeystoneOptions(command: Command): Command {
       'how long Keystone is not asked again about a token; what is taken from its user counts after that time',
       parseSeconds,
       60,
+    )
+    .option(
+      '--nova',
+      'tell Nova what is new of the ports of its machines: at the compute endpoint of the catalog, or at compute_endpoint_override of the file of --keystone; the user there needs the rule os_compute_api:os-server-external-events:create (admin or service)',
     );
 }
 
@@ -38,8 +43,10 @@ export function keystoneSettingsOf(auth: string, options: KeystoneOptions): Keys
     keystonePublicUrl: publicUrl,
     serviceTokenRole,
     tokenFreshSeconds,
+    nova,
   } = options;
   if (auth !== 'keystone') {
+    if (nova === true) return '--nova is of no use without --auth keystone: Nova takes events from who has a token';
     return file === undefined ? undefined : '--keystone FILE is of no use without --auth keystone';
   }
   if (file === undefined) return '--auth keystone needs --keystone FILE, which says where Keystone is and who asks it';

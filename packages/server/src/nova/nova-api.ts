@@ -1,4 +1,5 @@
 /** Nova's `POST /os-server-external-events`: what it takes, and what it makes of each event. */
+import type { KeystoneSession } from '@cable/keystone';
 import { isFields } from '../rows.ts';
 import type { NovaEvent } from './told.ts';
 
@@ -17,9 +18,21 @@ export type NovaAnswer = { readonly status: number; readonly body: string };
 /** Sends a request to Nova's compute endpoint, with a token of a service; throws when there is no answer. `signal` ends it. */
 export type NovaPost = (path: string, body: string, signal: AbortSignal) => Promise<NovaAnswer>;
 
+/** Nova as the catalog of Keystone has it. */
+export function novaOf(session: Pick<KeystoneSession, 'request'>): NovaPost {
+  return (path, body, signal) => session.request('compute', { method: 'POST', path, body, signal });
+}
+
 /** Nova does not answer, or says something that is about no event: the same is to be sent again later. */
 export class NovaUnavailableError extends Error {
   override name = 'NovaUnavailableError';
+  /** True: Nova is there, and failed at this request. */
+  readonly isAnswer: boolean;
+
+  constructor(message: string, options: { readonly isAnswer: boolean; readonly cause?: unknown }) {
+    super(message, options);
+    this.isAnswer = options.isAnswer;
+  }
 }
 
 /** What Nova's own time-out for a database is; an answer that takes longer is none. */
@@ -35,7 +48,9 @@ export async function sendEvents(post: NovaPost, events: readonly NovaEvent[]): 
     if (status === 200) return { outcomes: events.map(() => 'taken') };
     if (status === 207) return { outcomes: outcomesOf(body, events) };
     if (status !== 400 && status !== 404) {
-      throw new NovaUnavailableError(`Nova answered ${status} to external events: ${body.slice(0, 300)}`);
+      throw new NovaUnavailableError(`Nova answered ${status} to external events: ${body.slice(0, 300)}`, {
+        isAnswer: status >= 500,
+      });
     }
     if (events.length === 1) return { outcomes: [status === 404 ? 'unknown' : 'refused'] };
   } catch (err) {
@@ -55,7 +70,7 @@ async function answered(post: NovaPost, events: readonly NovaEvent[]): Promise<N
     return await post('/os-server-external-events', JSON.stringify({ events }), AbortSignal.timeout(ANSWER_MS));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new NovaUnavailableError(`Nova does not answer: ${why}`, { cause });
+    throw new NovaUnavailableError(`Nova does not answer: ${why}`, { isAnswer: false, cause });
   }
 }
 
@@ -79,7 +94,7 @@ function eventsIn(body: string): readonly Readonly<Record<string, unknown>>[] {
     const events = isFields(value) ? value['events'] : undefined;
     return Array.isArray(events) ? events.filter(isFields) : [];
   } catch {
-    throw new NovaUnavailableError('Nova answered 207 with a body that is no JSON');
+    throw new NovaUnavailableError('Nova answered 207 with a body that is no JSON', { isAnswer: true });
   }
 }
 

@@ -2,7 +2,7 @@ import { type Logger, type Loop, Repeats, sleep, startLoop } from '@cable/kit';
 import type { Compare, Op, Store } from '@cable/store';
 import { NOVA_SINCE, NOVA_TELLER, novaKey } from '../keys.ts';
 import type { TableChange, Tables } from '../tables.ts';
-import { type EventOutcome, type NovaPost, NovaUnavailableError, sendEvents } from './nova-api.ts';
+import { type EventOutcome, type NovaPost, type NovaUnavailableError, sendEvents } from './nova-api.ts';
 import { Teller } from './teller.ts';
 import {
   type Due,
@@ -21,9 +21,8 @@ const GATHER_MS = 200;
 /** Ports of which one request tells. */
 const PORTS_A_REQUEST = 50;
 
-/** How often Nova is asked about a server that it does not know, or that is on no host yet, and how long between: the machine may just be made. */
-const TRIES = 5;
-const TRY_AGAIN_MS = [2_000, 4_000, 8_000, 16_000] as const;
+/** When Nova is asked again about a server that it does not know, or that is on no host yet: the machine may just be made. */
+const TRY_AGAIN_MS: readonly number[] = [2_000, 4_000, 8_000, 16_000];
 
 export type NovaNotifierDeps = {
   readonly store: Pick<Store, 'get' | 'txn' | 'grantLease' | 'keepAlive' | 'revokeLease'>;
@@ -31,6 +30,8 @@ export type NovaNotifierDeps = {
   readonly server: string;
   readonly post: NovaPost;
   readonly monotonicMs: () => number;
+  /** How long after each try the next one comes, for a server that Nova does not know. Default: 2, 4, 8, 16 s. */
+  readonly tryAgainMs?: readonly number[];
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -46,6 +47,10 @@ export type NovaCounts = {
   /** Why Nova was not reached last; null: it was. */
   readonly problem: string | null;
 };
+
+/** When a port at which Nova failed is told again; after so many of them Nova itself is taken for the cause. */
+const FAULT_AGAIN_MS = 5_000;
+const FAULTS = 5;
 
 type Look = { readonly id: string; readonly due: Due; readonly told: number | undefined };
 type Waiting = { readonly tries: number; readonly at: number };
@@ -63,6 +68,8 @@ export class NovaNotifier {
   readonly #waiting = new Map<string, Waiting>();
   readonly #events = new Map<string, number>();
   readonly #repeats: Repeats;
+  /** Ports at which Nova failed, one after the other. */
+  #faults = 0;
   /** Ports of which the next request tells: fewer after each that failed, so that one which Nova cannot bear holds up none but itself. */
   #size = PORTS_A_REQUEST;
   /** What there was before anything was told counts as told. */
@@ -77,7 +84,7 @@ export class NovaNotifier {
     this.#repeats = new Repeats(monotonicMs);
     this.#loop = startLoop({
       ...{ name: 'nova', log, signal, everyMs: 1000 },
-      backoff: { minMs: 500, maxMs: 15_000 },
+      backoff: { minMs: 250, maxMs: 5_000 },
       run: () => this.#round(),
     });
     const stop = tables.onChange((_revision, changes) => this.#note(changes));
@@ -178,21 +185,32 @@ export class NovaNotifier {
       if (!(await this.#write(taken))) this.#teller.doubt();
       else for (const look of taken) isOpen.delete(look);
       for (const look of looks) if (this.#waiting.has(look.id)) isOpen.delete(look);
-      if (failure !== undefined) throw failure;
-      this.#size = Math.min(PORTS_A_REQUEST, this.#size * 2);
-    } catch (err) {
-      if (err instanceof NovaUnavailableError) this.#failed(err);
-      throw err;
+      if (failure === undefined) this.#passed();
+      else this.#failed(failure, looks, isOpen);
     } finally {
       for (const { id } of isOpen) this.#marked.add(id);
     }
   }
 
-  #failed(err: NovaUnavailableError): void {
+  #passed(): void {
+    this.#size = Math.min(PORTS_A_REQUEST, this.#size * 2);
+    this.#faults = 0;
+  }
+
+  /** A request at which Nova fails is sent in smaller ones at once; the port at which it fails alone has to wait. Throws when Nova is not there, or fails at one port after the other. */
+  #failed(failure: NovaUnavailableError, looks: readonly Look[], isOpen: Set<Look>): void {
+    const [only, ...others] = looks;
     this.#size = Math.max(1, this.#size >> 1);
-    this.#problem = err.message;
-    if (!this.#repeats.isNews('nova', err.message)) return;
-    this.#deps.log.warn({ err, ports: this.#marked.size }, 'Nova is not told what is new, and will be when it answers');
+    this.#problem = failure.message;
+    if (this.#repeats.isNews('nova', failure.message)) {
+      this.#deps.log.warn({ err: failure }, 'Nova is not told what is new of some ports, and will be when it takes it');
+    }
+    if (only !== undefined && others.length === 0) {
+      isOpen.delete(only);
+      this.#waiting.set(only.id, { tries: 0, at: this.#deps.monotonicMs() + FAULT_AGAIN_MS });
+      this.#faults += 1;
+    }
+    if (!failure.isAnswer || this.#faults >= FAULTS) throw failure;
   }
 
   #look(id: string): Look {
@@ -240,8 +258,9 @@ export class NovaNotifier {
     const unknown = due.events.filter((event) => outcomes.get(event) === 'unknown' && due.told !== null);
     const tries = (this.#waiting.get(id)?.tries ?? 0) + 1;
     this.#waiting.delete(id);
-    if (unknown.length === 0 || tries >= TRIES) return true;
-    this.#waiting.set(id, { tries, at: monotonicMs() + (TRY_AGAIN_MS[tries - 1] ?? 0) });
+    const next = (this.#deps.tryAgainMs ?? TRY_AGAIN_MS)[tries - 1];
+    if (unknown.length === 0 || next === undefined) return true;
+    this.#waiting.set(id, { tries, at: monotonicMs() + next });
     return false;
   }
 

@@ -26,9 +26,9 @@ export class FakeNova {
     return this.#answer((JSON.parse(body) as { events: readonly NovaEvent[] }).events);
   };
 
-  /** `plugged a`, …: short names of what was taken, with the first letters of the port's id. */
+  /** `plugged <port>`, …: short names of what was taken. */
   get words(): readonly string[] {
-    return this.taken.map(({ name, tag }) => `${name.replace(/network-(vif-)?/, '')} ${tag.slice(0, 4)}`);
+    return this.taken.map(({ name, tag }) => `${name.replace(/network-(vif-)?/, '')} ${tag}`);
   }
 
   #answer(events: readonly NovaEvent[]): NovaAnswer {
