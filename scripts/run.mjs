@@ -11,7 +11,7 @@ import { buildGuest } from './lib/guest.mjs';
 import { labNeeds } from './lib/lab-needs.mjs';
 import { installNpm } from './lib/npm.mjs';
 import { capture, StepError, say, step } from './lib/say.mjs';
-import { runChecks, runTests } from './lib/tests.mjs';
+import { runChecks, runOpenstackTests, runTests } from './lib/tests.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const FROM_SOURCE = ['--import', 'tsx', '--conditions=cable-source'];
@@ -27,6 +27,11 @@ const COMMANDS = {
   build: { help: 'compile what is not fresh', root: false, run: build },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
+  openstack: {
+    help: 'the same tests on Cable and on a stock neutron-server, with a real Keystone',
+    root: true,
+    run: openstack,
+  },
   fuzz: {
     help: 'vrouter: compare the programs with the reference model over random cases (--cases, --seed, --only, --world, --frames)',
     root: true,
@@ -74,6 +79,11 @@ async function test(args) {
   await buildGuest(ROOT);
   await mountBpffs();
   return runTests(ROOT, FROM_SOURCE, args);
+}
+
+async function openstack(args) {
+  await build();
+  return runOpenstackTests(ROOT, FROM_SOURCE, args);
 }
 
 async function check() {

@@ -2,7 +2,7 @@
 export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   not_programmed:
     'Wait a moment: the agent has seen the device but not yet programmed its port. If it lasts, look at `cable status`.',
-  admin_down: 'Set the port `admin_state_up` to true.',
+  admin_down: 'Set `admin_state_up` of the port, and of its network, to true.',
   malformed: 'Capture on the device and look for what sends broken frames.',
   spoofed_mac: 'Let the guest use the MAC address of its port, or add an allowed address pair.',
   spoofed_ip: 'Let the guest use an address of its port, or add an allowed address pair.',

@@ -51,6 +51,13 @@ const BENCH = {
   iptables: 'stateful rules to compare with',
   'openvswitch-switch': 'a switch to compare with',
 };
+/** Libraries and programs alone, not the packages with services: none of them is started, no user or file of /etc is made for it. */
+const OPENSTACK = {
+  'python3-keystone': 'a real Keystone',
+  'uwsgi-core': 'serves Keystone',
+  'uwsgi-plugin-python3': 'serves Keystone',
+  'python3-openstackclient': 'the openstack command',
+};
 
 /** What a command needs: package -> why. */
 export function packagesFor(command, args) {
@@ -62,6 +69,7 @@ export function packagesFor(command, args) {
   }
   if (command === 'fuzz') return { ...BUILD, ...HOST, procps: TEST.procps };
   if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
+  if (command === 'openstack') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
 }
 

@@ -1,13 +1,14 @@
 /**
- * Runs the test files named on the command line with node:test: first those that may run side by side, then one at a time those
- * that use the machine; and prints one summary for both. Its child processes inherit this process's Node options.
+ * Runs the test files named on the command line with node:test: first those that are at home in their own process, then those that
+ * use the machine, both side by side, then one at a time those that nothing may run beside; and prints one summary for all. Its
+ * child processes inherit this process's Node options.
  */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 import { endTree, programsOf } from './process-tree.mjs';
-import { needsMachine } from './tests.mjs';
+import { needsMachine, runsAlone } from './tests.mjs';
 
 const FILE_TIMEOUT_MS = 480_000;
 const SLOWEST = 15;
@@ -16,7 +17,8 @@ const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo']
 const files = process.argv.slice(2);
 const passes = [
   { files: files.filter((file) => !needsMachine(file)), concurrency: 2 },
-  { files: files.filter((file) => needsMachine(file)), concurrency: 1 },
+  { files: files.filter((file) => needsMachine(file) && !runsAlone(file)), concurrency: 2 },
+  { files: files.filter((file) => runsAlone(file)), concurrency: 1 },
 ];
 
 const stop = new AbortController();

@@ -5,12 +5,16 @@ import { capture, say } from './say.mjs';
 
 const PLACES = ['packages', 'vrouter/test', 'test'];
 
+const ALONE = ['test/', 'vrouter/test/model/', 'vrouter/test/facts.test.ts'];
+/** Needs packages that no other test does. */
+const OPENSTACK = 'test/openstack';
+
 /**
  * Runs the checks, then the test files (all, or those whose path contains one of `names`).
  * The runner's own summary (tests, pass, fail) comes last. Returns the exit code.
  */
 export async function runTests(root, fromSource, names) {
-  const files = findTests(root).filter((file) => names.length === 0 || names.some((name) => file.includes(name)));
+  const files = findTests(root).filter((file) => wanted(file, names));
   if (files.length === 0) {
     say(`no test file matches ${names.join(' ')}`);
     return 1;
@@ -19,6 +23,12 @@ export async function runTests(root, fromSource, names) {
   const { code } = await runFiles(root, fromSource, files);
   if (checks !== 0) say('a check failed: see above the tests');
   return checks || code;
+}
+
+/** Runs the test files of an OpenStack cloud. Returns the exit code. */
+export async function runOpenstackTests(root, fromSource, names) {
+  const files = findFiles(root, [OPENSTACK], isTest).filter((file) => wanted(file, names));
+  return (await runFiles(root, fromSource, files)).code;
 }
 
 /** Types, lint, generated files and the house rules. Returns the exit code. */
@@ -75,8 +85,16 @@ function runFiles(root, fromSource, files) {
   });
 }
 
+function wanted(file, names) {
+  return names.length === 0 || names.some((name) => file.includes(name));
+}
+
+function isTest(name) {
+  return name.endsWith('.test.ts');
+}
+
 function findTests(root) {
-  return findFiles(root, PLACES, (name) => name.endsWith('.test.ts'));
+  return findFiles(root, PLACES, isTest).filter((file) => !file.startsWith(OPENSTACK));
 }
 
 function findFiles(root, places, wanted) {
@@ -93,9 +111,14 @@ function findFiles(root, places, wanted) {
   return found.sort();
 }
 
+/** True for a test that looks at how the machine behaves in time (silences, packets lost, connections a second): nothing runs beside it. */
+export function runsAlone(file) {
+  return needsMachine(file) && ALONE.some((place) => file.startsWith(place));
+}
+
 /**
  * True for a test that uses the machine beyond its own process (namespaces, programs in the kernel, an etcd), which is seen from
- * its starting other programs, itself or by what it imports of its package: such tests run one file at a time.
+ * its starting other programs, itself or by what it imports of its package.
  */
 export function needsMachine(file) {
   return file.includes('.kernel.') || startsPrograms(file, new Set());

@@ -66,7 +66,7 @@ async function startServer(directory: string, programs: Program[], store: string
     name,
     command: [process.execPath, LAUNCHER, 'server', '--store', store, '--listen', listen, '--log-level', 'warn'],
     log: join(directory, `${name}.log`),
-    readyUrl: `http://${listen}/readyz`,
+    ready: `http://${listen}/readyz`,
   });
   programs.push(program);
   await program.start();
@@ -86,7 +86,7 @@ async function startEtcd(directory: string, programs: Program[]): Promise<BedEtc
     name: 'etcd',
     command: commandOn(join(directory, 'etcd-0')),
     log: join(directory, 'etcd.log'),
-    readyUrl: `http://${address}/health`,
+    ready: `http://${address}/health`,
   });
   programs.push(program);
   await program.start();

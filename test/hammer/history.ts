@@ -4,6 +4,7 @@
 export const TYPES = {
   network: { body: 'network', plural: 'networks', path: 'networks' },
   subnet: { body: 'subnet', plural: 'subnets', path: 'subnets' },
+  subnetpool: { body: 'subnetpool', plural: 'subnetpools', path: 'subnetpools' },
   port: { body: 'port', plural: 'ports', path: 'ports' },
   router: { body: 'router', plural: 'routers', path: 'routers' },
   security_group: { body: 'security_group', plural: 'security_groups', path: 'security-groups' },

@@ -206,9 +206,17 @@ function* untrueState(row: Row, updates: readonly Entry[]): Iterable<string> {
   }
   if (writer === undefined || writer.deed.kind !== 'update' || row['device_owner'] === LEG) return;
   for (const [name, value] of Object.entries(writer.deed.sets)) {
-    if (isDeepStrictEqual(name === 'fixed_ips' ? askedFor(row[name]) : shown(row[name]), value)) continue;
+    if (isDeepStrictEqual(storedAs(row, name), value)) continue;
     yield `half of an update is there: ${name} is ${JSON.stringify(row[name])} after ${say(writer)}`;
   }
+}
+
+/** The attribute as a request gives it. */
+function storedAs(row: Row, name: string): unknown {
+  if (name === 'fixed_ips') return askedFor(row[name]);
+  // It is kept as who it is shared with.
+  if (name === 'shared') return Array.isArray(row['shared_with']) && row['shared_with'].includes('*');
+  return shown(row[name]);
 }
 
 /** Of a gateway what was asked for: its network. */

@@ -34,6 +34,10 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => remove(world, random, 'network')],
   [8, createSubnet],
   [8, changeSubnet],
+  [3, createPool],
+  [8, takeFromPool],
+  [3, changePool],
+  [2, (world, random) => remove(world, random, 'subnetpool')],
   [4, (world, random) => remove(world, random, 'subnet')],
   [20, createPort],
   [14, changePort],
@@ -152,6 +156,31 @@ function createSubnet(world: World, random: Random): Wish | undefined {
   const pools = [{ start: `${base}.10`, end: `${base}.200` }];
   const given = { network_id: network['id'], ip_version: 4, cidr, allocation_pools: pools };
   return create(world, random, 'subnet', [given], ADMIN);
+}
+
+/** Few addresses, so that they run out, of which a project may have fewer. */
+function createPool(world: World, random: Random): Wish | undefined {
+  const quota = random.chance(0.5) ? 256 : null;
+  const given = {
+    name: 'pool',
+    prefixes: ['10.0.4.0/23'],
+    default_prefixlen: '26',
+    default_quota: quota,
+    shared: true,
+  };
+  return create(world, random, 'subnetpool', [given], ADMIN);
+}
+
+function changePool(world: World, random: Random): Wish | undefined {
+  return update(world, random, 'subnetpool', { default_quota: random.one([0, 128, 512]) }, ADMIN);
+}
+
+function takeFromPool(world: World, random: Random): Wish | undefined {
+  const [network, pool] = [world.pick('network', random), world.pick('subnetpool', random)];
+  if (network === undefined || pool === undefined) return undefined;
+  const from = { network_id: network['id'], ip_version: 4, subnetpool_id: pool['id'] };
+  const place = random.chance(0.3) ? { cidr: random.one(['10.0.4.0/25', '10.0.4.0/26', '10.0.5.64/26']) } : {};
+  return create(world, random, 'subnet', [{ ...from, ...place }], ADMIN);
 }
 
 /** Gives each port of the network an address. A router cannot have it, so a leg is of one subnet still, and goes with it. */

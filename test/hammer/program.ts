@@ -11,8 +11,10 @@ export type ProgramOptions = {
   readonly command: readonly [program: string, ...args: string[]];
   /** Its output is added to this file. */
   readonly log: string;
-  /** Answers 2xx when the program is ready. */
-  readonly readyUrl: string;
+  /** Added to this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Answers 2xx when the program is ready; or a function that knows. */
+  readonly ready: string | (() => Promise<boolean>);
 };
 
 /** A process that is killed and started again, on the same address. */
@@ -47,7 +49,8 @@ export class Program {
     const [program, ...args] = this.#options.command;
     const log = openSync(this.#options.log, 'a');
     // In a group of its own, so that a terminal's interrupt does not end it before its user does.
-    const child = spawn(program, args, { stdio: ['ignore', log, log], detached: true });
+    const env = { ...process.env, ...this.#options.env };
+    const child = spawn(program, args, { stdio: ['ignore', log, log], detached: true, env });
     closeSync(log);
     this.#child = child;
     this.#starts += 1;
@@ -103,8 +106,10 @@ export class Program {
   }
 
   async #isReady(): Promise<boolean> {
+    const { ready } = this.#options;
+    if (typeof ready === 'function') return ready();
     const signal = AbortSignal.timeout(2000);
-    return fetch(this.#options.readyUrl, { signal }).then(
+    return fetch(ready, { signal }).then(
       (answer) => answer.ok,
       () => false,
     );

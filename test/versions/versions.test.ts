@@ -144,8 +144,25 @@ type Contents = Awaited<ReturnType<Cloud['contents']>>;
 function onlyOf(contents: Contents, known: Contents): Contents {
   return Object.fromEntries(
     Object.entries(contents).map(([id, object]) => {
-      const attributes = Object.entries(object).filter(([name]) => known[id] === undefined || name in known[id]);
-      return [id, Object.fromEntries(attributes)];
+      return [id, known[id] === undefined ? object : (knownOf(object, known[id]) as typeof object)];
     }),
   );
+}
+
+/** What `known` has of the value: attributes of objects, also of those in lists. */
+function knownOf(value: unknown, known: unknown): unknown {
+  if (Array.isArray(value) && Array.isArray(known)) return value.map((one, at) => knownOf(one, partOf(one, at, known)));
+  if (!isFields(value) || !isFields(known)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, one]) => (name in known ? [[name, knownOf(one, known[name])]] : [])),
+  );
+}
+
+/** The object of the list with the same id, or what stands at the same place. */
+function partOf(one: unknown, at: number, list: readonly unknown[]): unknown {
+  return isFields(one) && 'id' in one ? list.find((other) => isFields(other) && other['id'] === one['id']) : list[at];
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -125,7 +125,7 @@ struct cb_addr {
 enum cb_reason {
 	CB_REASON_NONE = 0,
 	CB_REASON_NOT_PROGRAMMED = 1, /* the VIF is not yet known: fails closed */
-	CB_REASON_ADMIN_DOWN = 2, /* admin_state_up is false on the port */
+	CB_REASON_ADMIN_DOWN = 2, /* admin_state_up is false on the port, or on its network */
 	CB_REASON_MALFORMED = 3, /* a header is truncated or contradicts itself */
 	CB_REASON_SPOOFED_MAC = 4, /* source MAC is neither the port's nor allowed with this source IP */
 	CB_REASON_SPOOFED_IP = 5, /* source IP is not the port's nor in an allowed address pair */

@@ -128,6 +128,15 @@ static __always_inline void enter_by_nat(struct work *w, struct cb_nat *nat)
 	to->dst = nat->to;
 }
 
+/* An address inside to which the outside is routed: a virtual one is met as by a floating IP that is itself. */
+static __always_inline void enter_by_own(struct work *w, struct cb_nat *nat)
+{
+	if (nat)
+		enter_by_nat(w, nat);
+	else if (w->nat.known && !same_address(&w->nat.to.dst, &w->p.key.dst))
+		resolved_drop(w, CB_REASON_NAT_GONE);
+}
+
 /* Is a sender's port or identifier one of its own blocks, where router @snat has such for packets like the one in work? */
 static __always_inline int takes_blocks(const struct work *w, const struct cb_snat *snat)
 {
@@ -251,6 +260,8 @@ GLOBAL int translate_in(struct __sk_buff *ctx)
 	else if (snat_address(w, lookup_snat(w->nat.vrf)))
 		/* Who hides behind an address is not reached by his own. */
 		resolved_drop(w, w->nat.known ? CB_REASON_NAT_GONE : CB_REASON_NO_ROUTE);
+	else
+		enter_by_own(w, lookup_nat(w->nat.outside, 0, &w->p.key.dst));
 	return 0;
 }
 
@@ -282,7 +293,7 @@ static __always_inline int is_forwarded(const struct work *w)
 }
 
 /*
- * Does the floating IP with which the packet in work leaves, an answer of a member, still lead to a listener of that one's pool? Notes its MAC.
+ * Does the floating IP, or the virtual address itself, with which the packet in work leaves, an answer of a member, still lead to a listener of that one's pool? Notes its MAC.
  */
 GLOBAL int is_balanced(struct __sk_buff *ctx __attribute__((unused)))
 {
@@ -298,12 +309,15 @@ GLOBAL int is_balanced(struct __sk_buff *ctx __attribute__((unused)))
 	ep = lookup_endpoint(w->nat.outside, &w->nat.to.src);
 	nat = lookup_nat(w->nat.outside, 0, &w->nat.to.src);
 	member = lookup_member(w->member);
-	if (!ep || ep->kind != CB_ENDPOINT_NAT || !nat || !member)
+	if ((ep && ep->kind != CB_ENDPOINT_NAT) || !nat || !member)
 		return 0;
 	route = lookup_route(nat->vrf, &nat->to);
 	svc = route ? lookup_svc(route->net, &nat->to, w->nat.to.sport_be, w->p.key.protocol) : NULL;
 	if (!svc || svc->pool != member->pool)
 		return 0;
+	/* The outside is routed to it: then it has the router's MAC there. */
+	if (!ep)
+		return 1;
 	w->nat.floats = 1;
 	__builtin_memcpy(w->nat.mac, ep->mac, 6);
 	return 1;

@@ -250,3 +250,68 @@ describe('a floating IP of a virtual address', () => {
     assert.match(world.send(member, tcp(asks, syn)).verdict, /no_member/);
   });
 });
+
+describe('a virtual address to which the outside is routed', () => {
+  const routed: Ipv4 = { src: N, dst: G, from: OUTER, to: VIP };
+  const leaves = `${G} > ${N} ip ${VIP} > ${OUTER} ttl 63 tcp 80 > 4000`;
+  const key = () => ({ net: world.net(EXTERNAL), outside: 0, addr: addr(VIP) });
+
+  beforeEach(() => {
+    removeSnat(world, VRF);
+    world.write(MAPS.cb_nat_1, key(), { to: addr(VIP), toNet: world.net(TRANSIT), vrf: VRF });
+    world.raiseEpochs();
+  });
+
+  after(() => world.erase(MAPS.cb_nat_1, key()));
+
+  test('leads to a member of the gateway’s host, in whichever network, whose answers leave with it', () => {
+    for (const [place, mac, router, guest] of [
+      [near, NEAR, R1, member],
+      [far, FAR, R2, behind],
+    ] as const) {
+      world.forgetFlows();
+      serve(place);
+      for (const round of rounds) {
+        again(round);
+        const sent = world.arrive(tcp(routed, syn));
+        assert.equal(sent.packet, `${router} > ${mac} ip ${OUTER} > ${place.ip} ttl 63 tcp 4000 > 8080`, round);
+      }
+      for (const round of rounds) {
+        again(round);
+        const got = world.send(guest, tcp({ src: mac, dst: router, from: place.ip, to: OUTER }, synAck));
+        assert.equal(`${got.verdict} ${got.packet}`, `wire ${leaves}`, round);
+      }
+    }
+  });
+
+  test('leads to a member of another host, whose answers come by the transit network', () => {
+    serve(remote);
+    for (const round of rounds) {
+      again(round);
+      const sent = world.arrive(tcp(routed, syn));
+      const wanted = `overlay ${FRONT} ${HOST} ${R1} > ${REMOTE} ip ${OUTER} > ${remote.ip} ttl 63 tcp 4000 > 8080`;
+      assert.equal(`${sent.verdict} ${sent.packet}`, wanted, round);
+    }
+    for (const round of rounds) {
+      again(round);
+      const answer = tcp({ src: REMOTE, dst: GT, from: remote.ip, to: OUTER }, synAck);
+      const got = world.receive({ vni: TRANSIT, from: HOST }, answer);
+      assert.equal(`${got.verdict} ${got.packet}`, `wire ${leaves}`, round);
+    }
+  });
+
+  test('nobody serves: the router says so; nor is it reached where the router translates, or when it is nobody’s', () => {
+    serve(near);
+    const refused = world.arrive(tcp(routed, { ...syn, dport: 81 }));
+    assert.equal(refused.verdict, 'wire (no_member)');
+    assert.equal(world.arrive(tcp(routed, syn)).verdict, 'vif member');
+    world.erase(MAPS.cb_nat_1, key());
+    world.raiseEpochs();
+    assert.equal(world.arrive(tcp(routed, syn)).verdict, 'drop nat_gone');
+    assert.match(world.arrive(tcp(routed, syn)).verdict, /no_endpoint/);
+    world.write(MAPS.cb_nat_1, key(), { to: addr(VIP), toNet: world.net(TRANSIT), vrf: VRF });
+    setSnat(world, gateway);
+    world.raiseEpochs();
+    assert.match(world.arrive(tcp(routed, syn)).verdict, /no_route/);
+  });
+});

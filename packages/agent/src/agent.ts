@@ -605,6 +605,7 @@ function createStream(
       underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
       bridgeMappings: options.bridgeMappings,
       bandwidth: options.bandwidth,
+      availabilityZone: options.availabilityZone,
       log: log.child('stream'),
       signal,
     },

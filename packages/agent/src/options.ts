@@ -2,10 +2,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
 import {
+  DEFAULT_ZONE,
   formatIp,
   type HostBandwidth,
   isMachineAddress,
   isUnderlayAddress,
+  isZoneName,
   parseIp,
   parseUnderlayMtu,
   TUNNELLED,
@@ -33,6 +35,8 @@ export type AgentOptions = {
   readonly bridgeMappings: ReadonlyMap<string, string>;
   /** What ports may be promised of the host's bandwidth. */
   readonly bandwidth: HostBandwidth;
+  /** Zone that the host is in. */
+  readonly availabilityZone: string;
   /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
   /** The vrouter's compiled programs. */
@@ -89,6 +93,12 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       'kbit/s that ports may be promised there: physnet1:EGRESS:INGRESS,rp_tunnelled:EGRESS:INGRESS (rp_tunnelled: of tunnelled networks)',
       parseBandwidthOption,
     )
+    .option(
+      '--availability-zone <name>',
+      'availability zone that this host is in; hints of routers choose by it where gateways are',
+      parseZone,
+      DEFAULT_ZONE,
+    )
     .addOption(
       new Option(
         '--encapsulation <who>',
@@ -130,6 +140,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     underlayMtu: number;
     bridgeMappings?: ReadonlyMap<string, string>;
     bandwidth?: HostBandwidth;
+    availabilityZone: string;
     encapsulation: Encapsulation | 'auto';
     object: string;
     novaMetadata?: string;
@@ -162,6 +173,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     underlayMtuBytes: given.underlayMtu,
     bridgeMappings: given.bridgeMappings ?? new Map(),
     bandwidth: given.bandwidth ?? {},
+    availabilityZone: given.availabilityZone,
     encapsulation: given.encapsulation,
     object: given.object,
     novaMetadata:
@@ -209,6 +221,11 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
   }
   if (mappings.size > 64) throw new InvalidArgumentError('Give at most 64 physical networks.');
   return mappings;
+}
+
+function parseZone(text: string): string {
+  if (isZoneName(text)) return text;
+  throw new InvalidArgumentError('Give a name of 1 to 255 characters, none of them a control character.');
 }
 
 function parseBandwidthOption(text: string): HostBandwidth {

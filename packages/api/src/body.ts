@@ -1,8 +1,5 @@
 import { type ActionDeclaration, type Attribute, CableError, type ResourceModel } from '@cable/model';
-import { parseValue, unfitForKey } from './value.ts';
-
-/** Who asks. An admin may write and see everything, of every project. */
-export type Caller = { readonly projectId: string; readonly isAdmin: boolean };
+import { parseValue, refusedValue, unfitForKey } from './value.ts';
 
 /** Checked attributes of a request by declared name, canonical; the derived ones that the client left out are absent. */
 export type Attributes = Readonly<Record<string, unknown>>;
@@ -29,12 +26,12 @@ export const BULK_MAX = 1000;
  * `CableError` with Neutron's texts.
  */
 export function parseCreate(resource: ResourceModel, body: unknown, place: Attributes = {}): CreateRequest {
-  if (!isRecord(body)) throw badRequest('Resource body required');
-  const many = body[resource.plural];
+  const given = bodyOf(body);
+  const many = given[resource.plural];
   if (many === undefined) {
-    return { bulk: false, objects: [parseNew(resource, unwrap(resource.name, body), place)] };
+    return { bulk: false, objects: [parseNew(resource, unwrap(resource.name, given), place)] };
   }
-  if (!Array.isArray(many) || many.length === 0) throw badRequest('Resources required');
+  if (!Array.isArray(many) || many.length === 0) throw badRequest(isEmpty(many) ? 'Resources required' : INVALID);
   if (many.length > BULK_MAX) throw badRequest(`At most ${BULK_MAX} objects can be created in one request`);
   const objects = many.map((one: unknown, index) => {
     try {
@@ -47,7 +44,7 @@ export function parseCreate(resource: ResourceModel, body: unknown, place: Attri
 }
 
 function parseOneOfMany(resource: ResourceModel, one: unknown, place: Attributes): ParsedObject {
-  if (!isRecord(one)) throw badRequest(`Each of ${resource.plural} must be an object`);
+  if (!isRecord(one)) throw badRequest(INVALID);
   // Neutron also accepts each element wrapped in its name.
   return parseNew(resource, isRecord(one[resource.name]) ? unwrap(resource.name, one) : one, place);
 }
@@ -62,17 +59,31 @@ export function inBulk(err: unknown, { plural }: Pick<ResourceModel, 'plural'>, 
 
 /** Parses the body of an update: only the attributes to change. */
 export function parseUpdate(resource: ResourceModel, body: unknown): ParsedObject {
-  if (!isRecord(body)) throw badRequest('Resource body required');
   const parsed: Record<string, unknown> = {};
-  const given = parseGiven(resource, 'update', unwrap(resource.name, body), parsed);
+  const given = parseGiven(resource, 'update', unwrap(resource.name, bodyOf(body)), parsed);
   return { attributes: parsed, given };
 }
 
 /** Parses the body of an action. */
 export function parseAction(action: ActionDeclaration, body: unknown): ParsedObject {
+  try {
+    return parseActionBody(action, body);
+  } catch (err) {
+    if (action.badBody === undefined || !(err instanceof CableError)) throw err;
+    const { reason } = err.fields;
+    throw invalidInput(typeof reason === 'string' ? reason : `Invalid ${Object.keys(action.body ?? {}).join()} body`);
+  }
+}
+
+/** Neutron's error of what its validators refuse outside of an object's attributes. `reason` has no full stop. */
+export function invalidInput(reason: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
+
+function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject {
   const { body: declared = {}, bodyKey } = action;
   if (action.body === undefined && body === undefined) return { attributes: {}, given: [] };
-  if (!isRecord(body)) throw badRequest('Body contains invalid data');
+  if (!isRecord(body)) throw badRequest(INVALID);
   const inner = bodyKey === undefined ? body : unwrap(bodyKey, body);
   refuseUnknown(declared, inner);
   const parsed: Record<string, unknown> = {};
@@ -87,14 +98,33 @@ export function parseAction(action: ActionDeclaration, body: unknown): ParsedObj
   return { attributes: parsed, given };
 }
 
+/** Neutron's words for a body that is of no form. */
+const INVALID = 'Body contains invalid data';
+
+function bodyOf(body: unknown): Readonly<Record<string, unknown>> {
+  if (isEmpty(body)) throw badRequest('Resource body required');
+  if (!isRecord(body)) throw badRequest(INVALID);
+  return body;
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
+  return !value;
+}
+
 function unwrap(key: string, body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const inner = body[key];
-  if (!isRecord(inner)) throw badRequest(`Unable to find '${key}' in request body`);
-  return inner;
+  if (isRecord(inner)) return inner;
+  throw badRequest(
+    inner === undefined || inner === null
+      ? `Unable to find '${key}' in request body`
+      : `Object '${key}' contains invalid data`,
+  );
 }
 
 function parseNew(resource: ResourceModel, object: Readonly<Record<string, unknown>>, place: Attributes): ParsedObject {
   const parsed: Record<string, unknown> = { ...place, ...resource.fixed };
+  refuseMissing(resource.attributes, object, parsed);
   const given = parseGiven(resource, 'create', object, parsed);
   fillIn(resource.attributes, parsed);
   if (resource.key !== 'id') checkKey(resource, parsed);
@@ -115,7 +145,7 @@ function parseGiven(
     if (value === undefined) continue;
     refuseUnwritable(name, attribute, verb);
     const declaredName = attribute.aliasOf ?? name;
-    setOnce(parsed, declaredName, valueOrThrow(name, attribute, value));
+    setOnce(parsed, resource, declaredName, valueOrThrow(name, attribute, value));
     given.push(...namesIn(declaredName, attribute, parsed[declaredName]));
   }
   return given;
@@ -171,9 +201,29 @@ function checkKey({ key, attributes }: ResourceModel, parsed: Attributes): void 
   });
 }
 
-function setOnce(parsed: Record<string, unknown>, name: string, value: unknown): void {
-  if (parsed[name] !== undefined && parsed[name] !== value) throw badRequest(`Two values were given for ${name}`);
+/** Under its declared name, which may have been given by the path or under another name. */
+function setOnce(parsed: Record<string, unknown>, { attributes }: ResourceModel, name: string, value: unknown): void {
+  if (parsed[name] !== undefined && parsed[name] !== value) {
+    const other = Object.keys(attributes).find((one) => attributes[one]?.aliasOf === name);
+    throw badRequest(
+      other === undefined ? `Two values were given for ${name}` : `'${name}' and '${other}' do not match`,
+    );
+  }
   parsed[name] = value;
+}
+
+/** What is missing is told before what is wrong, as Neutron does. */
+function refuseMissing(
+  declared: Readonly<Record<string, Attribute>>,
+  given: Readonly<Record<string, unknown>>,
+  parsed: Attributes,
+): void {
+  for (const [name, attribute] of entriesOf(declared).toFill) {
+    if (!attribute.required || given[name] !== undefined || parsed[attribute.aliasOf ?? name] !== undefined) continue;
+    if (Object.keys(given).some((other) => declared[other]?.aliasOf === name)) continue;
+    refuseUnknown(declared, given);
+    throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
+  }
 }
 
 function refuseUnknown(declared: Readonly<Record<string, Attribute>>, given: Readonly<Record<string, unknown>>): void {
@@ -191,9 +241,7 @@ function refuseUnwritable(name: string, attribute: Attribute, verb: 'create' | '
 function valueOrThrow(name: string, attribute: Attribute, value: unknown): unknown {
   const parsed = parseValue(attribute, value);
   if (parsed.ok) return parsed.value;
-  throw new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${parsed.reason}.`, {
-    fields: { attribute: name },
-  });
+  throw refusedValue(name, parsed);
 }
 
 function badRequest(message: string): CableError {

@@ -12,6 +12,7 @@ import {
   MAX_VIFS_A_REPORT,
   MIN_SNAPLEN,
 } from '@cable/model';
+import { PLUGIN_ROUTES } from './plugin-routes.ts';
 import { SCHEMA_PATH } from './schema.ts';
 
 /** What a status of an answer means. Without `content` it has no body; `attributes` are those of a JSON body. */
@@ -72,6 +73,22 @@ const HISTORY: Attribute = {
   properties: { cluster: text('Which store it is.'), mark: text('Which of its histories.') },
   nullable: true,
   description: 'Which store, and which of its histories.',
+};
+
+const CERTIFICATE_REQUEST: Attribute = {
+  type: 'string',
+  required: true,
+  maxLength: 4096,
+  description: 'Request for a certificate (PKCS #10, in PEM) of a P-256 key, for cable:host:NAME.',
+};
+
+const CERTIFICATE: Attributes = {
+  certificate: text('In PEM.'),
+  authorities: {
+    type: 'list',
+    items: { type: 'string' },
+    description: 'Authorities of servers, in PEM: the host trusts them from then on.',
+  },
 };
 
 const REGISTRATION: Attributes = {
@@ -326,6 +343,7 @@ const NO_BODY: NativeAnswer = { description: 'Done.' };
 
 /** Every route that no declaration gives. */
 export const NATIVE_ROUTES: readonly NativeRoute[] = [
+  ...PLUGIN_ROUTES,
   {
     ...open,
     path: '/',
@@ -604,5 +622,26 @@ export const NATIVE_ROUTES: readonly NativeRoute[] = [
       101: { description: `With the header Upgrade: ${HOST_UPGRADE}; then lines of JSON both ways.` },
       200: { description: 'Lines of JSON, of protocol 1.', content: 'application/x-ndjson' },
     },
+  },
+  {
+    ...admin,
+    method: 'POST',
+    path: '/cable/v1/hosts/{id}/certificate',
+    summary: 'A host gets another certificate, by the one that it has: over HTTPS, and from nobody else.',
+    body: { request: CERTIFICATE_REQUEST },
+    answers: { 201: { description: 'Made.', content: 'application/json', attributes: CERTIFICATE } },
+  },
+  {
+    ...open,
+    method: 'POST',
+    path: '/cable/v1/join',
+    summary: 'A host that has no certificate gets one, by a join token.',
+    body: {
+      host: { type: 'string', required: true, maxLength: 255, example: 'node-1', description: 'Its name.' },
+      token: { type: 'string', required: true, description: 'The first part of the token.' },
+      secret: { type: 'string', required: true, description: 'The second.' },
+      request: CERTIFICATE_REQUEST,
+    },
+    answers: { 201: { description: 'Made.', content: 'application/json', attributes: CERTIFICATE } },
   },
 ];

@@ -1,5 +1,6 @@
 import { type Attribute, type AttributeType, type ResourceModel, servedModels, servedName } from '@cable/model';
 import { NATIVE_ROUTES, type NativeAnswer, type NativeRoute } from './native-routes.ts';
+import { filterNames } from './query.ts';
 import { parametersOf, type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
@@ -16,7 +17,7 @@ export function openApiDocument(resources: readonly ResourceModel[], version: st
   const schemas: Record<string, Json> = { NeutronError: ERROR_SCHEMA };
   for (const resource of servedModels(resources)) {
     const name = servedName(resource);
-    schemas[name] = objectSchema(resource.attributes, ALL);
+    schemas[name] = objectSchema(resource.attributes, isShown);
     if (resource.verbs.includes('create')) schemas[`${name}_create`] = writeSchema(resource, 'create');
     if (resource.verbs.includes('update')) schemas[`${name}_update`] = writeSchema(resource, 'update');
   }
@@ -86,7 +87,15 @@ function queryParameters(resource: ResourceModel): readonly Json[] {
   const filters = Object.entries(resource.attributes).filter(
     ([, a]) => a.filter !== false && a.type !== 'dict' && a.type !== 'object',
   );
-  const names = [...filters.map(([name]) => name), 'fields', 'sort_key', 'sort_dir', 'limit', 'marker', 'page_reverse'];
+  const names = [
+    ...filters.flatMap(([name, one]) => filterNames(name, one)),
+    'fields',
+    'sort_key',
+    'sort_dir',
+    'limit',
+    'marker',
+    'page_reverse',
+  ];
   return names.map((name) => ({ name, in: 'query', schema: { type: 'array', items: { type: 'string' } } }));
 }
 
@@ -129,6 +138,10 @@ function writeSchema({ attributes, parent }: ResourceModel, verb: 'create' | 'up
   });
   const isWritten = (attribute: Attribute): boolean => attribute.write === 'both' || attribute.write === verb;
   return objectSchema(Object.fromEntries(entries), isWritten, verb === 'create');
+}
+
+function isShown({ input, filterOnly }: Attribute): boolean {
+  return input !== true && filterOnly !== true;
 }
 
 function objectSchema(

@@ -1,5 +1,5 @@
 import { type Attribute, CableError, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
-import { parseValue } from './value.ts';
+import { parseValue, refusedValue } from './value.ts';
 
 /** One filter: the object passes when any of the values fits. */
 export type Filter = {
@@ -10,6 +10,8 @@ export type Filter = {
   readonly values: readonly string[];
   /** True: a value fits as a part of the text. */
   readonly substring: boolean;
+  /** True: of a list; it passes when any of the values is not in it. */
+  readonly lacks?: true;
 };
 
 /** A parsed query of a list or show request. */
@@ -35,15 +37,21 @@ const PARAMETERS: ReadonlySet<string> = new Set(QUERY_PARAMETERS);
  * Neutron's texts for what the declaration does not allow.
  */
 export function parseListQuery(resource: ResourceModel, query: URLSearchParams): ListQuery {
+  const limit = parseLimit(query.get('limit'));
   return {
     filters: parseFilters(resource, query),
     fields: query.getAll('fields').filter((name) => name !== ''),
     sort: parseSort(resource, query),
-    limit: parseLimit(query.get('limit')),
-    marker: query.get('marker') || null,
+    limit,
+    marker: limit === 0 && isNeutrons(resource) ? null : query.get('marker') || null,
     pageReverse: /^(true|1)$/i.test(query.get('page_reverse') ?? ''),
     changedSince: parseChangedSince(query.get('changed_since')),
   };
+}
+
+/** True below Neutron's own path: Octavia takes a marker without a limit, and a key without a direction. */
+function isNeutrons({ prefix }: ResourceModel): boolean {
+  return prefix === '/v2.0';
 }
 
 /** True when the object passes every filter. */
@@ -62,23 +70,55 @@ function parseFilters(resource: ResourceModel, query: URLSearchParams): readonly
   const filters: Filter[] = [];
   for (const name of new Set(query.keys())) {
     if (PARAMETERS.has(name)) continue;
-    const found = lookUp(resource, name);
-    if (found === undefined || !isFilterable(found[1])) invalid.push(name);
+    const members = membersFilter(resource, name);
+    const found = members === undefined ? lookUp(resource, name) : undefined;
+    if (members !== undefined) filters.push(...members(query.getAll(name)));
+    else if (found === undefined || !isFilterable(found[1])) invalid.push(name);
     else filters.push(...filtersOf(name, found, query.getAll(name)));
   }
   if (invalid.length > 0) throw notFilterable(invalid);
   return filters;
 }
 
-/** The error for names that a list cannot be filtered by, or not by the caller. */
-export function notFilterable(names: readonly string[]): CableError {
-  const quoted = names.slice(0, 20).map((name) => `'${name}'`);
-  return badRequest(`[${quoted.join(', ')}] is invalid attribute for filtering`);
+/** What a name in a query asks of the texts in a list, of `tags`, `tags-any`, `not-tags` and `not-tags-any`; undefined: it is no such name. */
+function membersFilter(
+  resource: ResourceModel,
+  name: string,
+): ((texts: readonly string[]) => readonly Filter[]) | undefined {
+  const [, not, asked = '', any] = /^(not-)?(.*?)(-any)?$/.exec(name) ?? [];
+  const [attribute, { filterAs, filter } = { filterAs: undefined, filter: undefined }] = lookUp(resource, asked) ?? [];
+  if (attribute === undefined || filterAs !== 'members' || filter === false) return undefined;
+  return (texts) => {
+    const members = [...new Set(texts.flatMap((text) => text.split(',')))];
+    const isOne = (not === undefined) === (any !== undefined);
+    const groups = isOne ? [members] : members.map((one) => [one]);
+    return groups.map((values) => {
+      const found = { attribute, property: null, values, substring: false };
+      return not === undefined ? found : { ...found, lacks: true };
+    });
+  };
 }
 
-/** The error for a name that a list cannot be sorted by, or not by the caller. */
-export function notSortable(name: string): CableError {
-  return badRequest(`'${name.slice(0, 100)}' is not a valid attribute for sorting`);
+/** Names of the filters of an attribute. */
+export function filterNames(name: string, { filterAs }: Attribute): readonly string[] {
+  return filterAs === 'members' ? [name, `${name}-any`, `not-${name}`, `not-${name}-any`] : [name];
+}
+
+/** The error for names that a list cannot be filtered by, or not by the caller. */
+export function notFilterable(names: readonly string[]): CableError {
+  return badRequest(`${listed(names)} is invalid attribute for filtering`);
+}
+
+/** The error for names that a list cannot be sorted by, or not by the caller. */
+export function notSortable(names: readonly string[]): CableError {
+  return badRequest(`${listed(names)} is invalid attribute for sort_keys`);
+}
+
+function listed(names: readonly string[]): string {
+  return `[${names
+    .slice(0, 20)
+    .map((name) => `'${name.slice(0, 100)}'`)
+    .join(', ')}]`;
 }
 
 function isFilterable(attribute: Attribute): boolean {
@@ -127,20 +167,23 @@ function canonical(name: string, attribute: Attribute, text: string): string {
   if (text !== '' && (attribute.type === 'boolean' || attribute.type === 'integer')) {
     const parsed = parseValue({ type: attribute.type }, text);
     if (parsed.ok) return String(parsed.value);
-    throw new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${parsed.reason}.`, {
-      fields: { attribute: name },
-    });
+    throw refusedValue(name, parsed);
   }
   if (attribute.type === 'mac') return parseMac(text) ?? text;
   if (attribute.type === 'uuid') return text.toLowerCase();
   if (attribute.type === 'ip' || attribute.type === 'cidr' || attribute.type === 'ip-or-cidr') {
-    const parsed = parseValue({ type: attribute.type }, text);
+    const { type, hostBits } = attribute;
+    const parsed = parseValue(hostBits === undefined ? { type } : { type, hostBits }, text);
     return parsed.ok ? String(parsed.value) : text;
   }
   return text;
 }
 
 function matchesFilter(filter: Filter, value: unknown): boolean {
+  if (filter.lacks) {
+    const members: readonly unknown[] = Array.isArray(value) ? value : [];
+    return filter.values.some((one) => !members.includes(one));
+  }
   if (!Array.isArray(value)) return filter.values.some((wanted) => wanted === formatScalar(value));
   return value.some((element: unknown) => {
     const text = formatScalar(filter.property === null ? element : propertyOf(element, filter.property));
@@ -157,20 +200,19 @@ function formatScalar(value: unknown): string {
 }
 
 function parseSort(resource: ResourceModel, query: URLSearchParams): ListQuery['sort'] {
-  const keys = query.getAll('sort_key');
-  const directions = query.getAll('sort_dir');
-  if (directions.length > 0 && keys.length !== directions.length) {
+  const [keys, directions] = ['sort_key', 'sort_dir'].map((name) => query.getAll(name).filter((one) => one !== ''));
+  if (keys === undefined || directions === undefined) return [];
+  const isShort = directions.length === 0 && !isNeutrons(resource);
+  if (!isShort && keys.length !== directions.length)
     throw badRequest('The number of sort_keys and sort_dirs must be same');
+  const found = keys.map((key) => [key, lookUp(resource, key)] as const);
+  const absent = found.filter(([, one]) => one === undefined || !isSortable(one[1])).map(([key]) => key);
+  if (absent.length > 0) throw notSortable(absent);
+  const odd = directions.filter((one) => one !== 'asc' && one !== 'desc');
+  if (odd.length > 0) {
+    throw badRequest(`${listed(odd)} is invalid value for sort_dirs, valid value is 'asc' and 'desc'`);
   }
-  return keys.map((key, index) => {
-    const [name, attribute] = lookUp(resource, key) ?? [];
-    if (name === undefined || attribute === undefined || !isSortable(attribute)) {
-      throw notSortable(key);
-    }
-    const direction = directions[index] ?? 'asc';
-    if (direction !== 'asc' && direction !== 'desc') throw badRequest("sort_dir must be 'asc' or 'desc'");
-    return { attribute: name, descending: direction === 'desc' };
-  });
+  return found.map(([key, one], at) => ({ attribute: one?.[0] ?? key, descending: directions[at] === 'desc' }));
 }
 
 function isSortable(attribute: Attribute): boolean {
@@ -179,15 +221,19 @@ function isSortable(attribute: Attribute): boolean {
 
 function parseLimit(text: string | null): number {
   if (text === null || text === '') return 0;
-  if (!/^\d{1,9}$/.test(text)) throw badRequest(`Limit must be an integer 0 or greater and not '${text.slice(0, 50)}'`);
-  return Number(text);
+  if (/^\s*\+?\d{1,9}\s*$/.test(text)) return Number(text);
+  const reason = `Limit must be an integer 0 or greater and not '${text.slice(0, 50)}'`;
+  throw new CableError('BadRequest', `Bad limit request: ${reason}.`);
 }
 
 function parseChangedSince(text: string | null): string | null {
   if (text === null) return null;
   const time = Date.parse(/[zZ]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
   if (Number.isNaN(time))
-    throw badRequest(`The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SS`);
+    throw new CableError(
+      'InvalidInput',
+      'Invalid input for operation: The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SSZ.',
+    );
   return `${new Date(time).toISOString().slice(0, 19)}Z`;
 }
 

@@ -36,7 +36,9 @@ function renderType(model: ResourceModel, routes: readonly Route[]): string {
     writeText(attribute),
     `${attribute.description ?? ''}${attribute.extension === undefined ? '' : ` (${attribute.extension})`}`,
   ]);
-  const example = Object.entries(model.attributes).map(([name, attribute]) => [name, exampleOf(attribute)]);
+  const example = Object.entries(model.attributes).flatMap(([name, attribute]) =>
+    attribute.input || attribute.filterOnly ? [] : [[name, exampleOf(attribute)]],
+  );
   return `## ${servedName(model)}
 
 ${model.description}

@@ -1,4 +1,4 @@
-import type { AnyObject, ResourceModel } from '@cable/model';
+import type { AnyObject, Attribute, ResourceModel } from '@cable/model';
 
 /** An object as a caller sees it. */
 export type Shown = Readonly<Record<string, unknown>>;
@@ -42,6 +42,20 @@ export class LongList<T> {
   }
 }
 
+/** A computed value as its JSON text, for what JavaScript's values cannot say: whole numbers of any size. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** As near as JavaScript's values come. */
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+}
+
 /** JSON text: whole, or of an object with a long list in many small pieces that are made when they are asked for. */
 export type Text = string | Iterable<string>;
 
@@ -68,7 +82,7 @@ export function createShowText(
   const heads = shownAttributes(resource, hidden, fields).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
-  const isComputed = ([, source]: readonly [string, string]): boolean => resource.attributes[source]?.computed === true;
+  const isComputed = ([, source]: readonly [string, string]): boolean => isMade(resource.attributes[source]);
   const stored = heads.filter((one) => !isComputed(one));
   const made = heads.filter(isComputed);
   const texts = kept?.(`${resource.name} ${stored.join()}`);
@@ -125,6 +139,11 @@ function* piecesOf(text: string, heads: readonly Head[], first: Shown, second: S
   yield '}';
 }
 
+/** True for what is not stored: it is made when it is shown. */
+function isMade(attribute: Attribute | undefined): boolean {
+  return attribute?.computed === true || attribute?.grantedBy !== undefined;
+}
+
 /** Name in the answer and attribute that has the value; computed ones last. */
 function shownAttributes(
   resource: ResourceModel,
@@ -132,9 +151,12 @@ function shownAttributes(
   fields: readonly string[],
 ): readonly (readonly [name: string, source: string])[] {
   const shown = Object.entries(resource.attributes)
-    .filter(([name, { aliasOf }]) => !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)))
+    .filter(
+      ([name, { aliasOf, input, filterOnly }]) =>
+        input !== true && filterOnly !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
+    )
     .filter(([name]) => fields.length === 0 || fields.includes(name));
-  const isComputed = ([, attribute]: (typeof shown)[number]): boolean => attribute.computed === true;
+  const isComputed = ([, attribute]: (typeof shown)[number]): boolean => isMade(attribute);
   return [...shown.filter((one) => !isComputed(one)), ...shown.filter(isComputed)].map(
     ([name, attribute]) => [name, attribute.aliasOf ?? name] as const,
   );
@@ -148,6 +170,7 @@ const PLAIN_MAX = 256;
 
 /** As `JSON.stringify`; most values of objects are short and plain. */
 function jsonOf(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
   return typeof value === 'string' && value.length <= PLAIN_MAX && PLAIN.test(value)
     ? `"${value}"`
     : JSON.stringify(value);

@@ -33,9 +33,9 @@ test('values are made canonical', () => {
 
 test('bad values are refused with Neutron’s reasons', () => {
   const cases: readonly Case[] = [
-    [{ type: 'boolean' }, 'maybe', "'maybe' is not a valid boolean value"],
+    [{ type: 'boolean' }, 'maybe', "'maybe' cannot be converted to boolean"],
     [{ type: 'integer' }, 1.5, "'1.5' is not an integer"],
-    [{ type: 'integer' }, true, "'true' is not an integer"],
+    [{ type: 'integer' }, true, "'True' is not an integer"],
     [{ type: 'integer', minimum: 5 }, 4, "'4' is too small - must be at least '5'"],
     [{ type: 'integer', maximum: 5 }, 6, "'6' is too large - must be no larger than '5'"],
     [{ type: 'string' }, 5, "'5' is not a valid string"],
@@ -71,7 +71,7 @@ test('bad values are refused with Neutron’s reasons', () => {
     [{ type: 'cidr' }, 'net', "'net' is not a valid IP subnet"],
     [{ type: 'mac' }, '00:11', "'00:11' is not a valid MAC address"],
     [{ type: 'list', items: { type: 'ip' } }, 'x', "'x' is not a list"],
-    [{ type: 'list', items: { type: 'string' } }, ['a', 'a'], "Duplicate items in the list: ['a', 'a']"],
+    [{ type: 'list', items: { type: 'string' } }, ['a', 'a'], "Duplicate items in the list: 'a'"],
     [{ type: 'list', items: { type: 'string' }, maxLength: 1 }, ['a', 'b'], 'the list has 2 elements, more than 1'],
     [{ type: 'object', properties: {} }, { b: 1 }, 'Unexpected keys supplied: b'],
     [{ type: 'object', properties: { a: { type: 'ip', required: true } } }, {}, 'Expected keys not found: a'],
@@ -80,7 +80,8 @@ test('bad values are refused with Neutron’s reasons', () => {
     [{ type: 'base64' }, 'a', 'the text is not valid base64'],
   ];
   for (const [attribute, given, reason] of cases) {
-    assert.deepEqual(parseValue(attribute, given), { ok: false, reason }, JSON.stringify(given));
+    const parsed = parseValue(attribute, given);
+    assert.deepEqual(parsed.ok ? parsed : parsed.reason, reason, JSON.stringify(given));
   }
 });
 

@@ -2,6 +2,7 @@
 import {
   type Attribute,
   type AttributeType,
+  CableError,
   formatCidr,
   formatIp,
   isMappedIp,
@@ -13,7 +14,20 @@ import {
 } from '@cable/model';
 
 /** A converted value, or why it is refused. */
-export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly reason: string };
+export type Parsed = { readonly ok: true; readonly value: unknown } | Refused;
+
+/** `isConversion`: it could not be made a value of the type at all, for which Neutron has another error (`refusedValue`). */
+type Refused = { readonly ok: false; readonly reason: string; readonly isConversion?: true };
+
+/** The error for a value that was refused, under the name that its client gave. */
+export function refusedValue(name: string, { reason, isConversion }: Refused): CableError {
+  const fields = { attribute: name, reason };
+  if (isConversion) {
+    const detail = `It was given for ${name}.`;
+    return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`, { fields, detail });
+  }
+  return new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${reason}.`, { fields });
+}
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is refused
 const UNFIT = /[\u0000\p{Surrogate}]/u;
@@ -27,9 +41,11 @@ const KEY_TEXT_MAX_BYTES = 1024;
 /** Longest `dict`, as JSON text. */
 const DICT_MAX_LENGTH = 16384;
 
-/** The value in canonical form (lower-case MAC and UUID, real booleans and integers), or the reason why not. */
+/** The value in canonical form (lower-case MAC and UUID, real booleans and integers; undefined: as if none were given), or the reason why not. */
 export function parseValue(attribute: Attribute, value: unknown): Parsed {
   if (value === null) return parseNull(attribute);
+  const refusal = typeof value === 'string' ? attribute.refuses?.[value] : undefined;
+  if (refusal !== undefined) return bad(`${quote(value)}: ${refusal}`);
   const parsed = PARSERS[attribute.type](value, attribute);
   if (!parsed.ok || attribute.values === undefined) return parsed;
   const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
@@ -46,12 +62,14 @@ export function unfitForKey(text: string): string | undefined {
 
 const good = (value: unknown): Parsed => ({ ok: true, value });
 const bad = (reason: string): Parsed => ({ ok: false, reason });
+const unconverted = (reason: string): Parsed => ({ ok: false, reason, isConversion: true });
 
 /** Neutron takes null for an empty list. */
 function parseNull(attribute: Attribute): Parsed {
+  if (attribute.nullAsAbsent) return good(undefined);
   if (attribute.nullable) return good(null);
   if (attribute.type === 'list' && Array.isArray(attribute.default)) return good(attribute.default);
-  return bad(`'None' is not a valid ${words(attribute.type)}`);
+  return PARSERS[attribute.type](null, attribute);
 }
 
 type Parser = (value: unknown, attribute: Attribute) => Parsed;
@@ -64,7 +82,7 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
     typeof value === 'string' && isUuid(value) ? good(formatUuid(value)) : bad(`${quote(value)} is not a valid UUID`),
   ip: (value) => {
     const ip = typeof value === 'string' ? parseIp(value) : undefined;
-    if (ip === undefined) return bad(`${quote(value)} is not a valid IP address`);
+    if (ip === undefined) return notAnIp(value);
     return isMappedIp(ip) ? mapped(value) : good(formatIp(ip));
   },
   cidr: parseSubnet,
@@ -124,38 +142,58 @@ function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
+/** Neutron's words for the two, in any case and with spaces around them. */
+const TRUE: ReadonlySet<unknown> = new Set(['true', 't', '1', 'on', 'y', 'yes']);
+const FALSE: ReadonlySet<unknown> = new Set(['false', 'f', '0', 'off', 'n', 'no']);
+
 function parseBoolean(value: unknown): Parsed {
-  const text = typeof value === 'string' || typeof value === 'number' ? String(value).toLowerCase() : value;
-  if (text === true || text === 'true' || text === '1') return good(true);
-  if (text === false || text === 'false' || text === '0') return good(false);
-  return bad(`${quote(value)} is not a valid boolean value`);
+  if (typeof value === 'boolean') return good(value);
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value).trim().toLowerCase() : undefined;
+  if (TRUE.has(text)) return good(true);
+  if (FALSE.has(text)) return good(false);
+  return unconverted(`${quote(value)} cannot be converted to boolean`);
 }
 
 function parseInteger(value: unknown, attribute: Attribute): Parsed {
-  const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isSafeInteger(number)) return bad(`${quote(value)} is not an integer`);
+  const number = typeof value === 'string' && /^\s*[+-]?\d{1,15}\s*$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
+    return unconverted(`${quote(value)} is not an integer`);
+  }
   const { minimum = number, maximum = number } = attribute;
   if (number < minimum) return bad(`${quote(value)} is too small - must be at least '${minimum}'`);
   if (number > maximum) return bad(`${quote(value)} is too large - must be no larger than '${maximum}'`);
   return good(number);
 }
 
-function parseSubnet(value: unknown): Parsed {
-  if (typeof value !== 'string') return bad(`${quote(value)} is not a valid IP subnet`);
-  const exact = parseCidr(value);
+function parseSubnet(value: unknown, { hostBits }: Attribute): Parsed {
+  const near = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
+  if (typeof value !== 'string' || near === undefined) {
+    return hostBits === 'cleared'
+      ? unconverted(`${shortened(value)} is not in a CIDR format`)
+      : bad(`${quote(value)} is not a valid IP subnet`);
+  }
+  const exact = hostBits === 'cleared' ? near : parseCidr(value);
   if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
-  const near = parseIpOrCidr(value);
-  if (near === undefined) return bad(`${quote(value)} is not a valid IP subnet`);
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
 }
 
 /** An address stays an address; a prefix loses its host bits. */
-function parsePrefix(value: unknown): Parsed {
+function parsePrefix(value: unknown, { hostBits }: Attribute): Parsed {
   const prefix = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
   if (typeof value !== 'string' || prefix === undefined)
     return bad(`${quote(value)} is not a valid IP address or prefix`);
   if (isMappedIp(prefix.base)) return mapped(value);
-  return good(value.includes('/') ? formatCidr(prefix) : formatIp(prefix.base));
+  if (!value.includes('/')) return good(formatIp(prefix.base));
+  const given = hostBits === 'kept' ? parseIp(value.slice(0, value.indexOf('/'))) : undefined;
+  return good(given === undefined ? formatCidr(prefix) : `${formatIp(given)}/${prefix.prefixLength}`);
+}
+
+/** Zeros in front of numbers are octal to some: Neutron says what it takes. */
+function notAnIp(value: unknown): Parsed {
+  const plain = typeof value === 'string' ? value.replaceAll(/(^|\.)0+(?=\d)/g, '$1') : '';
+  const near = plain === value || plain.includes(':') ? undefined : parseIp(plain);
+  if (near === undefined) return bad(`${quote(value)} is not a valid IP address`);
+  return bad(`${quote(value)} is not an accepted IP address, '${formatIp(near)}' is recommended`);
 }
 
 /** No packet has one, and next to the IPv4 address itself it would be a second name of it. */
@@ -172,12 +210,18 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
   for (const one of value) {
     const element = parseValue(attribute.items, one);
     if (!element.ok) return element;
-    if (attribute.items.type !== 'object' && parsed.includes(element.value)) {
-      return bad(`Duplicate items in the list: ${formatList(value)}`);
-    }
     parsed.push(element.value);
   }
-  return good(parsed);
+  const twice = attribute.items.type === 'object' ? [] : parsed.filter((one, at) => parsed.indexOf(one) < at);
+  if (twice.length === 0) return good(parsed);
+  return bad(
+    `Duplicate items in the list: ${quote(
+      [...new Set(twice)]
+        .slice(0, 20)
+        .map((one) => spelled(one))
+        .join(', '),
+    )}`,
+  );
 }
 
 function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
@@ -191,7 +235,7 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
     if (given === undefined && property.required) return bad(`Expected keys not found: ${name}`);
     if (given === undefined) continue;
     const inner = parseValue(property, given);
-    if (!inner.ok) return bad(`${name}: ${inner.reason}`);
+    if (!inner.ok) return { ...inner, reason: `${name}: ${inner.reason}` };
     parsed[name] = inner.value;
   }
   return good(parsed);
@@ -199,8 +243,24 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
 
 /** A value in quotes, shortened, on one line. */
 function quote(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'None');
-  return `'${text.length > 300 ? `${text.slice(0, 300)}...` : text}'`;
+  return `'${shortened(value)}'`;
+}
+
+function shortened(value: unknown): string {
+  const text = spelled(value);
+  return text.length > 300 ? `${text.slice(0, 300)}...` : text;
+}
+
+/** As Python writes it: what Neutron's clients have seen in its messages. */
+function spelled(value: unknown, isInner = false): string {
+  if (typeof value === 'string') return isInner ? `'${value}'` : value;
+  if (value === null || value === undefined) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (Array.isArray(value)) return `[${value.map((one) => spelled(one, true)).join(', ')}]`;
+  if (!isRecord(value)) return String(value);
+  return `{${Object.entries(value)
+    .map(([name, one]) => `'${name}': ${spelled(one, true)}`)
+    .join(', ')}}`;
 }
 
 function formatList(values: readonly unknown[]): string {
@@ -211,10 +271,6 @@ function formatList(values: readonly unknown[]): string {
 function formatUuid(text: string): string {
   const hex = text.replaceAll('-', '').toLowerCase();
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
-function words(type: AttributeType): string {
-  return type === 'ip' ? 'IP address' : type === 'uuid' ? 'UUID' : type;
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -21,6 +21,10 @@ const PROCESSES: readonly string[] = ['server', 'agent', 'lab'];
 /** These ask the agent of this machine: in a test one that is not there. */
 const OF_AGENT = /^(show \w+|capture|host (adopt-store|confirm-removal))\b/;
 
+/** These write files: in a test where none can be. */
+const OF_FILES = /^pki \w+/;
+const NOWHERE: readonly string[] = ['--dir', '/proc/no-such-directory'];
+
 test('every command line that a document prints is understood', async (t) => {
   const server = await startStub();
   t.after(() => server.close());
@@ -31,7 +35,7 @@ test('every command line that a document prints is understood', async (t) => {
       const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
       if (PROCESSES.includes(words[0] ?? '')) continue;
       count += 1;
-      const more = OF_AGENT.test(command) ? ['--host', 'no-such-host'] : [];
+      const more = OF_AGENT.test(command) ? ['--host', 'no-such-host'] : OF_FILES.test(command) ? NOWHERE : [];
       const { err } = await cable([...words, ...more], server);
       if (/unknown (command|option)|too many arguments/.test(err)) wrong.push(`${name}: cable ${command}: ${err}`);
     }

@@ -1,5 +1,5 @@
 import { ApiError } from '@cable/api';
-import { TransportError } from '@cable/kit';
+import { ExpectedError, TransportError } from '@cable/kit';
 import { ERRORS, type ErrorCode } from '@cable/model';
 import { CommanderError } from 'commander';
 
@@ -28,6 +28,8 @@ export function explainFailure(err: unknown): Failure {
     const type = err.type === '' ? `HTTP ${err.status}` : err.type;
     return { text: format(`${err.message} (${type})`, err.detail || remedyOf(err.type)), exitStatus: 1 };
   }
+  if (err instanceof ExpectedError && !(err instanceof TransportError))
+    return { text: format(err.message, ''), exitStatus: 1 };
   if (err instanceof TransportError) {
     return { text: format(err.message, 'The server is chosen with --server or CABLE_SERVER.'), exitStatus: 1 };
   }

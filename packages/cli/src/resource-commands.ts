@@ -16,8 +16,9 @@ import { CliError, explainFailure } from './errors.ts';
 import { attributeFlags, collect, optionsOf, type Purpose, withoutFlags, withoutParent } from './flags.ts';
 import { pickColumns, type Row, renderJson, renderObject, renderTable } from './render.ts';
 import { createResolver, type Resolve } from './resolve.ts';
+import { addTagOptions, addUntagOptions, changesTags, changeTags, isTagged, takeTags } from './tags.ts';
 import { bodyFromOptions, filtersFromOptions } from './values.ts';
-import { listColumns } from './words.ts';
+import { actionAlias, listColumns } from './words.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -47,6 +48,7 @@ export function addResourceCommands(
     const without = purpose === undefined ? [] : withoutFlags(withoutParent(resource), purpose);
     leftOut.push(...without.map((name) => `${[...words, VERB_WORDS[verb][0]].join(' ')} --${dashed(name)}`));
   }
+  if (isTagged(resource) && claim('unset')) addUnset(parent, resource, bind);
   for (const action of resource.actions ?? []) addAction(parent, resource, action, bind, claim);
   return leftOut;
 }
@@ -79,6 +81,7 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
       .description(`Creates a ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
     addOptions(command, withoutParent(resource), 'create');
+    addTagOptions(command, resource, 'create');
     command.action(
       bind(async (context, options, args) => {
         const place = await placeOf(context, resource, args);
@@ -93,6 +96,7 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
       .description(`Changes a ${spoken(resource.name)}.`)
       .option('-c, --column <name>', 'show this attribute (repeatable)', collect);
     addOptions(command, resource, 'update');
+    addTagOptions(command, resource, 'update');
     command.action(bind(async (context, options, args) => update(await placeOf(context, resource, args), options)));
   },
   delete: (parent, resource, bind) => {
@@ -102,6 +106,20 @@ const ADD: Readonly<Record<Verb, (parent: Command, resource: ResourceModel, bind
       .action(bind(async (context, _options, args) => remove(await placeOf(context, resource, args))));
   },
 };
+
+/** `unset`: takes what an object may have or not. */
+function addUnset(parent: Command, resource: ResourceModel, bind: Bind): void {
+  const command = parent
+    .command(['unset', ...parentArgument(resource), `<${placeholder(resource)}>`].join(' '))
+    .description(`Takes tags from a ${spoken(resource.name)}.`);
+  addUntagOptions(command);
+  command.action(
+    bind(async (context, options, args) => {
+      const { client, find, args: own } = await placeOf(context, resource, args);
+      await takeTags(client, resource, await find(String(own[0])), options);
+    }),
+  );
+}
 
 /** Where a command works: on a collection, of a nested resource that of a parent. */
 type Place = {
@@ -176,6 +194,7 @@ function addAction(
   bind: Bind,
   claim: (...words: readonly string[]) => boolean,
 ): void {
+  if (action.noCommand) return;
   for (const { words, part } of actionCommands(action)) {
     if (!claim(...words)) continue;
     if (part === undefined) addPlainAction(parent, resource, action, bind);
@@ -213,6 +232,8 @@ function addPlainAction(parent: Command, resource: ResourceModel, action: Action
     ...parametersOf(action.path ?? '').map((name) => `<${dashed(name)}>`),
   ];
   const command = parent.command(words.join(' ')).description(action.description);
+  const alias = actionAlias(resource.type, action.name);
+  if (alias !== undefined) command.alias(alias);
   const fields = fieldsOf(action);
   addOptions(command, fields, 'update');
   command.action(
@@ -255,16 +276,26 @@ async function show(place: Place, options: Options): Promise<void> {
 async function create({ context, resource, client, resolve }: Place, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
   const body = await bodyFromOptions(withoutParent(resource), 'create', options, resolve);
-  print(context, resource, await client.create<string>(resource.type, body), asked);
+  const created = await client.create<string>(resource.type, body);
+  const isDone = isCreatedWhole(resource, options);
+  print(context, resource, isDone ? created : await changeTags(client, resource, created.id, options), asked);
+}
+
+/** True unless tags are given that the object is not created with. */
+function isCreatedWhole(resource: ResourceModel, options: Options): boolean {
+  return resource.attributes['tags']?.write !== undefined || !changesTags(resource, options);
 }
 
 async function update({ context, resource, client, resolve, find, args }: Place, options: Options): Promise<void> {
   const asked = columnsOf(resource, options);
   const body = await bodyFromOptions(resource, 'update', options, resolve);
-  if (Object.keys(body).length === 0)
-    throw new CliError(2, 'nothing to change is given', 'See the options with --help.');
+  const isRetagged = changesTags(resource, options);
+  const isChanged = Object.keys(body).length > 0;
+  if (!isChanged && !isRetagged) throw new CliError(2, 'nothing to change is given', 'See the options with --help.');
   const id = await find(String(args[0]));
-  print(context, resource, await client.update<string>(resource.type, id, body), asked);
+  const updated = isChanged ? await client.update<string>(resource.type, id, body) : undefined;
+  const object = isRetagged ? await changeTags(client, resource, id, options) : updated;
+  if (object !== undefined) print(context, resource, object, asked);
 }
 
 /** Goes on after a failure; the exit status then is 1. */

@@ -1,7 +1,8 @@
 import { parseValue } from '@cable/api';
 import { type Attribute, dashed, type ResourceModel } from '@cable/model';
+import { Option } from 'commander';
 import { CliError } from './errors.ts';
-import { type AttributeFlags, attributeFlags, givenValue, isAsked } from './flags.ts';
+import { type AttributeFlags, attributeFlags, givenValue, isAsked, memberFilters } from './flags.ts';
 import type { Resolve } from './resolve.ts';
 import { openstackKeys } from './words.ts';
 
@@ -35,6 +36,10 @@ export async function filtersFromOptions(
 ): Promise<readonly (readonly [string, string])[]> {
   const filters: (readonly [string, string])[] = [];
   for (const { name, attribute, flags } of attributeFlags(resource, 'filter')) {
+    if (attribute.filterAs === 'members') {
+      filters.push(...memberTexts(name, options));
+      continue;
+    }
     const given = givenValue({ name, attribute, flags }, options);
     if (given !== undefined && attribute.type === 'boolean') filters.push([name, String(switchValue(given, flags[0]))]);
     for (const text of Array.isArray(given) ? given : []) {
@@ -43,6 +48,13 @@ export async function filtersFromOptions(
     }
   }
   return filters;
+}
+
+function memberTexts(name: string, options: Options): readonly (readonly [string, string])[] {
+  return memberFilters(name).flatMap(([flag, parameter]) => {
+    const given = options[new Option(`--${flag}`).attributeName()];
+    return (Array.isArray(given) ? given : []).map((text) => [parameter, String(text)] as const);
+  });
 }
 
 /** A filter by a closed set: any other value would silently match nothing. */

@@ -34,6 +34,14 @@ export function commandResources(models: readonly ResourceModel[], book: Command
   return { resources: resources.sort((a, b) => resourceWords(a).length - resourceWords(b).length), leftOut };
 }
 
+/** Second words of actions, by type and name: words of others, that declarations may not take. */
+const ACTION_ALIASES: Readonly<Record<string, string>> = { 'join_token.issue': 'create' };
+
+/** The second word of an action; undefined: it has none. */
+export function actionAlias(type: string, action: string): string | undefined {
+  return ACTION_ALIASES[`${type}.${action}`];
+}
+
 /** Flags of an attribute that the `openstack` client has and the derivation has not. */
 export function openstackFlags(attribute: string): readonly string[] {
   return OPENSTACK_FLAGS[attribute] ?? [];
@@ -49,8 +57,12 @@ export function listColumns(resource: ResourceModel): readonly string[] {
   const chosen = resource.columns;
   if (chosen !== undefined) return chosen;
   const plain = Object.entries(resource.attributes).filter(
-    ([name, { type, aliasOf }]) =>
-      aliasOf === undefined && !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) && !DULL.has(name),
+    ([name, { type, aliasOf, input, filterOnly }]) =>
+      aliasOf === undefined &&
+      input !== true &&
+      filterOnly !== true &&
+      !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) &&
+      !DULL.has(name),
   );
   return plain.slice(0, MAX_COLUMNS).map(([name]) => name);
 }

@@ -21,6 +21,7 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
@@ -55,7 +56,9 @@ const ATTRIBUTES = {
     'host_routes',
     'ipv6_ra_mode',
     'ipv6_address_mode',
+    'subnetpool_id',
   ],
+  subnetpool: ['id', 'address_scope_id'],
   port: [
     'id',
     'name',
@@ -71,6 +74,7 @@ const ATTRIBUTES = {
     'security_groups',
     'binding:host_id',
     'binding:vnic_type',
+    'binding_failed',
     'inactive_bindings',
     'standby_hosts',
     'tapped',
@@ -203,6 +207,8 @@ export type NetworkRow = Pick<Network, Attributes<'network'>>;
 
 export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
+export type SubnetPoolRow = Pick<SubnetPool, Attributes<'subnetpool'>>;
+
 export type PortRow = Pick<Port, Attributes<'port'>>;
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
@@ -255,6 +261,7 @@ export type HealthRow = { readonly id: string; readonly state: 'up' | 'down' | '
 export type Rows = {
   readonly network: NetworkRow;
   readonly subnet: SubnetRow;
+  readonly subnetpool: SubnetPoolRow;
   readonly port: PortRow;
   readonly router: RouterRow;
   readonly router_peering: RouterPeeringRow;
@@ -290,6 +297,7 @@ export type TableName = keyof TableRows;
 type IndexNames = {
   readonly network: never;
   readonly subnet: 'network_id';
+  readonly subnetpool: never;
   readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router_gateway: 'binding:host_id' | 'standby_hosts' | 'device_id';
@@ -326,6 +334,7 @@ type IndexKeys<Row> = (row: Row) => readonly string[];
 export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>, IndexKeys<TableRows[T]>>> } = {
   network: {},
   subnet: { network_id: (row) => [row.network_id] },
+  subnetpool: {},
   port: {
     network_id: (row) => [row.network_id],
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
@@ -402,9 +411,9 @@ export function isGatewayPort(port: Pick<PortRow, 'device_owner'>): boolean {
   return port.device_owner === 'network:router_gateway';
 }
 
-/** Name of the host a port is bound to; empty: none. */
-export function hostOf(port: Pick<PortRow, 'binding:host_id'>): string {
-  return port['binding:host_id'] ?? '';
+/** Name of the host that is to carry a port; empty: none. */
+export function hostOf(port: Pick<PortRow, 'binding:host_id' | 'binding_failed'>): string {
+  return port.binding_failed === true ? '' : (port['binding:host_id'] ?? '');
 }
 
 /** True when the port was carried by the host, and may still get packets there. */
@@ -413,7 +422,7 @@ export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string):
 }
 
 /** True for a port that a host carries: it has a host, and is neither a router's leg, which every host has, nor its gateway, which is no device. */
-export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id'>): boolean {
+export function isBound(port: Pick<PortRow, 'device_owner' | 'binding:host_id' | 'binding_failed'>): boolean {
   return hostOf(port) !== '' && !isRouterInterface(port) && !isGatewayPort(port);
 }
 

@@ -30,6 +30,7 @@ export {
 export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
 export { vifKind } from './kinds/host.ts';
 export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } from './kinds/peerings.ts';
+export { type ScopeReader, translates } from './kinds/scopes.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
 export { protocolNumber } from './protocol.ts';
 export { Reader } from './reader.ts';

@@ -298,6 +298,39 @@ test('the host of a gateway needs the router and its floating IPs; every host th
   assert.deepEqual((sliceOf(state, 'network:x')?.header as Fields | undefined)?.['external'], true);
 });
 
+test('within an address scope a gateway translates nothing', () => {
+  const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h2');
+  const inPool = (state: State, id: string, pool: string): State => {
+    const known = state.subnet.get(id);
+    return known === undefined ? state : withRow(state, 'subnet', { ...known, subnetpool_id: pool });
+  };
+  const state = [
+    (s: State) => withRow(s, 'network', network('x', { 'router:external': true })),
+    (s: State) => withRow(s, 'subnet', subnet('s-x', 'x', { cidr: '203.0.113.0/24' })),
+    (s: State) => withRow(s, 'router', row),
+    (s: State) => withRow(s, 'port', gateway),
+    (s: State) => withRow(s, 'subnetpool', { id: 'a', address_scope_id: 'scope' }),
+    (s: State) => withRow(s, 'subnetpool', { id: 'b', address_scope_id: 'scope' }),
+    (s: State) => withRow(s, 'subnetpool', { id: 'c', address_scope_id: null }),
+  ].reduce((at, step) => step(at), ROUTED);
+  const translates = (inside: string, outside: string, snat = true): unknown => {
+    const placed = ['s-n1', 's-n2'].reduce((at, id) => inPool(at, id, inside), inPool(state, 's-x', outside));
+    const info = { ...row.external_gateway_info, enable_snat: snat } as NonNullable<typeof row.external_gateway_info>;
+    const header = sliceOf(withRow(placed, 'router', { ...row, external_gateway_info: info }), 'router:r1')?.header;
+    return ((header as Fields | undefined)?.['gateway'] as Fields | undefined)?.['enableSnat'];
+  };
+  assert.deepEqual(
+    [
+      translates('a', 'b'),
+      translates('a', 'c'),
+      translates('c', 'c'),
+      translates('c', 'a'),
+      translates('a', 'c', false),
+    ],
+    [false, true, true, true, false],
+  );
+});
+
 test('blocks say who has them, and who leaves by the gateway: all of a router that leases them, else those whose host is not on the physical network or does not know how', () => {
   const { router: row, port: gateway } = gatewayOf('r1', 'x', 'h9');
   const physical = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' } as const;
@@ -788,4 +821,14 @@ test('of two peers whose subnets overlap the older goes first, and the other can
   assert.deepEqual(peeringsOf(late, 'r3'), ['e4:  > n1']);
   assert.deepEqual(peeringsOf(early, 'r1'), ['e1: n1 > ', 'e3: n1 > o1']);
   assert.deepEqual(peeringsOf(early, 'r2'), ['e2:  > n1']);
+});
+
+test('a port whose host did not take it is bound nowhere', () => {
+  const failed = withRow(ONE, 'port', port('p2', 'n1', 'h1', { binding_failed: true }));
+  assert.equal(sliceOf(failed, 'host:h1')?.items.length ?? 0, 0);
+  const endpoints = sliceOf(failed, 'endpoints:n1')?.items.map((item) => item['key']);
+  assert.deepEqual(
+    endpoints,
+    sliceOf(withRow(ONE, 'port', port('p2', 'n1', '')), 'endpoints:n1')?.items.map((item) => item['key']),
+  );
 });

@@ -53,6 +53,7 @@ export const EMPTY_STATE: State = {
   port_forwarding: new Map(),
   security_group_rule: new Map(),
   qos_policy: new Map(),
+  subnetpool: new Map(),
   qos_bandwidth_limit_rule: new Map(),
   qos_packet_rate_limit_rule: new Map(),
   qos_dscp_marking_rule: new Map(),
@@ -147,6 +148,7 @@ export function subnet(id: string, networkId: string, more: Partial<SubnetRow> =
     host_routes: [],
     ipv6_ra_mode: null,
     ipv6_address_mode: null,
+    subnetpool_id: null,
     ...more,
   };
 }
@@ -167,6 +169,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     security_groups: [],
     'binding:host_id': host,
     'binding:vnic_type': 'normal',
+    binding_failed: false,
     inactive_bindings: [],
     standby_hosts: [],
     tapped: false,

@@ -146,7 +146,7 @@ test('errors name the server and the remedy', async (t) => {
   const absent = await failure(httpTransport('unix:/nonexistent/agent.sock').request({ method: 'GET', path: '/' }));
   assert.match(absent.message, /unix:\/nonexistent\/agent\.sock: there is no such socket/);
   for (const bad of ['localhost:9696', 'ftp://x', 'unix:relative', '', 'http://h/?q=1']) {
-    assert.throws(() => httpTransport(bad), /write http:\/\/HOST:PORT or unix:\/PATH/);
+    assert.throws(() => httpTransport(bad), /write https:\/\/HOST:PORT, http:\/\/HOST:PORT or unix:\/PATH/);
   }
 });
 

@@ -5,7 +5,9 @@ import {
   type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
+import { request as httpsRequest, Agent as SecureAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { ExpectedError } from './expected.ts';
 import { startTurns } from './turns.ts';
 
@@ -59,6 +61,14 @@ export type HttpTransport = {
 export type HttpTransportOptions = {
   /** How long a request, or the head of a stream, may take. Default 30,000. */
   readonly timeoutMs?: number;
+  /** For https: asked before each connection, so that what it gives may change. Default: what the system trusts, and no certificate. */
+  readonly tls?: () => ClientTls;
+};
+
+/** PEM. `ca`: authorities of servers that are trusted; absent: the system's. `own`: what is shown of oneself; absent: nothing. The same value as long as it is the same. */
+export type ClientTls = {
+  readonly ca?: readonly string[];
+  readonly own?: { readonly cert: string; readonly key: string };
 };
 
 /** No answer came. `retryable`: a later try may get one (false: the call was aborted or the address is wrong). */
@@ -81,11 +91,13 @@ const MAX_LINE_CHARS = 256 * 1024 * 1024;
 /** What may wait to be sent on an upgraded connection. */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;
 
-/** Transport to `http://host:port` (a base path is kept) or `unix:PATH`. Throws `TransportError` for any other text. */
+/** Transport to `http://host:port`, `https://host:port` (a base path is kept) or `unix:PATH`. Throws `TransportError` for any other text. */
 export function httpTransport(server: string, options: HttpTransportOptions = {}): HttpTransport {
   const target = parseServer(server);
-  const agent = new Agent({ keepAlive: true, keepAliveMsecs: 10_000, maxSockets: 64, scheduling: 'lifo' });
-  const context: Context = { server, target, agent, timeoutMs: options.timeoutMs ?? 30_000 };
+  const kept = { keepAlive: true, keepAliveMsecs: 10_000, maxSockets: 64, scheduling: 'lifo' } as const;
+  const secure = target.isSecure ? startSecure(options.tls ?? (() => NO_TLS)) : undefined;
+  const agent = secure === undefined ? new Agent(kept) : new SecureAgent(kept);
+  const context: Context = { server, target, agent, secure, timeoutMs: options.timeoutMs ?? 30_000 };
   return {
     request: (request) => requestText(context, request),
     stream: (request) => openStream(context, request),
@@ -94,28 +106,71 @@ export function httpTransport(server: string, options: HttpTransportOptions = {}
   };
 }
 
-type Target = { readonly options: RequestOptions; readonly basePath: string };
+const NO_TLS: ClientTls = {};
+
+type Target = { readonly options: RequestOptions; readonly basePath: string; readonly isSecure: boolean };
+
+/** What https needs: options of the next connection, and what to learn from it. */
+type Secure = { options(): SecureOptions; learn(sent: ClientRequest): void };
+type SecureOptions = { ca?: string[]; cert?: string; key?: string; session?: Buffer };
 
 type Context = {
   readonly server: string;
   readonly target: Target;
   readonly agent: Agent;
+  /** Undefined: it is no https. */
+  readonly secure: Secure | undefined;
   readonly timeoutMs: number;
 };
 
 function parseServer(server: string): Target {
-  if (server.startsWith('unix:/')) return { options: { socketPath: server.slice(5), host: 'localhost' }, basePath: '' };
+  if (server.startsWith('unix:/')) {
+    return { options: { socketPath: server.slice(5), host: 'localhost' }, basePath: '', isSecure: false };
+  }
   const url = URL.canParse(server) ? new URL(server) : undefined;
-  if (url?.protocol !== 'http:' || url.hostname === '' || url.search !== '' || url.hash !== '') {
+  const isSecure = url?.protocol === 'https:';
+  if (
+    url === undefined ||
+    !(isSecure || url.protocol === 'http:') ||
+    url.hostname === '' ||
+    url.search !== '' ||
+    url.hash !== ''
+  ) {
     throw new TransportError(
       'invalid-address',
-      `server address ${JSON.stringify(server)} is not understood; write http://HOST:PORT or unix:/PATH`,
+      `server address ${JSON.stringify(server)} is not understood; write https://HOST:PORT, http://HOST:PORT or unix:/PATH`,
     );
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return {
-    options: { host, port: url.port === '' ? 80 : Number(url.port) },
+    options: { host, port: url.port === '' ? (isSecure ? 443 : 80) : Number(url.port) },
     basePath: url.pathname.replace(/\/$/, ''),
+    isSecure,
+  };
+}
+
+/** A session of before makes the next handshake cheap, for both ends; one is of a certificate, so another begins anew. */
+function startSecure(tls: () => ClientTls): Secure {
+  let session: Buffer | undefined;
+  let of: ClientTls | undefined;
+  return {
+    options: () => {
+      const { ca, own } = tls();
+      if (of?.own !== own || of?.ca !== ca) {
+        session = undefined;
+        of = { ...(ca === undefined ? {} : { ca }), ...(own === undefined ? {} : { own }) };
+      }
+      return { ...own, ...(ca === undefined ? {} : { ca: [...ca] }), ...(session === undefined ? {} : { session }) };
+    },
+    learn: (sent) => {
+      const begun = of;
+      sent.once('socket', (socket) => {
+        if (!(socket instanceof TLSSocket) || socket.listenerCount('session') > 1) return;
+        socket.on('session', (next: Buffer) => {
+          if (of === begun) session = next;
+        });
+      });
+    },
   };
 }
 
@@ -282,9 +337,10 @@ function send(
   signal: AbortSignal,
   agent: Agent | false,
 ): { readonly sent: ClientRequest; readonly answer: Promise<IncomingMessage> } {
-  const { target } = context;
-  const sent = httpRequest({
+  const { target, secure } = context;
+  const sent = (secure === undefined ? httpRequest : httpsRequest)({
     ...target.options,
+    ...secure?.options(),
     agent,
     method: request.method,
     path: `${target.basePath}${request.path}`,
@@ -295,6 +351,7 @@ function send(
     signal,
   });
   sent.setNoDelay(true);
+  secure?.learn(sent);
   const answer = new Promise<IncomingMessage>((resolve, reject) => {
     sent.on('response', resolve);
     sent.on('error', reject);
@@ -308,7 +365,22 @@ function headersOf(answer: IncomingMessage): Readonly<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
+const UNTRUSTED =
+  'its certificate is of an authority that is not trusted here: give that of the cloud’s (authority.pem), or the address of the right server';
+
 const REASONS: Readonly<Record<string, string>> = {
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  CERT_SIGNATURE_FAILURE: UNTRUSTED,
+  INVALID_PURPOSE: 'what it shows is no certificate of a server: somebody else may answer there',
+  CERT_HAS_EXPIRED: 'its certificate has expired: issue another there (cable pki issue server)',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet: compare the clocks of both machines',
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'its certificate is of other names and addresses: use one of them, or issue another with this one (cable pki issue server)',
+  EPROTO: 'what answers does not speak TLS as it is spoken here: is it https, and the right port',
   ECONNREFUSED: 'nothing listens there: start the server, or give the address of one that runs',
   ENOENT: 'there is no such socket: start the process that makes it, or correct the path',
   EACCES: 'this user may not open the socket: run as the user that owns it',
@@ -326,7 +398,11 @@ function explain(context: Context, err: unknown, caller?: AbortSignal, timeout?:
   }
   const code = codeOf(err);
   const reason = REASONS[code] ?? (err instanceof Error ? err.message : String(err));
-  return new TransportError(code, `cannot reach ${context.server}: ${reason}`, err);
+  return new TransportError(
+    code,
+    `cannot reach ${context.server}: ${reason}`,
+    code.startsWith('ERR_TLS') ? undefined : err,
+  );
 }
 
 function codeOf(err: unknown): string {

@@ -5,6 +5,7 @@ export { Dependents, indexRead, rowRead } from './dependents.ts';
 export { assertDiskRoom, NoRoomError } from './disk-room.ts';
 export { ExpectedError, isExpected } from './expected.ts';
 export type {
+  ClientTls,
   HttpRequest,
   HttpResponse,
   HttpStream,

@@ -118,7 +118,7 @@ test('bytes are 16 in network order, IPv4 mapped', () => {
 
 test('MAC addresses and UUIDs', () => {
   assert.equal(parseMac('FA-16-3E-00-00-01'), 'fa:16:3e:00:00:01');
-  for (const bad of ['fa:16:3e:00:00', 'fa:16:3e:00:00:0g', 'fa:16:3e:00-00:01', 'fa163e000001']) {
+  for (const bad of ['fa:16:3e:00:00', 'fa:16:3e:00:00:0g', 'fa:16:3e:00-00:01', 'fa163e00000', 'fa16:3e00:0001']) {
     assert.equal(parseMac(bad), undefined, bad);
   }
   const mac = parseMac('01:00:5e:00:00:fb');

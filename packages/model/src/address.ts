@@ -103,10 +103,17 @@ export function mappedPrefixLength(prefix: IpPrefix): number {
   return prefix.base.version === 4 ? 96 + prefix.prefixLength : prefix.prefixLength;
 }
 
-/** Six octets in hex, separated by colons or hyphens. */
+/** Six octets in hex, separated by colons or hyphens, three pairs by dots, or twelve digits. */
 export function parseMac(text: string): Mac | undefined {
-  if (!/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$|^[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}$/.test(text)) return undefined;
-  return text.toLowerCase().replaceAll('-', ':') as Mac;
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(text)) return text as Mac;
+  if (
+    !/^(?:[0-9a-f]{1,2}([:-])(?:[0-9a-f]{1,2}\1){4}[0-9a-f]{1,2}|[0-9a-f]{4}(\.[0-9a-f]{4}){2}|[0-9a-f]{12})$/i.test(
+      text,
+    )
+  )
+    return undefined;
+  const octets = /[:-]/.test(text) ? text.split(/[:-]/) : (text.replaceAll('.', '').match(/../g) ?? []);
+  return octets.map((octet) => octet.padStart(2, '0').toLowerCase()).join(':') as Mac;
 }
 
 /** Six bytes. */

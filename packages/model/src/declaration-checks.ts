@@ -112,8 +112,14 @@ function attributeProblem(name: string, a: Attribute, all: Attributes): Problem 
   if (a.required && a.write === undefined)
     return problem('required but nobody may write it', "Give it write: 'create'.");
   if (a.computed && a.write !== undefined) return problem('computed but written', 'Leave out write, or computed.');
+  if (a.input && (a.write !== 'create' || a.filter !== false || a.sort !== false || a.reference !== undefined)) {
+    return problem('an input is given at creation alone', "Give it write: 'create', filter: false and sort: false.");
+  }
   if (a.aliasOf !== undefined && all[a.aliasOf] === undefined) {
     return problem(`aliasOf names no attribute: ${a.aliasOf}`, 'Name an attribute of the resource.');
+  }
+  if (a.grantedBy !== undefined && (a.type !== 'boolean' || all[a.grantedBy]?.items?.type !== 'string')) {
+    return problem('grantedBy is of a boolean, and names a list of texts', 'Correct grantedBy, or declare the list.');
   }
   return valueProblem(a);
 }
@@ -136,6 +142,9 @@ function valueProblem(a: Attribute): Problem | undefined {
     if (a[field] !== undefined && !isOfType(a, a[field])) {
       return problem(`${field} is no value of type ${a.type}`, `Give a ${field} that a client could give.`);
     }
+  }
+  if (a.filterAs === 'members' && a.items?.type !== 'string') {
+    return problem('only a list of texts is filtered by its members', 'Leave out filterAs.');
   }
   const inner = [a.items, ...Object.values(a.properties ?? {})].filter((one) => one !== undefined);
   return firstProblem(inner, valueProblem);

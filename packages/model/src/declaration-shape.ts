@@ -55,14 +55,30 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{
       values: 'values',
       orInteger: 'true',
+      hostBits: ['cleared', 'kept'],
       maxLength: 'number',
       maxBytes: 'number',
       minLength: 'number',
       minimum: 'number',
     },
     ...{ maximum: 'number', reference: { one: REFERENCE }, writeBy: ['admin'], updateBy: ['admin'], seeBy: ['admin'] },
-    ...{ filter: 'boolean', sort: 'boolean', indexed: 'true', computed: 'true', aliasOf: 'text', example: 'any' },
-    extension: 'text',
+    ...{
+      filter: 'boolean',
+      filterAs: ['members'],
+      sort: 'boolean',
+      indexed: 'true',
+      computed: 'true',
+      aliasOf: 'text',
+      grantedBy: 'text',
+      example: 'any',
+    },
+    ...{
+      input: 'true',
+      filterOnly: 'true',
+      nullAsAbsent: 'true',
+      refuses: { named: 'text' },
+      extension: 'text',
+    },
   }),
   ['type'],
 );
@@ -75,7 +91,7 @@ export const ACTION: Shape = shapeOf<ActionDeclaration>(
   () => ({
     ...{ name: 'text', description: 'text', on: ['object', 'collection'], method: ['GET', 'POST', 'PUT', 'DELETE'] },
     ...{ path: 'text', body: { named: ATTRIBUTE }, bodyKey: 'text', answer: { named: ATTRIBUTE }, answerKey: 'text' },
-    ...{ status: [200, 201, 202, 204], extension: 'text' },
+    ...{ status: [200, 201, 202, 204], extension: 'text', rule: 'text', badBody: ['InvalidInput'], noCommand: 'true' },
   }),
   ['name', 'description'],
 );
@@ -100,6 +116,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
     ...{
       adminOnly: 'true',
       implied: 'true',
+      tagged: 'true',
       sharedBy: 'text',
       visibleThrough: 'text',
       ownedThrough: 'text',

@@ -45,6 +45,8 @@ export type Attribute = {
   readonly values?: readonly (string | number)[];
   /** Text: a whole number is taken as its digits, e.g. 6 for "6". */
   readonly orInteger?: true;
+  /** A `cidr`: host bits that a client gives are cleared, and an address alone is a prefix of its own; absent: both are refused. An `ip-or-cidr`: those of a prefix are kept; absent: cleared. */
+  readonly hostBits?: 'cleared' | 'kept';
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
@@ -62,14 +64,32 @@ export type Attribute = {
   readonly seeBy?: 'admin';
   /** Lists can be filtered by it; absent: true. Never by a `dict` or an `object`. */
   readonly filter?: boolean;
+  /**
+   * Of a list of texts: lists are filtered as by Neutron's tags. `<name>=a,b` takes what has both, `<name>-any` what has one of them, `not-<name>` what lacks one,
+   * `not-<name>-any` what has none.
+   */
+  readonly filterAs?: 'members';
   /** Lists can be sorted by it; absent: true. Never by a `list`, a `dict` or an `object`. */
   readonly sort?: boolean;
   /** Tables keep an index on it. References always have one. */
   readonly indexed?: true;
   /** Not stored: made from other tables when shown. */
   readonly computed?: true;
+  /** Not stored and never shown: a client may give it when it creates the object, and other attributes are made of it, e.g. `prefixlen` of a subnet. */
+  readonly input?: true;
+  /** Never shown: lists can be filtered by it, and no more. */
+  readonly filterOnly?: true;
+  /** A client's null counts as if it had given none. */
+  readonly nullAsAbsent?: true;
+  /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
+  readonly refuses?: Readonly<Record<string, string>>;
   /** Not stored: shows the stored attribute of this name, and is accepted in its place. */
   readonly aliasOf?: string;
+  /**
+   * Not stored: true for a caller whose project, or `*`, is in the stored list of this name (`isGrantedTo`). Given, true and false stand for `*` in the list and for none:
+   * what that comes to is code in the server.
+   */
+  readonly grantedBy?: string;
   /** A value as it may be given or shown, for OpenAPI and the reference. */
   readonly example?: unknown;
   /** Alias of the extension that brings the attribute, set by `composeRegistry`; absent: core. */
@@ -100,6 +120,12 @@ export type ActionDeclaration = {
   readonly answerKey?: string;
   /** Status of success; absent: 200. */
   readonly status?: 200 | 201 | 202 | 204;
+  /** Name of its permission rule, in which `{plural}` stands for that of the resource; several may have one. Absent: made of its name and the type. */
+  readonly rule?: string;
+  /** Error of a body that is refused, with Neutron's text of that; absent: `HTTPBadRequest`. */
+  readonly badBody?: 'InvalidInput';
+  /** True: it has no command of its own, options of others do it. */
+  readonly noCommand?: true;
   /** Alias of the extension that brings it, set by `composeRegistry`; absent: core, or as its resource. */
   readonly extension?: string;
 };
@@ -176,7 +202,9 @@ export type Resource = {
    * lists leave it out. An update makes the row; a delete takes back what was given of what its form serves. It has a `key` of its own and no verb `create`.
    */
   readonly implied?: true;
-  /** A boolean attribute that makes an object visible to every project. */
+  /** True: its objects can be tagged: it has what extensions bring under `*tagged`. */
+  readonly tagged?: true;
+  /** A boolean attribute that makes an object visible to every project, or to those to which it is granted. */
   readonly sharedBy?: string;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */
   readonly visibleThrough?: string;
@@ -201,7 +229,7 @@ export type ResourceModel = Resource & {
   readonly key: string;
   /** Path of the collection; below a parent `{<parent's name>_id}` stands for the parent. */
   readonly collection: string;
-  /** What is in the store of an object: attributes that are neither computed nor an alias, and the hidden ones. */
+  /** What is in the store of an object: attributes that are neither computed, granted, an input nor an alias, and the hidden ones. */
   readonly storedAttributes: Readonly<Record<string, Attribute>>;
   /** Name of a form (`formsOf`); absent: the declared one. */
   readonly form?: string;
@@ -283,15 +311,25 @@ type BareValueOf<A> = A extends { readonly values: readonly (infer V)[] }
             ? Readonly<Record<string, unknown>>
             : string;
 
-type IsStored<A> = A extends { readonly computed: true } | { readonly aliasOf: string } ? false : true;
+type IsStored<A> = A extends
+  | { readonly computed: true }
+  | { readonly aliasOf: string }
+  | { readonly input: true }
+  | { readonly grantedBy: string }
+  ? false
+  : true;
 
 /** The stored attributes among those of a literal. */
 export type StoredPart<T> = { readonly [K in keyof T as IsStored<T[K]> extends true ? K : never]: ValueOf<T[K]> };
 
 /** All attributes of a literal, as shown to an admin. */
-export type ShownPart<T> = { readonly [K in keyof T]: ValueOf<T[K]> };
+export type ShownPart<T> = {
+  readonly [K in keyof T as T[K] extends { readonly input: true } | { readonly filterOnly: true } ? never : K]: ValueOf<
+    T[K]
+  >;
+};
 
-/** The stored object of a declaration (given `as const`): every attribute that is neither computed nor an alias, and the hidden ones. */
+/** The stored object of a declaration (given `as const`): every attribute that is neither computed, an input nor an alias, and the hidden ones. */
 export type ResourceObject<R extends { readonly standard: boolean; readonly attributes: object }> =
   (R['standard'] extends true
     ? StoredPart<R['attributes']> & StoredPart<typeof STANDARD_ATTRIBUTES>

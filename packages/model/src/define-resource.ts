@@ -52,7 +52,10 @@ function standardAttributes(key: string, loaded: ReadonlySet<string> | undefined
 
 function storedOf(attributes: Attributes): Attributes {
   return Object.fromEntries(
-    Object.entries(attributes).filter(([, attribute]) => !attribute.computed && attribute.aliasOf === undefined),
+    Object.entries(attributes).filter(
+      ([, { computed, input, aliasOf, grantedBy }]) =>
+        !computed && !input && aliasOf === undefined && grantedBy === undefined,
+    ),
   );
 }
 

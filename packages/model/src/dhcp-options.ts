@@ -169,6 +169,11 @@ export function parseExtraDhcpOption(ipVersion: 4 | 6, name: string, value: stri
   return { ok: true, option: { code, value: encoded, client } };
 }
 
+/** True for a name that dnsmasq knows in that version, with or without what may stand before it. */
+export function isDhcpOptionName(ipVersion: 4 | 6, name: string): boolean {
+  return Object.hasOwn(ipVersion === 4 ? NAMES4 : NAMES6, splitName(name).bare);
+}
+
 function splitName(name: string): { readonly bare: string; readonly client: DhcpClientKind } {
   const tagged = /^tag:(!?)ipxe6?,(.*)$/.exec(name);
   const bare = (tagged?.[2] ?? name).replace(/^option6?:/, '');

@@ -68,18 +68,89 @@ export const ERRORS = {
   },
   VlanIdInUse: { status: 409, remedy: 'Choose another VLAN, or another physical network.' },
   FlatNetworkInUse: { status: 409, remedy: 'Use that network, or make one of type vlan on the physical network.' },
+  AutoAllocationFailure: {
+    status: 409,
+    remedy: 'Have an administrator set is_default of an external network and of subnet pools that every project sees.',
+  },
+  DefaultExternalNetworkExists: { status: 409, remedy: 'Set is_default of that network to false first.' },
   NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
   NetworkMTUSubnetConflict: {
     status: 409,
     remedy: 'Give the network an MTU of 1280 or more, or delete its IPv6 subnets.',
   },
+  AvailabilityZoneNotFound: { status: 404, remedy: 'List /v2.0/availability_zones to see which there are.' },
+  // RBAC policies
+  RbacPolicyInUse: {
+    status: 409,
+    remedy:
+      'Another project uses the object by way of the policy: delete what uses it first, or share it with that project by a policy of its own.',
+  },
+  DuplicateRbacPolicy: { status: 409, remedy: 'Use the policy that is there.' },
+  InvalidActionForType: { status: 400, remedy: 'Give one of the actions that the message names.' },
   // Subnets
   GatewayConflictWithAllocationPools: { status: 409, remedy: 'Leave the gateway out of the allocation pools.' },
   GatewayIpInUse: { status: 409, remedy: 'Detach the router from the subnet first.' },
   InvalidAllocationPool: { status: 400, remedy: 'Give pools as {"start","end"} with start not above end.' },
   OutOfBoundsAllocationPool: { status: 400, remedy: 'Keep the pools within the prefix of the subnet.' },
   OverlappingAllocationPools: { status: 409, remedy: 'Give pools that have no address in common.' },
+  DNSNameServersExhausted: { status: 400, remedy: 'Give fewer name servers.' },
+  HostRoutesExhausted: { status: 400, remedy: 'Give fewer host routes, or put several into one prefix.' },
+  InvalidSubnetServiceType: {
+    status: 400,
+    remedy: 'Give owners of ports, which begin with compute:, network:, neutron: or trunk:.',
+  },
+  // Subnet pools
+  EmptySubnetPoolPrefixList: { status: 400, remedy: 'Give a prefix.' },
+  PrefixVersionMismatch: {
+    status: 400,
+    remedy: 'Give prefixes of one version of IP, and make another pool for the other.',
+  },
+  IllegalSubnetPoolPrefixBounds: {
+    status: 400,
+    remedy: 'Give min_prefixlen, default_prefixlen and max_prefixlen in this order, none longer than an address.',
+  },
+  IllegalSubnetPoolPrefixUpdate: {
+    status: 400,
+    remedy: 'Give all prefixes that are there, too; remove_prefixes takes away those that no subnet has.',
+  },
+  IllegalSubnetPoolUpdate: { status: 400, remedy: 'See the message.' },
+  MinPrefixSubnetAllocationError: {
+    status: 400,
+    remedy: 'Ask for a longer prefix, or lower the pool’s min_prefixlen.',
+  },
+  MaxPrefixSubnetAllocationError: {
+    status: 400,
+    remedy: 'Ask for a shorter prefix, or raise the pool’s max_prefixlen.',
+  },
+  SubnetAllocationError: {
+    status: 409,
+    remedy: 'Ask for another prefix, or a longer one, or add prefixes to the pool (add_prefixes).',
+  },
+  SubnetPoolDeleteError: { status: 400, remedy: 'Delete the subnets of the pool first.' },
+  SubnetPoolQuotaExceeded: {
+    status: 409,
+    remedy: 'Ask for a longer prefix, delete subnets of the pool, or ask its owner for a higher default_quota.',
+  },
+  RbacPolicyInitError: { status: 409, remedy: 'Share the address scope with the project first.' },
+  AddressScopeUpdateError: { status: 400, remedy: 'Make another address scope.' },
+  AddressScopePrefixConflict: {
+    status: 409,
+    remedy: 'Give the pool prefixes that no other pool of the address scope has, or put it into another scope.',
+  },
+  IllegalSubnetPoolIpVersionAssociationToAddressScope: {
+    status: 400,
+    remedy: 'Give an address scope of the pool’s version of IP.',
+  },
+  NetworkAddressScopeAffinityError: {
+    status: 400,
+    remedy: 'Take the subnet from a pool of the network’s address scope, or make it in another network.',
+  },
+  NetworkSubnetPoolAffinityError: {
+    status: 400,
+    remedy: 'Take the subnet from the pool of the network’s other subnets, or make it in another network.',
+  },
+  NotAuthorized: { status: 403, remedy: 'Ask the owner of the object, or an administrator.' },
   // Ports
   IpAddressInUse: { status: 409, remedy: 'Choose another address, or leave it out.' },
   IpAddressAlreadyAllocated: { status: 409, remedy: 'Choose another address, or leave it out.' },
@@ -88,6 +159,10 @@ export const ERRORS = {
   AllocationOnAutoAddressSubnet: {
     status: 400,
     remedy: 'Leave the address out: the port has the EUI-64 address of its MAC in the subnet.',
+  },
+  IpAddressGenerationFailureNoMatchingSubnet: {
+    status: 409,
+    remedy: 'Give the port another device_owner, or have an administrator make a subnet for it (service_types).',
   },
   IpAddressGenerationFailure: { status: 409, remedy: 'Add a subnet or a pool, or delete unused ports.' },
   MacAddressInUse: { status: 409, remedy: 'Choose another MAC address, or leave it out.' },
@@ -102,6 +177,7 @@ export const ERRORS = {
   AddressPairAndPortSecurityRequired: { status: 409, remedy: 'Turn port security on, or give no address pairs.' },
   DuplicateAddressPairInRequest: { status: 400, remedy: 'Give each address pair once.' },
   // Port bindings
+  PortBindingError: { status: 500, remedy: 'Choose a host whose agent is up, or set that one up.' },
   PortBindingAlreadyExists: { status: 409, remedy: 'Change the binding that is there, or delete it first.' },
   PortBindingAlreadyActive: { status: 409, remedy: 'Nothing is to be done: the host carries the port.' },
   PortBindingNotFound: { status: 404, remedy: 'List the bindings of the port to see to which hosts it is bound.' },
@@ -184,6 +260,31 @@ export const ERRORS = {
     remedy: 'Do what the message says; an agent is let in under the new name when the rename is done.',
   },
   HostSuperseded: { status: 409, remedy: 'A newer run of the agent has taken over: register again, or stop this one.' },
+  // Joining
+  CertificateRefused: {
+    status: 401,
+    remedy: 'Get a certificate of this cloud’s authority: hosts with a join token, users with cable pki issue.',
+  },
+  JoinTokenInvalid: {
+    status: 403,
+    remedy: 'Give the whole token as it was shown, or make another with: cable join-token create.',
+  },
+  JoinTokenExpired: { status: 403, remedy: 'Make another token with: cable join-token create.' },
+  JoinTokenUsed: { status: 403, remedy: 'Make another token with: cable join-token create.' },
+  JoinTokenOfOtherHost: {
+    status: 403,
+    remedy: 'Join with the token that was made for this host, or make one with: cable join-token create --host NAME.',
+  },
+  HostHasJoined: {
+    status: 409,
+    remedy:
+      'Give this machine another name with --host; or let it take the place of that host with a token made by: cable join-token create --host NAME --replace true.',
+  },
+  HostsJoinElsewhere: {
+    status: 409,
+    remedy:
+      'Start the server with --pki, and the key of the hosts’ authority in that directory; or give the host a certificate (cable agent --tls-cert).',
+  },
   OtherHistory: {
     status: 409,
     remedy: 'The store is not the one the agent knows, or was restored: see docs/guide/operating.md, Another store.',
@@ -237,9 +338,9 @@ export const ERRORS = {
   SecurityGroupCannotUpdateDefault: { status: 409, remedy: 'The default group keeps its name.' },
   SecurityGroupCannotRemoveDefault: { status: 409, remedy: 'Only an administrator may delete the default group.' },
   SecurityGroupRuleExists: { status: 409, remedy: 'The rule is there already; nothing needs doing.' },
-  SecurityGroupRemoteGroupAndRemoteIpPrefix: {
+  SecurityGroupMultipleRemoteEntites: {
     status: 400,
-    remedy: 'Give a remote group or a remote prefix, not both.',
+    remedy: 'Give a remote group, a remote prefix or a remote address group alone.',
   },
   SecurityGroupRuleInvalidProtocol: { status: 400, remedy: 'Give a protocol by its IANA name or number.' },
   SecurityGroupEthertypeConflictWithProtocol: { status: 400, remedy: 'Give ethertype IPv6 with this protocol.' },

@@ -207,6 +207,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices blocks say the addresses of the ports that have the blocks. An older agent passes them over, and an older server does not say them: there guests of other hosts who leave by their own do not reach what is on the external network itself.',
       },
+      {
+        date: '2026-11-28',
+        change:
+          'A registration may say the availability zone of the host. Of an older agent it is nova; an older server passes it over.',
+      },
     ],
   },
 ];
@@ -249,6 +254,8 @@ export type HostRegistration = {
   readonly bridgeMappings?: Readonly<Record<string, string>>;
   /** What ports may be promised of the host's bandwidth (`--bandwidth`), by physical network; absent: it does not say. */
   readonly bandwidth?: HostBandwidth;
+  /** Availability zone that the host is in (`--availability-zone`), 1 to 255 characters; absent: `nova`. */
+  readonly availabilityZone?: string;
   /** What the agent can do that must not be asked of an older one (`AGENT_FEATURES`), sorted; absent: nothing of that. */
   readonly features?: readonly string[];
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */

@@ -2,8 +2,11 @@
 import type { ResourceObject, ResourceView, StoredPart } from './declaration.ts';
 import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
+import type { addressScopeResource } from './resources/address-scope.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
+import type { hostCertificateResource } from './resources/host-certificate.ts';
+import type { joinTokenResource } from './resources/join-token.ts';
 import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
@@ -18,12 +21,14 @@ import type {
   qosPolicyResource,
 } from './resources/qos.ts';
 import type { hostBookingResource, qosMinimumBandwidthRuleResource } from './resources/qos-minimum.ts';
+import type { rbacPolicyResource } from './resources/rbac-policy.ts';
 import type { routerResource } from './resources/router.ts';
 import type { routerPeeringResource } from './resources/router-peering.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
+import type { subnetPoolResource } from './resources/subnet-pool.ts';
 import type { tapFlowResource, tapMirrorResource, tapServiceResource } from './resources/tap.ts';
 import type { trunkResource } from './resources/trunk.ts';
 
@@ -34,6 +39,8 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 
 /** As stored. */
 export type Host = ResourceObject<typeof hostResource>;
+export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
+export type JoinToken = ResourceObject<typeof joinTokenResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;
 
@@ -43,9 +50,15 @@ export type Network = ResourceObject<typeof networkResource> & StoredBy<Extensio
 export type NetworkView = ResourceView<typeof networkResource> & ShownBy<Extensions, 'network'>;
 
 /** As stored. */
-export type Subnet = ResourceObject<typeof subnetResource>;
+export type Subnet = ResourceObject<typeof subnetResource> & StoredBy<Extensions, 'subnet'>;
 /** As shown to an admin. */
-export type SubnetView = ResourceView<typeof subnetResource>;
+export type SubnetView = ResourceView<typeof subnetResource> & ShownBy<Extensions, 'subnet'>;
+
+/** As stored. */
+export type AddressScope = ResourceObject<typeof addressScopeResource>;
+
+/** As stored. */
+export type SubnetPool = ResourceObject<typeof subnetPoolResource> & StoredBy<Extensions, 'subnetpool'>;
 
 /** As stored. */
 export type Port = ResourceObject<typeof portResource> & StoredBy<Extensions, 'port'>;
@@ -83,6 +96,9 @@ export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 
 /** As stored. */
 export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;
+
+/** As stored. */
+export type RbacPolicy = ResourceObject<typeof rbacPolicyResource>;
 
 /** As stored. */
 export type QosPolicy = ResourceObject<typeof qosPolicyResource> & StoredBy<Extensions, 'qos_policy'>;

@@ -129,6 +129,12 @@ function checkTypes(resources: readonly Resource[]): void {
   }
 }
 
+/** Words in a type's place, and what an extension may bring under them. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  '*': ['attributes'],
+  '*tagged': ['attributes', 'actions'],
+};
+
 function typeOf(resource: Resource): string {
   return resource.type ?? resource.name;
 }
@@ -138,7 +144,7 @@ function checkTargets(extension: ExtensionDeclaration, all: readonly Resource[])
   const { alias, attributes, changes, actions, columns, forms } = extension;
   const known = new Set(all.map(typeOf));
   for (const [what, part] of Object.entries({ attributes, changes, actions, columns, forms })) {
-    const stray = Object.keys(part ?? {}).find((type) => !known.has(type) && !(type === '*' && what === 'attributes'));
+    const stray = Object.keys(part ?? {}).find((type) => !known.has(type) && GROUPS[type]?.includes(what) !== true);
     if (stray === undefined) continue;
     throw refusal(alias, `${what} name the type ${stray}, which is not there`, 'Load what brings it, or correct it.');
   }
@@ -150,9 +156,10 @@ function extend(resource: Resource, extensions: readonly ExtensionDeclaration[])
   const attributes: Record<string, Attribute> = { ...resource.attributes };
   const actions: ActionDeclaration[] = [...(resource.actions ?? [])];
   for (const { alias, attributes: added = {}, actions: acts = {} } of extensions) {
-    const own = { ...(resource.standard ? added['*'] : {}), ...added[type] };
+    const tagged = resource.tagged ? '*tagged' : '';
+    const own = { ...(resource.standard ? added['*'] : {}), ...added[tagged], ...added[type] };
     addAttributes(attributes, own, alias, type);
-    actions.push(...(acts[type] ?? []).map((one) => ({ ...one, extension: alias })));
+    actions.push(...[...(acts[tagged] ?? []), ...(acts[type] ?? [])].map((one) => ({ ...one, extension: alias })));
   }
   for (const { alias, changes = {} } of extensions) changeAttributes(attributes, changes[type] ?? {}, alias, type);
   const forms = [...(resource.forms ?? []), ...extensions.flatMap((one) => one.forms?.[type] ?? [])];

@@ -2,7 +2,9 @@ import type { Resource, ResourceModel } from './declaration.ts';
 import * as extensions from './extensions/all.ts';
 import type { ExtensionDeclaration } from './extensions/extension.ts';
 import { composeRegistry, type Registry } from './registry.ts';
-import { agentResource, hostResource } from './resources/host.ts';
+import { hostResource } from './resources/host.ts';
+import { hostCertificateResource } from './resources/host-certificate.ts';
+import { joinTokenResource } from './resources/join-token.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
 import { subnetResource } from './resources/subnet.ts';
@@ -13,7 +15,8 @@ export const CORE_RESOURCES: readonly Resource[] = [
   subnetResource,
   portResource,
   hostResource,
-  agentResource,
+  hostCertificateResource,
+  joinTokenResource,
 ];
 
 /** The extensions Cable ships with. */

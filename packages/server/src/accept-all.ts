@@ -1,6 +1,5 @@
 /** All connections that wait are accepted in one round of the event loop. */
-import type { Server } from 'node:http';
-import { Socket } from 'node:net';
+import { type Server, Socket } from 'node:net';
 import koffi from 'koffi';
 
 const SOCK_NONBLOCK = 0o4000;

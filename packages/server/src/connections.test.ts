@@ -13,7 +13,7 @@ type Place = { readonly server: Server; readonly connections: Connections; open(
 async function serve(t: TestContext, limits: { open: number; unread: number }, answers = true): Promise<Place> {
   const connections = new Connections(limits);
   const server = createServer();
-  connections.follow(server);
+  connections.follow(server, 'connection');
   if (answers) server.on('request', (_request, reply) => reply.end('x'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

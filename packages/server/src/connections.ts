@@ -1,5 +1,6 @@
 /** Open connections of a server's listeners, and which of them must go. */
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -48,10 +49,10 @@ export class Connections {
     return this.#streams.size;
   }
 
-  /** Follows the connections of a listener from now on. */
-  follow(server: Server): void {
-    server.on('connection', (socket: Socket) => this.#add(socket));
-    server.on('request', ({ socket }, reply) => this.#begin(socket, reply));
+  /** Follows the connections of a listener from now on. `come`: the event by which it tells of them; those of HTTPS count when they are secure. */
+  follow(server: Server | SecureServer, come: 'connection' | 'secureConnection'): void {
+    server.on(come, (socket: Socket) => this.#add(socket));
+    server.on('request', ({ socket }: IncomingMessage, reply: ServerResponse) => this.#begin(socket, reply));
     server.setTimeout(STALLED_MS, (socket) => {
       // One whose answer is being worked on waits with reason.
       if (!this.#busy.has(socket) || socket.writableLength > 0) socket.destroy();

@@ -65,6 +65,24 @@ export function markPrefix(kind: string, id: string, about?: string): string {
   return about === undefined ? prefix : `${prefix}${segment(about)}/`;
 }
 
+/** What of the marks of one kind on an object is about none of the given: from the first key to before the second, each. */
+export function markGaps(kind: string, id: string, but: readonly string[]): readonly (readonly [string, string])[] {
+  const prefix = markPrefix(kind, id);
+  const gaps: (readonly [string, string])[] = [];
+  let from = prefix;
+  // In the order of bytes: segments are ASCII.
+  for (const passed of [...new Set(but.map((about) => markPrefix(kind, id, about)))].sort()) {
+    gaps.push([from, passed]);
+    from = behind(passed);
+  }
+  return [...gaps, [from, behind(prefix)]];
+}
+
+/** The first text that is behind all those which begin with the prefix, whose last character is a slash. */
+function behind(prefix: string): string {
+  return `${prefix.slice(0, -1)}0`;
+}
+
 /** The `referencePrefix` or `markPrefix` that a key stands under; of a claim among all objects, which stands under none, some text that is no such prefix. */
 export function prefixOfTarget(key: string): string {
   const parts = key.slice(DERIVED.length).split('/', 3);
@@ -137,9 +155,22 @@ export function serverKey(server: string): string {
   return `${SERVERS}${server}`;
 }
 
+/** What Nova was told last of a port (`NovaRow`). */
+export function novaKey(portId: string): string {
+  return `${HOST_RUNTIME}nova/${portId}`;
+}
+
+const TELLERS = `${HOST_RUNTIME}teller/`;
+
+/** Leased; present: a server tells Nova what is new. Value: `{"server"}`. */
+export const NOVA_TELLER: string = `${TELLERS}nova`;
+
+/** Present: what there was before anything was told to Nova counts as told, and stands beside each port. */
+export const NOVA_SINCE = '/cable/meta/nova-since';
+
 /** True for keys that go when a lease of a server ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return key.startsWith(ALIVE) || key.startsWith(SERVERS) || key.startsWith(LANES);
+  return [ALIVE, SERVERS, TELLERS, LANES].some((prefix) => key.startsWith(prefix));
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */

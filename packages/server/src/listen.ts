@@ -1,12 +1,16 @@
 import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { isIPv4, isIPv6, Socket } from 'node:net';
+import type { Server as SecureServer } from 'node:https';
+import { type Server as Acceptor, isIPv4, isIPv6, Socket } from 'node:net';
 import { ExpectedError, isListenedOn } from '@cable/kit';
 import { acceptAll } from './accept-all.ts';
 import { CONNECTION_LIMITS, Connections } from './connections.ts';
+import { stampDoor } from './doors.ts';
 import type { UpgradeHandler } from './hosts/upgrade.ts';
 import { answerOddRequests } from './http/odd-requests.ts';
+import type { ServerTls } from './tls/server-tls.ts';
+import { createTlsListener } from './tls/tls-listener.ts';
 
 /** How long requests under way may take when the process is asked to stop. */
 const DRAIN_MS = 5000;
@@ -50,25 +54,34 @@ export type Listeners = { readonly urls: readonly string[]; stop(): Promise<void
 /** What answers requests. Without `upgrade`, requests that ask for one are answered as if they did not. */
 export type Handlers = { readonly request: RequestListener; readonly upgrade?: UpgradeHandler };
 
-/** Listens on every address with the same handlers; on all or none. Throws an error that names the address and what to do. */
+/** One address's servers: what listens, and what has the connections; without TLS they are the same. */
+type Opened = { readonly acceptor: Acceptor; readonly server: Server | SecureServer; close(): void };
+
+/**
+ * Listens on every address with the same handlers; on all or none. With `tls` every address but Unix sockets speaks HTTPS. Throws an error that names the address and
+ * what to do.
+ */
 export async function listen(
   handlers: Handlers,
   addresses: readonly ListenAddress[],
   connections: Connections = new Connections(CONNECTION_LIMITS),
+  tls?: ServerTls,
 ): Promise<Listeners> {
-  const servers: Server[] = [];
+  const opened: Opened[] = [];
   const urls: string[] = [];
-  const stop = (): Promise<void> => closeAll(servers, connections);
+  const stop = (): Promise<void> => closeAll(opened, connections);
   try {
     for (const address of addresses) {
-      const server = createServer(TIMES);
-      connections.follow(server);
+      const one =
+        address.kind === 'tcp' && tls !== undefined ? openSecure(tls, connections) : openPlain(address, connections);
+      const { acceptor, server } = one;
       answerOddRequests(server);
       server.on('request', handlers.request);
       if (handlers.upgrade !== undefined) passUpgrades(server, handlers.upgrade, connections);
-      urls.push(await listenOn(server, address));
-      servers.push(server);
-      acceptAll(server);
+      const url = await listenOn(acceptor, address);
+      urls.push(one.server === acceptor ? url : url.replace(/^http:/, 'https:'));
+      opened.push(one);
+      acceptAll(acceptor);
     }
   } catch (err) {
     await stop();
@@ -77,8 +90,21 @@ export async function listen(
   return { urls, stop };
 }
 
+function openPlain({ kind }: ListenAddress, connections: Connections): Opened {
+  const server = createServer(TIMES);
+  server.on('connection', (socket: Socket) => stampDoor(socket, kind === 'unix' ? 'unix' : 'plain'));
+  connections.follow(server, 'connection');
+  return { acceptor: server, server, close: () => undefined };
+}
+
+function openSecure(tls: ServerTls, connections: Connections): Opened {
+  const listener = createTlsListener(tls, TIMES);
+  connections.follow(listener.server, 'secureConnection');
+  return listener;
+}
+
 /** An upgraded connection is no request any more: the server neither times it nor closes it, and keepalive lines and the listeners' end do. */
-function passUpgrades(server: Server, upgrade: UpgradeHandler, connections: Connections): void {
+function passUpgrades(server: Server | SecureServer, upgrade: UpgradeHandler, connections: Connections): void {
   server.on('upgrade', (request, socket, head) => {
     connections.upgrade(socket);
     if (socket instanceof Socket) {
@@ -92,7 +118,7 @@ function passUpgrades(server: Server, upgrade: UpgradeHandler, connections: Conn
 /** Connections that wait to be taken, as far as net.core.somaxconn allows: the agents of a whole cloud may come back in one second. Node's 511 made the kernel reset most of 5,000. */
 const BACKLOG = 16_384;
 
-async function listenOn(server: Server, address: ListenAddress): Promise<string> {
+async function listenOn(server: Acceptor, address: ListenAddress): Promise<string> {
   if (address.kind === 'unix') await removeStaleSocket(address.path);
   const listening = once(server, 'listening');
   if (address.kind === 'unix') server.listen({ path: address.path, backlog: BACKLOG });
@@ -127,7 +153,8 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /** Requests under way are answered, for at most `DRAIN_MS`, and upgraded connections may end; a connection is closed as soon as it is idle. */
-async function closeAll(servers: readonly Server[], connections: Connections): Promise<void> {
+async function closeAll(opened: readonly Opened[], connections: Connections): Promise<void> {
+  const servers = opened.map(({ server }) => server);
   const closeIdle = (): void => {
     for (const server of servers) server.closeIdleConnections();
   };
@@ -136,6 +163,7 @@ async function closeAll(servers: readonly Server[], connections: Connections): P
     for (const server of servers) server.closeAllConnections();
     connections.destroyStreams();
   }, DRAIN_MS);
+  for (const one of opened) one.close();
   const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
   closeIdle();
   await Promise.all([...closed, connections.drained()]);

@@ -7,10 +7,16 @@ import { createDirectoryReader } from './extensions/directory.ts';
 import { outliveStrays } from './extensions/strays.ts';
 import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
+import { authenticateByDoor } from './http/door-authenticator.ts';
+import { openKeystone } from './identity/identity.ts';
 import { listen } from './listen.ts';
+import { novaOf } from './nova/nova-api.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { parseCommandLine } from './options.ts';
+import { openJoining } from './pki/joining.ts';
 import { startServer } from './server.ts';
+import { openServerTls } from './tls/server-tls.ts';
+import { createTlsDoor } from './tls/tls-door.ts';
 
 const options = parseCommandLine(process.argv);
 const log = createLogger(options.logLevel);
@@ -31,12 +37,36 @@ if (options.extensions !== undefined) {
 }
 
 // What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
-const built: (() => Promise<void>)[] = [];
+const built: (() => Promise<void>)[] = [async () => stopping.abort()];
 
 try {
+  const tls =
+    options.tls === undefined
+      ? undefined
+      : await openServerTls(options.tls, { log: log.child('tls'), signal: stopping.signal });
+  const joining =
+    tls === undefined || options.pki === undefined
+      ? undefined
+      : await openJoining(options.pki, tls, { log: log.child('pki'), signal: stopping.signal });
   const store = await openStore(options.store, { log: log.child('store') });
   built.push(() => store.close());
-  const authenticate = noauth();
+  const identity =
+    options.keystone === undefined
+      ? undefined
+      : openKeystone(options.keystone, { log: log.child('keystone'), monotonicMs: () => performance.now() });
+  if (identity !== undefined) built.push(() => identity.close());
+  const tlsDoor =
+    tls === undefined
+      ? undefined
+      : createTlsDoor({
+          ...{ tls, isOurs: options.pki !== undefined, now: () => Date.now() },
+          ...(identity === undefined ? {} : { next: identity.authenticate }),
+          ...{ log: log.child('tls'), signal: stopping.signal },
+        });
+  const authenticate = authenticateByDoor({
+    ...{ unix: noauth(), plain: identity?.authenticate ?? noauth() },
+    ...(tlsDoor === undefined ? {} : { tls: tlsDoor.authenticate }),
+  });
   const connections = new Connections({ ...CONNECTION_LIMITS, open: options.maxConnections });
   const server = await startServer({
     store,
@@ -54,10 +84,16 @@ try {
       underlayMtuBytes: options.underlayMtu,
       overlayIpVersion: options.overlayIpVersion,
       quotas: options.quota,
+      ...(options.contrailPortStatus === 'attached' ? { pluginPorts: options.contrailPortStatus } : {}),
+      hostsHaveCertificates: tls !== undefined,
+      hostCertificateMs: options.hostCertificateMs,
     },
+    ...(joining === undefined ? {} : { joining }),
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     connections,
+    ...(identity === undefined ? {} : { tokens: () => identity.book.counts }),
+    ...(identity === undefined || options.nova === undefined ? {} : { nova: novaOf(identity.session) }),
     log,
   });
   built.push(() => server.stop());
@@ -68,15 +104,22 @@ try {
     ),
   );
   if (isReloadAsked) reload();
+  tlsDoor?.know(server.tables);
   const handle = {
     request: (request, reply) => server.app.routing(request, reply),
     upgrade: createUpgradeHandler({
       ...{ authenticate, log, countError: server.countError },
-      permit: (caller) => server.permitAgent(caller),
-      open: (host) => server.openStream(host),
+      permit: (caller, place) => server.permitAgent(caller, place),
+      open: async (host) => {
+        const take = await server.openStream(host);
+        return (socket) => {
+          take(socket);
+          tlsDoor?.follow(host, socket);
+        };
+      },
     }),
   } satisfies Parameters<typeof listen>[0];
-  const listeners = await listen(handle, options.listen, connections);
+  const listeners = await listen(handle, options.listen, connections, tls);
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
 

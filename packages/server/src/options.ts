@@ -1,21 +1,37 @@
 import { exitUsage, type LogLevel } from '@cable/kit';
 import { type OverlayIpVersion, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@cable/model';
+import { LIFE_MS } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CONNECTION_LIMITS } from './connections.ts';
 import { ADMISSION_LIMITS } from './http/admission.ts';
+import type { KeystoneSettings } from './identity/identity.ts';
+import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './identity/keystone-options.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
+import { filesInDirectory, type ServerTlsFiles } from './tls/server-tls.ts';
 
 /** What the operator asked for on the command line. */
 export type CommandLine = {
   readonly store: string;
   readonly listen: readonly ListenAddress[];
-  readonly auth: 'noauth';
+  /** Undefined: nothing but loopback and Unix sockets is listened on, without TLS. */
+  readonly tls?: ServerTlsFiles;
+  /** Directory of the authorities, of which the one of hosts lets hosts join; undefined: they join elsewhere. */
+  readonly pki?: string;
+  /** How long certificates of hosts are good. */
+  readonly hostCertificateMs: number;
+  readonly auth: 'noauth' | 'keystone';
+  /** Undefined: nobody is asked about tokens. */
+  readonly keystone?: KeystoneSettings;
+  /** True: Nova is told what is new of the ports of its machines. */
+  readonly nova?: true;
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
   readonly overlayIpVersion: OverlayIpVersion;
   /** Limits of projects by type. */
   readonly quota: Readonly<Record<string, number>>;
+  /** When a port is ACTIVE for the Contrail plug-in. */
+  readonly contrailPortStatus: 'proof' | 'attached';
   readonly maxWrites: number;
   readonly maxLists: number;
   readonly maxBodyMib: number;
@@ -32,9 +48,26 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .option('--store <address>', 'lmdb:DIRECTORY, or etcd:HOST:PORT,HOST:PORT', 'lmdb:/var/lib/cable/store')
     .option('--listen <address>', 'ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:9696)', addListen)
     .addOption(
-      new Option('--auth <kind>', 'how clients prove who they are; noauth is for local listeners only')
-        .choices(['noauth'])
+      new Option(
+        '--auth <kind>',
+        'how clients on TCP addresses prove who they are; noauth is for addresses of this machine, and for Unix sockets always',
+      )
+        .choices(['noauth', 'keystone'])
         .default('noauth'),
+    )
+    .option(
+      '--pki <directory>',
+      'certificate and authorities of this server as cable pki makes them; TCP addresses speak HTTPS',
+    )
+    .option('--tls-cert <file>', 'the same with a certificate that was made elsewhere, in PEM with those above it')
+    .option('--tls-key <file>', 'its key')
+    .option('--tls-ca <file>', 'authorities of clients whose certificates are believed')
+    .option('--tls-host-ca <file>', 'authorities of hosts (default: those of --tls-ca)')
+    .option(
+      '--host-certificate-life <time>',
+      'how long certificates of hosts are good: 30d, 12h, 90s; they are renewed at two thirds',
+      parseLife,
+      LIFE_MS.host,
     )
     .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)
@@ -53,6 +86,14 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       )
         .argParser(addQuota)
         .default({}, 'any number'),
+    )
+    .addOption(
+      new Option(
+        '--contrail-port-status <when>',
+        'when a port is ACTIVE for the Contrail plug-in: when its hosts have proved it, or as soon as it is attached to a device',
+      )
+        .choices(['proof', 'attached'])
+        .default('proof'),
     )
     .option(
       '--max-writes <count>',
@@ -79,22 +120,70 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       CONNECTION_LIMITS.open,
     )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'));
-  command.parse(argv);
-  const { overlayIpVersion, ...options } = command.opts<
-    Omit<CommandLine, 'listen' | 'overlayIpVersion'> & {
-      listen?: readonly ListenAddress[];
-      overlayIpVersion: '4' | '6';
-    }
+  addKeystoneOptions(command).parse(argv);
+  const {
+    overlayIpVersion,
+    keystone: _file,
+    ...options
+  } = command.opts<
+    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone'> &
+      TlsOptions & {
+        keystone?: string;
+        listen?: readonly ListenAddress[];
+        overlayIpVersion: '4' | '6';
+      }
   >();
   const listen = options.listen ?? [{ kind: 'tcp', host: '127.0.0.1', port: 9696 }];
-  const open = listen.find((address) => !isLocal(address));
+  const keystone = keystoneSettingsOf(options.auth, command.opts<KeystoneOptions>());
+  if (typeof keystone === 'string') return command.error(`error: ${keystone}`);
+  const tls = tlsOf(options, (text) => command.error(text));
+  const open = tls === undefined ? listen.find((address) => !isLocal(address)) : undefined;
   if (open !== undefined) {
     command.error(
-      `error: --auth noauth believes everybody, so it is refused on an address that others can reach` +
-        `${open.kind === 'tcp' ? ` (${open.host})` : ''}: listen on 127.0.0.1, [::1] or unix:PATH`,
+      `error: ${options.auth === 'noauth' ? '--auth noauth believes everybody' : 'tokens can be read on their way'}, so it is refused on an address that others can reach` +
+        `${open.kind === 'tcp' ? ` (${open.host})` : ''}: listen on 127.0.0.1, [::1] or unix:PATH, or give the server a certificate (--pki, made by cable pki init; or --tls-cert)`,
     );
   }
-  return { ...options, listen, overlayIpVersion: overlayIpVersion === '6' ? 6 : 4 };
+  return {
+    ...options,
+    ...(tls === undefined ? {} : { tls }),
+    ...(keystone === undefined ? {} : { keystone }),
+    listen,
+    overlayIpVersion: overlayIpVersion === '6' ? 6 : 4,
+  };
+}
+
+type TlsOptions = {
+  readonly pki?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  readonly tlsHostCa?: string;
+};
+
+function tlsOf(
+  { pki, tlsCert, tlsKey, tlsCa, tlsHostCa }: TlsOptions,
+  fail: (text: string) => never,
+): ServerTlsFiles | undefined {
+  const isGiven = [tlsCert, tlsKey, tlsCa, tlsHostCa].some((one) => one !== undefined);
+  if (pki !== undefined) {
+    if (isGiven) fail('error: give either --pki or --tls-cert, --tls-key and --tls-ca');
+    return filesInDirectory(pki);
+  }
+  if (!isGiven) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined)
+    fail('error: --tls-cert and --tls-key go together, and TLS needs both');
+  return { own: { cert: tlsCert, key: tlsKey }, ca: tlsCa ?? null, hostsCa: tlsHostCa ?? null };
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** At least ten seconds: renewals take turns. */
+function parseLife(text: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const ms = Number(count) * (UNITS[unit] ?? 0);
+  if (ms >= 10_000 && ms <= 3650 * 86_400_000) return ms;
+  throw new InvalidArgumentError('Give a number and a unit, from 10s to 3650d, such as 30d, 12h or 90s.');
 }
 
 function addListen(text: string, before: readonly ListenAddress[] | undefined): readonly ListenAddress[] {

@@ -1,9 +1,12 @@
 import type {
+  AddressScope,
   AnyObject,
   FloatingIp,
   HealthMonitor,
   Host,
   HostBooking,
+  HostCertificate,
+  JoinToken,
   Listener,
   LoadBalancer,
   Member,
@@ -16,6 +19,7 @@ import type {
   QosMinimumBandwidthRule,
   QosPacketRateLimitRule,
   QosPolicy,
+  RbacPolicy,
   RefusedEntries,
   ResourceModel,
   Router,
@@ -25,6 +29,7 @@ import type {
   SecurityGroupRule,
   SnatLease,
   Subnet,
+  SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
@@ -35,9 +40,12 @@ import type {
 type ObjectTypes = {
   readonly network: Network;
   readonly subnet: Subnet;
+  readonly subnetpool: SubnetPool;
+  readonly address_scope: AddressScope;
   readonly port: Port;
   readonly router: Router;
   readonly qos_policy: QosPolicy;
+  readonly rbac_policy: RbacPolicy;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
   readonly qos_minimum_bandwidth_rule: QosMinimumBandwidthRule;
   readonly host_booking: HostBooking;
@@ -54,6 +62,8 @@ type ObjectTypes = {
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
   readonly host: Host;
+  readonly host_certificate: HostCertificate;
+  readonly join_token: JoinToken;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
@@ -119,6 +129,26 @@ export type HealthRow = {
 /** Tables made of part of another's rows. */
 type DerivedTypes = { readonly router_interface: Port };
 
+/**
+ * What Nova was told last of a port of one of its servers. `id` is the port's. Absent: nothing, or nothing since the telling began.
+ */
+export type NovaRow = {
+  readonly id: string;
+  /** The Nova server that has the port. */
+  readonly server: string;
+  /** When the port was made: an id may be given again. */
+  readonly made: string;
+  /** Hosts at which the port's device is plugged, each with the revision since when it is up. */
+  readonly plugs: Readonly<Record<string, number>>;
+  /** The host at which the port is ACTIVE; empty: it is not. */
+  readonly active: string;
+  /** A hash of what Nova keeps of the port. */
+  readonly view: string;
+};
+
+/** Which server tells Nova. Leased; `id` is `nova`. */
+export type TellerRow = { readonly id: string; readonly server: string };
+
 /** Every table known when this was built. */
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
 
@@ -128,6 +158,8 @@ type RuntimeTypes = {
   readonly server: ServerRow;
   readonly vif: VifRow;
   readonly health: HealthRow;
+  readonly nova: NovaRow;
+  readonly teller: TellerRow;
 };
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -202,6 +234,9 @@ export function parseRuntime(
   if (type === 'alive' && portId === undefined) return { type, row: aliveRow(host, value) };
   if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
   if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
+  if (type === 'nova' && portId === undefined) return { type, row: novaRow(host, value) };
+  if (type === 'teller' && portId === undefined)
+    return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
   const row: VifRow = {
@@ -231,6 +266,18 @@ function healthRow(id: string, value: Fields): HealthRow {
     host: textOr(value['host'], ''),
     state: state === 'up' || state === 'down' ? state : 'silent',
     reason: textOr(value['reason'], null),
+  };
+}
+
+function novaRow(id: string, value: Fields): NovaRow {
+  const plugs = Object.entries(isFields(value['plugs']) ? value['plugs'] : {});
+  return {
+    id,
+    server: textOr(value['server'], ''),
+    made: textOr(value['made'], ''),
+    plugs: Object.fromEntries(plugs.map(([host, at]) => [host, numberOr(at, 0)])),
+    active: textOr(value['active'], ''),
+    view: textOr(value['view'], ''),
   };
 }
 

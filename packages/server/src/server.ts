@@ -13,7 +13,7 @@ import { createKeyMaker } from './engine/keys-of.ts';
 import { whatIsMissing } from './engine/loaded-types.ts';
 import { Modules } from './engine/module.ts';
 import { createIdMaker } from './engine/new-id.ts';
-import { createPermission, permitApi } from './engine/permission.ts';
+import { createPermission } from './engine/permission.ts';
 import { ResourceRegistry } from './engine/registry.ts';
 import { SlotBook } from './engine/slot-book.ts';
 import { countedTypes } from './engine/slots.ts';
@@ -25,6 +25,7 @@ import { AskRelay } from './faults/ask-relay.ts';
 import { guardStore } from './history/guarded-store.ts';
 import { History } from './history/history.ts';
 import { HostPlane } from './hosts/host-plane.ts';
+import { permitAgent } from './hosts/permit-agent.ts';
 import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
 import { presenceOp } from './hosts/server-writer.ts';
@@ -32,11 +33,13 @@ import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import type { AuthenticatedCaller, Authenticator } from './http/auth.ts';
-import { credentialsFor } from './http/caller-credentials.ts';
 import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
-import type { ConnectionCounts } from './http/metrics.ts';
+import type { ConnectionCounts, TokenCounts } from './http/metrics.ts';
 import { check } from './http/readiness.ts';
+import type { NovaPost } from './nova/nova-api.ts';
+import { NovaNotifier } from './nova/nova-notifier.ts';
+import type { Joining } from './pki/joining.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
@@ -47,6 +50,7 @@ import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { SlaacKeeper } from './resources/slaac-keeper.ts';
 import { SnatKeeper } from './resources/snat-keeper.ts';
+import { SubnetPoolBook } from './resources/subnet-pool-book.ts';
 import { SUBNET_ORDERS } from './resources/subnet-prefixes.ts';
 import { compilerTables, SLICE_TABLES } from './slices/compiled-view.ts';
 import { SliceStore } from './slices/slice-store.ts';
@@ -69,6 +73,8 @@ export type ServerOptions = {
   readonly extensions?: ExtensionSource;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
+  /** What lets hosts join by this server; absent: they join elsewhere, or need not. */
+  readonly joining?: Joining;
   /** False: no other process can have the store open. Default: true. */
   readonly isStoreShared?: boolean;
   readonly log: Logger;
@@ -76,6 +82,10 @@ export type ServerOptions = {
   readonly limits?: Partial<AdmissionLimits>;
   /** Connections of the listeners, for the metrics. */
   readonly connections?: ConnectionCounts;
+  /** What became of tokens, for the metrics. */
+  readonly tokens?: () => TokenCounts;
+  /** Sends to Nova what is new of the ports of its servers. Absent: it is not told. */
+  readonly nova?: NovaPost;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
   readonly monotonicMs?: () => number;
@@ -101,7 +111,7 @@ export type CableServer = {
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Throws `PolicyNotAuthorized` for a caller whom the rules do not take for an agent. */
-  permitAgent(caller: AuthenticatedCaller): void;
+  permitAgent(caller: AuthenticatedCaller, place: { readonly host: string; readonly socket: object }): void;
   /** Reads the extensions anew and loads what there is. Throws `ExtensionError`, or what the store says; nothing has changed then. */
   reload(): Promise<void>;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
@@ -118,6 +128,7 @@ type Running = {
   gateways?: GatewayKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
+  nova?: NovaNotifier;
   snat?: SnatKeeper;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
@@ -135,10 +146,10 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, slaac, gateways, snat, health, relay, plane, app } = running;
+  const { abort, tables, history, sweeper, slaac, gateways, snat, health, nova, relay, plane, app } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, slaac, gateways, snat, health, relay].map((one) => one?.done);
+  const loops = [history, sweeper, slaac, gateways, snat, health, nova, relay].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -159,6 +170,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   refuseUnknownQuotas(resources, options.settings);
   const addresses = new AddressBook();
   const slots = new SlotBook();
+  const subnetPools = new SubnetPoolBook();
   // What finds another history is built on what it is told of; so it is told by way of these.
   const told: { reopened: () => void; fell: () => void; marked: (mark: KeyValue) => void } = {
     reopened: () => {},
@@ -184,6 +196,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   running.tables = tables;
   addresses.follow(tables);
   slots.follow(tables);
+  subnetPools.follow(tables);
   await tables.start();
   const modules = new Modules(loadout.modules, loadout.rules);
   const keys = createKeyMaker(resources, modules);
@@ -244,12 +257,14 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     addresses,
     macs: new MacCursor(random),
     slots,
+    subnetPools,
     reservations: new Set(),
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),
     changeover,
     sweeper,
     settings: options.settings,
+    ...(options.joining === undefined ? {} : { joining: options.joining }),
     log: log.child('engine'),
     now,
     monotonicMs,
@@ -276,6 +291,14 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     log: log.child('health'),
     signal: abort.signal,
   });
+  if (options.nova !== undefined) {
+    running.nova = new NovaNotifier({
+      ...{ store, tables, server, monotonicMs, post: options.nova },
+      log: log.child('nova'),
+      signal: abort.signal,
+    });
+  }
+  const { nova } = running;
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
   const { http: app, countError } = createApp({
@@ -283,6 +306,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     authenticate: options.authenticate,
     limits: { ...ADMISSION_LIMITS, ...options.limits },
     ...(options.connections === undefined ? {} : { connections: options.connections }),
+    ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
+    ...(nova === undefined ? {} : { nova: () => nova.counts }),
     readiness: [
       check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),
       check('history', () => (history.isOther ? 'the store has another history, which is being taken in' : undefined)),
@@ -308,9 +333,11 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
   };
-  const permitAgent = (caller: AuthenticatedCaller): void => permitApi(deps, credentialsFor(caller));
   const reload = (): Promise<void> => loader.reload({ ...deps, store });
-  return { app, plane, tables, deps, countError, openStream, permitAgent, reload, stop };
+  return {
+    ...{ app, plane, tables, deps, countError, openStream, reload, stop },
+    permitAgent: (caller, place) => permitAgent(deps, caller, place),
+  };
 }
 
 function loadExtensions({ registry, extensions, log }: ServerOptions): Promise<ExtensionLoader> {

@@ -46,7 +46,7 @@ import {
 
 export type { DerivedTable } from './type-rows.ts';
 
-/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `alive`, `server`, `vif`, `health`. */
+/** One row's change. `before` undefined: created; `after` undefined: deleted. Types: resource names, and `RUNTIME_TYPES`. */
 export type TableChange = {
   readonly type: string;
   readonly id: string;
@@ -87,7 +87,10 @@ export const LOADED_TYPES = 'loaded-type';
 export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
-export const RUNTIME_TYPES: readonly string[] = ['alive', 'server', 'vif', 'health', LOADED_TYPES, TOMBSTONES];
+export const RUNTIME_TYPES: readonly string[] = [
+  ...['alive', 'server', 'vif', 'health', 'nova', 'teller'],
+  ...[LOADED_TYPES, TOMBSTONES],
+];
 
 /** What is listed, in this order. */
 const LISTED = [OBJECTS, HOST_RUNTIME, TYPE_KEYS, TOMBSTONE_KEYS] as const;
@@ -139,6 +142,8 @@ export class Tables {
     this.#addTable('server', {});
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
     this.#addTable('health', { host: (row) => [String(row['host'])] });
+    this.#addTable('nova', {});
+    this.#addTable('teller', {});
     this.#addTable(LOADED_TYPES, {});
     this.#addTable(TOMBSTONES, {});
   }

@@ -21,7 +21,9 @@ export type Compare =
   | { readonly kind: 'modRevision'; readonly key: string; readonly revision: number }
   | { readonly kind: 'value'; readonly key: string; readonly value: string }
   /** No key starts with the prefix, but for those of `except` (default none; they may be absent). Counts as one compare, and one more for each exception. */
-  | { readonly kind: 'prefixEmpty'; readonly prefix: string; readonly except?: readonly string[] };
+  | { readonly kind: 'prefixEmpty'; readonly prefix: string; readonly except?: readonly string[] }
+  /** No key is at or behind `from` and before `to`, in the order of their bytes. */
+  | { readonly kind: 'rangeEmpty'; readonly from: string; readonly to: string };
 
 export type Op =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: string }

@@ -98,10 +98,15 @@ function checkCompare(compare: Compare): void {
   if (compare.kind === 'prefixEmpty') {
     checkKey(compare.prefix, 'prefix');
     for (const key of compare.except ?? []) checkKey(key);
+  } else if (compare.kind === 'rangeEmpty') {
+    checkKey(compare.from);
+    checkKey(compare.to);
   } else checkKey(compare.key);
 }
 
 function compareBytes(compare: Compare): number {
+  if (compare.kind === 'rangeEmpty')
+    return FRAME_BYTES + Buffer.byteLength(compare.from) + Buffer.byteLength(compare.to);
   if (compare.kind !== 'prefixEmpty') {
     const value = compare.kind === 'value' ? Buffer.byteLength(compare.value) : 0;
     return FRAME_BYTES + Buffer.byteLength(compare.key) + value;

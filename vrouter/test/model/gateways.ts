@@ -121,7 +121,11 @@ export function enter(cloud: Cloud, router: Router, network: string, passage: Pa
   const entered = { ...passage, hasEntered: true };
   const owner = outsiderWith(cloud, network, tuple.to);
   if (owner === undefined) {
-    if (router.gateway?.snat === undefined) return { kind: 'on', router, passage: entered };
+    if (router.gateway?.snat === undefined) {
+      // Its floating IP is gone.
+      if (known !== undefined && known.becomes.to !== tuple.to) return drop('nat_gone');
+      return { kind: 'on', router, passage: entered };
+    }
     return drop(known === undefined ? 'no_route' : 'nat_gone');
   }
   if (owner.kind === 'floating') {

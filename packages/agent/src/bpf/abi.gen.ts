@@ -357,7 +357,7 @@ export const CB_TRACE_FLOWS = 4;
 export const CB_REASON_NONE = 0;
 /** the VIF is not yet known: fails closed */
 export const CB_REASON_NOT_PROGRAMMED = 1;
-/** admin_state_up is false on the port */
+/** admin_state_up is false on the port, or on its network */
 export const CB_REASON_ADMIN_DOWN = 2;
 /** a header is truncated or contradicts itself */
 export const CB_REASON_MALFORMED = 3;
@@ -689,7 +689,7 @@ export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
   { code: 1, name: 'not_programmed', description: 'the VIF is not yet known: fails closed', remedy: 'Wait a moment: the agent has seen the device but not yet programmed its port. If it lasts, look at `cable status`.' },
-  { code: 2, name: 'admin_down', description: 'admin_state_up is false on the port', remedy: 'Set the port `admin_state_up` to true.' },
+  { code: 2, name: 'admin_down', description: 'admin_state_up is false on the port, or on its network', remedy: 'Set `admin_state_up` of the port, and of its network, to true.' },
   { code: 3, name: 'malformed', description: 'a header is truncated or contradicts itself', remedy: 'Capture on the device and look for what sends broken frames.' },
   { code: 4, name: 'spoofed_mac', description: 'source MAC is neither the port\'s nor allowed with this source IP', remedy: 'Let the guest use the MAC address of its port, or add an allowed address pair.' },
   { code: 5, name: 'spoofed_ip', description: 'source IP is not the port\'s nor in an allowed address pair', remedy: 'Let the guest use an address of its port, or add an allowed address pair.' },

@@ -6,6 +6,7 @@ import type { MapSpec } from '../bpf/codec.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
 import { formatAddress } from './address.ts';
+import { EXTERNAL, GATEWAY } from './testing/outside.ts';
 import { createPlanBed, type PlanBed, plannedBed } from './testing/plan-bed.ts';
 import {
   type SampleSlice,
@@ -31,8 +32,11 @@ function member(n: number, more: Partial<PoolMember> = {}): PoolMember {
   return { id: sampleId('mem', n), networkId: NET, ipAddress: `10.0.0.${n}`, port: 8080, weight: 1, ...more };
 }
 
-function balancer(listeners: readonly BalancedListener[] = [{ protocol: 'TCP', port: 80, poolId: POOL }]): SampleSlice {
-  const value = { id: LB, name: 'web', projectId: 'p', ipAddress: '10.0.0.100', macAddress: sampleMac(9), listeners };
+function balancer(
+  listeners: readonly BalancedListener[] = [{ protocol: 'TCP', port: 80, poolId: POOL }],
+  ipAddress = '10.0.0.100',
+): SampleSlice {
+  const value = { id: LB, name: 'web', projectId: 'p', ipAddress, macAddress: sampleMac(9), listeners };
   return { key: `balancers:${NET}`, header: { networkId: NET }, items: new Map([[LB, value]]) };
 }
 
@@ -217,4 +221,23 @@ test('of a pool of UDP the row of a member that is down says so, as this host or
   assert.deepEqual(down(), ['10.0.0.20', '10.0.0.5']);
   await bed.plan(...BASE, balancer(), pool(members, { monitor: MONITOR }));
   assert.deepEqual(down(), []);
+});
+
+test('the host of a gateway that does not translate knows a virtual address as one to which the outside is routed', async () => {
+  const rows = async (enableSnat: boolean, host: string, ipAddress = '10.0.0.100'): Promise<readonly string[]> => {
+    const bed = createPlanBed({ bridgeMappings: new Map([['physnet1', 'eth9']]) });
+    bed.state.setDevice('eth9', 9);
+    const gateway = { ...GATEWAY, enableSnat, host };
+    const rest = [sampleRouter(1, [1], { gateway }), balancer(undefined, ipAddress), pool([member(20)])];
+    await bed.plan(...BASE, ...EXTERNAL, ...rest);
+    return decoded(bed, 'cb_nat_1').map(({ key, value }) => {
+      assert.notEqual(value.toNet, key.net);
+      return `${formatAddress(key.addr)} to ${formatAddress(value.to)}`;
+    });
+  };
+  assert.deepEqual(await rows(false, 'h1'), ['10.0.0.100 to 10.0.0.100']);
+  assert.deepEqual(await rows(true, 'h1'), [], 'who hides behind an address is not reached by his own');
+  assert.deepEqual(await rows(false, 'h2'), [], 'another host is the gateway');
+  assert.deepEqual(await rows(false, 'h1', '10.77.0.1'), [], 'it is in no subnet of the router');
+  assert.deepEqual(await rows(true, 'h1', '2001:db8::77'), [], 'nor there');
 });

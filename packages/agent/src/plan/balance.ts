@@ -5,9 +5,10 @@
 import type { PoolMember } from '@cable/model';
 import { maglevTable } from '../balance/maglev.ts';
 import { CB_ENDPOINT_VIP, CB_MAGLEV_SLOTS, CB_MEMBER_F_DOWN, CB_SVC_F_AFFINITY } from '../bpf/abi.gen.ts';
-import { parseAddress, parseMac } from './address.ts';
+import { contains, isMapped, parseAddress, parseMac, parsePrefix } from './address.ts';
 import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
+import { liveGateway } from './live-gateway.ts';
 import { type Family, headerFamily, itemFamily, type PlanReader, topicFamily } from './unit.ts';
 
 /** What of a member its pool needs to know. `silent`: nobody says how it is any more. */
@@ -118,3 +119,36 @@ export const BALANCERS: Family = itemFamily(
     };
   },
 );
+
+/**
+ * A virtual address to which the outside is routed, at the gateway of a router that does not translate: it is met there as by a floating IP that is itself, without an endpoint, for nobody asks
+ * who has it. Answers of members on other hosts come by the transit network. Of several such routers in one external network the first by id has it.
+ */
+export const ROUTED_VIPS: Family = itemFamily(
+  { name: 'virtual address for the outside', slice: 'balancers', subject: 'host' },
+  ({ scope: networkId }, { projectId, ipAddress }, reader) => {
+    const addr = parseAddress(ipAddress);
+    if (addr === undefined) return {};
+    const rows = new Map<number, Planned>();
+    for (const routerId of new Set(reader.sortedFacts('leg-in', networkId).map(({ value }) => value.routerId))) {
+      const gateway = liveGateway(routerId, reader.header('router', routerId), reader);
+      if (gateway?.host !== reader.host || (isMapped(addr) && gateway.enableSnat)) continue;
+      const legs = reader.sortedFacts('leg-of', routerId).filter(({ value: leg }) => leg.networkId === networkId);
+      if (!legs.some(({ value: leg }) => isOf(leg.cidr, ipAddress))) continue;
+      const [vrf, outside] = [reader.number('router', routerId), numberOf(gateway.networkId, reader)];
+      const transit = numberOf(gateway.portId, reader);
+      if (vrf === undefined || outside === undefined || transit === undefined || rows.has(outside)) continue;
+      rows.set(outside, encodeEntry('cb_nat_1', { net: outside, outside: 0, addr }, { to: addr, toNet: transit, vrf }));
+    }
+    return { projectId, entries: [...rows.values()] };
+  },
+);
+
+function numberOf(networkId: string, reader: PlanReader): number | undefined {
+  return reader.facts('network', networkId).get('')?.value.net;
+}
+
+function isOf(cidr: string, address: string): boolean {
+  const [prefix, ip] = [parsePrefix(cidr), parsePrefix(address)];
+  return prefix !== undefined && ip !== undefined && contains(prefix, ip);
+}

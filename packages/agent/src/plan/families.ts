@@ -1,6 +1,6 @@
 import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
-import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS } from './balance.ts';
+import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS, ROUTED_VIPS } from './balance.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
@@ -72,6 +72,7 @@ export const FAMILIES: readonly Family[] = [
   MEMBER_ROWS,
   POOL_TABLES,
   BALANCERS,
+  ROUTED_VIPS,
   SHARED_ADDRESSES,
   SERVICES,
   FLOOD,

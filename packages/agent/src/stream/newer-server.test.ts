@@ -65,6 +65,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
         underlayMtuBytes: () => undefined,
         bridgeMappings: new Map(),
         bandwidth: {},
+        availabilityZone: 'nova',
         onUpdate: (update) => updates.push(update),
       },
     );

@@ -67,6 +67,7 @@ function follow(t: TestContext) {
       underlayMtuBytes: () => undefined,
       bridgeMappings: new Map(),
       bandwidth: {},
+      availabilityZone: 'nova',
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

@@ -4,6 +4,7 @@ import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.
 import type { Reader } from '../reader.ts';
 import { policyOf, policyRefs } from './floating.ts';
 import { policyRoutesOf } from './policy-routes.ts';
+import { translates } from './scopes.ts';
 
 /** One router; an interface for each address of each of its ports whose subnet exists. */
 export const routerKind: Kind = defineKind({
@@ -36,7 +37,7 @@ function gateway(reader: Reader, router: RouterRow): RouterGateway | undefined {
     networkId: port.network_id,
     macAddress: port.mac_address,
     fixedIps: port.fixed_ips.map((ip) => ({ subnetId: ip.subnet_id, ipAddress: ip.ip_address })),
-    enableSnat: info.enable_snat,
+    enableSnat: translates(reader, router, port),
     ...(isLeased(reader, router, host) ? { leased: true } : {}),
     ...policyOf(limited),
     transitVni,

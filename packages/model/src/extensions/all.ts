@@ -1,5 +1,10 @@
 /** Every extension that Cable ships with: a line for each file. Nothing else may be exported here. */
+
+export { addressScopeExtension } from './address-scope.ts';
+export * from './agent.ts';
 export * from './allowed-address-pairs.ts';
+export { autoAllocatedTopologyExtension } from './auto-allocated-topology.ts';
+export * from './availability-zone.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';
@@ -13,18 +18,42 @@ export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export { extrarouteAtomicExtension, extrarouteExtension } from './extraroute.ts';
 export * from './fip-port-details.ts';
+export { ipAllocationExtension } from './ip-allocation.ts';
+export * from './l3-ha.ts';
 export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
+export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
 export * from './port-forwarding.ts';
+export { portMacAddressRegenerateExtension } from './port-mac-address.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
 export * from './qos.ts';
 export * from './qos-minimum.ts';
 export * from './qos-outside.ts';
 export * from './quotas.ts';
+export {
+  rbacAddressScopeExtension,
+  rbacPoliciesExtension,
+  rbacSecurityGroupsExtension,
+  rbacSubnetpoolExtension,
+  securityGroupsSharedFilteringExtension,
+} from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
+export { securityGroupsNormalizedCidrExtension } from './security-group-rules.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
+export {
+  defaultSubnetpoolsExtension,
+  subnetAllocationExtension,
+  subnetOnboardExtension,
+  subnetpoolPrefixOpsExtension,
+} from './subnet-allocation.ts';
+export { subnetServiceTypesExtension } from './subnet-service-types.ts';
+export {
+  standardAttrTagExtension,
+  tagCreationExtension,
+  tagPortsDuringBulkCreationExtension,
+} from './tags.ts';
 export * from './tap.ts';
 export * from './trunk.ts';

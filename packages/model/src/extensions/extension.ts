@@ -13,14 +13,14 @@ export type ExtensionDeclaration = {
   readonly updated: string;
   /** Aliases of extensions that must be loaded too. */
   readonly requires?: readonly string[];
-  /** Attributes that it adds, by type; under `*` those that it adds to every standard resource. */
+  /** Attributes that it adds, by type; under `*` those that it adds to every standard resource, under `*tagged` to every one that can be tagged. */
   readonly attributes?: Readonly<Record<string, Readonly<Record<string, Attribute>>>>;
   /** What it changes in attributes that core or another extension has, by type: each field given takes the place of what was there. */
   readonly changes?: Readonly<Record<string, Readonly<Record<string, Partial<Attribute>>>>>;
   readonly resources?: readonly Resource[];
   /** Columns that it adds to those which a type names, by type. */
   readonly columns?: Readonly<Record<string, readonly string[]>>;
-  /** Actions that it adds, by type. */
+  /** Actions that it adds, by type, or under `*tagged`. */
   readonly actions?: Readonly<Record<string, readonly ActionDeclaration[]>>;
   /** Further forms in which it serves types of core and of others, by type. */
   readonly forms?: Readonly<Record<string, readonly FormDeclaration[]>>;

@@ -17,6 +17,7 @@ export const securityGroupExtension = {
         write: 'both',
         filter: false,
         derive: 'default-security-group',
+        nullAsAbsent: true,
         example: ['5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f'],
         description: 'Security groups; by default the project’s group named default.',
       },

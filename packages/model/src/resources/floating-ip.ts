@@ -9,6 +9,7 @@ export const floatingIpResource = {
   description: 'An address of an external network that stands for an address of a port.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   columns: ['id', 'floating_ip_address', 'fixed_ip_address', 'port_id', 'floating_network_id', 'status'],
   attributes: {

@@ -1,3 +1,11 @@
+/** Zone of hosts whose agents say none: Neutron's word. */
+export const DEFAULT_ZONE = 'nova';
+
+/** True for what a host's zone may be called. */
+export function isZoneName(text: string): boolean {
+  return text.length >= 1 && text.length <= 255 && !/\p{Cc}/u.test(text);
+}
+
 /** A machine that runs the agent. Its id is its name; it makes itself known with `PUT /cable/v1/hosts/{host}`. */
 export const hostResource = {
   name: 'host',
@@ -22,6 +30,12 @@ export const hostResource = {
           description: 'The new name, which its agent is started with.',
         },
       },
+    },
+    {
+      name: 'revoke',
+      description:
+        'Refuses the certificates that the host has, and ends its stream. It joins again with a token that names it (replace).',
+      status: 204,
     },
     {
       name: 'set_gateway',
@@ -60,6 +74,26 @@ export const hostResource = {
       default: true,
       description:
         'Whether gateways of routers may be on the host, if it is on their physical network. set_gateway changes it; those of a host that may be none any more move.',
+    },
+    admin_state_up: {
+      type: 'boolean',
+      default: true,
+      description:
+        'False: no port is bound to it any more (those that are stay), and gateways of routers leave it. Changed through its agent.',
+    },
+    description: {
+      type: 'string',
+      default: '',
+      maxLength: 255,
+      example: 'being repaired',
+      description: 'A text for people.',
+    },
+    availability_zone: {
+      type: 'string',
+      default: 'nova',
+      maxLength: 255,
+      example: 'az1',
+      description: 'Availability zone that the host is in, as its agent says it.',
     },
     features: {
       type: 'list',
@@ -115,69 +149,6 @@ export const hostResource = {
       nullable: true,
       example: 'map cb_ep_2 is full',
       description: 'Why one of them was refused, and what to do; null: none was.',
-    },
-  },
-} as const;
-
-/** Neutron's view of a host, for `openstack network agent list`. */
-export const agentResource = {
-  name: 'agent',
-  plural: 'agents',
-  label: 'Agent',
-  prefix: '/v2.0',
-  path: 'agents',
-  description: 'A host in Neutron’s words.',
-  verbs: ['list', 'show'],
-  standard: false,
-  stored: false,
-  adminOnly: true,
-  // `cable agent` starts the agent itself.
-  command: 'network agent',
-  attributes: {
-    id: {
-      type: 'uuid',
-      computed: true,
-      example: '3b1f0c9d-5a7e-8b2c-a4d6-7e8f90a1b2c3',
-      description: 'Made from the host’s name.',
-    },
-    agent_type: { type: 'string', computed: true, example: 'Cable agent', description: 'Always Cable agent.' },
-    binary: { type: 'string', computed: true, example: 'cable-agent', description: 'Name of the program.' },
-    topic: { type: 'string', computed: true, example: 'N/A', description: 'Always N/A.' },
-    host: { type: 'string', computed: true, example: 'node-1', description: 'Name of the host.' },
-    alive: { type: 'boolean', computed: true, description: 'True while the agent reports.' },
-    admin_state_up: { type: 'boolean', computed: true, description: 'Always true.' },
-    description: { type: 'string', computed: true, nullable: true, example: '', description: 'Always empty.' },
-    availability_zone: { type: 'string', computed: true, nullable: true, description: 'Always null.' },
-    configurations: {
-      type: 'dict',
-      computed: true,
-      example: {
-        underlay: '192.0.2.11',
-        agent_version: '0.1.0',
-        bridge_mappings: { physnet1: 'eth1' },
-        resource_provider_bandwidths: { eth1: { egress: 10000000, ingress: 10000000 } },
-        tunnelled_network_rp_name: 'rp_tunnelled',
-      },
-      description:
-        'Underlay address, version, interfaces on physical networks, and what of their bandwidth may be promised.',
-    },
-    created_at: {
-      type: 'timestamp',
-      computed: true,
-      example: '2026-11-26T12:00:00Z',
-      description: 'Time of the first registration.',
-    },
-    started_at: {
-      type: 'timestamp',
-      computed: true,
-      example: '2026-11-26T12:00:00Z',
-      description: 'Time when this run of the agent registered; of one that is not alive, when the host last changed.',
-    },
-    heartbeat_timestamp: {
-      type: 'timestamp',
-      computed: true,
-      example: '2026-11-26T12:00:00Z',
-      description: 'Now, while the agent reports; else when the host last changed.',
     },
   },
 } as const;

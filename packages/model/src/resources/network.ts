@@ -8,6 +8,7 @@ export const networkResource = {
   description: 'A layer-2 broadcast domain.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   sharedBy: 'shared',
   columns: ['id', 'name', 'subnets', 'status'],
@@ -38,7 +39,10 @@ export const networkResource = {
       write: 'both',
       writeBy: 'admin',
       default: false,
-      description: 'True: every project may use the network.',
+      grantedBy: 'shared_with',
+      sort: false,
+      description:
+        'True: the caller’s project may use the network, as it is shared with it or with every one. Given: with every one.',
     },
     subnets: {
       type: 'list',
@@ -50,6 +54,20 @@ export const networkResource = {
     },
   },
   hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
+    },
+    external_to: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects to which the network leads outside (access_as_external); *: every one.',
+    },
     /** Of a network that is not of VXLAN: the VNI that is kept for it all the same; null: its segmentation id is the VNI. */
     vni: { type: 'integer', nullable: true, indexed: true },
   },

@@ -8,6 +8,7 @@ export const portResource = {
   description: 'A point of attachment to a network.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   ownedThrough: 'network_id',
   columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
@@ -98,6 +99,11 @@ export const portResource = {
       type: 'boolean',
       default: false,
       description: 'It has tap services, tap flows or tap mirrors.',
+    },
+    binding_failed: {
+      type: 'boolean',
+      default: false,
+      description: 'Its host took no ports when it was bound there, and does not carry it.',
     },
     standby_hosts: {
       type: 'list',

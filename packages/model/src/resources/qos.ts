@@ -9,6 +9,7 @@ export const qosPolicyResource = {
   description: 'What ports may send and receive at the most, and how what they send is marked.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   sharedBy: 'shared',
   columns: ['id', 'name', 'shared', 'project_id'],
@@ -26,7 +27,10 @@ export const qosPolicyResource = {
       type: 'boolean',
       write: 'both',
       default: false,
-      description: 'True: every project may use the policy.',
+      grantedBy: 'shared_with',
+      sort: false,
+      description:
+        'True: the caller’s project may use the policy, as it is shared with it or with every one. Given: with every one.',
     },
     rules: {
       type: 'list',
@@ -35,6 +39,15 @@ export const qosPolicyResource = {
       filter: false,
       example: [{ type: 'bandwidth_limit', direction: 'egress', max_kbps: 20000, max_burst_kbps: 0 }],
       description: 'The rules; each says its type.',
+    },
+  },
+  hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
     },
   },
 } as const;

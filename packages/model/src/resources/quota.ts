@@ -9,6 +9,7 @@ export const COUNTED: readonly string[] = [
   'trunk',
   'security_group',
   'security_group_rule',
+  'rbac_policy',
 ];
 
 const limit = {
@@ -62,6 +63,7 @@ export const quotaResource: Resource = {
       example: 100,
       description: 'Most rules of security groups, those that a group starts with among them.',
     },
+    rbac_policy: { ...limit, example: 10, description: 'Most RBAC policies, those that shared makes among them.' },
   },
   hidden: { updated_at: { type: 'timestamp' }, revision_number: { type: 'integer' } },
 };

@@ -8,6 +8,7 @@ export const routerResource = {
   description: 'Routes between the subnets it has an interface in.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   actions: [
     {

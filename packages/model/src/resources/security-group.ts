@@ -8,6 +8,7 @@ export const securityGroupResource = {
   description: 'A set of rules that says what the ports in it may send and receive.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   columns: ['id', 'name', 'description', 'project_id'],
   attributes: {
@@ -27,6 +28,15 @@ export const securityGroupResource = {
       filter: false,
       example: [{ direction: 'egress', ethertype: 'IPv4' }],
       description: 'The rules.',
+    },
+  },
+  hidden: {
+    shared_with: {
+      type: 'list',
+      items: { type: 'string' },
+      default: [],
+      indexed: true,
+      description: 'Projects that may use the object (access_as_shared); *: every one.',
     },
   },
 } as const;
@@ -97,6 +107,7 @@ export const securityGroupRuleResource = {
     },
     remote_ip_prefix: {
       type: 'ip-or-cidr',
+      hostBits: 'kept',
       nullable: true,
       write: 'create',
       default: null,

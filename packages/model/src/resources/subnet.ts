@@ -8,6 +8,7 @@ export const subnetResource = {
   description: 'A block of IP addresses in a network.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   visibleThrough: 'network_id',
   columns: ['id', 'name', 'network_id', 'cidr', 'gateway_ip'],
@@ -40,9 +41,11 @@ export const subnetResource = {
     cidr: {
       type: 'cidr',
       write: 'create',
-      required: true,
+      derive: 'prefix',
+      hostBits: 'cleared',
+      nullAsAbsent: true,
       example: '10.0.0.0/24',
-      description: 'The prefix, e.g. 10.0.0.0/24.',
+      description: 'The prefix, e.g. 10.0.0.0/24; of a pool’s subnet by default one that is free in the pool.',
     },
     gateway_ip: {
       type: 'ip',
@@ -89,7 +92,7 @@ export const subnetResource = {
     enable_dhcp: { type: 'boolean', write: 'both', default: true, description: 'True: DHCP answers in the subnet.' },
     dns_nameservers: {
       type: 'list',
-      maxLength: 20,
+      maxLength: 200,
       items: { type: 'ip' },
       write: 'both',
       default: [],
@@ -99,7 +102,7 @@ export const subnetResource = {
     },
     host_routes: {
       type: 'list',
-      maxLength: 64,
+      maxLength: 640,
       write: 'both',
       default: [],
       filter: false,

@@ -12,6 +12,7 @@ export const trunkResource = {
   description: 'Several ports by one interface: the parent’s frames are untagged, each sub-port’s have a VLAN tag.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
+  tagged: true,
   stored: true,
   columns: ['id', 'name', 'port_id', 'status'],
   attributes: {

@@ -48,10 +48,10 @@ function fewer(a: Candidates | undefined, b: Candidates | undefined): Candidates
 }
 
 function byFilter(deps: Deps, resource: ResourceModel, filter: Filter): Candidates | undefined {
-  const { attribute, property, values, substring } = filter;
+  const { attribute, property, values, substring, lacks } = filter;
   const index = property === null ? attribute : `${attribute}.${property}`;
   // An index has no rows without a value: an empty filter must look at all.
-  if (substring || values.includes('') || !deps.tables.hasIndex(resource.type, index)) return undefined;
+  if (substring || lacks || values.includes('') || !deps.tables.hasIndex(resource.type, index)) return undefined;
   return lookUp(deps, resource, [{ index, values }]);
 }
 

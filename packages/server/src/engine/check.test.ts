@@ -47,7 +47,15 @@ const BREAKS: Readonly<Record<string, Break>> = {
       ip_version: 6,
     }),
   ],
-  'a network un-shared under a port': ({ network }, rewrite) => [rewrite('network', network, { shared: false })],
+  'a network un-shared under a port': ({ network }, rewrite) => [rewrite('network', network, { shared_with: [] })],
+  'a network that is shared without a policy': ({ network }, rewrite) => [
+    rewrite('network', network, { shared_with: ['*', 'p'] }),
+  ],
+  'a network that leads outside for nobody': ({ network }, rewrite) => [
+    rewrite('network', network, { 'router:external': true }),
+  ],
+  'a policy about nothing': () => [putPolicy({ object_id: '00000000-0000-4000-8000-000000000009' })],
+  'a policy that its object does not know': ({ network }) => [putPolicy({ object_id: network['id'] })],
   'a network that is gone': ({ network }) => [{ kind: 'delete', key: objectKey('network', String(network['id'])) }],
   'a group of rules that is gone': ({ group }) => [
     { kind: 'delete', key: objectKey('security_group', String(group['id'])) },
@@ -91,6 +99,19 @@ const BREAKS: Readonly<Record<string, Break>> = {
     putHost('b', { underlay: '192.0.2.2', _renamed_from: 'a' }),
   ],
   'a key without an object': () => [{ kind: 'put', key: `${DERIVED}claim/vni/99`, value: 'nobody' }],
+};
+
+const putPolicy = (more: object): Op => {
+  const id = '00000000-0000-4000-8000-000000000001';
+  const policy = {
+    id,
+    object_type: 'network',
+    action: 'access_as_shared',
+    target_tenant: 'p',
+    project_id: 'q',
+    ...more,
+  };
+  return { kind: 'put', key: objectKey('rbac_policy', id), value: JSON.stringify(policy) };
 };
 
 const putHost = (id: string, more: object = {}): Op => {

@@ -1,10 +1,12 @@
-import type { Attributes, Caller } from '@cable/api';
+import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import type { OverlayIpVersion } from '@cable/model';
+import type { OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Store } from '@cable/store';
+import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { MacCursor } from '../resources/mac-cursor.ts';
+import type { SubnetPoolBook } from '../resources/subnet-pool-book.ts';
 import type { Tables } from '../tables.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { Changeover } from './changeover.ts';
@@ -25,6 +27,15 @@ export type Settings = {
   readonly overlayIpVersion?: OverlayIpVersion;
   /** Limits, by type, of projects whose quota does not say another. Absent, or -1: none. */
   readonly quotas?: Readonly<Record<string, number>>;
+  /**
+   * When a port is ACTIVE for the Contrail plug-in. `attached`: as soon as it has a device, whatever hosts have programmed, as that plug-in's own server has it:
+   * for a Nova that waits for events that nobody sends. Absent: as for everybody.
+   */
+  readonly pluginPorts?: 'attached';
+  /** True: hosts come by certificates, so those of one that is deleted are to be refused. */
+  readonly hostsHaveCertificates?: boolean;
+  /** For how long a host's certificate is good. Absent: 30 days. */
+  readonly hostCertificateMs?: number;
 };
 
 /** What the engine needs. One value a process. */
@@ -37,6 +48,7 @@ export type EngineDeps = {
   readonly permission: Permission;
   readonly addresses: AddressBook;
   readonly macs: MacCursor;
+  readonly subnetPools: SubnetPoolBook;
   readonly slots: SlotBook;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
@@ -45,6 +57,8 @@ export type EngineDeps = {
   readonly changeover: Changeover;
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
+  /** What lets hosts join; absent: they join elsewhere, or need not. */
+  readonly joining?: Joining;
   readonly log: Logger;
   readonly now: () => Date;
   /** Milliseconds that never go back. */
@@ -56,8 +70,7 @@ export type EngineDeps = {
 
 /** One request, as far as the engine is concerned. */
 export type Asked = {
-  readonly caller: Caller;
-  /** The same for the rules. */
+  /** Who asks. The same value for the same caller: what the rules come to is kept with it. */
   readonly credentials: Credentials;
   /** Aborts when nobody waits for the answer any more. Making it costs something: to be looked at only by what waits. */
   readonly signal: AbortSignal;
@@ -69,6 +82,8 @@ export type Asked = {
   readonly idempotencyKey: string | null;
   /** True: the query sets the parameter, as `?cascade=true` does. */
   readonly isSet: (parameter: string) => boolean;
+  /** What the query gives the parameter; absent: there is no query. */
+  readonly values?: (parameter: string) => readonly string[];
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
 };
@@ -98,4 +113,6 @@ export type ActionHandler = (
   asked: Asked,
   /** What the path of the request has in its places, by name. */
   parameters: Readonly<Record<string, string | undefined>>,
+  /** Of the object: several types may have the action. */
+  resource: ResourceModel,
 ) => Promise<unknown>;

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_REGISTRY } from '@cable/model';
-import { openStore, type Store } from '@cable/store';
+import { BUILT_IN_REGISTRY, isGrantedTo } from '@cable/model';
+import { type Op, openStore, type Store } from '@cable/store';
 import { noauth } from '../http/auth.ts';
-import { DERIVED, FORMAT, serverKey } from '../keys.ts';
+import { DERIVED, FORMAT, OBJECTS, objectKey, serverKey } from '../keys.ts';
 import { type CableServer, startServer } from '../server.ts';
-import { assertInvariants, harnessOf } from '../testing/harness.ts';
+import { assertInvariants, harnessOf, refused } from '../testing/harness.ts';
 
 /** A store as a version before the form of today left it: objects whose keys are elsewhere. */
 async function openOld(t: TestContext): Promise<Store> {
@@ -24,14 +24,21 @@ async function openOld(t: TestContext): Promise<Store> {
   const network = await create('network', { shared: true, project_id: 'owner' });
   await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
   await create('port', { network_id: network['id'], project_id: 'tenant', 'binding:host_id': 'h1' });
+  const flat = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
+  const outside = await create('network', { ...flat, 'router:external': true });
+  await create('router', { project_id: 'tenant', external_gateway_info: { network_id: outside['id'] } });
+  await create('qos_policy', { shared: true, project_id: 'owner' });
+  await create('qos_policy', { project_id: 'owner' });
   await server.stop();
-  await store.txn(
-    [],
-    [
-      { kind: 'deletePrefix', prefix: DERIVED },
-      { kind: 'delete', key: FORMAT },
-    ],
-  );
+  // Objects said it of themselves, and there were no policies.
+  const objects = (await store.list(OBJECTS)).kvs.map(({ key, value }): Op => {
+    if (key.includes('/rbac_policy/')) return { kind: 'delete', key };
+    const { shared_with: targets, external_to: _, ...object } = JSON.parse(value) as Record<string, unknown>;
+    const shared =
+      key.includes('security_group') || targets === undefined ? {} : { shared: isGrantedTo(targets, null) };
+    return { kind: 'put', key, value: JSON.stringify({ ...object, ...shared }) };
+  });
+  await store.txn([], [...objects, { kind: 'deletePrefix', prefix: DERIVED }, { kind: 'delete', key: FORMAT }]);
   await store.txn([], [{ kind: 'put', key: `${DERIVED}vni/77`, value: String(network['id']) }]);
   return store;
 }
@@ -49,6 +56,97 @@ test('the keys of an older store are made anew, and those of before are gone', a
   t.after(() => server.stop());
   await assertInvariants(server);
   assert.ok((await store.list(DERIVED)).kvs.length >= 5);
+});
+
+test('what an older store says is shared has its policies, and none twice', async (t) => {
+  const store = await openOld(t);
+  const look = async (server: CableServer): Promise<unknown> => {
+    const { send } = harnessOf(store, server);
+    const seen = { 'x-project-id': 'another', 'x-roles': 'member' };
+    const networks = (await send('GET', '/v2.0/networks', undefined, seen)).body['networks'] ?? [];
+    const policies = (await send('GET', '/v2.0/qos/policies', undefined, seen)).body['policies'] ?? [];
+    const rbac = (await send('GET', '/v2.0/rbac-policies')).body['rbac_policies'] ?? [];
+    return {
+      networks: networks.map((one) => [one['shared'], one['router:external']]).sort(),
+      policies: policies.map((one) => one['shared']),
+      rbac: rbac
+        .map((one) => `${one['object_type']} ${one['action']} ${one['target_tenant']} ${one['project_id']}`)
+        .sort(),
+    };
+  };
+  const expected = {
+    networks: [
+      [false, true],
+      [true, false],
+    ],
+    policies: [true],
+    rbac: [
+      'network access_as_external * default',
+      'network access_as_shared * owner',
+      'qos_policy access_as_shared * owner',
+    ],
+  };
+  // Each dies some transactions later than the one before.
+  const { txn } = store;
+  for (let deaths = 1; deaths < 8; deaths += 1) {
+    let left = deaths;
+    store.txn = (...args) => {
+      left -= 1;
+      return left >= 0 ? txn.apply(store, args) : Promise.reject(new Error('the server died'));
+    };
+    await start(store).then(
+      (server) => server.stop(),
+      () => {},
+    );
+  }
+  store.txn = txn;
+  const server = await start(store);
+  t.after(() => server.stop());
+  assert.deepEqual(await look(server), expected);
+  await assertInvariants(server);
+  const { send } = harnessOf(store, server);
+  const [network] = (await send('GET', '/v2.0/networks?shared=True')).body['networks'] ?? [];
+  await refused(
+    send('PUT', `/v2.0/networks/${network?.['id']}`, { network: { shared: false } }),
+    409,
+    'InvalidSharedSetting',
+  );
+});
+
+test('rules that an older version took for different ones stay, and the oldest is the one that is not made twice', async (t) => {
+  const store = await openOld(t);
+  const first = await start(store);
+  const { create } = harnessOf(store, first);
+  const group = await create('security_group', {});
+  const given = { security_group_id: group['id'], direction: 'ingress', protocol: 'tcp' };
+  const rule = await create('security_group_rule', given);
+  await first.stop();
+  const stored = JSON.parse(String((await store.get(objectKey('security_group_rule', String(rule['id']))))?.value));
+  const older = [
+    { id: '00000000-0000-4000-8000-000000000001', remote_ip_prefix: '0.0.0.0/0', created_at: '2020-01-01T00:00:00Z' },
+    { id: '00000000-0000-4000-8000-000000000002', port_range_min: 1, port_range_max: 65535 },
+  ].map((more) => ({ ...stored, ...more }));
+  await store.txn(
+    [],
+    [
+      ...older.map(
+        (one): Op => ({ kind: 'put', key: objectKey('security_group_rule', one.id), value: JSON.stringify(one) }),
+      ),
+      { kind: 'put', key: FORMAT, value: '4' },
+    ],
+  );
+  const server = await start(store);
+  t.after(() => server.stop());
+  await assertInvariants(server);
+  const { send } = harnessOf(store, server);
+  const again = (): ReturnType<typeof send> =>
+    send('POST', '/v2.0/security-group-rules', { security_group_rule: given });
+  for (const id of [older[0]?.id, String(rule['id']), older[1]?.id]) {
+    await refused(again(), 409, 'SecurityGroupRuleExists');
+    assert.equal((await send('DELETE', `/v2.0/security-group-rules/${id}`)).status, 204);
+    await assertInvariants(server);
+  }
+  assert.equal((await again()).status, 201);
 });
 
 test('a server that died while it made the keys is followed by one that makes them', async (t) => {

@@ -3,10 +3,18 @@ import { ExpectedError, type Logger, sleep, startTurns } from '@cable/kit';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { DERIVED, FORMAT, FORMAT_LOCK, OBJECTS, SERVERS } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
+import { repeatedRules } from './old-rules.ts';
+import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
 
 /** The number of the form. One that is higher than that of a server is not for this server. */
-const CURRENT = 3;
+const CURRENT = 5;
+
+/** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. */
+const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
+  [4, sharingOfOld],
+  [5, repeatedRules],
+];
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */
 const WAIT_MS = 30_000;
@@ -72,6 +80,7 @@ async function migrate(deps: FormatDeps, from: number, formatRevision: number): 
     );
     if (!taken.ok) return false;
     log.warn({ from, to: CURRENT }, 'makes the keys of all objects anew');
+    for (const [form, changes] of CHANGES) if (from < form) await changeObjects(deps, changes(deps));
     await remakeKeys(deps);
     const isDone = await writeFormat(deps, [{ kind: 'exists', key: FORMAT_LOCK }]);
     if (isDone) log.info({ format: CURRENT }, 'keys of all objects were made anew');
@@ -87,6 +96,15 @@ async function writeFormat(
   compares: readonly { kind: 'exists'; key: string }[],
 ): Promise<boolean> {
   return (await store.txn(compares, [{ kind: 'put', key: FORMAT, value: String(CURRENT) }])).ok;
+}
+
+/** Its objects have keys of their own, so the tables have them before the keys are made. */
+async function changeObjects(deps: FormatDeps, changes: Iterable<readonly Op[]>): Promise<void> {
+  for (const ops of changes) {
+    const revision = await commit(deps.store, ops);
+    if (!(await deps.tables.waitFor(revision, WAIT_MS)))
+      throw new ExpectedError('--store: it does not tell what was written to it: start the server again');
+  }
 }
 
 /** Deletes them all, and writes those of each object. Whoever dies in the middle leaves a store without its form, and the next begins anew. */
@@ -114,9 +132,10 @@ async function remakeKeys(deps: FormatDeps): Promise<void> {
 }
 
 /** Two objects that have one claim in an old store are a breach that the check tells of; the last one has the key then. */
-async function commit(store: FormatDeps['store'], ops: readonly Op[]): Promise<void> {
+async function commit(store: FormatDeps['store'], ops: readonly Op[]): Promise<number> {
   const byKey = new Map(ops.map((op) => ['key' in op ? op.key : op.prefix, op]));
   const done = await store.txn([{ kind: 'exists', key: FORMAT_LOCK }], [...byKey.values()]);
   if (!done.ok)
     throw new ExpectedError('--store: making its keys anew took too long to keep the lock: start the server again');
+  return done.revision;
 }

@@ -34,6 +34,9 @@ export const SLOT = '_slot';
  */
 export const FOLLOWED = '_followed';
 
+/** Of a security group rule that says the same as an older one of its group, which was not known to be the same when it was made. True, or absent. */
+export const REPEATS = '_repeats';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));

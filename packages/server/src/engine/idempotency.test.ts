@@ -7,16 +7,19 @@ import { repeatableId, requestOf } from './idempotency.ts';
 import { createObjects } from './write.ts';
 
 test('an id made from a key is a UUID of version 5, another one for another project, type, key or place', () => {
+  const p = { projectId: 'p', userId: 'u' };
   const ids = [
-    repeatableId({ projectId: 'p' }, 'port', 'k', 0),
-    repeatableId({ projectId: 'q' }, 'port', 'k', 0),
-    repeatableId({ projectId: 'p' }, 'network', 'k', 0),
-    repeatableId({ projectId: 'p' }, 'port', 'k1', 0),
-    repeatableId({ projectId: 'p' }, 'port', 'k', 1),
+    repeatableId(p, 'port', 'k', 0),
+    repeatableId({ ...p, projectId: 'q' }, 'port', 'k', 0),
+    repeatableId({ ...p, projectId: null }, 'port', 'k', 0),
+    repeatableId({ projectId: null, userId: 'v' }, 'port', 'k', 0),
+    repeatableId(p, 'network', 'k', 0),
+    repeatableId(p, 'port', 'k1', 0),
+    repeatableId(p, 'port', 'k', 1),
   ];
   assert.ok(ids.every((id) => isUuid(id) && /^.{14}5.{4}[89ab]/.test(id)));
   assert.equal(new Set(ids).size, ids.length);
-  assert.equal(repeatableId({ projectId: 'p' }, 'port', 'k', 0), ids[0]);
+  assert.equal(repeatableId({ ...p, userId: 'v' }, 'port', 'k', 0), ids[0]);
 });
 
 test('the order of attributes is no difference, a value is', () => {
@@ -29,7 +32,6 @@ test('a request that is repeated at once and later makes its objects once', asyn
   const { server } = await startHarness(t);
   const network = server.deps.resources.named('network');
   const asked = {
-    caller: { projectId: 'p', isAdmin: true },
     credentials: credentialsOf({ projectId: 'p', isAdmin: true }),
     signal: new AbortController().signal,
     isGone: false,

@@ -3,8 +3,8 @@
  * nothing runs out.
  */
 import { createHash } from 'node:crypto';
-import type { Caller } from '@cable/api';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import type { Credentials } from '../policy/credentials.ts';
 import { REQUEST } from './hidden.ts';
 import type { Given } from './module.ts';
 import type { Look } from './view.ts';
@@ -12,14 +12,17 @@ import type { Look } from './view.ts';
 /** Namespace of these ids: a random UUID, as RFC 9562 (version 5) wants one. */
 const NAMESPACE = Buffer.from('5b1f0d2e8c3a4f6796d10e7f4a2c9b38', 'hex');
 
-/** The id of the object at a place of the request (0: the first, or the only one): the same for the same project, type and key. */
+/**
+ * The id of the object at a place of the request (0: the first, or the only one): the same for the same project, type and key. Those who have no project have
+ * their keys each for himself.
+ */
 export function repeatableId(
-  { projectId }: Pick<Caller, 'projectId'>,
+  { projectId, userId }: Pick<Credentials, 'projectId' | 'userId'>,
   type: string,
   key: string,
   place: number,
 ): string {
-  const name = JSON.stringify([projectId, type, key, place]);
+  const name = JSON.stringify([projectId ?? { user: userId }, type, key, place]);
   const hash = createHash('sha1').update(NAMESPACE).update(name).digest();
   hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
   hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);

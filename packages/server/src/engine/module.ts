@@ -1,3 +1,4 @@
+import type { Attributes, Filter } from '@cable/api';
 import type { AnyObject, CableError } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
@@ -38,7 +39,14 @@ export type Mark = {
 export type Broken = { readonly rule: string; readonly detail: string };
 
 /** What a presentation may need besides the tables. */
-export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings'>;
+export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings' | 'addresses'>;
+
+/** Writes of objects that are shown of others. Each throws `NotFound`. */
+export type Instead = {
+  /** Answers the object after it. */
+  readonly update?: (deps: EngineDeps, id: string, changes: Attributes, asked: Asked) => Promise<AnyObject>;
+  readonly remove?: (deps: EngineDeps, id: string, asked: Asked) => Promise<void>;
+};
 
 /**
  * What a type does besides its declaration. A type may have several of these: its own, and one of each extension that adds to it; they are called in that
@@ -47,6 +55,8 @@ export type PresentDeps = Pick<EngineDeps, 'resources' | 'settings'>;
 export type Contribution<T> = {
   /** The attributes that the client did not give, and corrections of given ones. */
   readonly derive?: (planning: Planning, given: Given<T>) => Partial<T>;
+  /** What an update changes that gives no attribute at all. */
+  readonly blank?: Partial<T>;
   /** Corrections of the changed object. */
   readonly change?: (planning: Planning, before: T, after: T) => Partial<T>;
   /**
@@ -80,8 +90,10 @@ export type Contribution<T> = {
   readonly inUse?: (object: T, holderType: string) => CableError | undefined;
   /** Computed attributes, and of an implied object those that it has not been given. */
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
-  /** All objects of a type that is not stored. */
-  readonly rows?: (tables: Tables) => readonly AnyObject[];
+  /** All objects of a type that is not stored, or at least those that pass the filters of a list. */
+  readonly rows?: (tables: Tables, filters: readonly Filter[]) => readonly AnyObject[];
+  /** Of a type that is not stored: what a change and a delete of one of its objects come to. They look at the permission themselves. */
+  readonly instead?: Instead;
   /** Before objects of a project are listed: what every project has is made. */
   readonly listing?: (deps: EngineDeps, projectId: string, asked: Asked) => Promise<void>;
   /** What the declared actions do, by name. */
@@ -93,7 +105,7 @@ export function contribute<T extends { readonly id: string }>(contribution: Cont
   return contribution as unknown as Contribution<AnyObject>;
 }
 
-/** Contributions by type. */
+/** Contributions by type; under `*` actions of every type that declares them. */
 export type ModuleTable = Readonly<Record<string, readonly Contribution<AnyObject>[]>>;
 
 /** What is loaded now: one owner, replaced as a whole at run time, with the registry. */
@@ -118,9 +130,7 @@ export class Modules {
 
   /** What does an action of a type, which the last contribution decides; undefined: nothing. */
   handlerOf(type: string, action: string): ActionHandler | undefined {
-    return this.of(type)
-      .flatMap((one) => one.actions?.[action] ?? [])
-      .at(-1);
+    return [...this.of('*'), ...this.of(type)].flatMap((one) => one.actions?.[action] ?? []).at(-1);
   }
 
   replace(table: ModuleTable, rules: readonly RuleDefault[] = this.#rules): void {

@@ -8,6 +8,7 @@ import type { RowOf } from '../policy/relations.ts';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Planning } from './context.ts';
 import { notFound } from './read.ts';
+import type { Reader } from './reader.ts';
 import type { ResourceRegistry } from './registry.ts';
 import type { Look } from './view.ts';
 
@@ -49,6 +50,35 @@ export function permitRead(
 ): void {
   const decision = authorize(permission.policy, { credentials, type, row, deed: { verb: 'action', before, action } });
   if (decision.kind !== 'allowed') throw refusal(decision.kind === 'refused' ? decision.rules : [action]);
+}
+
+/**
+ * Throws `PolicyNotAuthorized` for a caller who may not even create such an object below a parent of his own project: whether the one that he named is there
+ * does not matter then.
+ */
+export function refuseBelowAny(
+  { view }: Reader,
+  { type }: ResourceModel,
+  place: { readonly [attribute: string]: string },
+): void {
+  const own = { project_id: view.credentials.projectId ?? '' };
+  const target = { type, object: { ...own, ...place }, row: (_type: string, id: string) => ({ ...own, id }) };
+  const rule = `create_${type}`;
+  if (!view.allows(rule, target)) throw refusal([rule]);
+}
+
+/** True: the rule `context_is_admin` says so, or the credentials themselves. */
+export function isAdmin({ permission }: { readonly permission: Permission }, credentials: Credentials): boolean {
+  return permission.policy.for(credentials).isAdmin;
+}
+
+/** Rules of which one is enough to create for another project. */
+const PROJECT_RULES = ['context_can_set_project_id', 'service_api', 'context_is_advsvc'] as const;
+
+/** True: the caller may create for projects that are not his own. */
+export function mayNameProject({ permission }: { readonly permission: Permission }, credentials: Credentials): boolean {
+  const view = permission.policy.for(credentials);
+  return view.isAdmin || PROJECT_RULES.some((rule) => view.allows(rule, OF_NOTHING));
 }
 
 /** The rule about what is of no object: status, check, the agents' routes. */

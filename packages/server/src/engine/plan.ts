@@ -2,11 +2,11 @@ import { unfitForKey } from '@cable/api';
 import type { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { type Compare, type Op, txnBytes } from '@cable/store';
-import { markPrefix, objectKey, prefixOfTarget, referencePrefix } from '../keys.ts';
+import { markGaps, markPrefix, objectKey, prefixOfTarget, referencePrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { type KeyMaker, keyOfClaim, type ObjectKey } from './keys-of.ts';
 import type { Claim, ClaimName } from './module.ts';
-import type { Look, RowOf, View } from './view.ts';
+import type { Look, MarksAbout, RowOf, View } from './view.ts';
 
 export type PlanDeps = {
   readonly tables: Tables;
@@ -55,6 +55,7 @@ export class Plan implements Look, View {
   readonly #relied = new Map<string, Compare>();
   readonly #needed = new Set<string>();
   readonly #emptyPrefixes = new Map<string, readonly string[]>();
+  readonly #emptyRanges = new Map<string, Compare>();
   /** Keys deleted besides those of the objects. */
   readonly #extraGone = new Set<string>();
   readonly #extraOps: Op[] = [];
@@ -128,9 +129,12 @@ export class Plan implements Look, View {
     return holder;
   }
 
-  unmarked(kind: string, id: string, found: (look: Look) => boolean): boolean {
+  unmarked(kind: string, id: string, found: (look: Look) => boolean, about: MarksAbout = {}): boolean {
     if (found(this)) return false;
-    this.#emptyPrefixes.set(markPrefix(kind, id), []);
+    if (about.but === undefined) this.#emptyPrefixes.set(markPrefix(kind, id, about.only), []);
+    else
+      for (const [from, to] of markGaps(kind, id, about.but))
+        this.#emptyRanges.set(from, { kind: 'rangeEmpty', from, to });
     return true;
   }
 
@@ -266,7 +270,10 @@ export class Plan implements Look, View {
     const prefixes = Array.from(empty, ([prefix, except]) =>
       emptyBut(prefix, [...except, ...(deleted.get(prefix) ?? [])]),
     );
-    const all = { compares: [...compares.values(), ...prefixes], ops: [...ops.values(), ...this.#extraOps] };
+    const all = {
+      compares: [...compares.values(), ...prefixes, ...this.#emptyRanges.values()],
+      ops: [...ops.values(), ...this.#extraOps],
+    };
     return { ...all, bytes: txnBytes(all.compares, all.ops) };
   }
 

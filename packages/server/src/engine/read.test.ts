@@ -37,8 +37,8 @@ test('a list is of one moment, whatever changes between its turns', async (t) =>
     const renamed = await send('PUT', `/v2.0/networks/${made[2]?.['id']}`, { network: { name: 'C' } });
     assert.equal(renamed.status, 200);
   };
-  assert.equal(await names(harness, 'description=of the list&sort_key=name', change), 'abcd');
-  assert.equal(await names(harness, 'sort_key=name&limit=3', async () => undefined), 'Cad');
+  assert.equal(await names(harness, 'description=of the list&sort_key=name&sort_dir=asc', change), 'abcd');
+  assert.equal(await names(harness, 'sort_key=name&sort_dir=asc&limit=3', async () => undefined), 'Cad');
 });
 
 test('a list whose turns do not come any more ends', async (t) => {

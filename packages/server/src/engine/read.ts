@@ -1,10 +1,11 @@
 import { type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
 import type { TableReader, Turns } from '@cable/kit';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, grantedAttributes, isGrantedTo, type ResourceModel } from '@cable/model';
 import type { Visibility } from '../policy/policy.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
+import { filtersOfGrants } from './grants.ts';
 import { isGiven, rowOrImplied } from './implied.ts';
 import { cutPage } from './page.ts';
 import { type Reader, sees } from './reader.ts';
@@ -12,7 +13,7 @@ import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -36,7 +37,8 @@ export async function listObjects(
   served: ResourceModel = resource,
 ): Promise<List> {
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
-  const early = query.filters.filter((filter) => !isComputed(filter.attribute));
+  const grants = filtersOfGrants(resource, query.filters, reader.view.credentials.projectId);
+  const early = grants.wanted.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
   const presentFirst =
@@ -46,8 +48,9 @@ export async function listObjects(
   const isSeen = visible.kind === 'all' ? () => true : visible.sees;
   const accept = (row: AnyObject): AnyObject | undefined => {
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
+    if (grants.unwanted.some((filter) => matchesFilters([filter], row))) return;
     if (!isGiven(served, row)) return;
-    const object = presentFirst ? present(deps, resource, row) : row;
+    const object = presentFirst ? present(deps, resource, row, reader) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
   const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, early, visible, accept);
@@ -57,7 +60,7 @@ export async function listObjects(
   return {
     objects,
     areRows: resource.stored && !presentFirst,
-    computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object)),
+    computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object, reader)),
   };
 }
 
@@ -86,7 +89,7 @@ function sourceOf(
   accept: Accept,
 ): Source {
   if (!resource.stored) {
-    return { ...UNORDERED, portions: [unstored(deps, resource)] };
+    return { ...UNORDERED, portions: [unstored(deps, resource, filters)] };
   }
   const table = deps.tables.any(resource.type);
   const candidates = candidatesOf(deps, resource, filters, visible);
@@ -152,7 +155,7 @@ async function take(
 
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
 export function showOne(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
-  return present(deps, resource, rowFor(deps, resource, id, reader));
+  return present(deps, resource, rowFor(deps, resource, id, reader), reader);
 }
 
 /** The row of an object that the caller may see; that it is not there is said only after the tables have caught up with the store. */
@@ -183,14 +186,22 @@ export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: 
 }
 
 /** Fills in the computed attributes. */
-export function present(deps: Deps, resource: ResourceModel, row: AnyObject): AnyObject {
-  const computed = computedOf(deps, resource, row);
+export function present(deps: Deps, resource: ResourceModel, row: AnyObject, reader: Pick<Reader, 'view'>): AnyObject {
+  const computed = computedOf(deps, resource, row, reader);
   return computed === NONE ? row : { ...row, ...computed };
 }
 
-/** The computed attributes of a row, as of now. */
-export function computedOf(deps: Deps, resource: ResourceModel, row: AnyObject): Shown {
+/** The computed attributes of a row, as of now, and those that are true to some callers only. */
+export function computedOf(
+  deps: Deps,
+  resource: ResourceModel,
+  row: AnyObject,
+  { view: { credentials } }: Pick<Reader, 'view'>,
+): Shown {
   let computed = NONE;
+  for (const [name, list] of grantedAttributes(resource)) {
+    computed = { ...computed, [name]: isGrantedTo(row[list], credentials.projectId) };
+  }
   for (const { present: make } of deps.modules.of(resource.type)) {
     if (make !== undefined)
       computed = computed === NONE ? make(deps.tables, row, deps) : { ...computed, ...make(deps.tables, row, deps) };
@@ -210,6 +221,10 @@ function isChangedSince(row: AnyObject, query: ListQuery): boolean {
 }
 
 /** Objects of a type that is not stored. */
-function unstored({ tables, modules }: Deps, resource: ResourceModel): readonly AnyObject[] {
-  return modules.of(resource.type).flatMap((one) => one.rows?.(tables) ?? []);
+function unstored(
+  { tables, modules }: Deps,
+  resource: ResourceModel,
+  filters: readonly Filter[] = [],
+): readonly AnyObject[] {
+  return modules.of(resource.type).flatMap((one) => one.rows?.(tables, filters) ?? []);
 }

@@ -37,6 +37,6 @@ export function refuseHidden(
   const isHidden = (name: string): boolean => always.has(name) || sometimes.has(name);
   const filtered = [...new Set(query.filters.map(({ attribute }) => attribute).filter(isHidden))];
   if (filtered.length > 0) throw notFilterable(filtered);
-  const sorted = query.sort.find(({ attribute }) => isHidden(attribute));
-  if (sorted !== undefined) throw notSortable(sorted.attribute);
+  const sorted = query.sort.map(({ attribute }) => attribute).filter(isHidden);
+  if (sorted.length > 0) throw notSortable(sorted);
 }

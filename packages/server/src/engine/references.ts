@@ -20,7 +20,7 @@ export function checkReferences(
     const model = deps.resources.named(type);
     const isSeen = target !== undefined && view.allows(`get_${type}`, { type, object: target, row });
     if (!isSeen) throw notFound(model, id);
-    if (view.isAdmin || target['project_id'] === asked.caller.projectId) continue;
+    if (view.isAdmin || target['project_id'] === asked.credentials.projectId) continue;
     plan.rely(type, id);
     const through = seenThrough(model, target);
     if (through !== undefined) plan.rely(through.type, through.id);

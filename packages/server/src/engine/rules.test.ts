@@ -50,6 +50,69 @@ test('a network is not un-shared beside another project’s port, through one se
   await assertInvariants(two[0].server);
 });
 
+test('a network is not taken from a project that uses it by two who each take one of its two policies', async (t) => {
+  const two = await startTwo(t);
+  const network = await two[0].create('network', { shared: true, project_id: 'owner' });
+  const id = String(network['id']);
+  const share = { object_type: 'network', object_id: id, action: 'access_as_shared' };
+  await two[0].create('port', { network_id: id }, TENANT);
+  const gone = { one: 0, all: 0 };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const own = await two[0].create('rbac_policy', { ...share, target_tenant: 'tenant' });
+    const path = `/v2.0/rbac-policies/${own['id']}`;
+    const shared = `/v2.0/networks/${id}`;
+    await until(async () => (await two[1].send('GET', path)).status === 200);
+    const [one, all] = await Promise.all([
+      two[0].send('DELETE', path),
+      two[1].send('PUT', shared, { network: { shared: false } }),
+    ]);
+    assert.deepEqual([one.status === 204, all.status === 200].sort(), [false, true], JSON.stringify([one, all]));
+    gone.one += Number(one.status === 204);
+    gone.all += Number(all.status === 200);
+    if (all.status === 200) {
+      assert.equal((await two[0].send('PUT', shared, { network: { shared: true } })).status, 200);
+      assert.equal((await two[0].send('DELETE', path)).status, 204);
+    }
+    await until(async () => (await two[1].send('GET', path)).status === 404);
+  }
+  assert.equal(gone.one + gone.all, ROUNDS);
+  await assertInvariants(two[0].server);
+});
+
+test('a policy is not taken from a project beside what it makes, nor given twice, through one server or two', async (t) => {
+  const two = await startTwo(t);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const [one, other] = round % 2 === 0 ? [two[0], two[0]] : two;
+    const network = await one.create('network', { project_id: 'owner' });
+    const group = await one.create('security_group', { project_id: 'owner' });
+    const own = await one.create('network', { project_id: 'tenant' });
+    const share = (object_type: string, object: Json): object => ({
+      rbac_policy: { object_type, object_id: object['id'], action: 'access_as_shared', target_tenant: 'tenant' },
+    });
+    await waitForNetwork(other, String(own['id']));
+    const twice = await Promise.all(
+      [one, other].map((server) => server.send('POST', '/v2.0/rbac-policies', share('network', network))),
+    );
+    assert.deepEqual(twice.map(({ status }) => status).sort(), [201, 409]);
+    const policy = twice.find(({ status }) => status === 201)?.body['rbac_policy']?.['id'];
+    const ofGroup = (await one.send('POST', '/v2.0/rbac-policies', share('security_group', group))).body['rbac_policy'];
+    await until(async () => (await other.send('GET', `/v2.0/rbac-policies/${ofGroup?.['id']}`)).status === 200);
+    await until(async () => (await one.send('GET', `/v2.0/rbac-policies/${policy}`)).status === 200);
+    for (const [id, port] of [
+      [policy, { network_id: network['id'] }],
+      [ofGroup?.['id'], { network_id: own['id'], security_groups: [group['id']] }],
+    ] as const) {
+      const [made, taken] = await Promise.all([
+        one.send('POST', '/v2.0/ports', { port }, TENANT),
+        other.send('DELETE', `/v2.0/rbac-policies/${id}`),
+      ]);
+      assert.ok([201, 404].includes(made.status), JSON.stringify(made.body));
+      assert.equal(taken.status, made.status === 201 ? 409 : 204, JSON.stringify([made.body, taken.body]));
+    }
+  }
+  await assertInvariants(two[0].server);
+});
+
 test('a port that becomes another project’s machine by its device_owner counts, too', async (t) => {
   const two = await startTwo(t);
   for (let round = 0; round < ROUNDS; round += 1) {

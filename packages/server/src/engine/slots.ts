@@ -67,7 +67,8 @@ export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: str
 /** The model of quotas, if they have a limit for the type: a whole number of its name. */
 function quotaOf(resources: Resources, type: string): ResourceModel | undefined {
   const model = resources.find(QUOTA);
-  return model?.attributes[type]?.type === 'integer' && resources.find(type)?.standard === true ? model : undefined;
+  const isOwned = resources.find(type)?.storedAttributes['project_id'] !== undefined;
+  return model?.attributes[type]?.type === 'integer' && isOwned ? model : undefined;
 }
 
 /** How many objects of a type a project has. */

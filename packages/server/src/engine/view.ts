@@ -28,6 +28,9 @@ export type View = {
   parts<T>(type: string, id: string, find: (look: Look) => readonly T[]): readonly T[];
   /** Id of who has what the claim is about, who must have it still; undefined: nobody, and so it must be. */
   holder(claim: Claim): string | undefined;
-  /** True when the object has no mark of the kind, and so it must be. `found`: the tables show one. */
-  unmarked(kind: string, id: string, found: (look: Look) => boolean): boolean;
+  /** True when the object has no mark of the kind, and so it must be. `found`: the tables show one. `about`: which marks; absent: any. */
+  unmarked(kind: string, id: string, found: (look: Look) => boolean, about?: MarksAbout): boolean;
 };
+
+/** Marks about one thing alone, or about any `but` some. */
+export type MarksAbout = { readonly only?: string; readonly but?: undefined } | { readonly but: readonly string[] };

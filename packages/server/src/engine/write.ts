@@ -4,7 +4,7 @@
  */
 import { type Attributes, inBulk, type ParsedObject } from '@cable/api';
 import { startTurns } from '@cable/kit';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, grantedAttributes, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
 import { PlanTooLarge, transact } from './commit.ts';
@@ -14,8 +14,8 @@ import { REQUEST } from './hidden.ts';
 import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
-import type { Given } from './module.ts';
-import { permit } from './permission.ts';
+import type { Given, Instead } from './module.ts';
+import { mayNameProject, permit } from './permission.ts';
 import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
@@ -72,10 +72,16 @@ export async function updateObject(
   deps: EngineDeps,
   resource: ResourceModel,
   id: string,
-  changes: Attributes,
+  given: Attributes,
   asked: Asked,
   ifRevision: number | null = null,
 ): Promise<AnyObject> {
+  const changes = Object.keys(given).length > 0 ? given : blankOf(deps, resource);
+  if (!resource.stored) {
+    const { update } = insteadOf(deps, resource);
+    if (update === undefined) throw new Error(`nothing changes objects of ${resource.type}`);
+    return update(deps, id, changes, asked);
+  }
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const build = (planning: Planning): AnyObject => {
@@ -93,6 +99,10 @@ export async function updateObject(
   });
 }
 
+function blankOf({ modules }: EngineDeps, { type }: ResourceModel): Attributes {
+  return Object.assign({}, ...modules.of(type).map(({ blank }) => blank));
+}
+
 /** Deletes the object and what cascades from it. Refused while anything else refers to it. `served`: the form; of an implied object goes what that has. */
 export async function deleteObject(
   deps: EngineDeps,
@@ -102,6 +112,11 @@ export async function deleteObject(
   ifRevision: number | null = null,
   served: ResourceModel = resource,
 ): Promise<void> {
+  if (!resource.stored) {
+    const { remove } = insteadOf(deps, resource);
+    if (remove === undefined) throw new Error(`nothing deletes objects of ${resource.type}`);
+    return remove(deps, id, asked);
+  }
   const build = async (planning: Planning): Promise<void> => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     checkRevision(row, ifRevision);
@@ -122,6 +137,10 @@ export async function deleteObject(
     }
   });
   deps.sweeper.deleted(resource.type, id);
+}
+
+function insteadOf({ modules }: EngineDeps, { type }: ResourceModel): Instead {
+  return Object.assign({}, ...modules.of(type).map(({ instead }) => instead));
 }
 
 /** Plans the creation of one object; answers it. Also for objects that others make. */
@@ -163,6 +182,7 @@ export function planUpdate(
   const contributions = deps.modules.of(resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
+  after = withoutGranted(resource, after);
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
@@ -170,6 +190,13 @@ export function planUpdate(
   const written = plan.replace(resource.type, after);
   for (const one of contributions) one.changed?.(planning, before, written);
   return written;
+}
+
+/** What is true to some and not to others is not stored: contributions have taken from it what it stands for. */
+function withoutGranted(resource: ResourceModel, object: AnyObject): AnyObject {
+  const names = grantedAttributes(resource).map(([name]) => name);
+  if (!names.some((name) => name in object)) return object;
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name))) as AnyObject;
 }
 
 /** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */
@@ -215,14 +242,17 @@ function startObject(
   deps: EngineDeps,
   resource: ResourceModel,
   attributes: Attributes,
-  { caller, idempotencyKey }: Asked,
+  { credentials, idempotencyKey }: Asked,
   { place, count }: { readonly place: number; readonly count: number },
 ): Given<AnyObject> {
-  const projectId = attributes['project_id'] ?? caller.projectId;
+  const projectId = attributes['project_id'] ?? credentials.projectId;
   if (typeof projectId !== 'string' || projectId === '') {
-    throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
+    throw new CableError(
+      'HTTPBadRequest',
+      'Invalid input for project_id. Reason: the request is of no project: name the one that is to own it.',
+    );
   }
-  if (projectId !== caller.projectId && !caller.isAdmin) {
+  if (projectId !== credentials.projectId && !mayNameProject(deps, credentials)) {
     throw new CableError(
       'HTTPBadRequest',
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
@@ -234,7 +264,7 @@ function startObject(
     return { ...start, id, [resource.key]: id };
   }
   if (idempotencyKey === null) return { ...start, id: deps.newId() };
-  const id = repeatableId(caller, resource.type, idempotencyKey, place);
+  const id = repeatableId(credentials, resource.type, idempotencyKey, place);
   return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 

@@ -11,7 +11,9 @@ import type {
   TraceEnd,
   TraceHop,
 } from '@cable/model';
+import type { Permission } from '../engine/permission.ts';
 import { TestSocket, within } from '../hosts/stream.fixture.ts';
+import { createPolicy } from '../policy/policy.ts';
 import { type Harness, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
 
 const ANN = { 'x-project-id': 'ann', 'x-roles': 'member' };
@@ -867,6 +869,28 @@ test('who captures is given the frames that came since his marker, and what is m
     said = wrong;
     await refused(harness.send('GET', path), 409, 'HostRefusesAsk');
   }
+});
+
+test('a rule of its own says who may capture: the owner, unless an operator says otherwise', async (t) => {
+  const { harness, a } = await cloud(t);
+  await agent(t, harness, 'h1', ({ kind }) =>
+    kind === 'capture'
+      ? { value: { lease: 'l', frames: [], lost: 0, hasMore: false } }
+      : { value: { drops: [], rxPackets: 1, txPackets: 2 } },
+  );
+  const get = (what: string, who?: Record<string, string>) =>
+    harness.send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, who);
+  assert.equal((await get('capture', ANN)).status, 200);
+  const { deps } = harness.server;
+  const permission = deps.permission as { -readonly [K in keyof Permission]: Permission[K] };
+  permission.policy = createPolicy({
+    ...{ rules: deps.modules.rules, models: deps.resources.all },
+    overrides: { capture_port: 'rule:admin_only' },
+  });
+  const message = await refused(get('capture', ANN), 403, 'PolicyNotAuthorized');
+  assert.match(message, /capture_port/);
+  assert.equal((await get('drops', ANN)).status, 200);
+  assert.equal((await get('capture')).status, 200);
 });
 
 test('when a port moves its capture begins anew at the new host, and when it goes there is none', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Port } from '@cable/model';
 import { readerOf } from '../engine/reader.ts';
-import { credentialsFor } from '../http/caller-credentials.ts';
+import { credentialsOf } from '../policy/credentials.ts';
 import { type Json, startHarness } from '../testing/harness.ts';
 import { Eyes } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
@@ -36,10 +36,7 @@ test('why two ports behind a peering cannot talk is told to who sees a side of i
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
   };
   const eyesOf = (projectId: string) =>
-    new Eyes(
-      { tables, resources },
-      readerOf(server.deps, credentialsFor({ projectId, roles: ['member'], isAdmin: false, projectGiven: true })),
-    );
+    new Eyes({ tables, resources }, readerOf(server.deps, credentialsOf({ projectId, roles: ['member', 'reader'] })));
   const told = (projectId: string) => {
     const cause = peeringCause(tables, here.port, there.port, eyesOf(projectId));
     return cause && `${cause.code}: ${cause.text}`;

@@ -3,8 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { EngineDeps } from '../engine/context.ts';
 import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
-import { askedOf } from '../http/asked.ts';
-import { credentialsFor } from '../http/caller-credentials.ts';
+import { userOf } from '../http/asked.ts';
 import { refusal } from '../policy/authorize.ts';
 import type { AskHost } from './ask-host.ts';
 import { showCaptured } from './captured.ts';
@@ -92,7 +91,7 @@ type Seen = {
 /** An object that the caller may know of. Throws `NotFound`. */
 async function seen(deps: EngineDeps, request: FastifyRequest, type: 'port' | 'network', id: string): Promise<Seen> {
   const model = deps.resources.named(type);
-  const reader = readerOf(deps, credentialsFor(askedOf(request).caller));
+  const reader = readerOf(deps, userOf(request).credentials);
   if (!isUuid(id)) throw notFound(model, id);
   const row: unknown = await currentRow(deps, model, id, reader);
   const may = (rule: string, object: Port): boolean =>

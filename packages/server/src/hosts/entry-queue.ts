@@ -156,5 +156,6 @@ export class EntryQueue {
 }
 
 function keyOf(part: Compare | Op): string {
-  return 'key' in part ? part.key : part.prefix;
+  if ('key' in part) return part.key;
+  return 'prefix' in part ? part.prefix : part.from;
 }

@@ -23,7 +23,7 @@ async function serve(t: TestContext): Promise<{ readonly harness: Harness; upgra
   const upgrade = createUpgradeHandler({
     authenticate: noauth(),
     log: silentLogger(),
-    permit: (caller) => server.permitAgent(caller),
+    permit: (caller, place) => server.permitAgent(caller, place),
     open,
   });
   const listeners = await listen({ request: (request, reply) => server.app.routing(request, reply), upgrade }, [

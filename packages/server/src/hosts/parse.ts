@@ -6,6 +6,7 @@ import {
   type HostStatusReport,
   isUnderlayAddress,
   isUuid,
+  isZoneName,
   type LeaseUse,
   MAX_BLOCKS_A_LEASE,
   MAX_GATEWAYS_A_REPORT,
@@ -29,6 +30,7 @@ const MAX_HOST_NAME = 255;
 /** What a device may have (RFC 791 asks for the least of all hosts; IPv4 has no larger packet). */
 const DEVICE_MTU = { least: 68, most: 65_535 } as const;
 const MAX_MAPPINGS = 64;
+const MAX_ZONE = 255;
 const MAX_FEATURES = 64;
 const MAX_FEATURE = 64;
 const MAX_PHYSICAL_NETWORK = 64;
@@ -62,6 +64,7 @@ export function parseRegistration(body: unknown): HostRegistration {
     ...(fields['underlayMtuBytes'] === undefined ? {} : { underlayMtuBytes: parseMtu(fields['underlayMtuBytes']) }),
     ...(fields['bridgeMappings'] === undefined ? {} : { bridgeMappings: parseMappings(fields['bridgeMappings']) }),
     ...(fields['bandwidth'] === undefined ? {} : { bandwidth: parseBandwidth(fields['bandwidth']) }),
+    ...(fields['availabilityZone'] === undefined ? {} : { availabilityZone: parseZone(fields['availabilityZone']) }),
     ...(fields['features'] === undefined ? {} : { features: parseFeatures(fields['features']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
@@ -117,6 +120,12 @@ function parseBandwidth(value: unknown): HostBandwidth {
 function parseRate(value: unknown, name: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_KBPS) return value as number;
   throw invalid(`bandwidth.${name}`, `thousands of bits a second, from 0 to ${MAX_KBPS}`);
+}
+
+function parseZone(value: unknown): string {
+  const zone = parseText(value, 'availabilityZone', MAX_ZONE);
+  if (isZoneName(zone)) return zone;
+  throw invalid('availabilityZone', `a name of 1 to ${MAX_ZONE} characters, none of them a control character`);
 }
 
 /** Sorted, each once, so that equal ones are equal as text. */

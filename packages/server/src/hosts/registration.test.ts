@@ -26,7 +26,16 @@ test('nothing is made of an entry that is refused: what the host has said still 
   const other: HostIdentity = { agentId: 'm2', session: 's2', previousSession: null, underlay: '192.0.2.2' };
   const plan = (identity: HostIdentity, agentVersion: string | undefined) =>
     planFromTables(tables, context, {
-      ...{ host: 'h1', identity, agentVersion, underlayMtu: null, bridgeMappings: {}, bandwidth: {}, features: [] },
+      ...{
+        host: 'h1',
+        identity,
+        agentVersion,
+        underlayMtu: null,
+        bridgeMappings: {},
+        bandwidth: {},
+        availabilityZone: 'nova',
+        features: [],
+      },
     });
   assert.throws(() => plan(other, '1'), { code: 'HostNameInUse' });
   assert.throws(() => plan({ ...other, underlay: '192.0.2.1' }, undefined), { code: 'HostSuperseded' });
@@ -53,6 +62,7 @@ test('a host that is being renamed is not kept alive by what the tables showed b
       underlayMtu: null,
       bridgeMappings: {},
       bandwidth: {},
+      availabilityZone: 'nova',
       features: [],
     });
   host.put('h1', { id: 'h1', underlay: '192.0.2.1' });

@@ -1,4 +1,4 @@
-import { CableError, type Host } from '@cable/model';
+import { CableError, DEFAULT_ZONE, type Host } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { aliveKey, objectKey, underlayKey } from '../keys.ts';
 import { type AliveRow, parseRuntime } from '../rows.ts';
@@ -18,12 +18,14 @@ export type Entry = {
   readonly bridgeMappings: Host['bridge_mappings'];
   /** With it: what ports may be promised there. */
   readonly bandwidth: Host['bandwidth'];
+  /** With it: the zone that it is in. */
+  readonly availabilityZone: string;
   /** With it: what it can do that older ones cannot. */
   readonly features: Host['features'];
 };
 
 /** What an agent tells of itself and the host's row says. */
-export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'bandwidth' | 'features'> & {
+export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'bandwidth' | 'availabilityZone' | 'features'> & {
   readonly underlay: string;
   readonly agentVersion: string;
 };
@@ -138,7 +140,7 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
-  const { underlayMtu, bridgeMappings, bandwidth, features } = entry;
+  const { underlayMtu, bridgeMappings, bandwidth, availabilityZone, features } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
@@ -146,7 +148,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
   if (
     !isLeftOver &&
     before !== undefined &&
-    isAsTold(before, { underlay, underlayMtu, bridgeMappings, bandwidth, features, agentVersion })
+    isAsTold(before, { underlay, underlayMtu, bridgeMappings, bandwidth, availabilityZone, features, agentVersion })
   ) {
     return { compares, ops: [] };
   }
@@ -158,6 +160,9 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     bridge_mappings: bridgeMappings,
     bandwidth,
     gateway: before?.gateway ?? true,
+    admin_state_up: before?.admin_state_up ?? true,
+    description: before?.description ?? '',
+    availability_zone: availabilityZone,
     features,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
@@ -180,6 +185,7 @@ export function isAsTold(row: Host, told: Told): boolean {
     (row.underlay_mtu ?? null) === told.underlayMtu &&
     JSON.stringify(row.bridge_mappings ?? {}) === JSON.stringify(told.bridgeMappings) &&
     JSON.stringify(row.bandwidth ?? {}) === JSON.stringify(told.bandwidth) &&
+    (row.availability_zone ?? DEFAULT_ZONE) === told.availabilityZone &&
     JSON.stringify(row.features ?? []) === JSON.stringify(told.features) &&
     row.agent_version === told.agentVersion
   );

@@ -1,5 +1,5 @@
 import { type Logger, startLoop } from '@cable/kit';
-import { CableError, type HostRegistration } from '@cable/model';
+import { CableError, DEFAULT_ZONE, type HostRegistration } from '@cable/model';
 import type { Op, Store } from '@cable/store';
 import { aliveKey } from '../keys.ts';
 import type { AliveRow } from '../rows.ts';
@@ -83,10 +83,13 @@ export class HostRegistry {
       underlayMtuBytes: underlayMtu = null,
       bridgeMappings = {},
       bandwidth = {},
+      availabilityZone = DEFAULT_ZONE,
       features = [],
     } = registration;
-    if (!this.#isWritten(host, registration, identity))
-      await this.#queue.write({ host, identity, agentVersion, underlayMtu, bridgeMappings, bandwidth, features });
+    if (!this.#isWritten(host, registration, identity)) {
+      const told = { underlayMtu, bridgeMappings, bandwidth, availabilityZone, features };
+      await this.#queue.write({ host, identity, agentVersion, ...told });
+    }
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
   }
 
@@ -184,6 +187,7 @@ export class HostRegistry {
       underlayMtu: null,
       bridgeMappings: {},
       bandwidth: {},
+      availabilityZone: DEFAULT_ZONE,
       features: [],
     });
     this.#keeping.set(host, keeping);
@@ -203,6 +207,7 @@ export class HostRegistry {
       underlayMtuBytes: underlayMtu = null,
       bridgeMappings = {},
       bandwidth = {},
+      availabilityZone = DEFAULT_ZONE,
       features = [],
     } = registration;
     return (
@@ -212,7 +217,7 @@ export class HostRegistry {
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
       row !== undefined &&
-      isAsTold(row, { underlay, underlayMtu, bridgeMappings, bandwidth, features, agentVersion })
+      isAsTold(row, { underlay, underlayMtu, bridgeMappings, bandwidth, availabilityZone, features, agentVersion })
     );
   }
 

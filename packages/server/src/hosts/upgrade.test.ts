@@ -27,8 +27,9 @@ async function serve(t: TestContext, open: UpgradeOptions['open'], log = silentL
 }
 
 /** As the rules: admins alone. */
-function permit({ isAdmin }: AuthenticatedCaller): void {
-  if (!isAdmin) throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
+function permit(caller: AuthenticatedCaller): void {
+  if (caller.kind === 'host' || !caller.credentials.roles.includes('admin'))
+    throw new CableError('PolicyNotAuthorized', 'rule:admin_api is disallowed by policy');
 }
 
 function ask(url: URL, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {

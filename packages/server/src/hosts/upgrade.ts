@@ -10,7 +10,7 @@ import { parseHostName } from './parse.ts';
 export type UpgradeOptions = {
   readonly authenticate: Authenticator;
   /** Throws `PolicyNotAuthorized` for a caller who is no agent. */
-  readonly permit: (caller: AuthenticatedCaller) => void;
+  readonly permit: (caller: AuthenticatedCaller, place: { readonly host: string; readonly socket: object }) => void;
   /** Lets a host's agent in, before the connection is upgraded; what it gives takes the connection over. Throws a `CableError`: refused. */
   readonly open: (host: string) => Promise<(socket: Duplex) => void>;
   readonly log: Logger;
@@ -36,7 +36,7 @@ export function createUpgradeHandler(options: UpgradeOptions): UpgradeHandler {
 
 async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   const host = watchedHost(request);
-  options.permit(await options.authenticate(request));
+  options.permit(await options.authenticate(request), { host, socket: request.socket });
   if (!tokensOf(request.headers.upgrade).includes(HOST_UPGRADE)) {
     const error = new CableError('HTTPBadRequest', `This server upgrades to ${HOST_UPGRADE} only.`);
     options.countError?.(error);

@@ -3,12 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Logger, Repeats } from '@cable/kit';
 import { CableError } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { Credentials } from '../policy/credentials.ts';
 import { ASKED, type Asked, Client, readAsked } from './asked.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { Gate, type Leave } from './gate.ts';
-import { bodyLimitOf, kindOf, type RequestKind } from './request-kind.ts';
+import { bodyLimitOf, kindOf, kindOfBody, type RequestKind } from './request-kind.ts';
 
 /** What the server takes at once. */
 export type AdmissionLimits = {
@@ -42,6 +43,8 @@ const DISCARDED_BYTES = 64 * 1024;
 export type AdmissionDeps = {
   readonly limits: AdmissionLimits;
   readonly authenticate: Authenticator;
+  /** True of administrators, whose questions to hosts are not counted. */
+  readonly isAdmin: (credentials: Credentials) => boolean;
   readonly log: Logger;
   /** Milliseconds that never go back: `performance.now`, as the deadlines of requests are. */
   readonly monotonicMs: () => number;
@@ -51,7 +54,7 @@ type Gated = Extract<RequestKind, 'write' | 'list' | 'ask'>;
 
 /** A request that has passed its first look. */
 class Admitted implements Asked {
-  readonly kind: RequestKind;
+  kind: RequestKind;
   readonly caller: AuthenticatedCaller;
   readonly deadlineMs: number;
   readonly idempotencyKey: string | undefined;
@@ -136,7 +139,7 @@ export class Admission {
       if (this.#gateOf(kind)?.isFull) throw this.#full(kind);
       const asked = readAsked(headers, this.#deps.monotonicMs());
       const caller = await this.#deps.authenticate(request.raw);
-      checkBodyHeaders(headers, bodyLimitOf(method, kind));
+      checkBodyHeaders(headers, bodyLimitOf(method, kind, request.url));
       const enterAsList = (): Promise<boolean> => this.#enterAsList(request);
       request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), { ...asked, enterAsList }));
     } catch (err) {
@@ -151,10 +154,12 @@ export class Admission {
     if (admitted === null) throw new Error('a body of a request that was not admitted');
     admitted.client.invite(request.headers);
     const budget = admitted.kind === 'host' ? this.#hostBodies : this.#bodies;
-    const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind), budget);
+    const body = await readBody(request.raw, bodyLimitOf(request.method, admitted.kind, request.url), budget);
     admitted.client.onClose(body.release);
     admitted.bodyBytes = body.bytes.length;
-    return parseBody(body.bytes);
+    const value = parseBody(body.bytes);
+    if (admitted.kind === 'told') admitted.kind = kindOfBody(value);
+    return value;
   }
 
   #gated(handler: RouteHandlerMethod): RouteHandlerMethod {
@@ -177,19 +182,23 @@ export class Admission {
     const admitted = admittedOf(request);
     const kind = admitted?.kind;
     if (admitted === null || kind === undefined || !isGated(kind)) return () => {};
-    if (kind !== 'ask' || admitted.caller.isAdmin) return await this.#enterAs(kind, admitted, request);
+    if (kind !== 'ask' || this.#isAdmin(admitted)) return await this.#enterAs(kind, admitted, request);
     return await this.#enterShare(admitted, () => this.#enterAs(kind, admitted, request));
+  }
+
+  #isAdmin({ caller }: Admitted): boolean {
+    return caller.kind === 'user' && this.#deps.isAdmin(caller.credentials);
   }
 
   /** Through the gate of its project first: nobody's questions take all the places. */
   async #enterShare(admitted: Admitted, enter: () => Promise<Leave | 'gone'>): Promise<Leave | 'gone'> {
     const { client, deadlineMs } = admitted;
-    const { projectId } = admitted.caller;
+    const asker = askerOf(admitted.caller);
     const limits = { running: ASKS_OF_PROJECT, waiting: ASKS_OF_PROJECT, waitMs: WAIT_MS };
-    const gate = this.#askers.get(projectId) ?? new Gate(limits, this.#deps.monotonicMs);
-    this.#askers.set(projectId, gate);
+    const gate = this.#askers.get(asker) ?? new Gate(limits, this.#deps.monotonicMs);
+    this.#askers.set(asker, gate);
     const forget = (): void => {
-      if (gate.running + gate.waiting === 0 && this.#askers.get(projectId) === gate) this.#askers.delete(projectId);
+      if (gate.running + gate.waiting === 0 && this.#askers.get(asker) === gate) this.#askers.delete(asker);
     };
     const leaveShare = await gate.enter({ weight: 1, deadlineMs, client, cut: () => {} });
     if (typeof leaveShare === 'string') {
@@ -243,6 +252,13 @@ export class Admission {
       detail: 'Nothing was done: send it again after a second.',
     });
   }
+}
+
+/** What those have in common who share places: their project; without one it is each for himself. */
+function askerOf(caller: AuthenticatedCaller): string {
+  if (caller.kind === 'host') return `host ${caller.host}`;
+  const { projectId, userId } = caller.credentials;
+  return projectId === null ? `user ${userId}` : `project ${projectId}`;
 }
 
 /** True: the connection can go on when the body is not wanted. */

@@ -27,7 +27,8 @@ async function withObjects({ store, server }: Harness, dice: Dice): Promise<void
     puts.push({ key: objectKey(type, id), value: JSON.stringify(object) });
   };
   for (let at = 0; at < NETWORKS; at += 1) {
-    put('network', `n${at}`, { shared: at % 5 === 0, 'provider:segmentation_id': at + 1, mtu: 1450 });
+    const granted = [['*'], ['ann', 'bob'], [], [], []][at % 5];
+    put('network', `n${at}`, { shared_with: granted, 'provider:segmentation_id': at + 1, mtu: 1450 });
     put('subnet', `s${at}`, { network_id: `n${at}`, cidr: `10.${at}.0.0/16`, ip_version: 4 });
   }
   for (let at = 0; at < PORTS; at += 1) {
@@ -65,11 +66,24 @@ type Kind = (typeof KINDS)[number];
 /** Everything, as an admin sees it. */
 type World = Readonly<Record<Kind, readonly Json[]>>;
 
+/** Of five networks in a row the first is every project’s, the second two projects’. */
+function isShared(network: Json, project: string): boolean {
+  const at = Number(String(network['id']).slice(1)) % 5;
+  return at === 0 || (at === 1 && project !== 'cat');
+}
+
+/** The objects as a caller sees them. */
+function seenBy(world: World, kind: Kind, { project }: Who): readonly Json[] {
+  if (kind !== 'network') return world[kind];
+  return world.network.map((one) => ({ ...one, shared: isShared(one, project) }) as unknown as Json);
+}
+
 function canSee(world: World, kind: Kind, object: Json, { project, isAdmin }: Who): boolean {
-  if (isAdmin || String(object['project_id']) === project || object['shared']) return true;
+  if (isAdmin || String(object['project_id']) === project) return true;
+  if (kind === 'network') return isShared(object, project);
   const network = world.network.find((one) => String(one['id']) === String(object['network_id']));
-  if (kind === 'subnet') return Boolean(network?.['shared']);
-  return kind === 'port' && String(network?.['project_id']) === project;
+  if (kind === 'subnet' && network !== undefined && isShared(network, project)) return true;
+  return String(network?.['project_id']) === project;
 }
 
 const FILTERS: Readonly<Record<Kind, (dice: Dice, world: World) => readonly [string, string]>> = {
@@ -176,16 +190,16 @@ function inOrder(query: Query): (a: Json, b: Json) => number {
 
 /** Every object of the list, said without regard to cost. */
 function wholeList(world: World, query: Query): readonly Json[] {
-  return world[query.kind]
+  return seenBy(world, query.kind, query.who)
     .filter((one) => canSee(world, query.kind, one, query.who))
     .filter((one) => [...query.filters].every(([name, values]) => matches(one, name, values)))
     .filter((one) => query.since === null || String(one['updated_at']) >= query.since)
     .toSorted(inOrder(query));
 }
 
-/** The answer's objects; undefined: the marker is not in the list. */
+/** The answer's objects; undefined: the marker is not in the list. Without a limit it is not looked at, as in Neutron. */
 function pageOf(list: readonly Json[], { limit, marker, reverse }: Query): readonly Json[] | undefined {
-  const at = marker === null ? undefined : list.findIndex((one) => String(one['id']) === marker);
+  const at = marker === null || limit === 0 ? undefined : list.findIndex((one) => String(one['id']) === marker);
   if (at === -1) return undefined;
   const most = limit === 0 ? list.length : limit;
   if (!reverse) return list.slice(at === undefined ? 0 : at + 1).slice(0, most);
@@ -232,7 +246,7 @@ test('whatever is asked for, a list is what looking through everything would giv
   assert.ok(answered > 1000, String(answered));
 });
 
-const isOrdered = ({ sort, limit, marker }: Query): boolean => sort.length > 0 || limit > 0 || marker !== null;
+const isOrdered = ({ sort, limit }: Query): boolean => sort.length > 0 || limit > 0;
 
 function sortedUnless(isInOrder: boolean, objects: readonly unknown[]): readonly unknown[] {
   return isInOrder ? objects : objects.map((one) => JSON.stringify(one)).sort();

@@ -1,16 +1,20 @@
-import type { Logger } from '@cable/kit';
+import { createTurnLine, type Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
-import { permitApi } from '../engine/permission.ts';
+import { addPluginRoutes } from '../contrail/routes.ts';
+import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
+import { parseHostName } from '../hosts/parse.ts';
+import { permitAgent } from '../hosts/permit-agent.ts';
+import type { NovaCounts } from '../nova/nova-notifier.ts';
+import { addJoinRoute, addRenewRoute } from '../pki/join-routes.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
-import { askedOf } from './asked.ts';
+import { askedOf, userOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
-import { credentialsFor } from './caller-credentials.ts';
 import { addCheckRoute } from './check.ts';
 import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError, type CountError } from './error-handler.ts';
-import { addHealthRoutes, type ConnectionCounts, createMetrics } from './metrics.ts';
+import { addHealthRoutes, type ConnectionCounts, createMetrics, type TokenCounts } from './metrics.ts';
 import type { ReadinessCheck } from './readiness.ts';
 import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.ts';
 import { PARAMETER_MAX } from './route-table.ts';
@@ -23,11 +27,18 @@ export type AppOptions = ResourceRouteOptions & {
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
+  /** What became of tokens; undefined: Keystone is not asked. */
+  readonly tokens?: () => TokenCounts;
+  /** What Nova is told; undefined: nothing. */
+  readonly nova?: () => NovaCounts;
   /** Asks hosts' agents about ports; undefined: nothing can be asked. */
   readonly askHost?: AskHost;
   /** Adds the agents' routes; the rule `admin_api` says who gets through to them. */
   readonly addHostRoutes?: (scope: FastifyInstance) => void;
 };
+
+/** How long all lists together may keep the event loop in one of its rounds. */
+const LIST_TURN_MS = 1;
 
 /** What is served, not yet listening. */
 export type App = {
@@ -39,8 +50,18 @@ export type App = {
 /** The whole HTTP interface. */
 export function createApp(options: AppOptions): App {
   const { deps, log, authenticate, limits } = options;
-  const admission = new Admission({ limits, authenticate, log, monotonicMs: () => performance.now() });
-  const metrics = createMetrics({ ...deps, admission, connections: options.connections });
+  const admission = new Admission({
+    ...{ limits, authenticate, log },
+    isAdmin: (credentials) => isAdmin(deps, credentials),
+    monotonicMs: () => performance.now(),
+  });
+  const metrics = createMetrics({
+    ...deps,
+    admission,
+    connections: options.connections,
+    nova: options.nova,
+    tokens: options.tokens,
+  });
   const errors = { log, countError: metrics.countError };
   const app = fastify({
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_MAX },
@@ -48,16 +69,29 @@ export function createApp(options: AppOptions): App {
   });
   app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, errors));
   admission.guard(app);
-  addHealthRoutes(app, metrics, options.readiness);
+  addHealthRoutes(app, metrics, options.readiness, (request) => {
+    // Under noauth the address is what protects them; who is known by a token may be anybody's tenant.
+    const { credentials } = userOf(request);
+    if (credentials.userId !== null) permitApi(deps, credentials);
+  });
   addDiscoveryRoutes(app, deps.resources, options.version);
-  addResourceRoutes(app, options);
+  const startTurns = createTurnLine(LIST_TURN_MS);
+  addPluginRoutes(app, { deps, startTurns, registry: metrics.registry });
+  addResourceRoutes(app, options, startTurns);
   if (options.askHost !== undefined) addFaultRoutes(app, deps, options.askHost);
+  addJoinRoute(app, deps);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', async (request) => {
-      permitApi(deps, credentialsFor(askedOf(request).caller));
+      const { host } = request.params as { readonly host?: string };
+      const { caller } = askedOf(request);
+      permitAgent(deps, caller, {
+        host: host === undefined ? undefined : parseHostName(host),
+        socket: request.raw.socket,
+      });
     });
     addCheckRoute(scope, deps);
     options.addHostRoutes?.(scope);
+    addRenewRoute(scope, deps);
     done();
   });
   return { http: app, countError: metrics.countError };

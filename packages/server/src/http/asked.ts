@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { CableError } from '@cable/model';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AuthenticatedCaller } from './auth.ts';
+import type { AuthenticatedCaller, UserCaller } from './auth.ts';
 
 /** What whoever works on a request has to know of it. */
 export type Asked = {
@@ -30,6 +30,17 @@ export function askedOf(request: FastifyRequest): Asked {
   const asked = request.getDecorator<Asked | null>(ASKED);
   if (asked === null) throw new Error(`${request.method} ${request.url} has not been admitted`);
   return asked;
+}
+
+/** Who asks, where rules say what he may. Throws `HTTPForbidden` for a host. */
+export function userOf(request: FastifyRequest): UserCaller {
+  return asUser(askedOf(request).caller);
+}
+
+/** The caller, if it is one of whom rules are asked. Throws `HTTPForbidden` for a host. */
+export function asUser(caller: AuthenticatedCaller): UserCaller {
+  if (caller.kind === 'user') return caller;
+  throw new CableError('HTTPForbidden', `The host ${caller.host} may ask for what is its own alone.`);
 }
 
 /** Reads it from the headers. `arrivedMs`: when the request came. Throws `HTTPBadRequest` naming the header. */

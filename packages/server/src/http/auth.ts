@@ -1,14 +1,24 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Caller, unfitForKey } from '@cable/api';
+import { unfitForKey } from '@cable/api';
 import { CableError } from '@cable/model';
+import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { type AskedRequest, refuseForeign } from './local-request.ts';
 
-/** Says who sent a request. Throws `HTTPUnauthorized`, `HTTPForbidden` or `HTTPBadRequest`. Keystone's will be another one of these. */
+/** Says who sent a request. Throws `HTTPUnauthorized`, `HTTPForbidden`, `HTTPBadRequest` or `ServiceUnavailable`. */
 export type Authenticator = (request: AskedRequest) => Promise<AuthenticatedCaller>;
 
-/** `projectGiven`: the request named its project; false: the default one stands in. `roles`: for the rules. */
-export type AuthenticatedCaller = Caller & { readonly projectGiven: boolean; readonly roles: readonly string[] };
+/** Who sent a request. */
+export type AuthenticatedCaller = UserCaller | HostCaller;
+
+/**
+ * Somebody whom the rules are asked of; the same value for the same token, certificate or headers, since what the rules come to is kept with the credentials.
+ * `projectGiven`: the request is of a project that it named; false: the default one stands in, or it is of none.
+ */
+export type UserCaller = { readonly kind: 'user'; readonly credentials: Credentials; readonly projectGiven: boolean };
+
+/** The agent of a host, which may ask for what is that host's own, and nothing else. */
+export type HostCaller = { readonly kind: 'host'; readonly host: string };
 
 /** The project of requests that name none. */
 const DEFAULT_PROJECT = 'default';
@@ -18,7 +28,11 @@ const CALLER_HEADERS = ['x-project-id', 'x-tenant-id', 'x-roles'] as const;
 /** Callers that are remembered, so that what the rules come to for them is, too. */
 const CALLERS_KEPT = 1000;
 
-const ADMIN_ROLES: readonly string[] = ['admin', 'member', 'reader'];
+/** Of who names none: he may do everything. */
+const ALL_ROLES: readonly string[] = ['admin', 'manager', 'member', 'reader', 'service'];
+
+/** Roles that imply the next one, as Keystone has them. */
+const IMPLYING: readonly string[] = ['admin', 'manager', 'member', 'reader'];
 
 /** Further ones do not count. */
 const MOST_ROLES = 64;
@@ -31,7 +45,7 @@ const PROJECT_BYTES = 255;
  * machine alone, and none that a web page can make a browser send.
  */
 export function noauth(): Authenticator {
-  const callers = new Map<string, AuthenticatedCaller>();
+  const callers = new Map<string, UserCaller>();
   return async (request) => {
     refuseForeign(request);
     const { headers } = request;
@@ -39,9 +53,8 @@ export function noauth(): Authenticator {
     const known = callers.get(name);
     if (known !== undefined) return known;
     const project = projectOf(headers, 'x-project-id') ?? projectOf(headers, 'x-tenant-id');
-    const roles = rolesOf(headers);
-    const isAdmin = roles.some((role) => role.toLowerCase() === 'admin');
-    const caller = { projectId: project ?? DEFAULT_PROJECT, isAdmin, roles, projectGiven: project !== undefined };
+    const credentials = credentialsOf({ projectId: project ?? DEFAULT_PROJECT, roles: rolesOf(headers) });
+    const caller: UserCaller = { kind: 'user', credentials, projectGiven: project !== undefined };
     if (callers.size >= CALLERS_KEPT) callers.clear();
     callers.set(name, caller);
     return caller;
@@ -61,15 +74,18 @@ function projectOf(headers: IncomingHttpHeaders, name: string): string | undefin
   );
 }
 
-/** As Keystone gives them: who is an administrator is a member and a reader, too. */
+/** As Keystone gives them: who is an administrator is a manager, member and reader, too. */
 function rolesOf(headers: IncomingHttpHeaders): readonly string[] {
   const given = headerOf(headers, 'x-roles');
-  if (given === undefined) return ADMIN_ROLES;
-  return given
+  if (given === undefined) return ALL_ROLES;
+  const named = given
     .split(',')
     .map((role) => role.trim())
     .filter((role) => role !== '')
     .slice(0, MOST_ROLES);
+  const first = IMPLYING.findIndex((role) => named.some((one) => one.toLowerCase() === role));
+  const implied = first < 0 ? [] : IMPLYING.slice(first + 1);
+  return [...named, ...implied.filter((role) => !named.includes(role))];
 }
 
 function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {

@@ -18,20 +18,29 @@ export function hasBody(headers: IncomingHttpHeaders): boolean {
   return length !== undefined && length !== '0';
 }
 
-/** Refuses, by its headers, a body that is not JSON in UTF-8, or too large. Throws `HTTPUnsupportedMediaType`, `HTTPRequestEntityTooLarge`. */
+/**
+ * Refuses, by its headers, a body that is not JSON in UTF-8, or too large. One that does not say what it is is taken for JSON, as Neutron takes it; who is known by what a browser sends by itself
+ * has to say so (`refuseUnsaid`). Throws `HTTPUnsupportedMediaType`, `HTTPRequestEntityTooLarge`.
+ */
 export function checkBodyHeaders(headers: IncomingHttpHeaders, maxBytes: number): void {
   if (!hasBody(headers)) return;
   const type = headers['content-type'];
-  if (!isJson(type ?? '')) {
-    const given = type === undefined ? 'without a content type' : `of content type "${type.slice(0, 100)}"`;
-    throw new CableError('HTTPUnsupportedMediaType', `The server does not take a body ${given}.`);
-  }
+  if (type !== undefined && !isJson(type)) throw notTaken(`of content type "${type.slice(0, 100)}"`);
   const coding = headers['content-encoding'] ?? 'identity';
   const transfer = headers['transfer-encoding'] ?? 'chunked';
   if (coding.toLowerCase() !== 'identity' || transfer.toLowerCase() !== 'chunked') {
     throw new CableError('HTTPUnsupportedMediaType', `The server takes no body that is compressed or otherwise coded.`);
   }
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
+}
+
+/** Refuses a body without a content type: a page can make a browser send one to another site without being asked for. Throws `HTTPUnsupportedMediaType`. */
+export function refuseUnsaid(headers: IncomingHttpHeaders): void {
+  if (hasBody(headers) && headers['content-type'] === undefined) throw notTaken('without a content type');
+}
+
+function notTaken(body: string): CableError {
+  return new CableError('HTTPUnsupportedMediaType', `The server does not take a body ${body}.`);
 }
 
 function isJson(contentType: string): boolean {
@@ -108,12 +117,13 @@ class Pieces {
 /** The value of a body; undefined when it is empty. Throws `HTTPBadRequest`. */
 export function parseBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return undefined;
-  if (!isUtf8(bytes)) throw new CableError('HTTPBadRequest', 'Malformed request body: it is not UTF-8.');
+  if (!isUtf8(bytes))
+    throw new CableError('HTTPBadRequest', 'Body contains invalid data', { detail: 'It is not UTF-8.' });
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw new CableError('HTTPBadRequest', 'Malformed request body: it is not JSON.', { cause });
+    throw new CableError('HTTPBadRequest', 'Body contains invalid data', { cause, detail: 'It is not JSON.' });
   }
   if (isDeeper(value, DEPTH_MAX)) {
     throw new CableError('HTTPBadRequest', `Malformed request body: nested deeper than ${DEPTH_MAX} levels.`);

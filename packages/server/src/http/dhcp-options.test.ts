@@ -27,11 +27,20 @@ test('extra DHCP options: an update changes those that it names, null removes, v
   assert.equal((await send('GET', '/v2.0/extensions/extra_dhcp_opt')).status, 200);
 });
 
+test('a name that DHCPv4 alone knows is taken for IPv6, too', async (t) => {
+  const { create } = await startHarness(t);
+  const network = await create('network', {});
+  const options = [opt('tftp-server', '2015::1', 6), opt('tftp-server', '192.0.2.1')];
+  const port = await create('port', { network_id: network['id'], extra_dhcp_opts: options });
+  assert.deepEqual(port['extra_dhcp_opts'], options);
+});
+
 test('extra DHCP options that no server could send are refused, with field and remedy', async (t) => {
   const { send, create } = await startHarness(t);
   const network = await create('network', {});
   const cases: readonly (readonly [object, RegExp])[] = [
     [opt('no-such', 'x'), /opt_name: no-such: no such option of DHCPv4: give a number, or one of netmask/],
+    [opt('no-such', 'x', 6), /opt_name: no-such: no such option of DHCPv6/],
     [opt('dns-server', 'x'), /opt_value: dns-server wants addresses/],
     [opt('bootfile-name', ''), /opt_value: bootfile-name has no value/],
     [opt('51', '60'), /the DHCP server alone sets this option/],

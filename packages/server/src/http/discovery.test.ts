@@ -74,9 +74,14 @@ test('the server’s own answers are as the OpenAPI document has them', async (t
   for (const path of ['/', '/v2.0', '/v2.0/extensions', '/healthz', '/readyz', '/cable/v1/status', '/cable/v1/check']) {
     const operation = operations.find((one) => one.method === 'GET' && one.path === path);
     const schema = operation?.told['responses']?.['200' as never]?.['content']?.['application/json']?.['schema'];
-    const { status, body } = await send('GET', path);
-    assert.equal(status, 200, path);
-    assertTold(body, schema as Json, path);
+    let answer = await send('GET', path);
+    // A server that something has just kept busy is not ready for some seconds.
+    for (let tries = 0; path === '/readyz' && answer.status === 503 && tries < 600; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      answer = await send('GET', path);
+    }
+    assert.equal(answer.status, 200, path);
+    assertTold(answer.body, schema as Json, path);
   }
 });
 

@@ -12,7 +12,7 @@ import { createUpgradeHandler } from '../hosts/upgrade.ts';
 import { listen } from '../listen.ts';
 import { type CableServer, startServer } from '../server.ts';
 import type { AdmissionLimits } from './admission.ts';
-import { noauth } from './auth.ts';
+import { type Authenticator, noauth } from './auth.ts';
 
 export type EdgeAnswer = {
   readonly status: number;
@@ -43,11 +43,14 @@ export type Edge = {
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** Everything is gone when the test ends. */
-export async function startEdge(t: TestContext, limits: Partial<AdmissionLimits> = {}): Promise<Edge> {
+export async function startEdge(
+  t: TestContext,
+  limits: Partial<AdmissionLimits> = {},
+  authenticate: Authenticator = noauth(),
+): Promise<Edge> {
   const directory = await mkdtemp(join(tmpdir(), `cable-edge-${process.pid}-`));
   const real = await openStore(`lmdb:${directory}/store`, { log: silentLogger() });
   const gate = holdable(real);
-  const authenticate = noauth();
   const settings = { underlayMtuBytes: 1500 };
   const log = silentLogger();
   const server = await startServer({
@@ -60,7 +63,7 @@ export async function startEdge(t: TestContext, limits: Partial<AdmissionLimits>
   });
   const upgrade = createUpgradeHandler({
     ...{ authenticate, log },
-    permit: (caller) => server.permitAgent(caller),
+    permit: (caller, place) => server.permitAgent(caller, place),
     open: (host) => server.openStream(host),
   });
   const socketPath = join(directory, 's.sock');

@@ -1,7 +1,13 @@
 import type { Logger } from '@cable/kit';
 import { CableError, type ErrorCode, type NeutronErrorBody } from '@cable/model';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { isOfPlugin, pluginFault } from '../contrail/exceptions.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
+
+/** What a client without a token that is good is answered by every service of OpenStack. */
+type KeystoneErrorBody = {
+  readonly error: { readonly code: number; readonly title: string; readonly message: string };
+};
 
 /** Told of every error that a client is answered. */
 export type CountError = (error: CableError) => void;
@@ -16,6 +22,10 @@ export function answerError(
   const error = asCableError(thrown);
   countError(error);
   logError(log, request, error, thrown);
+  if (isOfPlugin(request.url)) {
+    const { status, body } = pluginFault(error, request.url);
+    return reply.code(status).headers(errorHeaders(error)).send(body);
+  }
   if (!isOctavia(request)) return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
   const body = { ...errorBody(error), ...octaviaFault(error) };
   return reply.code(octaviaStatus(error)).headers(errorHeaders(error)).send(body);
@@ -47,16 +57,22 @@ export function notAllowed(method: string | undefined, allow: readonly string[])
   });
 }
 
-/** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1 and 10.2.3. */
-export function errorHeaders({ status, fields: { allow } }: CableError): Readonly<Record<string, string>> {
+/** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1, 10.2.3 and 11.6.1. */
+export function errorHeaders({
+  status,
+  fields: { allow, authenticate },
+}: CableError): Readonly<Record<string, string>> {
   return {
     ...(status === 503 ? { 'retry-after': '1' } : {}),
+    ...(status === 401 ? { 'www-authenticate': typeof authenticate === 'string' ? authenticate : 'Keystone' } : {}),
     ...(status === 405 ? { allow: Array.isArray(allow) ? allow.join(', ') : '' } : {}),
   };
 }
 
-/** Body of an error answer. `detail`: the error's own, else what to do. */
-export function errorBody(error: CableError): NeutronErrorBody {
+/** Body of an error answer. `detail`: the error's own, else what to do. Who is sent to Keystone is so in the form that clients know from its middleware. */
+export function errorBody(error: CableError): NeutronErrorBody | KeystoneErrorBody {
+  if (typeof error.fields['authenticate'] === 'string')
+    return { error: { code: error.status, title: 'Unauthorized', message: error.message } };
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
 }
 

@@ -58,7 +58,7 @@ test('a floating IP is taken, leads to a port, to another one, to none, and is g
   await assertInvariants(server);
   await put(made?.['id'], { description: 'of the shop' });
   assert.deepEqual(leadsTo(await show(made?.['id'])), leadsTo(moved), 'another change lets it be');
-  assert.deepEqual(leadsTo((await put(made?.['id'], { port_id: null })).body['floatingip']), NOWHERE);
+  assert.deepEqual(leadsTo((await put(made?.['id'], {})).body['floatingip']), NOWHERE, 'an update that says nothing');
   await put(made?.['id'], { port_id: one['id'] });
   assert.equal((await send('DELETE', `/v2.0/ports/${one['id']}`, undefined, MEMBER)).status, 204);
   assert.deepEqual(leadsTo(await show(made?.['id'])), NOWHERE, 'the port has gone');
@@ -184,6 +184,10 @@ test('what a floating IP leads through stays', async (t) => {
   await put(made?.['id'], { port_id: null });
   assert.equal((await detach()).status, 200);
   assert.equal((await close()).status, 200);
+  await assertInvariants(server);
+  const gone = send('DELETE', `/v2.0/networks/${external['id']}`);
+  assert.equal((await gone).status, 204, 'a floating IP that leads nowhere goes with its network');
+  assert.deepEqual((await send('GET', '/v2.0/floatingips')).body['floatingips'], []);
   await assertInvariants(server);
 });
 

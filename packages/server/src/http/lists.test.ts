@@ -17,10 +17,10 @@ async function withNetworks(harness: Harness): Promise<void> {
 test('lists are filtered by any attribute', async (t) => {
   const harness = await startHarness(t);
   await withNetworks(harness);
-  assert.equal(await names(harness, 'sort_key=name&name=a&name=e'), 'ae');
-  assert.equal(await names(harness, 'sort_key=name&admin_state_up=True'), 'ab');
-  assert.equal(await names(harness, 'sort_key=name&tenant_id=p2'), 'cde');
-  assert.equal(await names(harness, 'sort_key=name&project_id=p1&name=a'), 'a');
+  assert.equal(await names(harness, 'sort_key=name&sort_dir=asc&name=a&name=e'), 'ae');
+  assert.equal(await names(harness, 'sort_key=name&sort_dir=asc&admin_state_up=True'), 'ab');
+  assert.equal(await names(harness, 'sort_key=name&sort_dir=asc&tenant_id=p2'), 'cde');
+  assert.equal(await names(harness, 'sort_key=name&sort_dir=asc&project_id=p1&name=a'), 'a');
   assert.equal(await names(harness, 'description='), await names(harness, ''));
   assert.equal(await names(harness, 'name='), '');
   assert.equal(await names(harness, 'id=none'), '');
@@ -33,7 +33,7 @@ test('lists are sorted by several keys', async (t) => {
   await withNetworks(harness);
   assert.equal(await names(harness, 'sort_key=name&sort_dir=desc'), 'edcba');
   assert.equal(await names(harness, 'sort_key=project_id&sort_key=name&sort_dir=desc&sort_dir=asc'), 'cdeab');
-  await refused(harness.send('GET', '/v2.0/networks?sort_key=subnets'), 400, 'HTTPBadRequest');
+  await refused(harness.send('GET', '/v2.0/networks?sort_key=subnets&sort_dir=asc'), 400, 'HTTPBadRequest');
   await refused(harness.send('GET', '/v2.0/networks?sort_key=name&sort_dir=up'), 400, 'HTTPBadRequest');
 });
 
@@ -41,7 +41,7 @@ test('pages are walked forwards and backwards by their links', async (t) => {
   const harness = await startHarness(t);
   await withNetworks(harness);
   const pages: string[] = [];
-  let path = '/v2.0/networks?limit=2&sort_key=name&fields=name&fields=id';
+  let path = '/v2.0/networks?limit=2&sort_key=name&sort_dir=asc&fields=name&fields=id';
   const visit = async (): Promise<Json> => {
     const { body } = await harness.send('GET', path);
     pages.push((body['networks'] ?? []).map((one: Json) => String(one['name'])).join(''));
@@ -88,7 +88,7 @@ test('a list shows what an object is now, and each caller what it may see, howev
 
 test('bad pages are refused', async (t) => {
   const { send } = await startHarness(t);
-  await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'HTTPBadRequest');
+  await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'BadRequest');
   await refused(send('GET', '/v2.0/networks?limit=1&marker=none'), 404, 'NetworkNotFound');
 });
 

@@ -2,9 +2,10 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv4 } from 'node:net';
 import { CableError } from '@cable/model';
+import { refuseUnsaid } from './body.ts';
 
 /** What is looked at of a request. */
-export type AskedRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'url' | 'socket'>;
+export type AskedRequest = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'url' | 'socket' | 'method'>;
 
 const PLACE = /^(localhost|\d+\.\d+\.\d+\.\d+|\[::1\])(?::\d{1,5})?$/i;
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i;
@@ -12,7 +13,8 @@ const ORIGIN = /^https?:\/\/(.+)$/i;
 
 /**
  * Refuses what a browser can be made to send: a page of another site (`Origin`, `Sec-Fetch-Site`), or one whose name was made to point
- * here (`Host`). Over a Unix socket, which no browser opens, any Host will do. Throws `HTTPForbidden`, and `HTTPBadRequest` for two hosts.
+ * here (`Host`). Over a Unix socket, which no browser opens, any Host will do. Throws `HTTPForbidden`, `HTTPBadRequest` for two hosts, and `HTTPUnsupportedMediaType` for
+ * a body that does not say what it is.
  */
 export function refuseForeign(request: AskedRequest): void {
   const { headers, rawHeaders, url = '' } = request;
@@ -32,6 +34,7 @@ export function refuseForeign(request: AskedRequest): void {
   if (headers['sec-fetch-site'] === 'cross-site') {
     throw foreign('Without authentication this server takes no requests from pages of other sites.');
   }
+  refuseUnsaid(headers);
 }
 
 function isLocalPlace(text: string): boolean {
@@ -40,7 +43,7 @@ function isLocalPlace(text: string): boolean {
 }
 
 /** A TCP socket has an address of its own, also when the peer has gone; one that was destroyed has none, and is no Unix socket for that. */
-function isUnix(socket: IncomingMessage['socket']): boolean {
+export function isUnix(socket: IncomingMessage['socket']): boolean {
   return !socket.destroyed && socket.localAddress === undefined && socket.remoteAddress === undefined;
 }
 

@@ -1,12 +1,21 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceRegistry } from '../engine/registry.ts';
+import type { NovaCounts } from '../nova/nova-notifier.ts';
 import type { Tables } from '../tables.ts';
 import type { Admission } from './admission.ts';
 import type { CountError } from './error-handler.ts';
 import { addEventLoopDelay } from './event-loop.ts';
 import { answerReadiness, type ReadinessCheck } from './readiness.ts';
 import { routeLabel } from './resource-routes.ts';
+
+/** What became of tokens. `questions`: to Keystone; `failures`: those that it did not answer. */
+export type TokenCounts = {
+  readonly lookups: number;
+  readonly questions: number;
+  readonly failures: number;
+  readonly kept: number;
+};
 
 /** Connections that are open. `unread`: without a whole request yet; `streams`: upgraded, of agents. */
 export type ConnectionCounts = { readonly open: number; readonly unread: number; readonly streams: number };
@@ -16,6 +25,10 @@ export type MetricsSources = {
   readonly resources: ResourceRegistry;
   readonly admission: Pick<Admission, 'load'>;
   readonly connections: ConnectionCounts | undefined;
+  /** Undefined: Nova is not told anything. */
+  readonly nova: (() => NovaCounts) | undefined;
+  /** Undefined: Keystone is not asked. */
+  readonly tokens: (() => TokenCounts) | undefined;
 };
 
 /** What is measured of one server. `stop`: nothing more is. */
@@ -48,6 +61,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
   });
   addObjectGauge(registry, sources);
   addLoadGauges(registry, sources);
+  if (sources.nova !== undefined) addNovaMetrics(registry, sources.nova);
+  if (sources.tokens !== undefined) addTokenMetrics(registry, sources.tokens);
   return {
     registry,
     countError: ({ type, status }) => errors.inc({ type, status: String(status) }),
@@ -62,7 +77,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
 }
 
 /** Adds `/metrics` (Prometheus), `/healthz` (the process lives) and `/readyz` (it can answer). */
-export function addHealthRoutes(app: FastifyInstance, metrics: Metrics, readiness: readonly ReadinessCheck[]): void {
+export function addHealthRoutes(
+  app: FastifyInstance,
+  metrics: Metrics,
+  readiness: readonly ReadinessCheck[],
+  permitMetrics: (request: FastifyRequest) => void,
+): void {
   const { registry } = metrics;
   app.addHook('onClose', (_app, done) => {
     metrics.stop();
@@ -73,9 +93,36 @@ export function addHealthRoutes(app: FastifyInstance, metrics: Metrics, readines
     metrics.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
     done();
   });
-  app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  app.get('/metrics', async (request, reply) => {
+    permitMetrics(request);
+    return reply.type(registry.contentType).send(await registry.metrics());
+  });
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', (_request, reply) => answerReadiness(reply, readiness));
+}
+
+function addTokenMetrics(registry: Registry, counts: () => TokenCounts): void {
+  const registers = [registry];
+  const lookups: Counter<'what'> = new Counter({
+    name: 'cable_tokens_total',
+    help: 'Tokens that requests brought, by what was done: lookup, question (Keystone was asked), failure (it did not answer).',
+    labelNames: ['what'],
+    registers,
+    collect: () => {
+      lookups.reset();
+      for (const what of ['lookups', 'questions', 'failures'] as const) {
+        lookups.inc({ what: what.slice(0, -1) }, counts()[what]);
+      }
+    },
+  });
+  const kept: Gauge = new Gauge({
+    name: 'cable_tokens_kept',
+    help: 'Tokens of which it is remembered what Keystone said.',
+    registers,
+    collect: () => {
+      kept.set(counts().kept);
+    },
+  });
 }
 
 function addObjectGauge(registry: Registry, { tables, resources }: MetricsSources): void {
@@ -122,5 +169,33 @@ function addLoadGauges(registry: Registry, { admission, connections }: MetricsSo
       open.set({ state: 'unread' }, connections.unread);
       open.set({ state: 'streams' }, connections.streams);
     },
+  });
+}
+
+function addNovaMetrics(registry: Registry, counts: () => NovaCounts): void {
+  const events: Counter = new Counter({
+    name: 'cable_nova_events_total',
+    help: 'Events that Nova was sent by this server, by what became of them: taken, unknown (it knows no such server), refused, unsent.',
+    labelNames: ['name', 'outcome'],
+    registers: [registry],
+    collect: () => {
+      events.reset();
+      for (const [key, count] of counts().events) {
+        const [name = '', outcome = ''] = key.split(' ');
+        events.inc({ name, outcome }, count);
+      }
+    },
+  });
+  const pending: Gauge = new Gauge({
+    name: 'cable_nova_pending_ports',
+    help: 'Ports of which Nova is to be told something, or may have to be; 0 at servers that do not tell it.',
+    registers: [registry],
+    collect: () => pending.set(counts().isTeller ? counts().pending : 0),
+  });
+  const teller: Gauge = new Gauge({
+    name: 'cable_nova_teller',
+    help: '1: this server is the one that tells Nova.',
+    registers: [registry],
+    collect: () => teller.set(counts().isTeller ? 1 : 0),
   });
 }

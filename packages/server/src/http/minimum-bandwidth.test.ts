@@ -441,8 +441,8 @@ test('a rule by which more is promised on more hosts than one transaction takes 
   const gold = await policy({ egress: 10 });
   const name = (n: number): string => `h${n}-${'x'.repeat(200)}`;
   const given = { network_id: flat, qos_policy_id: gold, device_owner: 'compute:nova' };
-  for (let first = 0; first < 3000; first += 500) {
-    const ports = Array.from({ length: 500 }, (_, n) => ({ ...given, 'binding:host_id': name(first + n) }));
+  for (let first = 0; first < 3000; first += 250) {
+    const ports = Array.from({ length: 250 }, (_, n) => ({ ...given, 'binding:host_id': name(first + n) }));
     assert.equal((await send('POST', '/v2.0/ports', { ports })).status, 201);
   }
   const rules = `${POLICIES}/${gold}/minimum_bandwidth_rules`;

@@ -1,12 +1,13 @@
 /** What Node would answer by itself, without a body or not at all: answered with an error of the table. */
 import type { Server, ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { CableError, type ErrorCode } from '@cable/model';
 import { errorBody } from './error-handler.ts';
 import { answerRaw } from './raw-answer.ts';
 
 /** Answers what is no HTTP, what does not come in time, CONNECT, and expectations. `100 Continue` is left to who reads the body. */
-export function answerOddRequests(server: Server): void {
+export function answerOddRequests(server: Server | SecureServer): void {
   server.on('clientError', answerUnreadable);
   server.on('connect', (_request, socket) => {
     socket.on('error', () => socket.destroy());

@@ -48,7 +48,7 @@ test('a floating IP has a policy, which is not deleted meanwhile', async (t) => 
   assert.equal((listed['floatingips'] as unknown as Fields[]).length, 1);
   assert.equal((await give(shared, MEMBER)).status, 200);
   assert.equal((await send('DELETE', `${POLICIES}/${policy}`)).status, 204);
-  await refused(send('PUT', `${POLICIES}/${shared}`, { policy: { shared: false } }), 409, 'QosPolicyInUse');
+  await refused(send('PUT', `${POLICIES}/${shared}`, { policy: { shared: false } }), 409, 'RbacPolicyInUse');
   assert.equal((await give(null, MEMBER)).status, 200);
   assert.equal((await send('PUT', `${POLICIES}/${shared}`, { policy: { shared: false } })).status, 200);
   const another = { floatingip: { floating_network_id: external, qos_policy_id: foreign } };
@@ -75,7 +75,7 @@ test('a router’s gateway has a policy, keeps it when it is not named, and lets
   assert.equal((await change({ ...gateway, qos_policy_id: null }, MEMBER)).status, 200);
   assert.equal((await gatewayOf(harness, router['id']))['qos_policy_id'], null);
   assert.equal((await change({ ...gateway, qos_policy_id: shared }, MEMBER)).status, 200);
-  await refused(send('PUT', `${POLICIES}/${shared}`, { policy: { shared: false } }), 409, 'QosPolicyInUse');
+  await refused(send('PUT', `${POLICIES}/${shared}`, { policy: { shared: false } }), 409, 'RbacPolicyInUse');
   assert.equal((await change({}, MEMBER)).status, 200);
   assert.equal(await gatewayOf(harness, router['id']), null);
   for (const id of [policy, shared]) assert.equal((await send('DELETE', `${POLICIES}/${id}`)).status, 204);

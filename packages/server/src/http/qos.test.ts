@@ -64,16 +64,17 @@ test('rules are refused that no host could hold to', async (t) => {
   for (const fields of [
     {},
     { max_kbps: -1 },
-    { max_kbps: 1.5 },
     { max_kbps: 2147483648 },
-    { max_kbps: null },
     { max_kbps: 1, direction: 'both' },
     { max_kbps: 1, max_burst_kbps: -1 },
     { max_kbps: 1, dscp_mark: 0 },
   ]) {
     await refused(send('POST', limits, { bandwidth_limit_rule: fields }), 400, 'HTTPBadRequest');
   }
-  for (const dscp of [1, 9, 42, 57, 64, -8, '46 ']) {
+  for (const max of [1.5, null]) {
+    await refused(send('POST', limits, { bandwidth_limit_rule: { max_kbps: max } }), 400, 'InvalidInput');
+  }
+  for (const dscp of [1, 9, 42, 57, 64, -8]) {
     const body = { dscp_marking_rule: { dscp_mark: dscp } };
     await refused(send('POST', `${POLICIES}/${id}/dscp_marking_rules`, body), 400, 'HTTPBadRequest');
   }
@@ -173,6 +174,10 @@ test('a member sees the policies of its project and shared ones, has them, and c
     await refused(send('POST', `${POLICIES}/${id}/bandwidth_limit_rules`, rule, MEMBER), 403, 'PolicyNotAuthorized');
   }
   await refused(send('GET', `${POLICIES}/${foreign}`, undefined, MEMBER), 404, 'QosPolicyNotFound');
+  const nowhere = `${POLICIES}/nothing/bandwidth_limit_rules`;
+  const limit = { bandwidth_limit_rule: { max_kbps: 1 } };
+  await refused(send('POST', nowhere, limit, MEMBER), 403, 'PolicyNotAuthorized');
+  await refused(send('POST', nowhere, limit), 404, 'QosPolicyNotFound');
   await refused(send('POST', POLICIES, { policy: {} }, MEMBER), 403, 'PolicyNotAuthorized');
   const network = await made(send, '/v2.0/networks', 'network', { qos_policy_id: shared }, MEMBER);
   const port = { network_id: network['id'] };
@@ -188,7 +193,7 @@ test('a policy that others have is not un-shared', async (t) => {
   const network = await made(send, '/v2.0/networks', 'network', {}, OTHER);
   const port = await made(send, '/v2.0/ports', 'port', { network_id: network['id'], qos_policy_id: id }, OTHER);
   const unshared = { policy: { shared: false } };
-  await refused(send('PUT', `${POLICIES}/${id}`, unshared), 409, 'QosPolicyInUse');
+  await refused(send('PUT', `${POLICIES}/${id}`, unshared), 409, 'RbacPolicyInUse');
   await send('PUT', `/v2.0/ports/${port['id']}`, { port: { qos_policy_id: null } }, OTHER);
   assert.equal((await send('PUT', `${POLICIES}/${id}`, unshared)).status, 200);
   await assertInvariants(harness.server);

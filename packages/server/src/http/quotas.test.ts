@@ -24,6 +24,8 @@ const TYPES = [
     'port_forwarding',
     'router_peering',
     'router_policy',
+    'rbac_policy',
+    'subnetpool',
     'trunk',
   ],
   ...['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'],
@@ -55,8 +57,11 @@ test('an update makes a quota, further ones change what they name, and a delete 
 
 test('a quota takes whole numbers from -1 for types that are counted, and a project that could be one', async (t) => {
   const { send } = await startHarness(t);
-  for (const quota of [{ port: -2 }, { port: 1.5 }, { port: null }, { port: 'x' }, { host: 3 }, { project_id: 'q' }]) {
+  for (const quota of [{ port: -2 }, { host: 3 }, { project_id: 'q' }]) {
     await refused(send('PUT', '/v2.0/quotas/p', { quota }), 400, 'HTTPBadRequest');
+  }
+  for (const quota of [{ port: 1.5 }, { port: 'x' }, { port: null }]) {
+    await refused(send('PUT', '/v2.0/quotas/p', { quota }), 400, 'InvalidInput');
   }
   for (const id of ['a%0Ab', 'x'.repeat(256)]) {
     await refused(send('PUT', `/v2.0/quotas/${id}`, { quota: { port: 1 } }), 400, 'HTTPBadRequest');

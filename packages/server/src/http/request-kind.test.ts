@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bodyLimitOf, kindOf, type RequestKind } from './request-kind.ts';
+import { bodyLimitOf, kindOf, kindOfBody, type RequestKind } from './request-kind.ts';
 
 const ID = '/00000000-0000-4000-8000-000000000001';
 
@@ -17,15 +17,31 @@ test('a request’s kind follows from its method and path', () => {
     ['write', 'PUT', `/v2.0/routers${ID}/add_router_interface`, '/cable/v1/hosts/h1/rename'],
     ['write', 'DELETE', `/v2.0/ports${ID}`, '/cable/v1/hosts/h1'],
     ['show', 'OPTIONS', '/v2.0/ports'],
+    ['told', 'POST', '/neutron/port', '/neutron/anything'],
+    ['write', 'POST', '/neutrons'],
   ];
   for (const [kind, method, ...urls] of cases) {
     for (const url of urls) assert.equal(kindOf(method, url), kind, `${method} ${url}`);
   }
 });
 
+test('the kind of a request of the plug-in follows from what its body asks for', () => {
+  const asked = (operation: unknown): RequestKind => kindOfBody({ context: { operation } });
+  assert.deepEqual(['READ', 'READALL', 'READCOUNT', 'CREATE', 7].map(asked), [
+    'show',
+    'list',
+    'list',
+    'write',
+    'write',
+  ]);
+  for (const body of [undefined, null, [], 'x', { context: null }]) assert.equal(kindOfBody(body), 'write');
+});
+
 test('a bulk may be large, a report less, anything else little', () => {
-  assert.equal(bodyLimitOf('POST', 'write'), 4 << 20);
-  assert.equal(bodyLimitOf('POST', 'host'), 2 << 20);
-  assert.equal(bodyLimitOf('PUT', 'write'), 256 << 10);
-  assert.equal(bodyLimitOf('PUT', 'host'), 256 << 10);
+  assert.equal(bodyLimitOf('POST', 'write', '/'), 4 << 20);
+  assert.equal(bodyLimitOf('POST', 'write', '/cable/v1/join'), 16 << 10);
+  assert.equal(bodyLimitOf('POST', 'write', '/cable/v1/hosts/a/certificate?x'), 16 << 10);
+  assert.equal(bodyLimitOf('POST', 'host', '/'), 2 << 20);
+  assert.equal(bodyLimitOf('PUT', 'write', '/'), 256 << 10);
+  assert.equal(bodyLimitOf('PUT', 'host', '/'), 256 << 10);
 });

@@ -14,18 +14,18 @@ import {
   type Route,
   type Text,
 } from '@cable/api';
-import { createTurnLine, TextCache, type Turns } from '@cable/kit';
+import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Asked, EngineDeps } from '../engine/context.ts';
+import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { NotLoadedError } from '../not-loaded.ts';
-import { askedOf } from './asked.ts';
-import type { AuthenticatedCaller } from './auth.ts';
-import { credentialsFor } from './caller-credentials.ts';
+import { askedOf, userOf } from './asked.ts';
+import type { UserCaller } from './auth.ts';
 import { notAllowed } from './error-handler.ts';
 import { sendList, sendPieces } from './list-answer.ts';
 import { createRouteTable, type Match, type RouteTable } from './route-table.ts';
@@ -40,9 +40,6 @@ declare module 'fastify' {
 export type ResourceRouteOptions = {
   readonly deps: EngineDeps;
 };
-
-/** How long all lists together may keep the event loop in one of its rounds. */
-const LIST_TURN_MS = 1;
 
 /** Where every request goes that none of the server's own routes answers. */
 const ANYTHING = '/*';
@@ -64,7 +61,7 @@ type Call = {
   readonly stored: ResourceModel;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly caller: AuthenticatedCaller;
+  readonly caller: UserCaller;
   /** The caller, for the rules. */
   readonly reader: Reader;
   readonly parameters: Match['parameters'];
@@ -75,9 +72,8 @@ type Call = {
 };
 
 /** Adds the routes of the resources that are loaded at the time of a request. Throws when a declared action has no handler. */
-export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions): void {
+export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOptions, startTurns: StartTurns): void {
   const { resources } = options.deps;
-  const startTurns = createTurnLine(LIST_TURN_MS);
   const texts = new TextCache<AnyObject>(TEXTS_KEPT);
   const table = createRouteTable(resources);
   for (const route of resources.current.routes) handlerOf(options, route);
@@ -141,8 +137,8 @@ async function answer(
   if (matched === undefined) throw new Error('a request without a route has come to its handler');
   const { route, loaded, model: stored, parameters } = matched;
   const { options } = shared;
-  const { caller } = askedOf(request);
-  const reader = readerOf(options.deps, credentialsFor(caller));
+  const caller = userOf(request);
+  const reader = readerOf(options.deps, caller.credentials);
   const id = parameters['id'] ?? '';
   const place = placeOf(options, matched, reader);
   const { startTurns, texts } = shared;
@@ -175,10 +171,10 @@ async function answer(
 }
 
 /** What a handler answers that has sent its answer itself, or whose client has left. */
-const SENT = Symbol('sent');
+const SENT: unique symbol = Symbol('sent');
 
 /** Sends in turns; that the client leaves meanwhile ends it, and is no error. */
-async function sendUntilGone(
+export async function sendUntilGone(
   { request, reply, startTurns }: Pick<Call, 'request' | 'reply' | 'startTurns'>,
   send: (turns: Turns) => Promise<void>,
 ): Promise<typeof SENT> {
@@ -192,14 +188,15 @@ async function sendUntilGone(
   return SENT;
 }
 
-/** What a nested resource's path says of its parent, which the caller must see. */
+/** What a nested resource's path says of its parent, which the caller must see. Who may create nothing there is told that first, as in Neutron. */
 function placeOf(
   { deps }: ResourceRouteOptions,
-  { route: { resource }, parent, parameters }: Match,
+  { route: { resource, operation }, model, parent, parameters }: Match,
   reader: Reader,
 ): Attributes {
   if (resource.parent === undefined || parent === undefined) return NOWHERE;
   const parentId = parameters[parentParameter(resource) ?? ''] ?? '';
+  if (operation.kind === 'create') refuseBelowAny(reader, model, { [resource.parent.attribute]: parentId });
   return { [resource.parent.attribute]: rowFor(deps, parent, parentId, reader).id };
 }
 
@@ -219,7 +216,7 @@ function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
-    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters);
+    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters, call.stored);
     return action.answerKey === undefined ? done : { [action.answerKey]: done };
   };
 }
@@ -237,9 +234,10 @@ async function handleList(call: Call): Promise<unknown> {
   const { deps } = options;
   const params = paramsOf(request);
   const { resource } = route;
-  if (caller.projectGiven) {
+  const { projectId } = caller.credentials;
+  if (caller.projectGiven && projectId !== null) {
     for (const { listing } of deps.modules.of(stored.type)) {
-      await listing?.(deps, caller.projectId, engineAsked(call));
+      await listing?.(deps, projectId, engineAsked(call));
     }
   }
   const query = parseQuery(call, params);
@@ -291,10 +289,11 @@ function collectionOf({ route, place }: Call): string {
 /** The request as the engine has it. */
 function engineAsked({ request, reader, loaded }: Call): Asked {
   const asked = askedOf(request);
-  const { caller, deadlineMs, idempotencyKey = null } = asked;
+  const { deadlineMs, idempotencyKey = null } = asked;
   return {
-    ...{ caller, credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
+    ...{ credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
     isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
+    values: (parameter) => paramsOf(request).getAll(parameter),
     get signal() {
       return asked.signal;
     },
@@ -353,8 +352,11 @@ function show(call: Call, object: AnyObject): Text {
 }
 
 /** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
-function textOf({ options: { deps }, stored }: Call, write: Writer, row: AnyObject): Text {
-  return write(stored.implied === true ? present(deps, stored, row) : row, computedOf(deps, stored, row));
+function textOf({ options: { deps }, stored, reader }: Call, write: Writer, row: AnyObject): Text {
+  return write(
+    stored.implied === true ? present(deps, stored, row, reader) : row,
+    computedOf(deps, stored, row, reader),
+  );
 }
 
 /** A body that is JSON already. */

@@ -30,7 +30,7 @@ test('the default group keeps its name; only an admin deletes it, and then it co
   await refused(send('PUT', path, { security_group: { name: 'x' } }, P1), 409, 'SecurityGroupCannotUpdateDefault');
   await refused(send('DELETE', path, undefined, member), 409, 'SecurityGroupCannotRemoveDefault');
   await refused(
-    send('POST', '/v2.0/security-groups', { security_group: { name: 'default' } }, P1),
+    send('POST', '/v2.0/security-groups', { security_group: { name: 'Default' } }, P1),
     409,
     'SecurityGroupDefaultAlreadyExists',
   );
@@ -48,7 +48,7 @@ test('a new group may send everything, and a rule is not made twice', async (t) 
   const web = { ...base, protocol: 'TCP', port_range_min: 80, port_range_max: 90, remote_ip_prefix: '10.0.0.9/24' };
   const rule = await create('security_group_rule', web);
   assert.equal(rule['protocol'], 'tcp');
-  assert.equal(rule['remote_ip_prefix'], '10.0.0.0/24');
+  assert.deepEqual([rule['remote_ip_prefix'], rule['normalized_cidr']], ['10.0.0.9/24', '10.0.0.0/24']);
   const same = { ...web, protocol: '6', remote_ip_prefix: '10.0.0.0/24' };
   const message = await refused(
     send('POST', '/v2.0/security-group-rules', { security_group_rule: same }),
@@ -91,18 +91,39 @@ test('rules of IPv6: ICMP has Neutron’s name, a prefix one form, and what mean
   }
   const prefixes: readonly (readonly [string, string])[] = [
     ['2001:DB8::/32', '2001:db8::/32'],
-    ['2001:DB8:0::5/64', '2001:db8::/64'],
+    ['2001:DB8:0::5/64', '2001:db8::5/64'],
     ['FE80::1', 'fe80::1/128'],
     ['2001:db8::10.0.0.1', '2001:db8::a00:1/128'],
-    ['::/0', '::/0'],
   ];
   for (const [given, stored] of prefixes) {
     const answer = await post({ remote_ip_prefix: given });
     assert.equal(String(answer.body['security_group_rule']?.['remote_ip_prefix']), stored, JSON.stringify(answer.body));
     await refused(post({ remote_ip_prefix: stored.toUpperCase() }), 409, 'SecurityGroupRuleExists');
   }
-  const list = await send('GET', '/v2.0/security-group-rules?ethertype=IPv6&remote_ip_prefix=2001:DB8:0:0::/64');
+  const list = await send('GET', '/v2.0/security-group-rules?ethertype=IPv6&remote_ip_prefix=2001:DB8:0:0::5/64');
   assert.equal(list.body['security_group_rules']?.length, 1);
+});
+
+test('what says the same is one rule: any prefix and none, all ports and none', async (t) => {
+  const { send, create } = await startHarness(t);
+  const group = await create('security_group', { name: 'g' });
+  const base = { security_group_id: group['id'], direction: 'ingress' };
+  const post = (more: object): ReturnType<typeof send> =>
+    send('POST', '/v2.0/security-group-rules', { security_group_rule: { ...base, ...more } });
+  const ssh = { protocol: 'tcp', port_range_min: 22, port_range_max: 22 };
+  assert.equal((await post(ssh)).status, 201);
+  await refused(post({ ...ssh, remote_ip_prefix: '0.0.0.0/0' }), 409, 'SecurityGroupRuleExists');
+  await refused(post({ ...ssh, protocol: 6 }), 409, 'SecurityGroupRuleExists');
+  const all = await post({ protocol: 'udp', port_range_min: 1, port_range_max: 65535, remote_ip_prefix: '0.0.0.0/0' });
+  const { port_range_min: min, port_range_max: max, ...rule } = all.body['security_group_rule'] as Json;
+  assert.deepEqual(
+    [min, max, rule['remote_ip_prefix'], rule['normalized_cidr']],
+    [null, null, '0.0.0.0/0', '0.0.0.0/0'],
+  );
+  await refused(post({ protocol: 'udp' }), 409, 'SecurityGroupRuleExists');
+  const six = { ethertype: 'IPv6', protocol: 'icmpv6' };
+  assert.equal((await post(six)).body['security_group_rule']?.['protocol'], 'ipv6-icmp');
+  await refused(post({ ...six, protocol: 'icmp', remote_ip_prefix: '::/0' }), 409, 'SecurityGroupRuleExists');
 });
 
 test('bad rules are refused', async (t) => {
@@ -138,11 +159,7 @@ test('bad rules are refused', async (t) => {
     [{ ethertype: 'IPv6', remote_ip_prefix: `${'2001:'.repeat(50_000)}:/64` }, 400, 'HTTPBadRequest'],
     [{ ethertype: 'IPv6', protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
     [{ remote_ip_prefix: '::/0' }, 400, 'SecurityGroupRuleParameterConflict'],
-    [
-      { remote_ip_prefix: '10.0.0.0/8', remote_group_id: group['id'] },
-      400,
-      'SecurityGroupRemoteGroupAndRemoteIpPrefix',
-    ],
+    [{ remote_ip_prefix: '10.0.0.0/8', remote_group_id: group['id'] }, 400, 'SecurityGroupMultipleRemoteEntites'],
     [{ remote_group_id: '00000000-0000-4000-8000-000000000000' }, 404, 'SecurityGroupNotFound'],
     [{ direction: 'sideways' }, 400, 'HTTPBadRequest'],
     [{ port_range_min: 70000 }, 400, 'HTTPBadRequest'],

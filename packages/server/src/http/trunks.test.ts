@@ -95,6 +95,7 @@ test('what cannot be a part of a trunk is refused in Neutron’s words', async (
   await refused(send('PUT', path, { trunk: { sub_ports: [] } }), 400, 'HTTPBadRequest');
   await send('PUT', path, { trunk: { admin_state_up: false } });
   await refused(add(tagged(two, 102)), 409, 'TrunkDisabled');
+  await refused(send('DELETE', path), 409, 'TrunkDisabled');
 });
 
 test('a part of a trunk is neither deleted, nor moved alone, nor made a router’s leg', async (t) => {

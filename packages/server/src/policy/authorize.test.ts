@@ -10,7 +10,7 @@ import { createPolicy, type Policy } from './policy.ts';
 import type { RuleText } from './rule-text.ts';
 import { actionRule } from './rules.ts';
 
-const ROW = rowsOf({ network: [{ id: 'n', project_id: 'q', shared: true }] });
+const ROW = rowsOf({ network: [{ id: 'n', project_id: 'q', shared_with: ['*'] }] });
 const PORT = { id: 'i', project_id: 'p', network_id: 'n', device_owner: '', name: 'a' };
 
 function policyOf(overrides: Readonly<Record<string, RuleText>> = {}): Policy {
@@ -36,11 +36,11 @@ test('a refusal names the rules that failed, in Neutron’s words', () => {
 });
 
 test('an object that may not be seen is hidden, one that may be seen but not changed is refused', () => {
-  const network = { id: 'n', project_id: 'q', shared: true };
+  const network = { id: 'n', project_id: 'q', shared_with: ['*'] };
   const update = (before: { readonly id: string }): Deed => ({ verb: 'update', before, changes: { name: 'x' } });
   assert.equal(answer(policyOf(), 'network', update(network)), 'rule:update_network is disallowed by policy');
   assert.equal(
-    answer(policyOf(), 'network', update({ ...network, shared: false } as { readonly id: string })),
+    answer(policyOf(), 'network', update({ ...network, shared_with: [] } as { readonly id: string })),
     'hidden',
   );
   assert.equal(
@@ -140,7 +140,11 @@ test('an operator’s rules for members and readers, as Neutron has them today, 
   assert.deepEqual(answers(['member', 'reader'], 'q'), ['rule:create_network', 'hidden', 'hidden']);
   assert.deepEqual(answers(['admin'], 'q'), ['allowed', 'allowed', 'allowed']);
   const list = policy.for(credentials({ roles: ['reader'] })).visibility('network', ROW);
-  assert.deepEqual(list.kind === 'lookups' && list.lookups.map((one) => one.attribute), ['project_id', 'shared']);
+  assert.deepEqual(list.kind === 'lookups' && list.lookups.map((one) => one.attribute), [
+    'project_id',
+    'shared_with',
+    'shared_with',
+  ]);
 });
 
 test('a verb without a rule has the rule default', () => {
@@ -167,9 +171,11 @@ test('a type that brings no rules has those that its declaration says', () => {
 });
 
 test('the rule of an action is named for the type', () => {
-  assert.equal(actionRule('router', 'add_router_interface'), 'add_router_interface');
-  assert.equal(actionRule('host', 'rename'), 'rename_host');
-  assert.equal(actionRule('port', 'report'), 'report_port');
+  assert.equal(actionRule({ type: 'router', plural: 'routers' }, 'add_router_interface'), 'add_router_interface');
+  assert.equal(actionRule({ type: 'host', plural: 'hosts' }, 'rename'), 'rename_host');
+  assert.equal(actionRule({ type: 'port', plural: 'ports' }, 'report'), 'report_port');
+  const qos = BUILT_IN_RESOURCES.find(({ type }) => type === 'qos_policy');
+  assert.equal(qos && actionRule(qos, 'update_tag'), 'update_policies_tags');
 });
 
 test('attributes are hidden by the credentials, or from object to object', () => {

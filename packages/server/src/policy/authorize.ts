@@ -43,11 +43,15 @@ export function authorize(policy: Policy, request: Request): Decision {
   const view = policy.for(request.credentials);
   const { type, row, deed } = request;
   if (deed.verb !== 'create' && !view.allows(`get_${type}`, { type, object: deed.before, row })) return HIDDEN;
-  const rule = deed.verb === 'action' ? actionRule(type, deed.action) : `${deed.verb}_${type}`;
+  const rule = deed.verb === 'action' ? ruleOfAction(view, type, deed.action) : `${deed.verb}_${type}`;
   const object = deed.verb === 'create' ? deed.object : deed.before;
   if (!view.allows(rule, { type, object, row })) return { kind: 'refused', rules: [rule] };
   const failed = deed.verb === 'create' || deed.verb === 'update' ? failedAttributes(view, type, row, deed) : [];
   return failed.length === 0 ? ALLOWED : { kind: 'refused', rules: [rule, ...failed] };
+}
+
+function ruleOfAction(view: PolicyView, type: string, action: string): string {
+  return actionRule(view.model(type) ?? { type, plural: `${type}s` }, action);
 }
 
 /** The error for a request that rules refused. */

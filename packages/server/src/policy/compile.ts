@@ -1,4 +1,5 @@
 /** Conditions as functions of a target. */
+import { isGrantedTo } from '@cable/model';
 import type { Condition, Left } from './condition.ts';
 import { type Credentials, individualOf, textsOfCredential } from './credentials.ts';
 import { type Template, textOf, type Wanted } from './expression.ts';
@@ -47,6 +48,8 @@ function compile(condition: Condition, known: Map<Condition, Test>): Test {
       return compileEquals(condition.left, condition.right, condition.ignoreCase);
     case 'field':
       return compileField(condition.resource, condition.field, condition.wanted);
+    case 'granted':
+      return compileGranted(condition.lists);
   }
 }
 
@@ -104,16 +107,31 @@ function rendererOf(template: Template): (object: TargetObject, scope: Scope) =>
   };
 }
 
+function compileGranted(lists: readonly string[]): Test {
+  return (object, { credentials: { projectId } }) =>
+    (projectId !== null && object['project_id'] === projectId) ||
+    lists.some((list) => isGrantedTo(object[list], projectId));
+}
+
+/** An attribute of an object. `shared` is another for each caller, so it is not stored: only an object that is to be written may have it, as it was given. */
+function attributeOf(name: string): Reader {
+  if (name !== 'shared') return (object) => object[name];
+  return (object, { credentials }) => {
+    const list = object['shared_with'];
+    return object[name] ?? (list === undefined ? undefined : isGrantedTo(list, credentials.projectId));
+  };
+}
+
 /** Reads an attribute of the target: its own, `parent:attribute`, or `attribute.key.key`. Undefined: it is not there. */
 function readerOf(attribute: string): Reader {
   const name = storedName(attribute);
   const colon = name.indexOf(':');
   if (colon > 0) {
-    const [relation, inner] = [name.slice(0, colon), storedName(name.slice(colon + 1))];
-    return (object, scope) => object[name] ?? (name in object ? null : parentOf(relation, object, scope)?.[inner]);
+    const [relation, inner] = [name.slice(0, colon), attributeOf(storedName(name.slice(colon + 1)))];
+    return (object, scope) => object[name] ?? (name in object ? null : ofParent(inner, relation, object, scope));
   }
   const path = name.split('.');
-  if (path.length === 1) return (object) => object[name];
+  if (path.length === 1) return attributeOf(name);
   return (object) => (Object.hasOwn(object, name) ? object[name] : within(object, path));
 }
 
@@ -131,6 +149,11 @@ function within(object: TargetObject, path: readonly string[]): unknown {
   return value;
 }
 
+function ofParent(read: Reader, relation: string, object: TargetObject, scope: Scope): unknown {
+  const parent = parentOf(relation, object, scope);
+  return parent === undefined ? undefined : read(parent, scope);
+}
+
 function parentOf(relation: string, object: TargetObject, { relations, row }: Scope): TargetObject | undefined {
   const found = relations.get(relation);
   const id = found === undefined ? undefined : object[found.attribute];
@@ -138,11 +161,11 @@ function parentOf(relation: string, object: TargetObject, { relations, row }: Sc
 }
 
 function compileField(resource: string, field: string, wanted: Wanted): Test {
-  const name = storedName(field);
+  const read = attributeOf(storedName(field));
   const fits = fitterOf(wanted);
   return (object, scope) => {
-    const own = object[name];
-    return fits(own === undefined ? parentOf(resource, object, scope)?.[name] : own);
+    const own = read(object, scope);
+    return fits(own === undefined ? ofParent(read, resource, object, scope) : own);
   };
 }
 

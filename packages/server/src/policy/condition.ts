@@ -20,10 +20,13 @@ export type Condition =
   | { readonly kind: 'and' | 'or'; readonly parts: readonly Condition[] }
   | { readonly kind: 'not'; readonly part: Condition }
   | { readonly kind: 'equals'; readonly left: Left; readonly right: Template; readonly ignoreCase: boolean }
-  | { readonly kind: 'field'; readonly resource: string; readonly field: string; readonly wanted: Wanted };
+  | { readonly kind: 'field'; readonly resource: string; readonly field: string; readonly wanted: Wanted }
+  /** The object is the caller’s project’s, or one of its lists of grants has that or every one. */
+  | { readonly kind: 'granted'; readonly lists: readonly string[] };
 
 const ALWAYS: Condition = { kind: 'constant', value: true };
-const NEVER: Condition = { kind: 'constant', value: false };
+/** True for nobody. */
+export const NEVER: Condition = { kind: 'constant', value: false };
 
 /** The conditions of every rule for a class of callers; null: for any caller, with nothing decided. Remembers them. */
 export function createConditions(rules: RuleSet, callers: CallerClass | null): (rule: string) => Condition {
@@ -78,6 +81,7 @@ export function dependsOnTarget(condition: Condition): boolean {
     case 'equals':
       return constantOf(condition.right) === undefined;
     case 'field':
+    case 'granted':
       return true;
   }
 }
@@ -109,7 +113,8 @@ function classTexts(
   return path[0] === 'system_scope' ? credentialTexts(callers.systemScope, [], besideConstant) : undefined;
 }
 
-function joined(kind: 'and' | 'or', parts: readonly Condition[]): Condition {
+/** Both, or one of them. */
+export function joined(kind: 'and' | 'or', parts: readonly Condition[]): Condition {
   const decides = kind === 'or';
   const open = new Set<Condition>();
   for (const part of parts) {

@@ -1,4 +1,3 @@
-import type { Caller } from '@cable/api';
 import { textOf } from './expression.ts';
 
 /** Who asks, with what Keystone says of it. In rules the names are oslo's: `user_id`, `project_id` (also `tenant_id`), … */
@@ -20,9 +19,11 @@ export type Credentials = {
 };
 
 /** The credentials of a caller of whom a project and roles are known; without roles they are those of an administrator or of a member. */
-export function credentialsOf(
-  caller: Pick<Caller, 'projectId' | 'isAdmin'> & { readonly roles?: readonly string[] },
-): Credentials {
+export function credentialsOf(caller: {
+  readonly projectId: string;
+  readonly isAdmin?: boolean;
+  readonly roles?: readonly string[];
+}): Credentials {
   return {
     userId: null,
     projectId: caller.projectId,
@@ -30,7 +31,7 @@ export function credentialsOf(
     userDomainId: null,
     projectDomainId: null,
     systemScope: null,
-    roles: caller.roles ?? (caller.isAdmin ? ['admin', 'member', 'reader'] : ['member', 'reader']),
+    roles: caller.roles ?? (caller.isAdmin ? ['admin', 'manager', 'member', 'reader'] : ['member', 'reader']),
   };
 }
 

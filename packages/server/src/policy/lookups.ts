@@ -1,5 +1,5 @@
 /** From conditions to look-ups, so that lists find what a caller may see by index. */
-import type { Attribute, ResourceModel } from '@cable/model';
+import { type Attribute, EVERY_PROJECT, grantListOf, type ResourceModel } from '@cable/model';
 import { flagOf, storedName } from './compile.ts';
 import { type Condition, dependsOnTarget, type Left } from './condition.ts';
 import { type Credentials, textsOfCredential } from './credentials.ts';
@@ -49,7 +49,24 @@ export function reachOf(condition: Condition, context: LookupContext, holds: (co
       return equalsReach(condition.left, condition.right, condition.ignoreCase, context);
     case 'field':
       return fieldReach(condition.resource, condition.field, condition.wanted, context);
+    case 'granted':
+      return grantedReach(condition.lists, context);
   }
+}
+
+/** The caller’s own, and what is granted to it or to every one. */
+function grantedReach(lists: readonly string[], context: LookupContext): readonly Lookup[] {
+  const own = projectOf(context).map((value): Lookup => ({ attribute: 'project_id', value, through: null }));
+  return [...own, ...lists.flatMap((list) => grantLookups({ attribute: list, through: null }, context))];
+}
+
+function grantLookups(at: Omit<Lookup, 'value'>, context: LookupContext): readonly Lookup[] {
+  return [EVERY_PROJECT, ...projectOf(context)].map((value) => ({ ...at, value }));
+}
+
+function projectOf({ credentials }: LookupContext): readonly string[] {
+  if (credentials === null) return ['any'];
+  return credentials.projectId === null ? [] : [credentials.projectId];
 }
 
 function union(reaches: readonly Reach[]): Reach {
@@ -80,6 +97,11 @@ function equalsReach(left: Left, right: Template, ignoreCase: boolean, context: 
   if (typeof found === 'string') return found === 'nowhere' ? [] : 'scan';
   const lookups: Lookup[] = [];
   for (const text of textsOf(left, context)) {
+    if (found.isGranted) {
+      if (text === 'False') return 'scan';
+      if (text === 'True') lookups.push(...grantLookups(found.at, context));
+      continue;
+    }
     // Tables have no index entries of null and of empty text.
     if (text === 'None' || text === '') return 'scan';
     if (!found.isBoolean) lookups.push({ ...found.at, value: text });
@@ -96,32 +118,41 @@ function textsOf(left: Left, { credentials }: LookupContext): readonly string[] 
 function fieldReach(resource: string, field: string, wanted: Wanted, context: LookupContext): Reach {
   if (wanted.kind === 'pattern' || wanted.text === '') return 'scan';
   const name = storedName(field);
-  const found = placeOf(Object.hasOwn(context.model.attributes, name) ? name : `${resource}:${name}`, context);
+  const isOwn = Object.hasOwn(context.model.attributes, name) || grantListOf(context.model, name) !== undefined;
+  const found = placeOf(isOwn ? name : `${resource}:${name}`, context);
   if (typeof found === 'string') return found === 'nowhere' ? [] : 'scan';
   if (!found.isBoolean) return [{ ...found.at, value: wanted.text }];
   const flag = flagOf(wanted.text);
+  if (found.isGranted && flag !== undefined) return flag ? grantLookups(found.at, context) : 'scan';
   return flag === undefined ? [] : [{ ...found.at, value: flag }];
 }
 
-/** Where an attribute is found. `isBoolean`: its values are true and false, else none of them is. */
-type Place = { readonly at: Omit<Lookup, 'value'>; readonly isBoolean: boolean };
+/**
+ * Where an attribute is found. `isBoolean`: its values are true and false, else none of them is. `isGranted`: it is true where the list that the place names has
+ * the caller's project, or every one.
+ */
+type Place = { readonly at: Omit<Lookup, 'value'>; readonly isBoolean: boolean; readonly isGranted: boolean };
 
 /** Where an attribute is found by a value: the object's own, or its parent's; else that there is none, or that nothing finds it. */
 function placeOf(name: string, { model, relations, models }: LookupContext): Place | 'nowhere' | 'hidden' {
-  const own = attributeOf(model, name);
-  if (own !== undefined) return placeAt(name, own, null);
+  const own = placeIn(model, name, null);
+  if (own !== undefined) return own;
   const colon = name.indexOf(':');
   const relation = colon > 0 ? relations.get(name.slice(0, colon)) : undefined;
   if (relation === undefined) return name.includes('.') ? 'hidden' : 'nowhere';
   const inner = storedName(name.slice(colon + 1));
   const parent = models.get(relation.type);
-  const attribute = parent === undefined ? undefined : attributeOf(parent, inner);
-  return attribute === undefined ? 'nowhere' : placeAt(inner, attribute, relation);
+  return (parent === undefined ? undefined : placeIn(parent, inner, relation)) ?? 'nowhere';
 }
 
-function placeAt(name: string, attribute: Attribute, through: Relation | null): Place | 'hidden' {
+/** Undefined: the type has no such attribute. */
+function placeIn(model: ResourceModel, name: string, through: Relation | null): Place | 'hidden' | undefined {
+  const list = grantListOf(model, name);
+  if (list !== undefined) return { at: { attribute: list, through }, isBoolean: true, isGranted: true };
+  const attribute = attributeOf(model, name);
+  if (attribute === undefined) return undefined;
   if (attribute.computed === true || attribute.aliasOf !== undefined) return 'hidden';
-  return { at: { attribute: name, through }, isBoolean: attribute.type === 'boolean' };
+  return { at: { attribute: name, through }, isBoolean: attribute.type === 'boolean', isGranted: false };
 }
 
 function attributeOf(model: ResourceModel, name: string): Attribute | undefined {

@@ -14,7 +14,7 @@ export function credentials(given: Partial<Credentials> = {}): Credentials {
     projectDomainId: 'd',
     systemScope: null,
   };
-  return { ...nobody, roles: ['member'], ...given };
+  return { ...nobody, roles: ['member', 'reader'], ...given };
 }
 
 /** Rows by type and id. */
@@ -37,6 +37,28 @@ export type Naive = {
 export function naively(naive: Naive, rule: string, object: Readonly<Record<string, unknown>>): boolean {
   const expression = naive.rules.get(rule) ?? naive.rules.get('default');
   return expression !== undefined && holds(naive, expression, object);
+}
+
+/** The same of a rule that shows objects: of those that can be shared the caller sees its own and what is granted to it, whatever the rule says. */
+export function seesNaively(naive: Naive, object: Readonly<Record<string, unknown>>): boolean {
+  const isIn = (list: unknown): boolean =>
+    Array.isArray(list) && (list.includes('*') || list.includes(naive.credentials.projectId));
+  const { projectId } = naive.credentials;
+  const isScoped = naive.model.storedAttributes['shared_with'] !== undefined && !naive.isAdmin;
+  const isOwn = projectId !== null && object['project_id'] === projectId;
+  const isGranted = !isScoped || isOwn || isIn(object['shared_with']) || isIn(object['external_to']);
+  return isGranted && naively(naive, `get_${naive.model.type}`, object);
+}
+
+/** An attribute of an object; `shared` as it is for the caller. */
+function attributeValue(
+  { credentials: { projectId } }: Naive,
+  object: Readonly<Record<string, unknown>> | undefined,
+  name: string,
+): unknown {
+  const list = object?.['shared_with'];
+  if (name !== 'shared' || object?.[name] !== undefined || !Array.isArray(list)) return object?.[name];
+  return list.includes('*') || (projectId !== null && list.includes(projectId));
 }
 
 function holds(naive: Naive, expression: Expression, object: Readonly<Record<string, unknown>>): boolean {
@@ -65,8 +87,8 @@ function holds(naive: Naive, expression: Expression, object: Readonly<Record<str
       );
     }
     case 'field': {
-      const own = object[expression.field];
-      const value = own === undefined ? parent(naive, expression.resource, object)?.[expression.field] : own;
+      const own = attributeValue(naive, object, expression.field);
+      const value = own ?? attributeValue(naive, parent(naive, expression.resource, object), expression.field);
       if (expression.wanted.kind === 'pattern')
         return typeof value === 'string' && expression.wanted.pattern.test(value);
       const { text } = expression.wanted;
@@ -109,9 +131,9 @@ function render(naive: Naive, template: Template, object: Readonly<Record<string
 
 function attribute(naive: Naive, given: string, object: Readonly<Record<string, unknown>>): unknown {
   const name = given.replace(/(^|:)tenant_id$/, '$1project_id');
-  if (Object.hasOwn(object, name)) return object[name];
+  if (Object.hasOwn(object, name) || name === 'shared') return attributeValue(naive, object, name);
   const [head = '', ...rest] = name.split(':');
-  if (rest.length > 0) return parent(naive, head, object)?.[rest.join(':')];
+  if (rest.length > 0) return attributeValue(naive, parent(naive, head, object), rest.join(':'));
   const [only, ...more] = valuesAt(object, name.split('.'));
   return more.length > 0 ? undefined : only;
 }
@@ -216,7 +238,8 @@ export function randomWorld(random: () => number): World {
   });
   const network = ['n1', 'n2', 'n3'].map((id) => ({
     ...base(id),
-    shared: random() < 0.4,
+    shared_with: pick(random, [[], [], ['*'], ['p'], ['q', 'p']]),
+    external_to: pick(random, [[], [], [], ['*'], ['q']]),
     admin_state_up: random() < 0.5,
   }));
   const network_id = (): string => pick(random, ['n1', 'n2', 'n3', 'gone']);

@@ -6,16 +6,16 @@
  *
  * Whatever follows from a caller's roles and scope is decided once for all callers who have these.
  */
-import type { ResourceModel } from '@cable/model';
+import { GRANT_LISTS, isShareable, type ResourceModel } from '@cable/model';
 import { type AttributeRules, attributeRulesOf } from './attribute-rules.ts';
 import { compileCondition, type Scope, type TargetObject, type Test } from './compile.ts';
-import { type CallerClass, type Condition, createConditions, dependsOnTarget } from './condition.ts';
+import { type CallerClass, type Condition, createConditions, dependsOnTarget, joined, NEVER } from './condition.ts';
 import type { Credentials } from './credentials.ts';
-import { rulesOfDeclaration } from './defaults/declared.ts';
+import { ownRulesOf, rulesOfDeclaration } from './defaults/declared.ts';
 import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
 import { type Relations, type RowOf, relationsOf } from './relations.ts';
 import type { RuleText } from './rule-text.ts';
-import { loadRules, type RuleDefault, type RuleSet } from './rules.ts';
+import { type DefaultsName, loadRules, type RuleDefault, type RuleSet } from './rules.ts';
 
 /** What a policy is made of. */
 export type PolicyOptions = {
@@ -25,6 +25,8 @@ export type PolicyOptions = {
   readonly overrides?: Readonly<Record<string, RuleText>>;
   /** The types that are loaded. */
   readonly models: readonly ResourceModel[];
+  /** Default: `secure`. */
+  readonly defaults?: DefaultsName;
 };
 
 /** What a rule is asked of. */
@@ -66,23 +68,26 @@ type CallerClasses = { readonly admin: ClassRules; readonly plain: ClassRules };
 /** Most classes remembered: roles are a caller's word under noauth. */
 const CLASSES_MAX = 1000;
 const ADMIN_RULE = 'context_is_admin';
+const SERVICE_RULES = ['context_is_advsvc', 'service_api'] as const;
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
 const NO_RELATIONS: Relations = new Map();
 const NOTHING: TargetObject = {};
+const ALWAYS: Condition = { kind: 'constant', value: true };
 
 /** Loads rules. Throws `PolicyError`, whose message names each rule and place that cannot be understood. */
 export function createPolicy(options: PolicyOptions): Policy {
   const models = new Map(options.models.map((model) => [model.type, model]));
   const named = new Set(options.rules.map((rule) => rule.name));
   const declared = options.models.flatMap((model) => missingRules(model, models, named));
-  const rules = loadRules([...options.rules, ...declared], options.overrides ?? {});
+  const { overrides = {}, defaults = 'secure' } = options;
+  const rules = loadRules([...options.rules, ...declared], overrides, defaults);
   const attributes = attributeRulesOf(rules, options.models);
   const relations = new Map(options.models.map((model) => [model.type, relationsOf(model, models)]));
   const warnings = [...rules.warnings, ...attributes.warnings, ...scanWarnings(rules, models, relations)];
-  return new Policy({ rules, models, relations, attributes: attributes.rules }, warnings);
+  return new Policy({ rules, models, relations, attributes: attributes.rules, defaults }, warnings);
 }
 
-/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension. */
+/** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension, and those that actions name. */
 function missingRules(
   model: ResourceModel,
   models: ReadonlyMap<string, ResourceModel>,
@@ -90,7 +95,8 @@ function missingRules(
 ): readonly RuleDefault[] {
   const isBare = !VERBS.some((verb) => named.has(`${verb}_${model.type}`));
   const declared = rulesOfDeclaration(model, models).filter(({ name }) => !named.has(name));
-  return isBare ? declared : declared.filter(({ name }) => name.includes(':'));
+  const own = new Set(ownRulesOf(model).map(([name]) => name));
+  return isBare ? declared : declared.filter(({ name }) => name.includes(':') || own.has(name));
 }
 
 type Parts = {
@@ -98,6 +104,7 @@ type Parts = {
   readonly models: ReadonlyMap<string, ResourceModel>;
   readonly relations: ReadonlyMap<string, Relations>;
   readonly attributes: AttributeRules;
+  readonly defaults: DefaultsName;
 };
 
 /** The rules that are in force. */
@@ -127,19 +134,25 @@ export class Policy {
     return view;
   }
 
-  #class({ roles, systemScope }: Credentials): CallerClasses {
-    const key = JSON.stringify([systemScope, roles]);
+  #class({ roles, systemScope, projectId }: Credentials): CallerClasses {
+    const hasProject = projectId !== null;
+    const key = JSON.stringify([systemScope, hasProject, roles]);
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
     if (this.#classes.size >= CLASSES_MAX) this.#classes.clear();
-    const admin = this.#rules({ roles, systemScope, isAdmin: true });
-    const plain = this.#rules({ roles, systemScope, isAdmin: false });
+    const admin = this.#rules({ roles, systemScope, isAdmin: true }, hasProject);
+    const plain = this.#rules({ roles, systemScope, isAdmin: false }, hasProject);
     this.#classes.set(key, { admin, plain });
     return { admin, plain };
   }
 
-  #rules(callers: CallerClass): ClassRules {
-    const conditionOf = createConditions(this.#parts.rules, callers);
+  #rules(callers: CallerClass, hasProject: boolean): ClassRules {
+    const { rules, defaults } = this.#parts;
+    const asked = scoped(this.#parts, callers);
+    const conditionOf = (rule: string): Condition => {
+      if (defaults === 'zed') return callers.isAdmin ? ALWAYS : asked(rule);
+      return hasProject || !rules.scoped.has(rule) ? asked(rule) : NEVER;
+    };
     return { conditionOf, tests: new Map(), byRule: new Map(), hidden: new Map() };
   }
 }
@@ -233,6 +246,27 @@ export class PolicyView {
   }
 }
 
+/**
+ * As in Neutron, whoever is neither an administrator nor a service (`context_is_advsvc`, `service_api`) sees of what RBAC policies share only what is theirs or granted to them, whatever
+ * the rule says: `rule:external` alone would show a network to all that leads outside for one.
+ */
+function scoped(
+  { rules, models }: Pick<Parts, 'rules' | 'models'>,
+  callers: CallerClass | null,
+): (rule: string) => Condition {
+  const conditionOf = createConditions(rules, callers);
+  if (callers?.isAdmin === true) return conditionOf;
+  const services = SERVICE_RULES.filter((rule) => rules.expressions.has(rule)).map(conditionOf);
+  const granted = new Map<string, Condition>();
+  for (const model of models.values()) {
+    if (!isShareable(model)) continue;
+    const lists = Object.values(GRANT_LISTS).filter((list) => model.storedAttributes[list] !== undefined);
+    const rule = `get_${model.type}`;
+    granted.set(rule, joined('and', [conditionOf(rule), joined('or', [...services, { kind: 'granted', lists }])]));
+  }
+  return (rule) => granted.get(rule) ?? conditionOf(rule);
+}
+
 function testOf(rules: ClassRules, rule: string): Test {
   const known = rules.byRule.get(rule);
   if (known !== undefined) return known;
@@ -247,7 +281,7 @@ function scanWarnings(
   models: ReadonlyMap<string, ResourceModel>,
   relations: ReadonlyMap<string, Relations>,
 ): readonly string[] {
-  const conditionOf = createConditions(rules, null);
+  const conditionOf = scoped({ rules, models }, null);
   const warnings: string[] = [];
   for (const model of models.values()) {
     const rule = `get_${model.type}`;

@@ -1,4 +1,5 @@
 /** Rules by name: defaults and an operator's overrides merged, understood, and looked through for what cannot work. */
+import type { ResourceModel } from '@cable/model';
 import type { Expression } from './expression.ts';
 import { parseRule, type RuleText } from './rule-text.ts';
 
@@ -6,7 +7,10 @@ import { parseRule, type RuleText } from './rule-text.ts';
 export type RuleDefault = {
   /** `create_port`, `create_port:fixed_ips:ip_address`, `add_router_interface`, or any word that other rules refer to. */
   readonly name: string;
+  /** As Neutron has it since its secure defaults: a role in the project makes the difference, and `service` is one. */
   readonly check: RuleText;
+  /** As Neutron 21 (Zed) has it when it is not told to enforce the former. Absent: the same. */
+  readonly zed?: RuleText;
   /** One sentence for people. */
   readonly description: string;
   /**
@@ -14,7 +18,15 @@ export type RuleDefault = {
    * whenever it was given. An override of the check leaves it as it is.
    */
   readonly asked?: 'changed';
+  /** `any`: asked also of whoever has a token of a domain or of the system; absent: he is refused. An override of the check leaves it as it is. */
+  readonly scope?: 'any';
 };
+
+/**
+ * Which defaults are in force. `secure`: those of Neutron 2026.1; rules about objects are for tokens of a project. `zed`: those of Neutron 21, in which the scope
+ * of a token makes no difference and an administrator is asked no rule.
+ */
+export type DefaultsName = 'secure' | 'zed';
 
 /** The rules of a policy. */
 export type RuleSet = {
@@ -22,6 +34,8 @@ export type RuleSet = {
   readonly expressions: ReadonlyMap<string, Expression>;
   /** Names of rules about attributes that an update asks only for changes. */
   readonly changedOnly: ReadonlySet<string>;
+  /** Names of rules that under `secure` are for tokens of a project alone. */
+  readonly scoped: ReadonlySet<string>;
   /** What works, but hardly as it is meant; for the log. */
   readonly warnings: readonly string[];
 };
@@ -49,12 +63,16 @@ const COST_MAX = 10_000;
 const CHAIN_MAX = 20;
 
 /** Merges and understands the rules: an override takes the place of the default of its name. Throws `PolicyError`. */
-export function loadRules(defaults: readonly RuleDefault[], overrides: Readonly<Record<string, RuleText>>): RuleSet {
+export function loadRules(
+  defaults: readonly RuleDefault[],
+  overrides: Readonly<Record<string, RuleText>>,
+  named: DefaultsName = 'secure',
+): RuleSet {
   const problems: RuleProblem[] = [];
   const texts = new Map<string, RuleText>();
-  for (const { name, check } of defaults) {
+  for (const { name, check, zed = check } of defaults) {
     if (texts.has(name)) problems.push({ rule: name, position: null, reason: 'there are two defaults of this name' });
-    texts.set(name, check);
+    texts.set(name, named === 'zed' ? zed : check);
   }
   for (const [name, check] of Object.entries(overrides)) texts.set(name, check);
   const expressions = new Map<string, Expression>();
@@ -67,7 +85,8 @@ export function loadRules(defaults: readonly RuleDefault[], overrides: Readonly<
   if (problems.length === 0) problems.push(...new Surveyor(expressions, warnings).survey());
   if (problems.length > 0) throw new PolicyError(problems);
   const changedOnly = new Set(defaults.filter((one) => one.asked === 'changed').map((one) => one.name));
-  return { expressions, changedOnly, warnings };
+  const scoped = new Set(defaults.filter((one) => one.scope !== 'any').map((one) => one.name));
+  return { expressions, changedOnly, scoped, warnings };
 }
 
 /** The rule of a name, or what stands for it; undefined: there is nothing, and it allows nothing. */
@@ -75,8 +94,19 @@ export function ruleNamed({ expressions }: Pick<RuleSet, 'expressions'>, name: s
   return expressions.get(name) ?? expressions.get(DEFAULT_RULE);
 }
 
-/** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`. */
-export function actionRule(type: string, action: string): string {
+/** Actions whose rules Neutron calls by the action alone. */
+const PLAIN_ACTIONS: ReadonlySet<string> = new Set([
+  ...['add_extraroutes', 'remove_extraroutes', 'add_prefixes', 'remove_prefixes', 'onboard_network_subnets'],
+]);
+
+/** The name of the rule about an action: `add_router_interface` as it is, `rename` of a host as `rename_host`, or as it is declared. */
+export function actionRule(
+  { type, plural, actions = [] }: Pick<ResourceModel, 'type' | 'plural' | 'actions'>,
+  action: string,
+): string {
+  const declared = actions.find(({ name }) => name === action)?.rule;
+  if (declared !== undefined) return declared.replace('{plural}', plural);
+  if (PLAIN_ACTIONS.has(action)) return action;
   return `_${action}_`.includes(`_${type}_`) ? action : `${action}_${type}`;
 }
 

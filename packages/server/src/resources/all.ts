@@ -1,15 +1,21 @@
 import type { ModuleTable } from '../engine/module.ts';
+import { joinTokenModule } from '../pki/join-tokens.ts';
+import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
+import { agentModule } from './agent.ts';
+import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
+import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
-import { floatingIpModule, portFloatingIpsModule } from './floating-ip.ts';
+import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
 import { healthMonitorModule } from './health-monitor.ts';
-import { agentModule, hostBookingModule, hostModule } from './host.ts';
+import { hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
+import { networkIpAvailabilityModule } from './network-ip-availability.ts';
 import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portBindingsModule } from './port-bindings.ts';
@@ -20,18 +26,28 @@ import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
 import { quotaDetailsModule, quotaModule } from './quota.ts';
+import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
+import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
+import { routerHaModule } from './router-ha.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
+import { portScopesModule, routerScopesModule } from './router-scopes.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { setGatewayModule } from './set-gateway.ts';
+import { shareableModule } from './sharing.ts';
 import { snatLeaseModule } from './snat-lease.ts';
 import { snatLogModule } from './snat-log.ts';
 import { subnetModule } from './subnet.ts';
+import { subnetAllocationModule } from './subnet-allocation.ts';
+import { subnetPoolModule } from './subnet-pool.ts';
+import { subnetOnboardModule, subnetPoolPrefixesModule } from './subnet-pool-actions.ts';
+import { subnetServiceTypesModule } from './subnet-service-types.ts';
+import { tagsModule } from './tags.ts';
 import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
 import { trunkPortModule } from './trunk-port.ts';
@@ -40,8 +56,30 @@ import { vipPortModule } from './vip-port.ts';
 
 /** What is not declarative, by resource. */
 export const MODULES: ModuleTable = {
-  network: [networkModule, externalNetworkModule, networkDnsModule, networkQosModule],
-  subnet: [subnetModule, automaticAddressesModule],
+  '*': [tagsModule],
+  network: [
+    shareableModule('network'),
+    networkModule,
+    externalNetworkModule,
+    networkFloatingIpsModule,
+    networkDnsModule,
+    networkQosModule,
+    networkScopesModule,
+    networkZonesModule,
+    defaultExternalModule,
+  ],
+  rbac_policy: [rbacPolicyModule],
+  auto_allocated_topology: [autoAllocatedTopologyModule],
+  address_scope: [shareableModule('address_scope'), addressScopeModule],
+  network_ip_availability: [networkIpAvailabilityModule],
+  subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
+  subnetpool: [
+    shareableModule('subnetpool'),
+    subnetPoolModule,
+    subnetPoolScopeModule,
+    subnetPoolPrefixesModule,
+    subnetOnboardModule,
+  ],
   port: [
     portModule,
     portFloatingIpsModule,
@@ -54,15 +92,25 @@ export const MODULES: ModuleTable = {
     trunkPortModule,
     vipPortModule,
     tapPortModule,
+    portScopesModule,
   ],
-  router: [routerModule, routerGatewayModule, routerInterfacesModule, extraRoutesModule, routerQosModule],
+  router: [
+    routerModule,
+    routerGatewayModule,
+    routerInterfacesModule,
+    extraRoutesModule,
+    routerQosModule,
+    routerScopesModule,
+    routerZonesModule,
+    routerHaModule,
+  ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
   port_forwarding: [portForwardingModule],
-  security_group: [securityGroupModule],
+  security_group: [shareableModule('security_group'), securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
-  qos_policy: [qosPolicyModule],
+  qos_policy: [shareableModule('qos_policy'), qosPolicyModule],
   qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
   qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
@@ -82,6 +130,9 @@ export const MODULES: ModuleTable = {
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
   snat_lease: [snatLeaseModule, snatLogModule],
-  host: [hostModule, renameHostModule, setGatewayModule],
+  availability_zone: [availabilityZoneModule],
+  host: [hostModule, renameHostModule, setGatewayModule, revokeHostModule],
+  host_certificate: [hostCertificateModule],
+  join_token: [joinTokenModule],
   agent: [agentModule],
 };

@@ -5,6 +5,7 @@ import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
 import { notFound, present } from '../engine/read.ts';
+import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 
@@ -38,7 +39,7 @@ function onRoutes(action: string, change: (before: Routes, given: Routes) => Rou
       return planUpdate(planning, resource, router, { routes });
     };
     const written = await deps.lock.run([objectKey('router', id)], asked, () => transact(deps, asked, build));
-    return showObject(resource, present(deps, resource, written), new Set());
+    return showObject(resource, present(deps, resource, written, readerOf(deps, asked.credentials)), new Set());
   };
 }
 

@@ -1,14 +1,24 @@
 /** Floating IPs: an address outside, which a port of their own holds in the external network, and the port inside that it leads to. */
-import { type AnyObject, CableError, type FloatingIp, type Port, parseIp, type Router } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type FloatingIp,
+  type Network,
+  type Port,
+  parseIp,
+  type Router,
+} from '@cable/model';
 import { asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import type { Look } from '../engine/view.ts';
-import { planCreate, planUpdate } from '../engine/write.ts';
+import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
 import type { Tables } from '../tables.ts';
 import { FLOATING_IP, isServiceOwner } from './device-owners.ts';
 import { externalNetwork } from './external-network.ts';
 import { gatewayPortOf } from './router.ts';
+import { noneServes, servedSubnets } from './subnet-service-types.ts';
 
 type FixedIp = Port['fixed_ips'][number];
 
@@ -31,6 +41,8 @@ export const floatingIpModule: Contribution<AnyObject> = contribute<FloatingIp>(
     const floating = { ...given, ...outside, floating_network_id: given.floating_network_id ?? '' };
     return { ...outside, ...associate(planning, floating, portId, fixedIp) };
   },
+  // As in Neutron, where an association was once all that a floating IP had.
+  blank: { port_id: null },
   change: (planning, before, after) => {
     const isSamePort = after.port_id === before.port_id;
     if (isSamePort && after.fixed_ip_address === before.fixed_ip_address) return {};
@@ -44,6 +56,18 @@ export const floatingIpModule: Contribution<AnyObject> = contribute<FloatingIp>(
   claims: (floating) => (floating.port_id === null ? [] : [fixedClaim(floating)]),
   broken: brokenFloatingIp,
   present: (tables, floating) => ({ status: statusOf(tables, floating), port_details: detailsOf(tables, floating) }),
+});
+
+/** Networks: floating IPs that lead nowhere go with the network that they are of, as in Neutron. */
+export const networkFloatingIpsModule: Contribution<AnyObject> = contribute<Network>({
+  remove: (planning, { id }) => {
+    const { deps, plan } = planning;
+    const resource = deps.resources.find('floatingip');
+    for (const floating of resource === undefined ? [] : plan.by('floatingip', 'floating_network_id', id)) {
+      const isIdle = floating.port_id === null && floating.router_id === null;
+      if (resource !== undefined && isIdle) planDelete(planning, resource, floating);
+    }
+  },
 });
 
 /** Ports: what leads to one, or to an address of it, leads nowhere when that is gone. */
@@ -134,10 +158,14 @@ export function chooseFixedIp(port: Port, wanted: string | null): FixedIp {
 }
 
 /** The port that something outside is to lead to. Throws `BadRequest` for another project's, and for one of a router or a floating IP. */
-export function innerPort({ plan, asked }: Planning, floating: Pick<Floating, 'id' | 'project_id'>, id: string): Port {
+export function innerPort(
+  { deps, plan, asked }: Planning,
+  floating: Pick<Floating, 'id' | 'project_id'>,
+  id: string,
+): Port {
   const port = plan.get('port', id);
   if (port === undefined) throw new CableError('NotFound', `Port ${id} could not be found.`, { label: 'Port' });
-  if (port.project_id !== floating.project_id && !asked.caller.isAdmin) {
+  if (port.project_id !== floating.project_id && !isAdmin(deps, asked.credentials)) {
     throw badRequest(
       `Port ${id} is associated with a different tenant than Floating IP ${floating.id} and therefore cannot be bound`,
     );
@@ -178,6 +206,8 @@ function takeAddress(
         : `Subnet ${subnetId} is not an IPv4 subnet of network ${id}`,
     );
   }
+  const served = servedSubnets(fit, FLOATING_IP);
+  if (served.length === 0) throw noneServes(id, FLOATING_IP);
   const make = (fixedIp: Partial<FixedIp>): Taken => {
     const port = planCreate(asService(planning), deps.resources.named('port'), {
       id: deps.newId(),
@@ -197,7 +227,7 @@ function takeAddress(
     address === undefined
       ? firstFree(
           id,
-          fit.map((one) => one.id),
+          served.map((one) => one.id),
           (one) => make({ subnet_id: one }),
         )
       : make({ ...(subnetId === undefined ? {} : { subnet_id: subnetId }), ip_address: address });

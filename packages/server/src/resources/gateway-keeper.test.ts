@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import type { Port } from '@cable/model';
-import { assertInvariants, startHarness } from '../testing/harness.ts';
+import { assertInvariants, refused, startHarness } from '../testing/harness.ts';
 import { outsideWorld } from '../testing/outside.ts';
 import { GatewayKeeper } from './gateway-keeper.ts';
 
@@ -110,5 +110,40 @@ test('gateways and their standbys are spread over the hosts, and one that moves 
   const moved = await send('PUT', `/v2.0/ports/${port.id}`, { port: { 'binding:host_id': first } });
   assert.equal(moved.status, 200, JSON.stringify(moved.body));
   assert.deepEqual(server.tables.of('port').get(port.id)?.standby_hosts, [port['binding:host_id'], second]);
+  await assertInvariants(server);
+});
+
+test('a gateway of a router without ha has no standbys, and that is changed while the router is down', async (t) => {
+  const harness = await startHarness(t);
+  const { server, create, send } = harness;
+  for (const last of [1, 2, 3]) {
+    const bridgeMappings = { physnet1: 'eth1' };
+    await server.plane.register(`h${last}`, { underlay: `192.0.2.${last}`, agentVersion: '1', bridgeMappings });
+  }
+  const { external, router } = await outsideWorld(harness);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const keeper = new GatewayKeeper({ ...server.deps, log: silentLogger(), signal: stop.signal });
+  const standbys = async (id: unknown): Promise<number | undefined> => {
+    await keeper.round();
+    return server.tables.of('port').by('device_id', String(id))[0]?.standby_hosts.length;
+  };
+  assert.equal(await standbys(router['id']), 2);
+  const gateway = { external_gateway_info: { network_id: external['id'] } };
+  const alone = await create('router', { ...gateway, ha: false });
+  assert.deepEqual([alone['ha'], await standbys(alone['id'])], [false, 0]);
+  assert.equal((await create('router', { ha: null }))['ha'], true);
+  const put = (changes: object, headers = {}) =>
+    send('PUT', `/v2.0/routers/${alone['id']}`, { router: changes }, headers);
+  await refused(put({ ha: true }), 400, 'BadRequest');
+  assert.equal((await put({ ha: false, name: 'same' })).status, 200);
+  const up = await put({ ha: true, admin_state_up: false });
+  assert.deepEqual([up.status, up.body['router']?.['ha'], await standbys(alone['id'])], [200, true, 2]);
+  const down = await put({ ha: false });
+  assert.deepEqual([down.status, await standbys(alone['id'])], [200, 0]);
+  const member = { 'x-project-id': 'p1', 'x-roles': 'member' };
+  await refused(send('POST', '/v2.0/routers', { router: { ha: false } }, member), 403, 'PolicyNotAuthorized');
+  const own = await create('router', {}, member);
+  assert.equal(own['ha'], undefined, 'an administrator’s matter');
   await assertInvariants(server);
 });

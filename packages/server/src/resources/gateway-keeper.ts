@@ -3,7 +3,7 @@ import type { Network, Port } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
-import { gatewayHostFor, mayBeGateway, standbysAfterMove, standbysFor } from './gateway-hosts.ts';
+import { gatewayHostFor, gatewayRouter, mayBeGateway, standbysAfterMove, standbysFor } from './gateway-hosts.ts';
 
 export type GatewayKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
 
@@ -76,7 +76,9 @@ export class GatewayKeeper {
     if (port === undefined || network === undefined) return undefined;
     const host = this.#nextHost(port, network);
     const places = host === undefined ? port : { ...port, ...movedTo(port, host) };
-    const standbys = standbysFor(tables, network, places, (one) => this.#isSilent(one));
+    const standbys = standbysFor(tables, network, gatewayRouter(tables, port.device_id), places, (one) =>
+      this.#isSilent(one),
+    );
     // Of a host that has it proof is to come; of one that is silent there is none.
     const isThere = host === undefined && !this.#isSilent(port['binding:host_id'] ?? '');
     const status = isThere ? port.status : 'DOWN';
@@ -89,13 +91,14 @@ export class GatewayKeeper {
     const { tables } = this.#deps;
     const host = port['binding:host_id'] ?? '';
     const row = tables.of('host').get(host);
-    const carries = row !== undefined && mayBeGateway(row, network);
+    const router = gatewayRouter(tables, port.device_id);
+    const carries = row !== undefined && mayBeGateway(row, network, router.zones);
     if (carries && !this.#isSilent(host)) return undefined;
     const standby = port.standby_hosts.find((one) => {
       const other = tables.of('host').get(one);
-      return other !== undefined && mayBeGateway(other, network) && this.#isAlive(one);
+      return other !== undefined && mayBeGateway(other, network, router.zones) && this.#isAlive(one);
     });
-    const next = standby ?? gatewayHostFor(tables, network, port.device_id);
+    const next = standby ?? gatewayHostFor(tables, network, router);
     if (next === undefined || next === host) return undefined;
     // From a host that cannot have it anyway it goes to any that could; from one that is only silent, to one that is not.
     return carries && !this.#isAlive(next) ? undefined : next;

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { type AnyObject, CableError, type Host, type HostBandwidth, type HostBooking, TUNNELLED } from '@cable/model';
+import { type AnyObject, CableError, type Host, type HostBandwidth, type HostBooking } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { lookAtTables, type Plan } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
@@ -7,13 +6,16 @@ import { acknowledgedRevision, refusedEntries } from '../hosts/acknowledgements.
 import { beingRenamed, isPair, leftOver, renamedFrom, renamedTo, renamingOf } from '../hosts/renaming.ts';
 import { aliveKey, vifPrefix } from '../keys.ts';
 import type { Tables } from '../tables.ts';
+import { zoneOf } from './availability-zone.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
 import { bookedOn, overbooked } from './minimum-bandwidth.ts';
 import { carriedMtu, isTunnelled } from './network-segment.ts';
+import { revokeGone } from './revoke-host.ts';
 
 /** Hosts: made by their agents; deleted by an administrator when they are gone for good. */
 export const hostModule: Contribution<AnyObject> = contribute<Host>({
-  remove: ({ deps, plan }, host) => {
+  remove: (planning, host) => {
+    const { deps, plan } = planning;
     const renaming = renamingOf(plan, host);
     if (renaming.kind === 'under-way') throw beingRenamed(renaming.old, renaming.names[0]);
     if (deps.tables.of('alive').get(host.id) !== undefined) throw isAlive(host.id);
@@ -24,6 +26,7 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
     plan.requireAbsent(aliveKey(host.id));
     plan.deletePrefix(vifPrefix(host.id));
     dropBooking(plan, host.id);
+    revokeGone(planning, host.id);
   },
   claims: (host) => (renamedFrom(host) === undefined ? [underlayClaim(host.underlay)] : []),
   broken: brokenHost,
@@ -33,6 +36,9 @@ export const hostModule: Contribution<AnyObject> = contribute<Host>({
       alive: tables.of('alive').get(host.id) !== undefined,
       acknowledged_revision: acknowledgedRevision(tables, host.id),
       bandwidth: host.bandwidth ?? {},
+      admin_state_up: takesAnything(host),
+      description: host.description ?? '',
+      availability_zone: zoneOf(host),
       booked_bandwidth: bookedOn(lookAtTables(tables), host.id),
       networks_too_large: networksTooLarge(tables, host),
       refused_entries: refused?.entries ?? 0,
@@ -46,21 +52,15 @@ export const hostBookingModule: Contribution<AnyObject> = contribute<HostBooking
   broken: (look, { id, granted }) => overbooked(look, id, granted as HostBandwidth),
 });
 
+/** False: its agent is set down, and it takes no new ports and no gateways. A row of before hosts had the attribute has none. */
+export function takesAnything(host: Pick<Host, 'admin_state_up'>): boolean {
+  return host.admin_state_up !== false;
+}
+
 /** With the host goes what was promised there: nobody has it any more. */
 export function dropBooking(plan: Plan, host: string): void {
   if (plan.get('host_booking', host) !== undefined) plan.delete('host_booking', host);
 }
-
-/** Neutron names bridges. */
-function byDevice({ bandwidth, bridge_mappings: mappings }: Host): HostBandwidth {
-  const all = Object.entries((bandwidth ?? {}) as HostBandwidth);
-  return Object.fromEntries(all.map(([name, rates]) => [Object.hasOwn(mappings, name) ? mappings[name] : name, rates]));
-}
-
-/** Hosts in Neutron's words. */
-export const agentModule: Contribution<AnyObject> = {
-  rows: (tables) => [...tables.of('host').values()].map((host) => agentOf(tables, host)),
-};
 
 function networksTooLarge(tables: Tables, host: Host): number {
   const most = carriedMtu(host);
@@ -123,38 +123,4 @@ function hasPorts(host: string, count: number): CableError {
       `List them (cable port list --host ${host}, or GET /v2.0/ports?binding:host_id=${filter}); ` +
       'delete each, or give it the binding:host_id of another host, or an empty one.',
   });
-}
-
-function agentOf(tables: Tables, host: Host): AnyObject {
-  const alive = tables.of('alive').get(host.id);
-  return {
-    id: agentId(host.id),
-    agent_type: 'Cable agent',
-    binary: 'cable-agent',
-    topic: 'N/A',
-    host: host.id,
-    alive: alive !== undefined,
-    admin_state_up: true,
-    description: '',
-    availability_zone: null,
-    configurations: {
-      underlay: host.underlay,
-      agent_version: host.agent_version,
-      bridge_mappings: host.bridge_mappings,
-      resource_provider_bandwidths: byDevice(host),
-      tunnelled_network_rp_name: TUNNELLED,
-    },
-    created_at: host.created_at,
-    started_at: alive?.since || host.updated_at,
-    // No time is written at each report; a host that is alive was heard some seconds ago.
-    heartbeat_timestamp: alive === undefined ? host.updated_at : `${new Date().toISOString().slice(0, 19)}Z`,
-  };
-}
-
-/** A UUID (version 8, RFC 9562) made from the host's name. */
-function agentId(name: string): string {
-  const hex = createHash('sha256').update(`cable-host:${name}`).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
-    '-',
-  );
 }

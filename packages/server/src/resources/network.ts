@@ -5,7 +5,8 @@ import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
 import { carriedMtu, claimsOfSegment, isTunnelled, type Segment, segmentOf } from './network-segment.ts';
-import { FOREIGN, isForeign } from './port.ts';
+import { isForeign } from './port.ts';
+import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 
 /** Networks: MTU, how they are carried, and what sharing rules out. */
@@ -26,12 +27,8 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     return {};
   },
   check: (view, network, before) => {
-    if (before?.shared !== true || network.shared) return;
     // What another project makes there rests on the sharing, and leaves a mark; so one of the two comes too late.
-    const isUnused = view.unmarked(FOREIGN, network.id, (look) =>
-      look.by('port', 'network_id', network.id).some((port) => isForeign(port, network)),
-    );
-    if (!isUnused) throw usedByOthers(network);
+    checkUnshared(view, SHARING, network, before);
   },
   claims: claimsOfSegment,
   inUse: (network, holder) =>
@@ -73,6 +70,17 @@ function checkCarriers({ deps, plan }: Planning, { id, mtu }: Network): void {
     );
   }
 }
+
+const SHARING: Sharing<Network> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: (look, network) =>
+    look
+      .by('port', 'network_id', network.id)
+      .filter((port) => isForeign(port, network))
+      .map((port) => port.project_id),
+  refused: usedByOthers,
+};
 
 function usedByOthers(network: Network): CableError {
   return new CableError(

@@ -17,6 +17,7 @@ import { allocateAddress } from './allocate.ts';
 import { isServiceOwner } from './device-owners.ts';
 import { isAutomatic } from './subnet-modes.ts';
 import { isPortAddress, prefixOf } from './subnet-range.ts';
+import { noneServes, servedSubnets } from './subnet-service-types.ts';
 
 type FixedIp = Port['fixed_ips'][number];
 
@@ -37,7 +38,21 @@ export function chooseAddresses(
   wanted: readonly Partial<FixedIp>[] | undefined,
   kept: readonly FixedIp[],
 ): readonly FixedIp[] {
-  const all = inOrderOfCreation(subnets.filter(isStaying));
+  const staying = inOrderOfCreation(subnets.filter(isStaying));
+  const served = servedSubnets(staying, port.device_owner);
+  if (served.length === 0 && staying.length > 0 && kept.length === 0 && wanted?.length !== 0) {
+    throw noneServes(port.network_id, port.device_owner);
+  }
+  // What a port has of a subnet it keeps, whatever ports the subnet has come to be for.
+  const all =
+    served.length === staying.length
+      ? served
+      : [
+          ...served,
+          ...staying.filter(
+            ({ id }) => !served.some((one) => one.id === id) && kept.some((one) => one.subnet_id === id),
+          ),
+        ];
   const automatic = hasAutomatic(port) ? all.filter(isAutomatic) : [];
   const others = automatic.length === 0 ? all : all.filter((one) => !automatic.includes(one));
   const chosen =

@@ -8,10 +8,12 @@ import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
+import { renamedFrom } from '../hosts/renaming.ts';
 import { objectKey } from '../keys.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
 import { waitForFlows } from './flows-here.ts';
 import { standbysAfterMove } from './gateway-hosts.ts';
+import { takesAnything } from './host.ts';
 import { vifOf } from './vif.ts';
 
 /** A binding that is not the active one. `was_active`: the port was there, and packets for it may still come. */
@@ -20,20 +22,26 @@ export type InactiveBinding = Port['inactive_bindings'][number];
 type Binding = Pick<InactiveBinding, 'host' | 'vnic_type' | 'profile'>;
 
 export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
-  derive: (_planning, given) => (given.device_owner === ROUTER_GATEWAY ? {} : standbyOf({ ...EMPTY, ...given })),
-  change: (_planning, before, after) => {
+  derive: (planning, given) => {
+    if (given.device_owner === ROUTER_GATEWAY) return {};
+    const port = { ...EMPTY, ...given };
+    return { ...standbyOf(port), binding_failed: isRefused(planning, port['binding:host_id'] ?? '') };
+  },
+  change: (planning, before, after) => {
     if (after.device_owner === ROUTER_GATEWAY) {
       return hostOf(before) === hostOf(after) ? {} : { standby_hosts: standbysAfterMove(before, hostOf(after)) };
     }
+    const failed = hasFailed(planning, before, after);
     const same = hostOf(before) === hostOf(after) && before.inactive_bindings === after.inactive_bindings;
-    if (same && before['binding:profile'] === after['binding:profile']) return {};
-    return standbyOf(after);
+    if (same && before['binding:profile'] === after['binding:profile']) return failed;
+    return { ...standbyOf(after), ...failed };
   },
   broken: brokenBindings,
   actions: {
-    create_port_binding: onPort('create_port_binding', (_planning, port, host, given) => {
+    create_port_binding: onPort('create_port_binding', (planning, port, host, given) => {
       refuseOwner(port);
       if (bindingOf(port, host) !== undefined) throw exists(port, host);
+      if (isRefused(planning, host)) throw refused(port, host);
       const added = { host, vnic_type: given.vnic_type ?? port['binding:vnic_type'], profile: given.profile ?? {} };
       return { inactive_bindings: [...port.inactive_bindings, { ...added, was_active: false }] };
     }),
@@ -46,12 +54,12 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
         inactive_bindings: port.inactive_bindings.map((one) => (one.host === host ? { ...one, ...given } : one)),
       };
     }),
-    activate_port_binding: async (deps, id, body, asked, parameters) => {
+    activate_port_binding: async (deps, id, body, asked, parameters, resource) => {
       const port = await shownPort(deps, id, asked, 'activate_port_binding');
       const { host = '' } = parameters;
       const binding = port.inactive_bindings.find((one) => one.host === host);
       if (binding?.was_active === false) await waitForFlows(deps.tables, { port, host, signal: asked.signal });
-      return activate(deps, id, body, asked, parameters);
+      return activate(deps, id, body, asked, parameters, resource);
     },
     delete_port_binding: onPort('delete_port_binding', (_planning, port, host) => {
       found(port, host);
@@ -85,6 +93,22 @@ function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'ina
   const hosts = inactive.map((one) => one.host);
   if (host !== '' && typeof target === 'string' && target !== '' && target !== host) hosts.push(target);
   return { inactive_bindings: inactive, standby_hosts: [...new Set(hosts)] };
+}
+
+/** The host's agent is set down: it takes no ports. That it is up is compared. */
+function isRefused({ plan }: Planning, host: string): boolean {
+  const row = host === '' ? undefined : plan.rely('host', host);
+  return row !== undefined && !takesAnything(row);
+}
+
+/** A host that comes is asked, or one that was asked in vain before. One that was prepared has been asked then, and one that is renamed has the port. */
+function hasFailed(planning: Planning, before: Port, after: Port): Partial<Port> {
+  const [from, to] = [hostOf(before), hostOf(after)];
+  if (from === to ? !before.binding_failed : to === '') return from === to ? {} : { binding_failed: false };
+  const row = planning.plan.get('host', to);
+  if (from !== to && row !== undefined && renamedFrom(row) === from) return {};
+  if (from !== to && before.inactive_bindings.some((one) => one.host === to)) return { binding_failed: false };
+  return { binding_failed: isRefused(planning, to) };
 }
 
 /** Where a gateway may go is the matter of who moves it. */
@@ -148,6 +172,12 @@ function found(port: Port, host: string): Binding {
 
 function exists(port: Port, host: string): CableError {
   return new CableError('PortBindingAlreadyExists', `Binding for port ${port.id} on host ${host} already exists.`);
+}
+
+function refused(port: Port, host: string): CableError {
+  return new CableError('PortBindingError', `Binding for port ${port.id} on host ${host} could not be created.`, {
+    detail: `The agent of host ${host} is set down (admin_state_up of /v2.0/agents).`,
+  });
 }
 
 function refuseOwner(port: Port): void {

@@ -1,4 +1,11 @@
-import { type AnyObject, BLANK_DHCP_OPTIONS, CableError, type Port, parseExtraDhcpOption } from '@cable/model';
+import {
+  type AnyObject,
+  BLANK_DHCP_OPTIONS,
+  CableError,
+  isDhcpOptionName,
+  type Port,
+  parseExtraDhcpOption,
+} from '@cable/model';
 import { type Contribution, contribute } from '../engine/module.ts';
 
 type Option = Port['extra_dhcp_opts'][number];
@@ -48,6 +55,8 @@ function checkOption(name: string, value: string, version: 4 | 6): void {
   if (value === '' && !BLANK_DHCP_OPTIONS.includes(name)) {
     throw invalid(`opt_value: ${name} has no value: give one, or null to remove the option`);
   }
+  // Clients give the same names for both versions. What DHCPv6 has no option for is kept, and nobody is sent it.
+  if (version === 6 && !isDhcpOptionName(6, name) && isDhcpOptionName(4, name)) return;
   const parsed = parseExtraDhcpOption(version, name, value);
   if (!parsed.ok) throw invalid(parsed.reason);
 }

@@ -80,18 +80,23 @@ export const floatingIpForwardingsModule: Contribution<AnyObject> = contribute<F
     yield { rule: 'a floating IP without port and port forwardings leads through no router', detail: routerId };
   },
   present: (tables, { id }) => ({
-    port_forwardings: inOrder(tables.of('port_forwarding').by('floatingip_id', id)).map((one) => ({
-      id: one.id,
-      protocol: one.protocol,
-      external_port: one.external_port,
-      external_port_range: one.external_port_range,
-      internal_port_id: one.internal_port_id,
-      internal_ip_address: one.internal_ip_address,
-      internal_port: one.internal_port,
-      internal_port_range: one.internal_port_range,
-    })),
+    port_forwardings: inOrder(tables.of('port_forwarding').by('floatingip_id', id)).map(shownWithFloating),
   }),
 });
+
+/** As Neutron shows it with its floating IP; ranges only where single ports do not say it all. */
+function shownWithFloating(one: PortForwarding): Readonly<Record<string, unknown>> {
+  const isRange = one.external_port === null || one.internal_port === null;
+  return {
+    id: one.id,
+    protocol: one.protocol,
+    external_port: one.external_port,
+    internal_port_id: one.internal_port_id,
+    internal_ip_address: one.internal_ip_address,
+    internal_port: one.internal_port,
+    ...(isRange ? { external_port_range: one.external_port_range, internal_port_range: one.internal_port_range } : {}),
+  };
+}
 
 /** Ports: what leads to an address that a port loses goes with it. */
 export const portForwardingsToModule: Contribution<AnyObject> = contribute<Port>({

@@ -10,6 +10,7 @@ import { externalMarks } from './external-network.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
+import { FOREIGN, foreignMarks, isSharedWith } from './sharing.ts';
 import { isAutomatic } from './subnet-modes.ts';
 import { isPortAddress, prefixOf } from './subnet-range.ts';
 import { vifOf } from './vif.ts';
@@ -36,7 +37,11 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
     if (isServiceOwner(port.device_owner) && !isService) throw servicePort(port, 'deleted');
   },
   claims: claimsOfPort,
-  marks: (look, port) => [...foreignMarks(look, port), ...externalMarks(port)],
+  marks: (look, port) => [
+    ...networkMarks(look, port),
+    ...foreignMarks(look, 'security_group', port.security_groups, port.project_id),
+    ...externalMarks(port),
+  ],
   references: (port) => {
     const host = port['binding:host_id'] ?? '';
     return [
@@ -69,9 +74,6 @@ function checkOneKind(view: View, groups: readonly string[]): void {
   );
 }
 
-/** Kind of the mark on a network that another project has a port in it. */
-export const FOREIGN = 'foreign';
-
 /** True when the port is in a network of another project, as that project's machine. */
 export function isForeign(port: Owned, network: Pick<Network, 'project_id'>): boolean {
   return port.project_id !== network.project_id && !port.device_owner.startsWith('network:');
@@ -81,10 +83,10 @@ type Owned = Pick<Port, 'project_id' | 'device_owner'>;
 
 /** True when the port comes into a network that its project does not see. */
 function isPlacing(network: Network, port: Owned): boolean {
-  return !network.shared && isForeign(port, network);
+  return !isSharedWith(network, port.project_id) && isForeign(port, network);
 }
 
-function foreignMarks(look: Look, port: Port): readonly Mark[] {
+function networkMarks(look: Look, port: Port): readonly Mark[] {
   const network = look.get('network', port.network_id);
   if (network === undefined || !isForeign(port, network)) return [];
   return [{ kind: FOREIGN, of: { type: 'network', id: network.id }, about: port.project_id }];
@@ -125,10 +127,10 @@ function* brokenPort(look: Look, port: Port): Iterable<Broken> {
     yield { rule: 'the groups of a port are all stateful or all stateless', detail: port.security_groups.join(', ') };
   }
   const network = look.get('network', port.network_id);
-  if (network !== undefined && isForeign(port, network) && !network.shared && !isPlaced(port)) {
+  if (network !== undefined && isPlacing(network, port) && !isPlaced(port)) {
     yield {
       rule: 'a network is not un-shared from a project that has ports there',
-      detail: `network ${network.id} of project ${network.project_id} is not shared`,
+      detail: `network ${network.id} of project ${network.project_id} is not shared with ${port.project_id}`,
     };
   }
 }
@@ -152,6 +154,7 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   return {
     mac_address: mac,
     fixed_ips: fixedIps,
+    ip_allocation: given.fixed_ips?.length === 0 ? 'none' : 'immediate',
     port_security_enabled: secure,
     security_groups: groups,
     allowed_address_pairs: completePairs(given.allowed_address_pairs ?? [], mac),
@@ -163,8 +166,9 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   };
 }
 
-function changePort(planning: Planning, before: Port, after: Port): Partial<Port> {
-  const network = planning.plan.get('network', after.network_id);
+function changePort(planning: Planning, before: Port, given: Port): Partial<Port> {
+  const network = planning.plan.get('network', given.network_id);
+  const after = withMac(planning, given);
   const isSame = after.fixed_ips === before.fixed_ips && after.mac_address === before.mac_address;
   const subnets = isSame ? [] : planning.plan.by('subnet', 'network_id', after.network_id);
   const fixedIps = isSame
@@ -175,12 +179,19 @@ function changePort(planning: Planning, before: Port, after: Port): Partial<Port
       ? movePairs(before.allowed_address_pairs, before.mac_address, after.mac_address)
       : completePairs(after.allowed_address_pairs, after.mac_address);
   return {
+    ...(after === given ? {} : { mac_address: after.mac_address }),
     fixed_ips: fixedIps,
     allowed_address_pairs: pairs,
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
     ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
   };
+}
+
+/** A client's null asks for another MAC. */
+function withMac(planning: Planning, port: Port): Port {
+  const mac: string | null = port.mac_address;
+  return mac === null ? { ...port, mac_address: allocateMac(planning, port.network_id) } : port;
 }
 
 function allocateMac({ deps, plan }: Planning, networkId: string): string {

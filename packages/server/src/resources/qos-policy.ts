@@ -4,14 +4,14 @@ import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
 import { QOS_RULE_KINDS } from './qos-rule.ts';
-import { FOREIGN_QOS, isForeign } from './qos-users.ts';
+import { projectsOf } from './qos-users.ts';
+import { inUse } from './rbac-policy.ts';
+import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 
 /** Policies: they show their rules. */
 export const qosPolicyModule: Contribution<AnyObject> = contribute<QosPolicy>({
   check: (view, policy, before) => {
-    if (before?.shared !== true || policy.shared) return;
-    const isUnused = view.unmarked(FOREIGN_QOS, policy.id, (look) => isForeign(look, policy));
-    if (!isUnused) throw usedByOthers(policy);
+    checkUnshared(view, SHARING, policy, before);
   },
   claims: (policy) => (policy.is_default ? [defaultClaim(policy.project_id)] : []),
   inUse: (policy, holder) =>
@@ -40,12 +40,9 @@ function defaultClaim(projectId: string): Claim {
   };
 }
 
-function usedByOthers({ id }: QosPolicy): CableError {
-  return new CableError(
-    'InUse',
-    `QoS Policy ${id} is used by ports, networks, floating IPs or routers of other projects.`,
-    {
-      label: 'QosPolicy',
-    },
-  );
-}
+const SHARING: Sharing<QosPolicy> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: projectsOf,
+  refused: ({ id }) => inUse(id, 'ports, networks, floating IPs or routers of other projects have the QoS policy'),
+};

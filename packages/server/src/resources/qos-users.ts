@@ -6,9 +6,7 @@ import { lookAtTables } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
 import { NotLoadedError } from '../not-loaded.ts';
 import { bookNetwork, bookPort, resourceRequest, unbookedPort } from './minimum-bandwidth.ts';
-
-/** Kind of the mark on a policy that something of another project has it. */
-export const FOREIGN_QOS = 'foreign_qos';
+import { foreignMarks } from './sharing.ts';
 
 /** What of an object says of policies. */
 type User = Pick<Port, 'project_id' | 'qos_policy_id'>;
@@ -53,9 +51,9 @@ export const routerQosModule: Contribution<AnyObject> = contribute<Router>({
   marks: (look, router) => marksOf(look, gatewayUser(router)),
 });
 
-/** Whether something has the policy that is not of its project. */
-export function isForeign(look: Look, policy: QosPolicy): boolean {
-  return usersOf(look, policy).some(isOther(policy));
+/** The projects of everything that has the policy. */
+export function projectsOf(look: Look, policy: QosPolicy): readonly string[] {
+  return usersOf(look, policy).map((user) => user.project_id);
 }
 
 function usersOf(look: Look, { id }: QosPolicy): readonly User[] {
@@ -83,15 +81,8 @@ function gatewayUser({ project_id, external_gateway_info: info }: Router): User 
   return { project_id, qos_policy_id: policy };
 }
 
-function isOther({ project_id: project }: Pick<QosPolicy, 'project_id'>): (user: User) => boolean {
-  return (user) => user.project_id !== project;
-}
-
 function marksOf(look: Look, user: Pick<User, 'project_id'> & Partial<User>): readonly Mark[] {
-  const id = user.qos_policy_id ?? null;
-  const policy = id === null ? undefined : look.get('qos_policy', id);
-  if (policy === undefined || policy.project_id === user.project_id) return [];
-  return [{ kind: FOREIGN_QOS, of: { type: 'qos_policy', id: policy.id }, about: user.project_id }];
+  return foreignMarks(look, 'qos_policy', [user.qos_policy_id], user.project_id);
 }
 
 function defaultPolicy({ plan }: Planning, projectId: string): string | null {

@@ -40,7 +40,8 @@ export const quotaDetailsModule: Contribution<AnyObject> = { actions: { details:
 /** What the caller may see of the project's quota. Throws `NotFound`. */
 async function quotaOf(deps: EngineDeps, projectId: string, asked: Asked): Promise<AnyObject> {
   const resource = deps.resources.named(QUOTA);
-  return present(deps, resource, await currentRow(deps, resource, projectId, readerOf(deps, asked.credentials)));
+  const reader = readerOf(deps, asked.credentials);
+  return present(deps, resource, await currentRow(deps, resource, projectId, reader), reader);
 }
 
 function limitsOf({ resources, settings }: PresentDeps, row: AnyObject | undefined): Readonly<Record<string, number>> {

@@ -29,6 +29,7 @@ import {
 } from '../hosts/renaming.ts';
 import { aliveKey, objectKey, vifPrefix } from '../keys.ts';
 import { dropBooking, isAlive } from './host.ts';
+import { revokeGone } from './revoke-host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 256;
@@ -129,7 +130,9 @@ function planPorts(planning: Planning, id: string, name: string): boolean {
 }
 
 /** The old host goes, and the new one has its underlay address. */
-function planEnd({ plan }: Planning, old: Host, name: string): void {
+function planEnd(planning: Planning, old: Host, name: string): void {
+  const { plan } = planning;
+  revokeGone(planning, old.id);
   plan.deletePrefix(vifPrefix(old.id));
   plan.delete('host', old.id);
   dropBooking(plan, old.id);

@@ -13,25 +13,18 @@ import { type Broken, type Contribution, contribute } from '../engine/module.ts'
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
-import { externalNetwork } from './external-network.ts';
+import { externalNetwork, gatewayMarks } from './external-network.ts';
 import { floatingIpsOf } from './floating-ip.ts';
-import { gatewayHostFor, standbysFor } from './gateway-hosts.ts';
+import { asGatewayRouter, gatewayHostFor, standbysFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
 import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Where a new gateway is to be. The keeper finds a host for one that has none. */
-function placesOf(
-  { deps }: Planning,
-  network: Network,
-  routerId: string,
-): Pick<Port, 'binding:host_id' | 'standby_hosts'> {
-  const gateway = {
-    device_id: routerId,
-    'binding:host_id': gatewayHostFor(deps.tables, network, routerId) ?? '',
-    standby_hosts: [],
-  };
-  const standbys = standbysFor(deps.tables, network, gateway, () => false);
+function placesOf({ deps }: Planning, network: Network, given: Owner): Pick<Port, 'binding:host_id' | 'standby_hosts'> {
+  const router = asGatewayRouter(given.id, given);
+  const gateway = { 'binding:host_id': gatewayHostFor(deps.tables, network, router) ?? '', standby_hosts: [] };
+  const standbys = standbysFor(deps.tables, network, router, gateway, () => false);
   return { 'binding:host_id': gateway['binding:host_id'], standby_hosts: [...standbys] };
 }
 
@@ -56,13 +49,14 @@ export const routerGatewayModule: Contribution<AnyObject> = contribute<Router>({
     if (port !== undefined) planDelete(asService(planning), planning.deps.resources.named('port'), port);
   },
   claims: ({ transit_vni: vni }) => (vni === null || vni === undefined ? [] : [vniClaim(vni)]),
+  marks: gatewayMarks,
   broken: brokenGateway,
 });
 
 const NO_GATEWAY = { external_gateway_info: null, transit_vni: null, gateway_port_id: null };
 
 type GatewayPart = Pick<Router, 'external_gateway_info' | 'transit_vni' | 'gateway_port_id'>;
-type Owner = Pick<Router, 'id' | 'project_id'>;
+type Owner = Pick<Router, 'id' | 'project_id'> & Partial<Pick<Router, 'availability_zone_hints' | 'ha'>>;
 
 /** What was given, without its forms of "none". */
 function wantedOf(given: Wanted | null | undefined): Wanted | null {
@@ -82,7 +76,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     device_owner: ROUTER_GATEWAY,
     port_security_enabled: false,
     security_groups: [],
-    ...placesOf(planning, network, router.id),
+    ...placesOf(planning, network, router),
   }) as unknown as Port;
   checkAddresses(plan, router.id, port);
   return {

@@ -25,6 +25,7 @@ import { refuseForwardedThrough } from './port-forwarding.ts';
 import { attachedSubnets, interfacesOf } from './router.ts';
 import { refusePeeringThrough } from './router-peering.ts';
 import { refusePolicyThrough } from './router-policy.ts';
+import { refuseOtherScopes } from './router-scopes.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -54,7 +55,7 @@ function addRouterInterface(
   const { subnetId, portId } = targetOf(body);
   if (subnetId !== undefined && portId !== undefined) throw badRouter('Cannot specify both subnet-id and port-id');
   return onRouter(deps, routerId, asked, 'add_router_interface', (planning, router) =>
-    subnetId === undefined ? addPort(planning, router, String(portId)) : addSubnet(planning, router, subnetId),
+    subnetId === undefined ? addPort(planning, router, String(portId)) : attachSubnet(planning, router, subnetId),
   );
 }
 
@@ -68,18 +69,28 @@ function removeRouterInterface(
   const { subnetId, portId } = targetOf(body);
   return onRouter(deps, routerId, asked, 'remove_router_interface', (planning, router) => {
     const port = findInterface(planning, router, subnetId, portId);
-    const resource = deps.resources.named('port');
     const kept = portId === undefined ? port.fixed_ips.filter((fixed) => fixed.subnet_id !== subnetId) : [];
-    const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
-    refuseRouteThrough(planning, router, gone);
-    refusePolicyThrough(planning, router, gone);
-    refusePeeringThrough(planning, router, gone);
-    refuseFloatingThrough(planning, router.id, gone);
-    refuseForwardedThrough(planning, router.id, gone);
-    if (kept.length === 0) planDelete(planning, resource, port);
-    else planUpdate(planning, resource, port, { fixed_ips: kept });
-    return answer(router, port, gone);
+    return answer(router, port, detachPort(planning, router, port, kept));
   });
+}
+
+/** Takes from a router's port all addresses but those that are kept, and the port with the last. Answers what it loses. */
+export function detachPort(
+  planning: Planning,
+  router: Router,
+  port: Port,
+  kept: Port['fixed_ips'] = [],
+): Port['fixed_ips'] {
+  const resource = planning.deps.resources.named('port');
+  const gone = port.fixed_ips.filter((fixed) => !kept.includes(fixed));
+  refuseRouteThrough(planning, router, gone);
+  refusePolicyThrough(planning, router, gone);
+  refusePeeringThrough(planning, router, gone);
+  refuseFloatingThrough(planning, router.id, gone);
+  refuseForwardedThrough(planning, router.id, gone);
+  if (kept.length === 0) planDelete(planning, resource, port);
+  else planUpdate(planning, resource, port, { fixed_ips: kept });
+  return gone;
 }
 
 /** Every change of a router's interfaces revises the router, so that two cannot pass each other's checks. */
@@ -101,7 +112,8 @@ function onRouter(
   return deps.lock.run([objectKey('router', routerId)], asked, () => transact(deps, asked, build, { isService: true }));
 }
 
-function addSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
+/** Gives a router a leg in the subnet, which has the gateway’s address. Whoever plans that revises the router. */
+export function attachSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
   const subnet = ownSubnet(planning, subnetId);
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   checkSubnets(planning, router, [subnet]);
@@ -205,6 +217,7 @@ function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subn
       }
     }
   }
+  refuseOtherScopes(plan, router, subnets);
 }
 
 function findInterface(

@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { protocolNumber } from '@cable/compiler';
 import type { IndexMaker } from '@cable/kit';
-import { type AnyObject, CableError, formatCidr, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  formatCidr,
+  type IpPrefix,
+  parseIpOrCidr,
+  type SecurityGroupRule,
+} from '@cable/model';
+import { REPEATS, withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 
 /** What makes two rules of a group the same. */
@@ -14,6 +22,10 @@ type Meaning = Pick<
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
 
 const MEANING = 'meaning';
+
+const PORT_MAX = 65535;
+
+const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 
 /** Index of tables: a group may have thousands of rules, and each new one is looked for among them. */
 export const RULE_MEANING_INDEX: Readonly<Record<string, IndexMaker<AnyObject>>> = {
@@ -33,8 +45,21 @@ export const securityGroupRuleModule: Contribution<AnyObject> = contribute<Secur
     const group = plan.get('security_group', given.security_group_id ?? '');
     return { ...meaning, project_id: group?.project_id ?? given.project_id };
   },
-  claims: (rule) => [meaningClaim(rule)],
+  // Of two that an older version took for different ones the second has none.
+  claims: (rule) => ((rule as AnyObject)[REPEATS] === true ? [] : [meaningClaim(rule)]),
+  present: (_tables, rule) => ({ normalized_cidr: normalizedCidr(rule) }),
 });
+
+/** A rule as its group shows it. */
+export function ruleOfGroup(rule: SecurityGroupRule): unknown {
+  return { ...withoutHidden(rule), tenant_id: rule.project_id, normalized_cidr: normalizedCidr(rule) };
+}
+
+/** What a rule's prefix stands for; null: there is none. */
+function normalizedCidr({ remote_ip_prefix: given }: Pick<SecurityGroupRule, 'remote_ip_prefix'>): string | null {
+  const prefix = given === null ? undefined : parseIpOrCidr(given);
+  return prefix === undefined ? null : formatCidr(prefix);
+}
 
 /** Protocols that there are behind IPv6 alone (Neutron's list): tunnels, extension headers, ICMPv6. */
 const OF_IPV6: ReadonlySet<number> = new Set([41, 43, 44, 58, 59, 60]);
@@ -49,11 +74,21 @@ function meaningOf(given: Given<SecurityGroupRule>): Meaning {
     direction: given.direction ?? 'ingress',
     ethertype,
     protocol: protocolOf(given.protocol ?? '', ethertype),
-    port_range_min: given.port_range_min ?? null,
-    port_range_max: given.port_range_max ?? null,
-    remote_ip_prefix: prefix === undefined ? null : formatCidr(prefix),
+    ...portRange(given.port_range_min ?? null, given.port_range_max ?? null),
+    remote_ip_prefix: prefix === undefined ? null : withLength(String(given.remote_ip_prefix), prefix),
     remote_group_id: given.remote_group_id ?? null,
   };
+}
+
+/** A prefix as it was given, and an address as one. */
+function withLength(given: string, prefix: IpPrefix): string {
+  return given.includes('/') ? given : formatCidr(prefix);
+}
+
+/** All ports are no restriction. */
+function portRange(min: number | null, max: number | null): Pick<Meaning, 'port_range_min' | 'port_range_max'> {
+  const isWhole = min === 1 && max === PORT_MAX;
+  return { port_range_min: isWhole ? null : min, port_range_max: isWhole ? null : max };
 }
 
 function protocolOf(given: string, ethertype: Meaning['ethertype']): string | null {
@@ -128,8 +163,8 @@ function checkRemote(rule: Meaning): void {
   if (rule.remote_ip_prefix === null) return;
   if (rule.remote_group_id !== null) {
     throw new CableError(
-      'SecurityGroupRemoteGroupAndRemoteIpPrefix',
-      'Only remote_ip_prefix or remote_group_id may be provided.',
+      'SecurityGroupMultipleRemoteEntites',
+      'Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.',
     );
   }
   const version = rule.remote_ip_prefix.includes(':') ? 'IPv6' : 'IPv4';
@@ -166,13 +201,15 @@ function described(rule: Meaning): string {
 
 /** The same text for rules that allow the same; by number, so that `tcp` and `6` are one. */
 function describe(rule: Meaning): string {
+  const cidr = normalizedCidr(rule);
+  const { port_range_min: min, port_range_max: max } = portRange(rule.port_range_min, rule.port_range_max);
   return [
     rule.direction,
     rule.ethertype,
     protocolNumber(rule.protocol, rule.ethertype),
-    rule.port_range_min,
-    rule.port_range_max,
-    rule.remote_ip_prefix,
+    min,
+    max,
+    cidr === null || EVERYWHERE.has(cidr) ? null : cidr,
     rule.remote_group_id,
   ].join(' ');
 }

@@ -1,7 +1,7 @@
 import { LongList } from '@cable/api';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
-import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
 import { referencesOfType } from '../keys.ts';
 import {
@@ -12,12 +12,15 @@ import {
   planFirstRules,
 } from './default-group.ts';
 import { inOrder } from './in-order.ts';
+import { inUse as rbacInUse } from './rbac-policy.ts';
+import { ruleOfGroup } from './security-group-rule.ts';
+import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
 export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityGroup>({
   derive: (planning, given) => {
     if (planning.isService) return {};
-    if (given.name === DEFAULT_GROUP_NAME) throw defaultExists();
+    if (isDefaultName(given.name)) throw defaultExists();
     defaultGroup(planning, given.project_id);
     return {};
   },
@@ -27,12 +30,13 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
     if (before.name === DEFAULT_GROUP_NAME) {
       throw new CableError('SecurityGroupCannotUpdateDefault', 'Updating default security group not allowed.');
     }
-    if (after.name === DEFAULT_GROUP_NAME) throw defaultExists();
+    if (isDefaultName(after.name)) throw defaultExists();
     return {};
   },
+  check: (view, group, before) => checkUnshared(view, SHARING, group, before),
   created: planFirstRules,
-  remove: ({ asked }, group) => {
-    if (group.name !== DEFAULT_GROUP_NAME || asked.caller.isAdmin) return;
+  remove: ({ deps, asked }, group) => {
+    if (group.name !== DEFAULT_GROUP_NAME || isAdmin(deps, asked.credentials)) return;
     throw new CableError(
       'SecurityGroupCannotRemoveDefault',
       'Insufficient rights for removing default security group.',
@@ -44,10 +48,17 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   present: (tables, group) => ({
     security_group_rules: new LongList(
       inOrder(tables.of('security_group_rule').by('security_group_id', group.id)),
-      (rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id }),
+      ruleOfGroup,
     ),
   }),
 });
+
+const SHARING: Sharing<SecurityGroup> = {
+  list: 'shared_with',
+  kind: FOREIGN,
+  users: (look, { id }) => look.by('port', 'security_groups', id).map((port) => port.project_id),
+  refused: ({ id }) => rbacInUse(id, 'ports of other projects have the security group'),
+};
 
 /** A port's groups are of one kind, and what it lets in does not change at one word of its group: so nobody may have it, and none may come meanwhile. */
 function requireNoPorts(plan: Plan, id: string): void {
@@ -66,6 +77,11 @@ function defaultClaim(projectId: string): Claim {
     holder: (look) => findDefaultGroup(look, projectId)?.id,
     taken: defaultExists,
   };
+}
+
+/** In any letters, as Neutron has it. */
+function isDefaultName(name: string | undefined): boolean {
+  return name?.toLowerCase() === DEFAULT_GROUP_NAME;
 }
 
 function defaultExists(): CableError {

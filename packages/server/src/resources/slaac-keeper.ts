@@ -13,7 +13,7 @@ const PATIENCE_MS = 10_000;
 /** A step's time. */
 const STEP_MS = 30_000;
 
-const CALLER = { projectId: '', isAdmin: true };
+const CREDENTIALS = credentialsOf({ projectId: '', isAdmin: true });
 
 /**
  * Sees to it that ports follow the subnets of SLAAC of their network to the end, when the requests that began with it have left or died. Every server does so: of
@@ -53,8 +53,7 @@ export class SlaacKeeper {
   #asked(): Asked {
     const { signal, monotonicMs, resources } = this.#deps;
     return {
-      caller: CALLER,
-      credentials: credentialsOf(CALLER),
+      credentials: CREDENTIALS,
       signal,
       isGone: signal.aborted,
       deadlineMs: monotonicMs() + STEP_MS,

@@ -3,6 +3,7 @@ import { type AnyObject, CableError, formatIp, parseIp, SNAT_BLOCK_PORTS } from 
 import type { Store } from '@cable/store';
 import type { ActionHandler } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import { snatLogPrefix } from '../keys.ts';
 import { refusal } from '../policy/authorize.ts';
 
@@ -48,7 +49,7 @@ export function blockOf(port: number): number {
 }
 
 const findRecords: ActionHandler = async (deps, _id, body, asked) => {
-  if (!asked.caller.isAdmin) throw refusal(['find_snat_lease']);
+  if (!isAdmin(deps, asked.credentials)) throw refusal(['find_snat_lease']);
   const {
     external_address: address,
     external_port: port,

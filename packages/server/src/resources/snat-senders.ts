@@ -1,4 +1,5 @@
 /** Who leaves with leased ports of a router's address, and by which host. */
+import { type ScopeReader, translates } from '@cable/compiler';
 import { type Host, type Port, parseIp, type Router } from '@cable/model';
 import type { Tables } from '../tables.ts';
 import { isServiceOwner } from './device-owners.ts';
@@ -26,6 +27,7 @@ export function* sendersOf(tables: Rows, router: Router): Iterable<readonly [id:
   const gateway = portId === null ? undefined : tables.of('port').get(portId);
   const network = gateway === undefined ? undefined : tables.of('network').get(gateway.network_id);
   if (snat === 'shared' || info?.enable_snat !== true || gateway === undefined || network === undefined) return;
+  if (!translates(readerOf(tables), router, gateway)) return;
   const gatewayHost = gateway['binding:host_id'] ?? '';
   if (!knowsBlocks(tables.of('host').get(gatewayHost))) return;
   const subnets = new Set<string>();
@@ -44,6 +46,14 @@ export function* sendersOf(tables: Rows, router: Router): Iterable<readonly [id:
       yield [port.id, { port, host: leaves ? host : gatewayHost }];
     }
   }
+}
+
+/** Pools may not be loaded: then nothing has one, and none is asked for. */
+function readerOf(tables: Rows): ScopeReader {
+  return {
+    get: (table, id) => tables.any(table).get(id) as never,
+    by: (table, index, key) => tables.any(table).by(index, key) as never,
+  };
 }
 
 /** Whether the host's agent can do with leased ports. */

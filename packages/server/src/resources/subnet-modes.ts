@@ -8,7 +8,7 @@ type Modes = Pick<Subnet, 'ipv6_ra_mode' | 'ipv6_address_mode'>;
 const EUI64_PREFIX_LENGTH = 64;
 
 /** Most bits of a prefix in which DHCP has something to give out, by version of IP. */
-const LONGEST_DHCP6_PREFIX = 126;
+const LONGEST_DHCP_PREFIX = { 4: 30, 6: 126 } as const;
 
 /** True when each port of the network has the EUI-64 address of its MAC in the subnet, and no other one. */
 export function isAutomatic({ ipv6_ra_mode: ra, ipv6_address_mode: address }: Modes): boolean {
@@ -27,6 +27,7 @@ export function checkModes(subnet: Subnet, before: Subnet | undefined): void {
     for (const name of ['ipv6_ra_mode', 'ipv6_address_mode'] as const) {
       if (subnet[name] !== null) throw invalid(`${name} is not valid when ip_version is 4`);
     }
+    checkDhcp(subnet, before);
     return;
   }
   const hasModes = ra !== null || address !== null;
@@ -49,9 +50,14 @@ export function checkModes(subnet: Subnet, before: Subnet | undefined): void {
       `Invalid CIDR ${subnet.cidr} for IPv6 address mode. The addresses are EUI-64, which requires the prefix to be /64`,
     );
   }
-  if (dhcp && before?.enable_dhcp !== true && prefixLength > LONGEST_DHCP6_PREFIX) {
-    throw invalid('Subnet has a prefix length that is incompatible with DHCP service enabled');
-  }
+  checkDhcp(subnet, before);
+}
+
+/** As Neutron asks it: when DHCP comes to be on. */
+function checkDhcp({ cidr, enable_dhcp: dhcp, ip_version: version }: Subnet, before: Subnet | undefined): void {
+  if (!dhcp || before?.enable_dhcp === true) return;
+  if (prefixOf(cidr).prefixLength <= LONGEST_DHCP_PREFIX[version]) return;
+  throw invalid('Subnet has a prefix length that is incompatible with DHCP service enabled');
 }
 
 function invalid(reason: string): CableError {

@@ -2,6 +2,7 @@ import {
   type AnyObject,
   CableError,
   cidrsOverlap,
+  formatCidr,
   type IpPrefix,
   isMachineAddress,
   type Port,
@@ -31,7 +32,7 @@ export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
     return {
       ip_version: version,
       gateway_ip: gateway,
-      allocation_pools: given.allocation_pools ?? defaultPools(prefix, gateway),
+      allocation_pools: given.allocation_pools?.length ? given.allocation_pools : defaultPools(prefix, gateway),
     };
   },
   check: (view, subnet, before) => {
@@ -43,7 +44,8 @@ export const subnetModule: Contribution<AnyObject> = contribute<Subnet>({
     }
     if (before !== undefined && subnet.gateway_ip !== before.gateway_ip) refuseGatewayInUse(view, before);
     if (subnet.gateway_ip !== null && subnet.gateway_ip !== before?.gateway_ip) checkGateway(prefix, subnet.gateway_ip);
-    checkPools(prefix, subnet.allocation_pools, subnet.gateway_ip);
+    checkPools(prefix, subnet);
+    checkNumbers(subnet, before);
     checkRoutes(prefix, subnet.host_routes, subnet.dns_nameservers);
   },
   broken: brokenSubnet,
@@ -98,16 +100,20 @@ function checkGateway(prefix: IpPrefix, gateway: string): void {
   if (!isFit) throw invalid(`Gateway ${gateway} is not valid on subnet`);
 }
 
-function checkPools(prefix: IpPrefix, pools: readonly Pool[], gateway: string | null): void {
+function checkPools(prefix: IpPrefix, { allocation_pools: pools, gateway_ip: gateway, cidr }: Subnet): void {
   const ranges = pools.map((pool) => checkPool(prefix, pool));
   const gatewayValue = gateway === null ? undefined : parseIp(gateway)?.value;
   for (const [index, range] of ranges.entries()) {
     const pool = `${pools[index]?.start}-${pools[index]?.end}`;
-    const overlapping = ranges.some(
-      (other, at) => at !== index && other.start <= range.end && range.start <= other.end,
+    const overlapping = ranges.findIndex(
+      (other, at) => at > index && other.start <= range.end && range.start <= other.end,
     );
-    if (overlapping) {
-      throw new CableError('OverlappingAllocationPools', `Found overlapping allocation pools: ${pool} for subnet.`);
+    if (overlapping >= 0) {
+      const other = `${pools[overlapping]?.start}-${pools[overlapping]?.end}`;
+      throw new CableError(
+        'OverlappingAllocationPools',
+        `Found overlapping allocation pools: ${pool} ${other} for subnet ${cidr}.`,
+      );
     }
     if (gatewayValue !== undefined && gatewayValue >= range.start && gatewayValue <= range.end) {
       throw new CableError(
@@ -121,13 +127,37 @@ function checkPools(prefix: IpPrefix, pools: readonly Pool[], gateway: string | 
 function checkPool(prefix: IpPrefix, pool: Pool): Range {
   const [start, end] = [parseIp(pool.start), parseIp(pool.end)];
   const text = `${pool.start}-${pool.end}`;
-  if (start === undefined || end === undefined || start.version !== end.version || start.value > end.value) {
+  const { version } = prefix.base;
+  if (start?.version !== version || end?.version !== version || start.value > end.value) {
     throw new CableError('InvalidAllocationPool', `The allocation pool ${text} is not valid.`);
   }
   if (!isPortAddress(prefix, start, '') || !isPortAddress(prefix, end, '')) {
-    throw new CableError('OutOfBoundsAllocationPool', `The allocation pool ${text} spans beyond the subnet cidr.`);
+    throw new CableError(
+      'OutOfBoundsAllocationPool',
+      `The allocation pool ${text} spans beyond the subnet cidr ${formatCidr(prefix)}.`,
+    );
   }
   return { start: start.value, end: end.value };
+}
+
+/** Of name servers and of routes, as far as they are given. */
+const MOST_SERVERS = 20;
+const MOST_ROUTES = 64;
+
+function checkNumbers(subnet: Subnet, before: Subnet | undefined): void {
+  const of = before === undefined ? 'new subnet' : subnet.id;
+  if (subnet.dns_nameservers.length > MOST_SERVERS) {
+    throw new CableError(
+      'DNSNameServersExhausted',
+      `Unable to complete operation for ${of}. The number of DNS nameservers exceeds the limit ${MOST_SERVERS}.`,
+    );
+  }
+  if (subnet.host_routes.length > MOST_ROUTES) {
+    throw new CableError(
+      'HostRoutesExhausted',
+      `Unable to complete operation for ${of}. The number of host routes exceeds the limit ${MOST_ROUTES}.`,
+    );
+  }
 }
 
 function checkRoutes(prefix: IpPrefix, routes: Subnet['host_routes'], servers: readonly string[]): void {

@@ -9,7 +9,7 @@ import { currentRow, notFound, present } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
-import { releaseSubPort, type SubPort, takeSubPorts } from './trunk.ts';
+import { refuseDisabled, releaseSubPort, type SubPort, takeSubPorts } from './trunk.ts';
 
 /** What becomes of the trunk's sub-ports. */
 type Change = (planning: Planning, trunk: Trunk, given: readonly SubPort[]) => readonly SubPort[];
@@ -45,11 +45,11 @@ async function onTrunk(
     permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
     const trunk = planning.plan.get('trunk', id);
     if (trunk === undefined) throw notFound(resource, id);
-    if (!trunk.admin_state_up) throw new CableError('TrunkDisabled', `Trunk ${id} is currently disabled.`);
+    refuseDisabled(trunk);
     return planUpdate(planning, resource, trunk, { sub_ports: change(planning, trunk, given) });
   };
   const written = await deps.lock.run([objectKey('trunk', id)], asked, () => transact(deps, asked, build));
-  const shown = present(deps, resource, written);
+  const shown = present(deps, resource, written, readerOf(deps, asked.credentials));
   return showObject(resource, shown, new Set());
 }
 

@@ -19,12 +19,18 @@ export const trunkModule: Contribution<AnyObject> = contribute<Trunk>({
     return {};
   },
   remove: (planning, trunk) => {
+    refuseDisabled(trunk);
     for (const { port_id } of trunk.sub_ports) releaseSubPort(planning, port_id);
   },
   claims: (trunk) => [trunk.port_id, ...trunk.sub_ports.map((one) => one.port_id)].map(memberClaim),
   broken: brokenTrunk,
   present: (tables, trunk) => ({ status: statusOf(tables, trunk) }),
 });
+
+/** Throws `TrunkDisabled`: what is off is changed by nothing but turning it on. */
+export function refuseDisabled({ id, admin_state_up: isUp }: Trunk): void {
+  if (!isUp) throw new CableError('TrunkDisabled', `Trunk ${id} is currently disabled.`);
+}
 
 /** That the port is a part of a trunk, which there is once. Its holder is the trunk. */
 export function memberClaim(portId: string): Claim {

@@ -7,7 +7,8 @@ import { isTunnelled } from './network-segment.ts';
 export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record<string, unknown>> {
   if (host === '') return { 'binding:vif_type': 'unbound', 'binding:vif_details': {} };
   const row = tables.of('host').get(host);
-  if (row === undefined || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
+  const isRefused = host === port['binding:host_id'] && port.binding_failed;
+  if (row === undefined || isRefused || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
   return {

@@ -22,6 +22,7 @@ export const SLICE_TABLES: Readonly<Record<'router_interface' | 'router_gateway'
 const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'network',
   'subnet',
+  'subnetpool',
   'port',
   'router',
   'router_peering',
@@ -53,6 +54,7 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
   return {
     network: tables.of('network'),
     subnet: tables.of('subnet'),
+    subnetpool: tables.of('subnetpool'),
     port: tables.of('port'),
     router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
     router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,

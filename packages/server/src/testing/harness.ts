@@ -123,6 +123,8 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     ['trunks', 'trunks'],
     ['ports', 'ports'],
     ['networks', 'networks'],
+    ['subnetpools', 'subnetpools'],
+    ['address_scopes', 'address-scopes'],
     ['security_groups', 'security-groups'],
     ['policies', 'qos/policies'],
   ] as const) {

@@ -124,6 +124,7 @@ function isFree({ compares, ops }: TxnJob, written: KeySet): boolean {
 }
 
 type About = { readonly key: string } | { readonly prefix: string };
+type AboutRange = { readonly from: string; readonly to: string };
 
 /** Keys, and prefixes that stand for all keys with them. */
 class KeySet {
@@ -135,14 +136,22 @@ class KeySet {
     else this.#prefixes.add(about.prefix);
   }
 
-  /** True when it has the key, or some key with the prefix. */
-  meets(about: About): boolean {
+  /** True when it has the key, some key with the prefix, or some of the range. */
+  meets(about: About | AboutRange): boolean {
+    if ('from' in about) return this.#meetsRange(about);
     if ('key' in about)
       return this.#keys.has(about.key) || some(this.#prefixes, (prefix) => about.key.startsWith(prefix));
     const { prefix } = about;
     return (
       some(this.#keys, (key) => key.startsWith(prefix)) ||
       some(this.#prefixes, (other) => other.startsWith(prefix) || prefix.startsWith(other))
+    );
+  }
+
+  #meetsRange({ from, to }: AboutRange): boolean {
+    return (
+      some(this.#keys, (key) => key >= from && key < to) ||
+      some(this.#prefixes, (prefix) => (prefix >= from || from.startsWith(prefix)) && prefix < to)
     );
   }
 }

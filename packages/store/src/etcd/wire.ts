@@ -179,6 +179,9 @@ function encodeCompare(compare: Compare, to: WireCompare[]): void {
       return;
     case 'prefixEmpty':
       for (const range of emptyRanges(compare.prefix, compare.except ?? [])) to.push(range);
+      return;
+    case 'rangeEmpty':
+      to.push({ result: EQUAL, target: VERSION, ...rangeOf(compare), version: 0 });
   }
 }
 
@@ -220,7 +223,12 @@ function encodeDeletePrefix(prefix: string, lanes: string): readonly WireOp[] {
     .map((range) => ({ request_delete_range: range }));
 }
 
+function rangeOf({ from, to }: Extract<Compare, { kind: 'rangeEmpty' }>): { key: Buffer; range_end: Buffer } {
+  return { key: Buffer.from(from), range_end: Buffer.from(to) };
+}
+
 function encodeLook(compare: Compare): RangeRequest {
+  if (compare.kind === 'rangeEmpty') return { ...rangeOf(compare), limit: 1, keys_only: true };
   if (compare.kind !== 'prefixEmpty') return { key: Buffer.from(compare.key), keys_only: compare.kind !== 'value' };
   const { prefix, except = [] } = compare;
   return { key: Buffer.from(prefix), range_end: prefixEnd(prefix), limit: except.length + 1, keys_only: true };
@@ -233,6 +241,7 @@ function holds(compare: Compare, found: RangeResponse | null): boolean {
     case 'exists':
       return kv !== undefined;
     case 'absent':
+    case 'rangeEmpty':
       return kv === undefined;
     case 'modRevision':
       return Number(kv?.mod_revision ?? 0) === compare.revision;

@@ -10,6 +10,8 @@ export type DraftBase = {
   has(key: string): boolean;
   /** Keys with the prefix, in order. */
   keys(prefix: string): Iterable<string>;
+  /** Keys from the first on that are before the second, in order. */
+  keysBetween(from: string, to: string): Iterable<string>;
   /** TTL in seconds, or undefined when there is no such lease. */
   leaseTtl(lease: string): number | undefined;
   leaseKeys(lease: string): Iterable<string>;
@@ -86,6 +88,8 @@ export class Draft {
         return this.#get(compare.key)?.value === compare.value;
       case 'prefixEmpty':
         return this.#isEmpty(compare.prefix, compare.except);
+      case 'rangeEmpty':
+        return this.#isRangeEmpty(compare.from, compare.to);
     }
   }
 
@@ -157,9 +161,21 @@ export class Draft {
     return true;
   }
 
+  #isRangeEmpty(from: string, to: string): boolean {
+    for (const [key, kv] of this.records) if (kv !== null && isBetween(key, from, to)) return false;
+    for (const key of this.#base.keysBetween(from, to)) if (this.records.get(key) !== null) return false;
+    return true;
+  }
+
   #keys(prefix: string): readonly string[] {
     const keys = new Set(this.#base.keys(prefix));
     for (const key of this.records.keys()) if (key.startsWith(prefix)) keys.add(key);
     return [...keys].sort();
   }
+}
+
+/** In the order of bytes. */
+function isBetween(key: string, from: string, to: string): boolean {
+  const bytes = Buffer.from(key);
+  return bytes.compare(Buffer.from(from)) >= 0 && bytes.compare(Buffer.from(to)) < 0;
 }

@@ -113,6 +113,10 @@ export class LmdbFiles {
     }
   }
 
+  *keysBetween(from: string, to: string): Generator<string> {
+    yield* this.#kv.getKeys({ start: from, end: to });
+  }
+
   /** History from a revision on, at most `limit` revisions. */
   history(from: number, limit: number): readonly { revision: number; entries: readonly LogEntry[] }[] {
     return [...this.#log.getRange({ start: from, limit })].map(({ key, value }) => ({ revision: key, entries: value }));

@@ -255,6 +255,7 @@ class LmdbStore implements Store {
       get: (key) => this.#files.get(key),
       has: (key) => this.#has(key),
       keys: (prefix) => this.#files.keys(prefix),
+      keysBetween: (from, to) => this.#files.keysBetween(from, to),
       leaseTtl: (lease) => this.#leases.ttl(lease),
       leaseKeys: (lease) => this.#files.leaseKeys(lease),
     });

@@ -191,6 +191,25 @@ function transactions(check: Check): void {
     }
   });
 
+  check('a range is empty exactly when no key is at or behind its start and before its end', async (store, prefix) => {
+    await write(store, put(`${prefix}r/b`, ''), put(`${prefix}r/d/1`, ''), put(`${prefix}r/d0`, ''));
+    const cases: readonly (readonly [boolean, string, string])[] = [
+      [true, 'r/', 'r/b'],
+      [false, 'r/', 'r/b!'],
+      [false, 'r/b', 'r/b!'],
+      [true, 'r/b!', 'r/d/'],
+      [false, 'r/b!', 'r/d/2'],
+      [true, 'r/d/2', 'r/d0'],
+      [true, 'r/d0!', 'r0'],
+      [true, 'r/z', 'r/a'],
+    ];
+    for (const [expected, from, to] of cases) {
+      const compare = { kind: 'rangeEmpty', from: `${prefix}${from}`, to: `${prefix}${to}` } as const;
+      const { ok } = await store.txn([compare], [put(`${prefix}seen`, '')]);
+      assert.equal(ok, expected, JSON.stringify(compare));
+    }
+  });
+
   check('thousands of parts are deleted in one transaction that no other part may join', async (store, prefix) => {
     const parts = Array.from({ length: 4000 }, (_, i) => `${prefix}of/${i}`);
     await write(store, ...parts.map((key) => put(key, '')));

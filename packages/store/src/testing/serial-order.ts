@@ -24,6 +24,8 @@ function holds(state: State, compare: Compare): boolean {
       return state.get(compare.key) === compare.value;
     case 'prefixEmpty':
       return ![...state.keys()].some((key) => key.startsWith(compare.prefix) && !compare.except?.includes(key));
+    case 'rangeEmpty':
+      return ![...state.keys()].some((key) => key >= compare.from && key < compare.to);
     case 'modRevision':
       throw new Error('values say as much');
   }

@@ -1,6 +1,9 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADMIN } from './words.ts';
 
 /** Who may do what with agents. */
 export const AGENT_RULES: readonly RuleDefault[] = [
-  { name: 'get_agent', check: 'rule:admin_only', description: 'See an agent.' },
+  { name: 'get_agent', check: ADMIN, description: 'See an agent.' },
+  { name: 'update_agent', check: ADMIN, description: 'Set an agent up or down, or describe it.' },
+  { name: 'delete_agent', check: ADMIN, description: 'Delete an agent, which is its host.' },
 ];

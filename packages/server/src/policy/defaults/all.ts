@@ -1,15 +1,21 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADDRESS_SCOPE_RULES } from './address-scope.ts';
 import { AGENT_RULES } from './agent.ts';
+import { AUTO_ALLOCATED_TOPOLOGY_RULES } from './auto-allocated-topology.ts';
+import { AVAILABILITY_ZONE_RULES } from './availability-zone.ts';
 import { BASE_RULES } from './base.ts';
+import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
 import { PORT_RULES } from './port.ts';
 import { QOS_RULES } from './qos.ts';
 import { QUOTA_RULES } from './quota.ts';
+import { RBAC_RULES } from './rbac.ts';
 import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
 import { SUBNET_RULES } from './subnet.ts';
+import { SUBNET_POOL_RULES } from './subnet-pool.ts';
 import { TAP_RULES } from './tap.ts';
 import { TRUNK_RULES } from './trunk.ts';
 
@@ -18,14 +24,20 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...BASE_RULES,
   ...NETWORK_RULES,
   ...SUBNET_RULES,
+  ...SUBNET_POOL_RULES,
+  ...ADDRESS_SCOPE_RULES,
+  ...AUTO_ALLOCATED_TOPOLOGY_RULES,
   ...PORT_RULES,
   ...ROUTER_RULES,
+  ...FLOATING_IP_RULES,
   ...TRUNK_RULES,
   ...TAP_RULES,
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
   ...QOS_RULES,
+  ...RBAC_RULES,
   ...QUOTA_RULES,
   ...HOST_RULES,
   ...AGENT_RULES,
+  ...AVAILABILITY_ZONE_RULES,
 ];

@@ -1,14 +1,23 @@
 import type { RuleDefault } from '../rules.ts';
 
-/** Rules that other rules refer to, in Neutron's names: operators' policy files refer to them too. */
-export const BASE_RULES: readonly RuleDefault[] = [
+const RULES: readonly RuleDefault[] = [
   { name: 'context_is_admin', check: 'role:admin', description: 'Callers who may do everything.' },
   {
     name: 'context_is_advsvc',
     check: 'role:advsvc',
-    description: 'Services that act for others. No rule of Cable’s own refers to it.',
+    description: 'Services that act for others, such as Octavia.',
   },
-  { name: 'service_api', check: 'role:service', description: 'Services. No rule of Cable’s own refers to it.' },
+  {
+    name: 'context_can_set_project_id',
+    check: '!',
+    description: 'Callers who create for other projects, besides administrators and services.',
+  },
+  {
+    name: 'context_with_global_access',
+    check: '!',
+    description: 'Callers whom Neutron shows more than their project’s. No rule of Cable’s own refers to it.',
+  },
+  { name: 'service_api', check: 'role:service', zed: '!', description: 'Services, such as Nova.' },
   { name: 'owner', check: 'project_id:%(project_id)s', description: 'The object is of the caller’s project.' },
   { name: 'admin_only', check: 'rule:context_is_admin', description: 'Administrators alone.' },
   {
@@ -65,3 +74,6 @@ export const BASE_RULES: readonly RuleDefault[] = [
       'Status, check and the agents’ routes. /metrics, /healthz and /readyz are open to whoever reaches the server.',
   },
 ];
+
+/** Rules that other rules refer to, in Neutron's names: operators' policy files refer to them too. They are about the caller, whatever his scope. */
+export const BASE_RULES: readonly RuleDefault[] = RULES.map((rule) => ({ ...rule, scope: 'any' }));

@@ -1,51 +1,70 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, SERVICE } from './words.ts';
+
+const FOR_ALL = 'rule:shared or rule:external or rule:context_is_advsvc';
 
 /** Who may do what with networks. */
 export const NETWORK_RULES: readonly RuleDefault[] = [
-  { name: 'create_network', check: 'rule:regular_user', description: 'Create a network.' },
-  { name: 'create_network:shared', check: 'rule:admin_only', description: 'Share a new network with every project.' },
+  { name: 'create_network', check: ADMIN_OR_MEMBER, zed: ANYBODY, description: 'Create a network.' },
+  { name: 'create_network:shared', check: ADMIN, description: 'Share a new network with every project.' },
+  { name: 'create_network:router:external', check: ADMIN, description: 'Make a network that leads outside.' },
   {
-    name: 'create_network:router:external',
-    check: 'rule:admin_only',
-    description: 'Make a network that leads outside.',
+    name: 'create_network:port_security_enabled',
+    check: ADMIN_OR_MEMBER,
+    zed: ANYBODY,
+    description: 'Choose whether ports of a new network have port security when nobody says otherwise.',
   },
   {
     name: 'create_network:provider:network_type',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'Choose how a new network is carried.',
   },
   {
     name: 'create_network:provider:physical_network',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'Choose the physical network that carries a new network.',
   },
   {
     name: 'create_network:provider:segmentation_id',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'Choose the VNI or VLAN of a new network.',
   },
-  { name: 'get_network', check: 'rule:admin_or_owner or rule:shared or rule:external', description: 'See a network.' },
-  { name: 'get_network:provider:network_type', check: 'rule:admin_only', description: 'See how a network is carried.' },
+  {
+    name: 'get_network',
+    check: `${ADMIN_OR_READER} or ${SERVICE} or ${FOR_ALL}`,
+    zed: `${ADMIN_OR_OWNER} or ${FOR_ALL}`,
+    description: 'See a network.',
+  },
+  { name: 'get_network:provider:network_type', check: ADMIN, description: 'See how a network is carried.' },
   {
     name: 'get_network:provider:physical_network',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'See the physical network of a network.',
   },
-  {
-    name: 'get_network:provider:segmentation_id',
-    check: 'rule:admin_only',
-    description: 'See the VNI or VLAN of a network.',
-  },
-  { name: 'update_network', check: 'rule:admin_or_owner', description: 'Change a network.' },
+  { name: 'get_network:provider:segmentation_id', check: ADMIN, description: 'See the VNI or VLAN of a network.' },
+  { name: 'update_network', check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER, description: 'Change a network.' },
   {
     name: 'update_network:shared',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'Share a network with every project, or no longer.',
   },
+  { name: 'update_network:router:external', check: ADMIN, description: 'Let a network lead outside, or no longer.' },
   {
-    name: 'update_network:router:external',
-    check: 'rule:admin_only',
-    description: 'Let a network lead outside, or no longer.',
+    name: 'update_network:port_security_enabled',
+    check: ADMIN_OR_MEMBER,
+    zed: ADMIN_OR_OWNER,
+    description: 'Change whether ports of a network have port security when nobody says otherwise.',
   },
-  { name: 'delete_network', check: 'rule:admin_or_owner', description: 'Delete a network.' },
+  { name: 'delete_network', check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER, description: 'Delete a network.' },
+  {
+    name: 'get_network_ip_availability',
+    check: ADMIN,
+    description: 'See how many addresses of a network are taken.',
+  },
+  { name: 'create_network:is_default', check: ADMIN, description: 'Make a new external network the default.' },
+  {
+    name: 'update_network:is_default',
+    check: ADMIN,
+    description: 'Make an external network the default, or no longer.',
+  },
 ];

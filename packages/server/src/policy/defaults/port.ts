@@ -1,7 +1,36 @@
 import type { RuleDefault } from '../rules.ts';
+import {
+  ADMIN,
+  ADMIN_OR_MEMBER,
+  ADMIN_OR_NETWORK_MEMBER,
+  ADMIN_OR_NETWORK_OWNER,
+  ADMIN_OR_OWNER,
+  ADMIN_OR_READER,
+  ADMIN_OR_SERVICE,
+  NETWORK_MEMBER,
+  NETWORK_READER,
+  SERVICE,
+} from './words.ts';
 
-/** On a shared network these could harm the others who are there. */
-const NETWORK_OWNERS = 'rule:admin_or_network_owner';
+/** What on a shared network could harm the others who are there. */
+const CHOICE = {
+  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE}`,
+  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc`,
+} as const;
+
+/** What lets a port send as another. */
+const PAIRS = { check: CHOICE.check, zed: ADMIN_OR_NETWORK_OWNER } as const;
+
+/** Where a port is, which is Nova's to say. */
+const BINDING = { check: ADMIN_OR_SERVICE, zed: ADMIN } as const;
+
+/** What a service alone says: with the profile of a binding a port gets at devices of its host. */
+const SERVICES = { check: SERVICE, zed: ADMIN } as const;
+
+const MEMBERS = {
+  check: `${ADMIN_OR_MEMBER} or ${SERVICE}`,
+  zed: `${ADMIN_OR_OWNER} or rule:context_is_advsvc`,
+} as const;
 
 /** Who may do what with ports. */
 export const PORT_RULES: readonly RuleDefault[] = [
@@ -12,103 +41,113 @@ export const PORT_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'create_port',
-    check: 'not rule:external or rule:admin_or_network_owner or rule:shared',
-    description: 'Create a port: on an external network only its owner does, unless it is shared as well.',
+    check: `${CHOICE.check} or rule:shared`,
+    zed: 'not rule:external or rule:admin_or_network_owner or rule:shared',
+    description: 'Create a port on a network: of one’s own project, or that is shared.',
   },
   {
     name: 'create_port:device_owner',
-    check: 'not rule:network_device or rule:admin_only',
+    check: `not rule:network_device or ${CHOICE.check}`,
+    zed: `not rule:network_device or ${CHOICE.zed}`,
     description: 'Create a port of a part of the network.',
   },
-  { name: 'create_port:mac_address', check: NETWORK_OWNERS, description: 'Choose the MAC address of a new port.' },
+  { name: 'create_port:mac_address', ...CHOICE, description: 'Choose the MAC address of a new port.' },
   {
-    name: 'create_port:fixed_ips:ip_address',
-    check: NETWORK_OWNERS,
-    description: 'Choose the IP addresses of a new port.',
+    name: 'create_port:fixed_ips',
+    check: `${CHOICE.check} or rule:shared`,
+    zed: `${CHOICE.zed} or rule:shared`,
+    description: 'Say where a new port has its IP addresses.',
   },
+  { name: 'create_port:fixed_ips:ip_address', ...CHOICE, description: 'Choose the IP addresses of a new port.' },
   {
     name: 'create_port:port_security_enabled',
-    check: NETWORK_OWNERS,
+    ...CHOICE,
     description: 'Choose whether a new port has port security.',
   },
   {
     name: 'create_port:allowed_address_pairs',
-    check: NETWORK_OWNERS,
+    ...PAIRS,
     description: 'Let a new port send from further addresses.',
   },
-  { name: 'create_port:binding:host_id', check: 'rule:admin_only', description: 'Choose the host of a new port.' },
-  {
-    name: 'create_port:binding:profile',
-    check: 'rule:admin_only',
-    description: 'Choose the binding profile of a new port.',
-  },
+  { name: 'create_port:binding:host_id', ...BINDING, description: 'Choose the host of a new port.' },
+  { name: 'create_port:binding:profile', ...SERVICES, description: 'Choose the binding profile of a new port.' },
   {
     name: 'create_port:binding:vnic_type',
-    check: 'rule:admin_only',
+    ...BINDING,
     description: 'Create a port for a machine: the agent makes a device and routes in the host itself.',
   },
-  { name: 'get_port', check: 'rule:admin_owner_or_network_owner', description: 'See a port.' },
-  { name: 'get_port:binding:host_id', check: 'rule:admin_only', description: 'See the host of a port.' },
-  { name: 'get_port:binding:profile', check: 'rule:admin_only', description: 'See the binding profile of a port.' },
-  { name: 'get_port:binding:vif_type', check: 'rule:admin_only', description: 'See how a port is plugged.' },
   {
-    name: 'get_port:binding:vif_details',
-    check: 'rule:admin_only',
-    description: 'See details of how a port is plugged.',
+    name: 'get_port',
+    check: `${ADMIN_OR_READER} or ${NETWORK_READER} or ${SERVICE}`,
+    zed: 'rule:admin_owner_or_network_owner or rule:context_is_advsvc',
+    description: 'See a port.',
   },
+  { name: 'get_port:binding:host_id', ...BINDING, description: 'See the host of a port.' },
+  { name: 'get_port:binding:profile', ...BINDING, description: 'See the binding profile of a port.' },
+  { name: 'get_port:binding:vif_type', ...BINDING, description: 'See how a port is plugged.' },
+  { name: 'get_port:binding:vif_details', ...BINDING, description: 'See details of how a port is plugged.' },
   {
     name: 'inspect_port',
-    check: 'rule:admin_or_owner',
+    check: ADMIN_OR_READER,
+    zed: ADMIN_OR_OWNER,
     description: 'See what becomes of a port’s packets: drops, flows, traces.',
   },
   {
     name: 'capture_port',
-    check: 'rule:admin_or_owner',
+    check: ADMIN_OR_MEMBER,
+    zed: ADMIN_OR_OWNER,
     description: 'See the packets of a port, with what is in them.',
   },
-  { name: 'update_port', check: 'rule:admin_or_owner', description: 'Change a port.' },
+  { name: 'update_port', ...MEMBERS, description: 'Change a port.' },
   {
     name: 'update_port:device_owner',
-    check: 'not rule:network_device or rule:admin_only',
+    check: `not rule:network_device or ${CHOICE.check}`,
+    zed: `not rule:network_device or ${CHOICE.zed}`,
     description: 'Make a port one of a part of the network.',
     asked: 'changed',
   },
-  { name: 'update_port:mac_address', check: 'rule:admin_only', description: 'Change the MAC address of a port.' },
+  {
+    name: 'update_port:mac_address',
+    check: `${ADMIN_OR_SERVICE} or role:manager and rule:network_owner`,
+    zed: `${ADMIN} or rule:context_is_advsvc`,
+    description: 'Change the MAC address of a port.',
+  },
   {
     name: 'update_port:fixed_ips',
-    check: NETWORK_OWNERS,
+    ...CHOICE,
     description: 'Change the IP addresses of a port.',
     asked: 'changed',
   },
   {
     name: 'update_port:port_security_enabled',
-    check: NETWORK_OWNERS,
+    ...CHOICE,
     description: 'Change whether a port has port security.',
     asked: 'changed',
   },
   {
     name: 'update_port:allowed_address_pairs',
-    check: NETWORK_OWNERS,
+    ...PAIRS,
     description: 'Change what further addresses a port may send from.',
     asked: 'changed',
   },
-  { name: 'update_port:binding:host_id', check: 'rule:admin_only', description: 'Change the host of a port.' },
-  {
-    name: 'update_port:binding:profile',
-    check: 'rule:admin_only',
-    description: 'Change the binding profile of a port.',
-  },
+  { name: 'update_port:binding:host_id', ...BINDING, description: 'Change the host of a port.' },
+  { name: 'update_port:binding:profile', ...SERVICES, description: 'Change the binding profile of a port.' },
   {
     name: 'update_port:binding:vnic_type',
-    check: 'rule:admin_only',
+    ...BINDING,
     description: 'Make a port one for a machine, or no longer.',
     asked: 'changed',
   },
-  { name: 'delete_port', check: 'rule:admin_owner_or_network_owner', description: 'Delete a port.' },
-  { name: 'create_port_binding', check: 'rule:admin_only', description: 'Prepare another host for a port.' },
-  { name: 'get_port_bindings', check: 'rule:admin_only', description: 'List the bindings of a port.' },
-  { name: 'get_port_binding', check: 'rule:admin_only', description: 'See a binding of a port.' },
-  { name: 'update_port_binding', check: 'rule:admin_only', description: 'Change a binding of a port.' },
-  { name: 'activate_port_binding', check: 'rule:admin_only', description: 'Let another host carry a port.' },
-  { name: 'delete_port_binding', check: 'rule:admin_only', description: 'End a binding of a port.' },
+  {
+    name: 'delete_port',
+    check: `${ADMIN_OR_MEMBER} or ${NETWORK_MEMBER} or ${SERVICE}`,
+    zed: 'rule:admin_owner_or_network_owner or rule:context_is_advsvc',
+    description: 'Delete a port.',
+  },
+  { name: 'create_port_binding', ...SERVICES, description: 'Prepare another host for a port.' },
+  { name: 'get_port_bindings', ...BINDING, description: 'List the bindings of a port.' },
+  { name: 'get_port_binding', ...BINDING, description: 'See a binding of a port.' },
+  { name: 'update_port_binding', ...SERVICES, description: 'Change a binding of a port.' },
+  { name: 'activate_port_binding', ...SERVICES, description: 'Let another host carry a port.' },
+  { name: 'delete_port_binding', ...SERVICES, description: 'End a binding of a port.' },
 ];

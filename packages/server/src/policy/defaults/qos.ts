@@ -1,4 +1,13 @@
 import type { RuleDefault } from '../rules.ts';
+import {
+  ADMIN,
+  ADMIN_OR_MANAGER,
+  ADMIN_OR_OWNER,
+  ADMIN_OR_PARENT_MANAGER,
+  ADMIN_OR_PARENT_READER,
+  ADMIN_OR_READER,
+  ANYBODY,
+} from './words.ts';
 
 const RULE_TYPES = [
   'qos_bandwidth_limit_rule',
@@ -7,30 +16,41 @@ const RULE_TYPES = [
   'qos_minimum_bandwidth_rule',
 ];
 
-/** Who may do what with QoS policies and their rules: as in Neutron, an administrator makes them, and who has them sees them. */
+/** A manager makes those of his project; in `zed` administrators make all. */
+const MANAGERS = { check: ADMIN_OR_MANAGER, zed: ADMIN } as const;
+const PARENT_MANAGERS = { check: ADMIN_OR_PARENT_MANAGER, zed: ADMIN } as const;
+
+/** Who may do what with QoS policies and their rules. */
 export const QOS_RULES: readonly RuleDefault[] = [
-  { name: 'create_qos_policy', check: 'rule:admin_only', description: 'Create a QoS policy.' },
+  { name: 'create_qos_policy', ...MANAGERS, description: 'Create a QoS policy.' },
   {
     name: 'get_qos_policy',
-    check: 'rule:admin_or_owner or True:%(shared)s',
+    check: `${ADMIN_OR_READER} or True:%(shared)s`,
+    zed: `${ADMIN_OR_OWNER} or True:%(shared)s`,
     description: 'See a QoS policy.',
   },
-  { name: 'update_qos_policy', check: 'rule:admin_only', description: 'Change a QoS policy.' },
-  { name: 'delete_qos_policy', check: 'rule:admin_only', description: 'Delete a QoS policy.' },
+  { name: 'update_qos_policy', ...MANAGERS, description: 'Change a QoS policy.' },
+  { name: 'delete_qos_policy', ...MANAGERS, description: 'Delete a QoS policy.' },
   ...RULE_TYPES.flatMap((type) => [
-    { name: `create_${type}`, check: 'rule:admin_only', description: 'Create a rule of a QoS policy.' },
+    { name: `create_${type}`, ...PARENT_MANAGERS, description: 'Create a rule of a QoS policy.' },
     {
       name: `get_${type}`,
-      check: 'rule:admin_or_owner or True:%(qos_policy:shared)s',
+      check: `${ADMIN_OR_PARENT_READER} or True:%(qos_policy:shared)s`,
+      zed: `${ADMIN_OR_OWNER} or True:%(qos_policy:shared)s`,
       description: 'See a rule of a QoS policy.',
     },
-    { name: `update_${type}`, check: 'rule:admin_only', description: 'Change a rule of a QoS policy.' },
-    { name: `delete_${type}`, check: 'rule:admin_only', description: 'Delete a rule of a QoS policy.' },
+    { name: `update_${type}`, ...PARENT_MANAGERS, description: 'Change a rule of a QoS policy.' },
+    { name: `delete_${type}`, ...PARENT_MANAGERS, description: 'Delete a rule of a QoS policy.' },
   ]),
-  { name: 'get_qos_rule_type', check: 'rule:regular_user', description: 'See the kinds of rules that there are.' },
+  {
+    name: 'get_qos_rule_type',
+    check: 'role:reader',
+    zed: ANYBODY,
+    description: 'See the kinds of rules that there are.',
+  },
   {
     name: 'get_qos_rule_type:drivers',
-    check: 'rule:admin_only',
+    check: ADMIN,
     description: 'See what rules of a kind may say.',
   },
 ];

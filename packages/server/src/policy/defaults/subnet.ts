@@ -1,9 +1,49 @@
 import type { RuleDefault } from '../rules.ts';
+import {
+  ADMIN,
+  ADMIN_OR_MEMBER,
+  ADMIN_OR_NETWORK_MEMBER,
+  ADMIN_OR_NETWORK_OWNER,
+  ADMIN_OR_OWNER,
+  ADMIN_OR_READER,
+  NETWORK_MEMBER,
+  NETWORK_READER,
+  SERVICE,
+} from './words.ts';
+
+const OWNERS = `${ADMIN_OR_MEMBER} or ${NETWORK_MEMBER}`;
 
 /** Who may do what with subnets. */
 export const SUBNET_RULES: readonly RuleDefault[] = [
-  { name: 'create_subnet', check: 'rule:admin_or_network_owner', description: 'Create a subnet in a network.' },
-  { name: 'get_subnet', check: 'rule:admin_or_owner or rule:shared', description: 'See a subnet.' },
-  { name: 'update_subnet', check: 'rule:admin_or_owner', description: 'Change a subnet.' },
-  { name: 'delete_subnet', check: 'rule:admin_or_owner', description: 'Delete a subnet.' },
+  {
+    name: 'external_network',
+    check: 'rule:external',
+    description: 'The subnet is of a network that leads outside.',
+  },
+  {
+    name: 'create_subnet',
+    check: ADMIN_OR_NETWORK_MEMBER,
+    zed: ADMIN_OR_NETWORK_OWNER,
+    description: 'Create a subnet in a network.',
+  },
+  {
+    name: 'get_subnet',
+    check: `${ADMIN_OR_READER} or ${NETWORK_READER} or ${SERVICE} or rule:shared or rule:external_network`,
+    zed: `${ADMIN_OR_OWNER} or rule:shared`,
+    description: 'See a subnet.',
+  },
+  {
+    name: 'update_subnet',
+    check: OWNERS,
+    zed: `${ADMIN_OR_NETWORK_OWNER} or rule:owner`,
+    description: 'Change a subnet.',
+  },
+  {
+    name: 'delete_subnet',
+    check: OWNERS,
+    zed: `${ADMIN_OR_NETWORK_OWNER} or rule:owner`,
+    description: 'Delete a subnet.',
+  },
+  { name: 'create_subnet:service_types', check: ADMIN, description: 'Say for which ports a new subnet is.' },
+  { name: 'update_subnet:service_types', check: ADMIN, description: 'Say for which ports a subnet is.' },
 ];

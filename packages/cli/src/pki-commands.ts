@@ -1,0 +1,202 @@
+/** `cable pki`: authorities and certificates, in files of this machine; no server is asked. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import {
+  type AuthorityKind,
+  certificatesIn,
+  fingerprintOf,
+  formatIdentity,
+  type Identity,
+  identityOf,
+  initAuthorities,
+  isPlace,
+  issueWithKey,
+  LIFE_MS,
+  pkiPaths,
+  type RotationStep,
+  readAuthority,
+  readPem,
+  rotateAuthority,
+  validityFrom,
+  writeNew,
+  writeServer,
+} from '@cable/pki';
+import { Argument, type Command, InvalidArgumentError } from 'commander';
+import type { Bind, CliContext } from './context.ts';
+import { CliError } from './errors.ts';
+import { collect } from './flags.ts';
+import { type Row, renderJson, renderObject, renderTable } from './render.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+const DEFAULT_DIRECTORY = '/etc/cable/pki';
+const DAY_MS = 86_400_000;
+const STEPS: readonly RotationStep[] = ['begin', 'switch', 'end'];
+
+/** Adds `cable pki init|issue|show|rotate`. */
+export function addPkiCommands(root: Command, bind: Bind): void {
+  const pki = root
+    .command('pki')
+    .description('Makes the cloud’s authorities, and certificates of them, in files here.');
+  inDirectory(pki.command('init'))
+    .description('Makes the authority of servers and users, that of hosts, and a certificate for this server.')
+    .option('--name <name>', 'name of this server (default: that of the machine)')
+    .option('--address <place>', 'DNS name or address under which it is reached (repeatable)', addPlace)
+    .action(bind(init));
+  const issue = pki.command('issue').description('Makes a certificate, with a key of its own.');
+  inDirectory(issue.command('server <name>'))
+    .description('For a server; it takes the place of the one that is in the directory with --replace.')
+    .option('--address <place>', 'DNS name or address under which it is reached (repeatable)', addPlace)
+    .option('--replace', 'overwrite the certificate and key of the server that are there')
+    .option('--days <count>', 'for how long it is good (default: 365)', parseDays)
+    .action(bind(issueServer));
+  inDirectory(issue.command('user <name>'))
+    .description('For somebody who uses the API: NAME.pem and NAME.key.')
+    .option('--in-project <id>', 'the project that it acts in (default: none)')
+    .option('--with-role <name>', 'a role there, such as admin, member or reader (repeatable)', collect)
+    .option('--out <prefix>', 'writes PREFIX.pem and PREFIX.key (default: the name)')
+    .option('--days <count>', 'for how long it is good (default: 365)', parseDays)
+    .action(bind((context, options, args) => issueClient(context, options, userOf(String(args[0]), options))));
+  inDirectory(issue.command('host <name>'))
+    .description('For a host that is to join by no token: NAME.pem and NAME.key, for cable agent --tls-cert.')
+    .option('--out <prefix>', 'writes PREFIX.pem and PREFIX.key (default: the name)')
+    .option('--days <count>', 'for how long it is good (default: 30)', parseDays)
+    .action(bind((context, options, args) => issueClient(context, options, { kind: 'host', name: String(args[0]) })));
+  inDirectory(pki.command('show')).description('Shows what is in the directory.').action(bind(show));
+  inDirectory(pki.command('rotate'))
+    .description('Lets another authority take the place of one, in three steps: docs/guide/joining.md says when.')
+    .addArgument(new Argument('<step>').choices(STEPS))
+    .option('--hosts', 'the authority of hosts (default: that of servers and users)')
+    .action(bind(rotate));
+}
+
+function inDirectory(command: Command): Command {
+  return command.option('--dir <directory>', 'where authorities and the server’s certificate are', DEFAULT_DIRECTORY);
+}
+
+async function init(context: CliContext, options: Options): Promise<void> {
+  const directory = directoryOf(options);
+  const now = new Date();
+  const name = String(options['name'] ?? hostname());
+  const identity = checked({ kind: 'server', name });
+  const { authority } = await initAuthorities(directory, now);
+  const places = [...new Set([...placesOf(options), 'localhost', '127.0.0.1', '::1'])];
+  const made = await issueWithKey(authority, { identity, places, validity: validityFrom(now, LIFE_MS.server) });
+  await writeServer(directory, made, [authority.certificate], false);
+  await show(context, options);
+}
+
+async function issueServer(context: CliContext, options: Options, args: readonly unknown[]): Promise<void> {
+  const directory = directoryOf(options);
+  const identity = checked({ kind: 'server', name: String(args[0]) });
+  const { signer, trusted } = await readAuthority(directory, 'authority');
+  const places = [...new Set([...placesOf(options), 'localhost', '127.0.0.1', '::1'])];
+  const made = await issueWithKey(signer, {
+    identity,
+    places,
+    validity: validityOf(options, 'server', signer.certificate),
+  });
+  await writeServer(directory, made, trusted, options['replace'] === true);
+  print(context, describe(made.certificate, pkiPaths(directory).cert));
+}
+
+async function issueClient(context: CliContext, options: Options, identity: Identity): Promise<void> {
+  checked(identity);
+  const kind: AuthorityKind = identity.kind === 'host' ? 'hosts' : 'authority';
+  const { signer } = await readAuthority(directoryOf(options), kind);
+  const prefix = String(options['out'] ?? identity.name);
+  const made = await issueWithKey(signer, {
+    identity,
+    validity: validityOf(options, identity.kind, signer.certificate),
+  });
+  await writeNew(`${prefix}.key`, made.key);
+  await writeNew(`${prefix}.pem`, made.certificate);
+  print(context, describe(made.certificate, `${prefix}.pem`));
+}
+
+async function show(context: CliContext, options: Options): Promise<void> {
+  const { authority, hosts, cert } = pkiPaths(directoryOf(options));
+  const rows: Row[] = [];
+  for (const [what, { certificates, key }] of [
+    ['authority', authority],
+    ['hosts', hosts],
+  ] as const) {
+    for (const one of certificatesIn(await readPem(certificates))) {
+      rows.push({ what, ...describe(one, certificates), signs: await signs(one, key) });
+    }
+  }
+  const [own] = certificatesIn(await readPem(cert).catch(() => ''));
+  if (own !== undefined) rows.push({ what: 'server', ...describe(own, cert), signs: false });
+  if (context.json) context.print(renderJson(rows));
+  else context.print(renderTable(['what', 'subject', 'places', 'fingerprint', 'expires_at', 'signs'], rows));
+}
+
+async function signs(certificate: string, keyPath: string): Promise<boolean> {
+  if ((await stat(keyPath).catch(() => undefined)) === undefined) return false;
+  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(await readPem(keyPath)));
+}
+
+async function rotate(context: CliContext, options: Options, args: readonly unknown[]): Promise<void> {
+  const step = String(args[0]) as RotationStep;
+  const kind: AuthorityKind = options['hosts'] === true ? 'hosts' : 'authority';
+  await rotateAuthority(directoryOf(options), kind, step, new Date());
+  await show(context, options);
+}
+
+function describe(certificate: string, file: string): Row {
+  const { subject, subjectAltName = '', validTo } = new X509Certificate(certificate);
+  const identity = identityOf(subjectAltName);
+  const places = subjectAltName.split(', ').filter((one) => /^(DNS|IP Address):/.test(one));
+  return {
+    subject: identity === undefined ? subject : formatIdentity(identity),
+    places: places.map((one) => one.replace(/^[^:]+:/, '')).join(' '),
+    fingerprint: fingerprintOf(certificate),
+    expires_at: `${new Date(validTo).toISOString().slice(0, 19)}Z`,
+    file,
+  };
+}
+
+function print(context: CliContext, row: Row): void {
+  context.print(context.json ? renderJson(row) : renderObject(row));
+}
+
+function userOf(name: string, options: Options): Identity {
+  const roles = (options['withRole'] as readonly string[] | undefined) ?? [];
+  const project = options['inProject'];
+  return { kind: 'user', name, projectId: project === undefined ? null : String(project), roles };
+}
+
+function checked(identity: Identity): Identity {
+  try {
+    formatIdentity(identity);
+    return identity;
+  } catch (err) {
+    throw new CliError(2, err instanceof Error ? err.message : String(err));
+  }
+}
+
+function validityOf(options: Options, kind: Identity['kind'], authority: string): ReturnType<typeof validityFrom> {
+  const days = options['days'];
+  const life = typeof days === 'number' ? days * DAY_MS : LIFE_MS[kind];
+  return validityFrom(new Date(), life, new Date(new X509Certificate(authority).validTo));
+}
+
+function directoryOf(options: Options): string {
+  return String(options['dir']);
+}
+
+function placesOf(options: Options): readonly string[] {
+  return (options['address'] as readonly string[] | undefined) ?? [];
+}
+
+function addPlace(text: string, before: readonly string[] = []): readonly string[] {
+  if (isPlace(text)) return [...before, text];
+  throw new InvalidArgumentError('Give a DNS name or an address.');
+}
+
+function parseDays(text: string): number {
+  const days = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (days > 0) return days;
+  throw new InvalidArgumentError('Give a number of days.');
+}

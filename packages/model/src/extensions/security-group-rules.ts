@@ -1,0 +1,21 @@
+/** The prefix of a rule as what it stands for. */
+export const securityGroupsNormalizedCidrExtension = {
+  alias: 'security-groups-normalized-cidr',
+  name: 'Normalized CIDR field for security group rules',
+  description: 'Shows the prefix of a security group rule without the host bits that it was given with.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['security-group'],
+  attributes: {
+    security_group_rule: {
+      normalized_cidr: {
+        type: 'cidr',
+        nullable: true,
+        computed: true,
+        filter: false,
+        sort: false,
+        example: '198.51.100.0/24',
+        description: 'The other side’s prefix, its host bits zero.',
+      },
+    },
+  },
+} as const;

@@ -1,0 +1,65 @@
+/** Neutron's view of how many addresses of a network there are, and how many are taken. */
+export const networkIpAvailabilityResource = {
+  name: 'network_ip_availability',
+  plural: 'network_ip_availabilities',
+  label: 'Network',
+  prefix: '/v2.0',
+  path: 'network-ip-availabilities',
+  description: 'How many addresses the subnets of a network have, and how many of them are taken.',
+  verbs: ['list', 'show'],
+  key: 'network_id',
+  standard: false,
+  stored: false,
+  adminOnly: true,
+  command: 'ip availability',
+  columns: ['network_id', 'network_name', 'total_ips', 'used_ips'],
+  attributes: {
+    network_id: { type: 'uuid', example: '9bd0e6a4-3f0c-4f0e-9d0a-0b8f3a6c2e11', description: 'The network.' },
+    network_name: { type: 'string', example: 'blue', description: 'Its name.' },
+    tenant_id: { type: 'string', aliasOf: 'project_id', description: 'Its project.' },
+    project_id: { type: 'string', example: 'f0e1d2c3b4a5968778695a4b3c2d1e0f', description: 'Its project.' },
+    total_ips: {
+      type: 'integer',
+      computed: true,
+      filter: false,
+      sort: false,
+      example: 253,
+      description:
+        'Addresses that are given out by default: those of the allocation pools. A whole number of any size.',
+    },
+    used_ips: {
+      type: 'integer',
+      computed: true,
+      filter: false,
+      sort: false,
+      example: 3,
+      description: 'Addresses that ports have, also outside of the pools.',
+    },
+    subnet_ip_availability: {
+      type: 'list',
+      items: { type: 'dict' },
+      computed: true,
+      filter: false,
+      example: [
+        {
+          subnet_id: '4f2a3c1e-8b7d-4c6f-9a1b-2d3e4f5a6b7c',
+          subnet_name: 'blue',
+          cidr: '10.0.0.0/24',
+          ip_version: 4,
+          total_ips: 253,
+          used_ips: 3,
+        },
+      ],
+      description: 'The same of each subnet.',
+    },
+    ip_version: {
+      type: 'integer',
+      values: [4, 6],
+      filterOnly: true,
+      sort: false,
+      example: 4,
+      description:
+        'Only subnets of this version of IP are counted, and only networks that have such a subnet are listed.',
+    },
+  },
+} as const;

@@ -1,0 +1,42 @@
+/** Security group rules of before that were taken for different ones, and are the same: any prefix and none, all ports and none. */
+import type { AnyObject } from '@cable/model';
+import type { Op } from '@cable/store';
+import { objectKey } from '../keys.ts';
+import { RULE_MEANING_INDEX } from '../resources/security-group-rule.ts';
+import type { EngineDeps } from './context.ts';
+import { REPEATS } from './hidden.ts';
+
+const TYPE = 'security_group_rule';
+const AT_ONCE = 1000;
+
+/** The oldest of those that say the same has the claim; the others stay, and are marked, as operations for transactions one after the other. */
+export function* repeatedRules({
+  tables,
+  resources,
+}: Pick<EngineDeps, 'tables' | 'resources'>): Iterable<readonly Op[]> {
+  if (resources.find(TYPE) === undefined) return;
+  const first = new Map<string, AnyObject>();
+  const repeated: AnyObject[] = [];
+  for (const rule of tables.any(TYPE).values()) {
+    const meaning = Object.values(RULE_MEANING_INDEX)
+      .flatMap((keysOf) => [...keysOf(rule)])
+      .join();
+    const known = first.get(meaning);
+    if (known === undefined) first.set(meaning, rule);
+    else if (isOlder(rule, known)) {
+      first.set(meaning, rule);
+      repeated.push(known);
+    } else repeated.push(rule);
+  }
+  for (let at = 0; at < repeated.length; at += AT_ONCE) {
+    yield repeated.slice(at, at + AT_ONCE).map((rule): Op => {
+      return { kind: 'put', key: objectKey(TYPE, rule.id), value: JSON.stringify({ ...rule, [REPEATS]: true }) };
+    });
+  }
+}
+
+/** One that was marked before a server died stays marked. */
+function isOlder(a: AnyObject, b: AnyObject): boolean {
+  const place = (one: AnyObject): string => `${one[REPEATS] === true} ${one['created_at']} ${one.id}`;
+  return place(a) < place(b);
+}

@@ -1,0 +1,83 @@
+/** Stores of before RBAC policies: an object said of itself that it is shared, or that it leads outside, and with every project. */
+import { createHash } from 'node:crypto';
+import { type AnyObject, EVERY_PROJECT, type GrantAction, isShareable, type RbacPolicy } from '@cable/model';
+import { type Op, txnBytes } from '@cable/store';
+import { objectKey } from '../keys.ts';
+import type { EngineDeps } from './context.ts';
+
+type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
+
+/** Most bytes of one transaction here. */
+const BYTES_MAX = 512 * 1024;
+
+/**
+ * What such a store lacks, as operations for transactions one after the other: the objects with their lists, and the policies that these stand for. The same again
+ * when it is asked again, whatever of it has been done: a policy's id is made from what it says.
+ */
+export function* sharingOfOld({ tables, resources }: Deps): Iterable<readonly Op[]> {
+  const hasPolicies = resources.find('rbac_policy') !== undefined;
+  let ops: Op[] = [];
+  let bytes = 0;
+  for (const model of resources.all) {
+    if (!isShareable(model)) continue;
+    for (const row of tables.any(model.type).values()) {
+      const changed = withLists(row);
+      if (changed === undefined) continue;
+      const { object, actions } = changed;
+      const made = hasPolicies ? actions.map((action) => policyOf(model.type, object, action)) : [];
+      const own = [put(model.type, object), ...made.map((policy) => put('rbac_policy', policy))];
+      ops.push(...own);
+      bytes += txnBytes([], own);
+      if (bytes < BYTES_MAX) continue;
+      yield ops;
+      [ops, bytes] = [[], 0];
+    }
+  }
+  if (ops.length > 0) yield ops;
+}
+
+/** Undefined: the object says it by its lists already, or is not shared. */
+function withLists(
+  row: AnyObject,
+): { readonly object: AnyObject; readonly actions: readonly GrantAction[] } | undefined {
+  const { shared, ...object } = row as AnyObject & Readonly<Record<string, unknown>>;
+  const leadsOutside = row['router:external'] === true && isEmpty(row['external_to']);
+  if (shared === undefined && !leadsOutside) return undefined;
+  const isShared = shared === true;
+  return {
+    object: {
+      ...(object as AnyObject),
+      ...(isShared ? { shared_with: [EVERY_PROJECT] } : {}),
+      ...(leadsOutside ? { external_to: [EVERY_PROJECT] } : {}),
+    },
+    actions: [
+      ...(isShared ? (['access_as_shared'] as const) : []),
+      ...(leadsOutside ? (['access_as_external'] as const) : []),
+    ],
+  };
+}
+
+function isEmpty(list: unknown): boolean {
+  return !Array.isArray(list) || list.length === 0;
+}
+
+function policyOf(type: string, object: AnyObject, action: GrantAction): RbacPolicy {
+  return {
+    id: idOf(`${object.id} ${action} ${EVERY_PROJECT}`),
+    object_type: type,
+    object_id: object.id,
+    action,
+    target_tenant: EVERY_PROJECT,
+    project_id: String(object['project_id']),
+  };
+}
+
+/** A UUID that a text always has (RFC 9562, version 8). */
+function idOf(text: string): string {
+  const hex = createHash('sha256').update(`cable rbac ${text}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+function put(type: string, object: AnyObject): Op {
+  return { kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) };
+}

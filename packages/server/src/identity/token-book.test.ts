@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KeystoneError, type TokenInfo } from '@cable/keystone';
+import { silentLogger } from '@cable/kit';
+import { TokenBook } from './token-book.ts';
+
+const INFO: TokenInfo = {
+  user: { id: 'u', name: 'u', domainId: 'd', domainName: 'D' },
+  project: { id: 'p', name: 'p', domainId: 'd', domainName: 'D' },
+  ...{ domain: null, isSystem: false, roles: ['member'], isAdminProject: true },
+  ...{ issuedAtMs: 0, expiresAtMs: 600_000, auditIds: ['a'], accessRules: null },
+};
+
+type Answer = TokenInfo | null | KeystoneError;
+
+/** A book whose Keystone answers what it is told to, at once or when it is let. */
+function openBook(first: Answer = INFO) {
+  const state = {
+    nowMs: 0,
+    answer: first,
+    held: [] as (() => void)[],
+    isHeld: false,
+    asked: [] as boolean[],
+    atOnce: 0,
+    most: 0,
+  };
+  const book = new TokenBook({
+    keystone: {
+      get keystoneMs() {
+        return state.nowMs;
+      },
+      validate: async (_token, { allowExpired }) => {
+        state.asked.push(allowExpired);
+        state.atOnce += 1;
+        state.most = Math.max(state.most, state.atOnce);
+        if (state.isHeld) await new Promise<void>((resolve) => state.held.push(resolve));
+        state.atOnce -= 1;
+        const { answer } = state;
+        if (answer instanceof KeystoneError) throw answer;
+        return answer;
+      },
+    },
+    ...{ freshMs: 60_000, monotonicMs: () => state.nowMs, log: silentLogger(), waitMs: 60_000 },
+  });
+  return { book, state };
+}
+
+const AWAY = new KeystoneError('away', 'away');
+/** Lets what was begun beside a request end. */
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('a token is asked for once while it is fresh, beside its use near the end, and then anew', async () => {
+  const { book, state } = openBook();
+  const found = await book.find('t');
+  assert.equal(found?.info, INFO);
+  state.nowMs = 40_000;
+  assert.equal(await book.find('t'), found);
+  assert.equal(state.asked.length, 1);
+  state.nowMs = 50_000;
+  assert.equal(await book.find('t'), found);
+  await settle();
+  assert.equal(state.asked.length, 2);
+  state.nowMs = 90_000;
+  assert.equal(await book.find('t'), found);
+  assert.equal(state.asked.length, 2);
+  state.nowMs = 170_000;
+  state.answer = { ...INFO, roles: ['reader'] };
+  assert.deepEqual((await book.find('t'))?.info.roles, ['reader']);
+  state.nowMs = 240_000;
+  state.answer = null;
+  assert.equal(await book.find('t'), null);
+});
+
+test('who asks for one token at once shares a question', async () => {
+  const { book, state } = openBook();
+  state.isHeld = true;
+  const found = Promise.all(Array.from({ length: 50 }, () => book.find('t')));
+  await settle();
+  assert.equal(state.held.length, 1);
+  state.held[0]?.();
+  assert.equal(new Set(await found).size, 1);
+});
+
+test('a token ends when Keystone’s clock says so, fresh or not', async () => {
+  const { book, state } = openBook();
+  await book.find('t');
+  state.nowMs = 599_000;
+  assert.ok(await book.find('t'));
+  state.nowMs = 600_000;
+  const asked = state.asked.length;
+  assert.equal(await book.find('t'), null);
+  assert.equal(state.asked.length, asked);
+});
+
+test('a token that is over is good for who brings a service’s, and for him alone', async () => {
+  const { book, state } = openBook();
+  await book.find('t');
+  state.nowMs = 700_000;
+  const asked = state.asked.length;
+  assert.ok(await book.find('t', true));
+  assert.deepEqual(state.asked.slice(asked), [true]);
+  assert.equal(await book.find('t'), null);
+  assert.ok(await book.find('t', true));
+  assert.equal(state.asked.length, asked + 1);
+  state.answer = null;
+  state.nowMs = 770_000;
+  assert.equal(await book.find('t', true), null);
+});
+
+test('a token that is none is asked for once in ten seconds', async () => {
+  const { book, state } = openBook(null);
+  for (let at = 0; at < 5; at += 1) assert.equal(await book.find('wrong'), null);
+  assert.equal(state.asked.length, 1);
+  state.nowMs = 11_000;
+  assert.equal(await book.find('wrong'), null);
+  assert.equal(state.asked.length, 2);
+});
+
+test('what cannot be a token is not asked for', async () => {
+  const { book, state } = openBook();
+  for (const text of ['', ' ', 'a b', 'a, b', 'ü', 'x'.repeat(4097), '\u0000'])
+    assert.equal(await book.find(text), null, text);
+  assert.equal(state.asked.length, 0);
+});
+
+test('while Keystone is away known tokens go on to their end, and others are told so', async () => {
+  const { book, state } = openBook();
+  const found = await book.find('t');
+  state.answer = AWAY;
+  for (const at of [61_000, 100_000, 599_000]) {
+    state.nowMs = at;
+    assert.equal(await book.find('t'), found, String(at));
+  }
+  await assert.rejects(book.find('other'), { kind: 'away' });
+  state.nowMs = 601_000;
+  assert.equal(await book.find('t'), null);
+  state.answer = { ...INFO, expiresAtMs: 1_200_000 };
+  state.nowMs = 603_000;
+  assert.ok(await book.find('third'));
+});
+
+test('a stale token is not asked for by each request while Keystone is away', async () => {
+  const { book, state } = openBook();
+  await book.find('t');
+  state.answer = AWAY;
+  state.nowMs = 61_000;
+  for (let at = 0; at < 100; at += 1) assert.ok(await book.find('t'));
+  await settle();
+  assert.ok(state.asked.length < 10, String(state.asked.length));
+});
+
+test('a Keystone that does not answer is left alone for a moment', async () => {
+  const { book, state } = openBook(AWAY);
+  for (let at = 0; at < 100; at += 1) await assert.rejects(book.find(`t${at}`));
+  assert.equal(state.asked.length, 5);
+  state.nowMs = 1500;
+  state.answer = INFO;
+  assert.ok(await book.find('t'));
+  assert.ok(await book.find('another'));
+});
+
+test('a flood of tokens does not become one to Keystone', async () => {
+  const { book, state } = openBook(null);
+  state.isHeld = true;
+  const all = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`t${at}`)));
+  await settle();
+  assert.equal(state.atOnce, 32);
+  state.isHeld = false;
+  for (const go of state.held.splice(0)) go();
+  const answers = await all;
+  assert.equal(state.most, 32);
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 32 + 512);
+  assert.equal(state.asked.length, 32 + 512);
+});
+
+test('tokens that an event is about are asked for anew', async () => {
+  const { book, state } = openBook();
+  await book.find('t');
+  book.revoke([{ audit_id: 'other', issued_before: new Date(1000).toISOString() }]);
+  await book.find('t');
+  assert.equal(state.asked.length, 1);
+  book.revoke([{ audit_id: 'a', issued_before: new Date(1000).toISOString() }]);
+  state.answer = AWAY;
+  await assert.rejects(book.find('t'), { kind: 'away' });
+  state.answer = null;
+  assert.equal(await book.find('t'), null);
+});

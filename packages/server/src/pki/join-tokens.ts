@@ -1,0 +1,120 @@
+/** Tokens by which hosts join: made, looked at, and spent. */
+
+import { type AnyObject, CableError, type JoinToken } from '@cable/model';
+import { createJoinToken, formatJoinToken, hasHash, hashSecret } from '@cable/pki';
+import { transact } from '../engine/commit.ts';
+import type { ActionHandler } from '../engine/context.ts';
+import { type Contribution, contribute } from '../engine/module.ts';
+import { permit } from '../engine/permission.ts';
+import type { Plan } from '../engine/plan.ts';
+import { parseHostName } from '../hosts/parse.ts';
+import { timeText } from './host-certificates.ts';
+import type { Joining } from './joining.ts';
+
+const TTL_SECONDS = 3600;
+
+/** Tokens that are there at a time. */
+const MOST_TOKENS = 10_000;
+
+/** Expired ones that go with each that is made. */
+const SWEPT = 100;
+
+/** What a server needs to let hosts join. Throws `HostsJoinElsewhere` where it has none. */
+export function joiningOf({ joining }: { readonly joining?: Joining }): Joining {
+  if (joining !== undefined) return joining;
+  throw new CableError('HostsJoinElsewhere', 'This server has no authority of hosts, so none can join by it.');
+}
+
+const issue: ActionHandler = async (deps, _id, body, asked) => {
+  const { serverAuthority } = joiningOf(deps);
+  const { host, replace, uses, ttl } = parse(body);
+  const text = createJoinToken(serverAuthority);
+  const now = deps.now();
+  const token: JoinToken = {
+    id: text.id,
+    host,
+    replace,
+    uses_left: uses,
+    created_at: timeText(now),
+    expires_at: timeText(new Date(now.getTime() + ttl * 1000)),
+    hash: hashSecret(text.secret),
+  };
+  const { hash: _hash, created_at: _at, ...shown } = token;
+  await transact(deps, asked, (planning) => {
+    const { plan } = planning;
+    const resource = deps.resources.named('join_token');
+    permit(planning, resource, '', { verb: 'action', before: token as unknown as AnyObject, action: 'issue' });
+    const all = [...deps.tables.of('join_token').values()];
+    const expired = all.filter((one) => Date.parse(one.expires_at) <= now.getTime()).slice(0, SWEPT);
+    for (const { id } of expired) plan.delete('join_token', id);
+    if (all.length - expired.length >= MOST_TOKENS) {
+      throw new CableError('HTTPConflict', `There are ${MOST_TOKENS} join tokens.`, { detail: 'Delete some first.' });
+    }
+    plan.create('join_token', token as unknown as AnyObject);
+  });
+  return { ...shown, token: formatJoinToken(text) };
+};
+
+function parse(body: Readonly<Record<string, unknown>>): {
+  readonly host: string | null;
+  readonly replace: boolean;
+  readonly uses: number;
+  readonly ttl: number;
+} {
+  const {
+    host = null,
+    replace = false,
+    uses = 1,
+    ttl = TTL_SECONDS,
+  } = body as {
+    readonly host?: string | null;
+    readonly replace?: boolean;
+    readonly uses?: number;
+    readonly ttl?: number;
+  };
+  if (replace && host === null) {
+    throw new CableError('InvalidInput', 'Invalid input for replace. Reason: name the host that is to give way.');
+  }
+  if (host !== null && uses !== 1) {
+    throw new CableError('InvalidInput', 'Invalid input for uses. Reason: one host joins once.');
+  }
+  return { host: host === null ? null : parseHostName(host), replace, uses, ttl };
+}
+
+/** Tokens: the type. */
+export const joinTokenModule: Contribution<AnyObject> = contribute<AnyObject>({ actions: { issue } });
+
+/** What somebody wants to join with. */
+export type JoinAttempt = {
+  readonly id: string;
+  readonly secret: string;
+  readonly host: string;
+  /** Fingerprint of its key. */
+  readonly key: string;
+};
+
+/**
+ * Spends a token for a host, in the transaction that makes it one. The same host with the same key may repeat itself: its answer may have been lost. Throws `JoinTokenInvalid`,
+ * `JoinTokenExpired`, `JoinTokenUsed`, `JoinTokenOfOtherHost` and `HostHasJoined`.
+ */
+export function planSpend(plan: Plan, { id, secret, host, key }: JoinAttempt, now: Date): void {
+  const token = plan.rely('join_token', id);
+  // Who does not know the secret learns nothing of the token.
+  if (token === undefined || !hasHash(secret, token.hash)) {
+    throw new CableError('JoinTokenInvalid', 'There is no such join token.');
+  }
+  if (Date.parse(token.expires_at) <= now.getTime()) {
+    throw new CableError('JoinTokenExpired', `The join token has expired at ${token.expires_at}.`);
+  }
+  if (token.host !== null && token.host !== host) {
+    throw new CableError('JoinTokenOfOtherHost', `The join token is of host ${token.host}, not of ${host}.`);
+  }
+  const before = plan.rely('host_certificate', host);
+  if (before !== undefined && !before.revoked && before.token === id && before.key === key) return;
+  if (token.uses_left < 1) throw new CableError('JoinTokenUsed', 'The join token is used up.');
+  const holds = before?.expires_at && !before.revoked && Date.parse(before.expires_at) > now.getTime();
+  if (!token.replace && (holds || plan.rely('host', host) !== undefined)) {
+    throw new CableError('HostHasJoined', `There is a host ${host} already.`, { fields: { host } });
+  }
+  plan.replace('join_token', { ...token, uses_left: token.uses_left - 1 } as unknown as AnyObject);
+}

@@ -1,0 +1,291 @@
+/** Hosts join, renew, are revoked; and what of it an attacker may try. */
+import assert from 'node:assert/strict';
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { request as httpsRequest } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { describe, type TestContext, test } from 'node:test';
+import { HOST_UPGRADE } from '@cable/model';
+import {
+  createKey,
+  createRequest,
+  fingerprintOf,
+  hashSecret,
+  identityOf,
+  parseJoinToken,
+  rotateAuthority,
+} from '@cable/pki';
+import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
+
+const REGISTRATION = { underlay: '192.0.2.11', agentVersion: '1' };
+
+function typeOf({ error }: { readonly error: { readonly type: string } | undefined }): string | undefined {
+  return error?.type;
+}
+
+async function admin(edge: SecureEdge): Promise<NonNullable<Shown>> {
+  return await edge.issue({ kind: 'user', name: 'root', projectId: 'p', roles: ['admin', 'member', 'reader'] });
+}
+
+/** Asks for the stream of a host that is registered; gives the socket. */
+function open({ url, authorities }: SecureEdge, host: string, shown: NonNullable<Shown>): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const call = httpsRequest({
+      ...{ host: url.hostname, port: url.port, path: `/cable/v1/hosts/${host}/watch`, agent: false },
+      ...{ cert: shown.certificate, key: shown.key, ca: authorities.authority.certificate },
+      headers: { connection: 'Upgrade', upgrade: HOST_UPGRADE },
+    });
+    call.on('upgrade', (_reply, socket) => resolve(socket.on('error', () => undefined).resume()));
+    call.on('response', (reply) => reject(new Error(`answered ${reply.statusCode}`)));
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+async function stream(
+  t: TestContext,
+  edge: SecureEdge,
+  host: string,
+  shown: NonNullable<Shown>,
+): Promise<{ ended: Promise<void> }> {
+  const body = { ...REGISTRATION, agentId: randomUUID(), session: randomUUID(), protocol: 2 };
+  const registered = await edge.ask('PUT', `/cable/v1/hosts/${host}`, { shown, body });
+  assert.equal(registered.status, 200, JSON.stringify(registered.body));
+  const socket = await open(edge, host, shown);
+  t.after(() => socket.destroy());
+  socket.write(`${JSON.stringify({ type: 'resume', session: body.session, since: 0, history: null, slices: {} })}\n`);
+  const ended = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the stream of ${host} did not end within 60 s`)), 60_000);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  ended.catch(() => undefined);
+  return { ended };
+}
+
+describe('a host joins', () => {
+  test('with a token, and gets a certificate of its name and nothing else', async (t) => {
+    const edge = await startSecureEdge(t);
+    const token = await edge.token();
+    assert.equal(parseJoinToken(token)?.authority, fingerprintOf(edge.authorities.authority.certificate));
+    const { answer } = await edge.join('a', token);
+    assert.equal(answer.status, 201);
+    const { certificate, authorities } = answer.body as { certificate: string; authorities: string[] };
+    const made = new X509Certificate(certificate);
+    assert.deepEqual(identityOf(made.subjectAltName), { kind: 'host', name: 'a' });
+    assert.deepEqual(
+      authorities.map((one) => fingerprintOf(one)),
+      [fingerprintOf(edge.authorities.authority.certificate)],
+    );
+    const days = (new Date(made.validTo).getTime() - Date.now()) / 86_400_000;
+    assert.ok(days > 29 && days < 31, `good for ${days} days`);
+  });
+
+  test('again with the same key after an answer was lost, and with no other', async (t) => {
+    const edge = await startSecureEdge(t);
+    const token = await edge.token();
+    const { key } = await edge.join('a', token);
+    assert.equal((await edge.join('a', token, key)).answer.status, 201);
+    assert.equal(typeOf((await edge.join('a', token)).answer), 'JoinTokenUsed');
+    assert.equal(typeOf((await edge.join('b', token, key)).answer), 'JoinTokenUsed');
+  });
+
+  test('not with a token that is another’s, used up, expired, deleted or made up', async (t) => {
+    let now = Date.now();
+    const edge = await startSecureEdge(t, { now: () => now });
+    const shown = await admin(edge);
+    assert.equal(typeOf((await edge.join('a', await edge.token({ host: 'b' }))).answer), 'JoinTokenOfOtherHost');
+    const [id = '', , authority = ''] = (await edge.token()).split('.');
+    const wrong = `${id}.${'A'.repeat(43)}.${authority}`;
+    assert.equal(typeOf((await edge.join('a', wrong)).answer), 'JoinTokenInvalid');
+    assert.equal(
+      typeOf((await edge.join('a', `${'0'.repeat(12)}.${'A'.repeat(43)}.${authority}`)).answer),
+      'JoinTokenInvalid',
+    );
+    const deleted = await edge.token();
+    const gone = await edge.ask('DELETE', `/cable/v1/join-tokens/${deleted.split('.')[0]}`, { shown });
+    assert.equal(gone.status, 204);
+    assert.equal(typeOf((await edge.join('a', deleted)).answer), 'JoinTokenInvalid');
+    const short = await edge.token({ ttl: 10 });
+    now += 11_000;
+    const late = (await edge.join('a', short)).answer;
+    assert.equal(typeOf(late), 'JoinTokenExpired');
+    assert.match(String(late.error?.detail), /cable join-token create/);
+    // The next one that is made takes those that have expired along.
+    await edge.token();
+    const { body } = await edge.ask('GET', '/cable/v1/join-tokens', { shown });
+    assert.ok(!(body as { join_tokens: { id: string }[] }).join_tokens.some((one) => one.id === short.split('.')[0]));
+  });
+
+  test('not under the name of a host that is there, unless its token says so; then that one is refused', async (t) => {
+    const edge = await startSecureEdge(t);
+    const first = await edge.joined('a');
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a', { shown: first, body: REGISTRATION })).status, 204);
+    assert.equal(typeOf((await edge.join('a', await edge.token({ uses: 5 }))).answer), 'HostHasJoined');
+    assert.equal(typeOf((await edge.join('a', await edge.token({ host: 'a' }))).answer), 'HostHasJoined');
+    const { key, answer } = await edge.join('a', await edge.token({ host: 'a', replace: true }));
+    const second = { key, certificate: (answer.body as { certificate: string }).certificate };
+    const refused = await edge.ask('PUT', '/cable/v1/hosts/a', { shown: first, body: REGISTRATION });
+    assert.equal(typeOf(refused), 'CertificateRefused');
+    assert.match(refused.error?.message ?? '', /has joined anew/);
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a', { shown: second, body: REGISTRATION })).status, 204);
+  });
+
+  test('as often as the token says, whatever comes at once', async (t) => {
+    const edge = await startSecureEdge(t);
+    const token = await edge.token({ uses: 5 });
+    const key = await createKey();
+    const all = await Promise.all(Array.from({ length: 20 }, (_, at) => edge.join(`h${at}`, token, key)));
+    const statuses = all.map(({ answer }) => answer.status);
+    assert.equal(statuses.filter((one) => one === 201).length, 5);
+    assert.equal(statuses.filter((one) => one === 403).length, 15);
+  });
+
+  test('not with a request that is too long, is no request, or asks for other names', async (t) => {
+    const edge = await startSecureEdge(t);
+    const { id, secret } = parseJoinToken(await edge.token()) ?? { id: '', secret: '' };
+    const ask = (body: object) =>
+      edge.ask('POST', '/cable/v1/join', { body: { host: 'a', token: id, secret, ...body } });
+    const other = await createRequest(await createKey(), { kind: 'host', name: 'b' });
+    const user = await createRequest(await createKey(), { kind: 'user', name: 'a', projectId: null, roles: ['admin'] });
+    for (const request of [other, user, 'x', 'x'.repeat(5000), 7, undefined]) {
+      assert.equal((await ask({ request })).status, 400);
+    }
+    assert.equal((await ask({ request: 'x'.repeat(20_000) })).status, 413);
+    for (const host of ['', 'a/b', '-a', 'a'.repeat(300), 7]) {
+      const request = await createRequest(await createKey(), { kind: 'host', name: 'a' });
+      assert.equal((await ask({ host, request })).status, 400, String(host));
+    }
+  });
+});
+
+test('the store has no secret, and no log either', async (t) => {
+  const lines: string[] = [];
+  const write = (fields: object, message: string): void => void lines.push(`${JSON.stringify(fields)} ${message}`);
+  const log = { debug: write, info: write, warn: write, error: write, child: () => log };
+  const edge = await startSecureEdge(t, { log });
+  const token = await edge.token({ uses: 2 });
+  const { key } = await edge.join('a', token);
+  await edge.join('a', `${token.slice(0, 13)}${'B'.repeat(43)}.${token.slice(57)}`);
+  const { secret = '' } = parseJoinToken(token) ?? {};
+  const shown = await edge.ask('GET', '/cable/v1/join-tokens', { shown: await admin(edge) });
+  const tables = JSON.stringify([...edge.server.tables.of('join_token').values()]);
+  assert.match(tables, new RegExp(hashSecret(secret)));
+  for (const text of [...lines, tables, JSON.stringify(shown.body)]) {
+    assert.ok(!text.includes(secret) && !text.includes(key.slice(30, 90)), text);
+  }
+  assert.ok(!JSON.stringify(shown.body).includes(hashSecret(secret)));
+  assert.ok(
+    lines.some((line) => line.includes('has joined')),
+    'nothing was logged',
+  );
+});
+
+describe('a host that has joined', () => {
+  test('renews its certificate by the one it has, for itself alone', async (t) => {
+    const edge = await startSecureEdge(t);
+    const a = await edge.joined('a');
+    const key = await createKey();
+    const request = await createRequest(key, { kind: 'host', name: 'a' });
+    const renewed = await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown: a, body: { request } });
+    assert.equal(renewed.status, 201);
+    const next = { key, certificate: (renewed.body as { certificate: string }).certificate };
+    for (const shown of [a, next]) {
+      assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a', { shown, body: REGISTRATION })).status, 204);
+    }
+    const foreign = await createRequest(key, { kind: 'host', name: 'b' });
+    const body = { request: foreign };
+    assert.equal((await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown: a, body })).status, 400);
+    const shown = await admin(edge);
+    assert.equal((await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown, body: { request } })).status, 403);
+  });
+
+  test('is refused from the next request on when it is revoked or deleted, and its stream ends', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const a = await edge.joined('a');
+    const { ended } = await stream(t, edge, 'a', a);
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a/revoke', { shown })).status, 204);
+    await ended;
+    const refused = await edge.ask('PUT', '/cable/v1/hosts/a', { shown: a, body: REGISTRATION });
+    assert.equal(typeOf(refused), 'CertificateRefused');
+    assert.match(refused.error?.message ?? '', /has been revoked/);
+    const request = await createRequest(a.key, { kind: 'host', name: 'a' });
+    const renewal = await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown: a, body: { request } });
+    assert.equal(typeOf(renewal), 'CertificateRefused');
+    const { body } = await edge.ask('GET', '/cable/v1/host-certificates/a', { shown });
+    assert.equal((body as { host_certificate: { revoked: boolean } }).host_certificate.revoked, true);
+    // A token of before is none any more; one that names it lets it in again.
+    const { key, answer } = await edge.join('a', await edge.token({ host: 'a', replace: true }));
+    assert.equal(answer.status, 201);
+    const again = { key, certificate: (answer.body as { certificate: string }).certificate };
+    assert.notEqual(
+      typeOf(await edge.ask('PUT', '/cable/v1/hosts/a', { shown: again, body: REGISTRATION })),
+      'CertificateRefused',
+    );
+  });
+
+  test('loses the tokens that name it with its certificate', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const a = await edge.joined('a');
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a', { shown: a, body: REGISTRATION })).status, 204);
+    const token = await edge.token({ host: 'a', replace: true });
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a/revoke', { shown })).status, 204);
+    assert.equal(typeOf((await edge.join('a', token)).answer), 'JoinTokenInvalid');
+  });
+
+  test('has a stream as long as a certificate of its: renewed it goes on, expired it ends', async (t) => {
+    let now = Date.now();
+    const edge = await startSecureEdge(t, { now: () => now, hostCertificateMs: 60_000 });
+    const a = await edge.joined('a');
+    const { ended } = await stream(t, edge, 'a', a);
+    let isOver = false;
+    void ended.then(() => {
+      isOver = true;
+    });
+    now += 40_000;
+    const key = await createKey();
+    const request = await createRequest(key, { kind: 'host', name: 'a' });
+    const { body } = await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown: a, body: { request } });
+    const next = { key, certificate: (body as { certificate: string }).certificate };
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/x', { shown: next, body: REGISTRATION })).status, 403);
+    now += 30_000;
+    edge.look();
+    const late = await edge.ask('PUT', '/cable/v1/hosts/a', { shown: a, body: REGISTRATION });
+    assert.match(late.error?.message ?? '', /has expired/);
+    assert.equal(isOver, false);
+    now += 31_000;
+    edge.look();
+    await ended;
+  });
+
+  test('goes on while another authority takes the place of that of hosts', async (t) => {
+    const edge = await startSecureEdge(t);
+    const a = await edge.joined('a');
+    const ask = (shown: NonNullable<Shown>) =>
+      edge.ask('POST', '/cable/v1/hosts/a/status', {
+        shown,
+        body: { revision: 0, full: false, vifs: [] },
+      });
+    const renew = async (shown: NonNullable<Shown>): Promise<NonNullable<Shown>> => {
+      const key = await createKey();
+      const request = await createRequest(key, { kind: 'host', name: 'a' });
+      const { body } = await edge.ask('POST', '/cable/v1/hosts/a/certificate', { shown, body: { request } });
+      return { key, certificate: (body as { certificate: string }).certificate };
+    };
+    const issuer = (shown: NonNullable<Shown>): string => new X509Certificate(shown.certificate).issuer;
+    const [old, next] = await edge.followed(() => rotateAuthority(edge.directory, 'hosts', 'begin', new Date()));
+    assert.ok(old !== undefined && next !== undefined);
+    assert.notEqual((await ask(a)).status, 401);
+    await edge.followed(() => rotateAuthority(edge.directory, 'hosts', 'switch', new Date()));
+    assert.notEqual((await ask(a)).status, 401);
+    const b = await renew(a);
+    assert.notEqual(issuer(b), issuer(a));
+    assert.notEqual((await ask(b)).status, 401);
+    await edge.followed(() => rotateAuthority(edge.directory, 'hosts', 'end', new Date()));
+    assert.equal((await ask(a)).status, 401);
+    assert.notEqual((await ask(b)).status, 401);
+  });
+});
