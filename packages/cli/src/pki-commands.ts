@@ -65,7 +65,7 @@ export function addPkiCommands(root: Command, bind: Bind): void {
     .action(bind((context, options, args) => issueClient(context, options, { kind: 'host', name: String(args[0]) })));
   inDirectory(pki.command('show')).description('Shows what is in the directory.').action(bind(show));
   inDirectory(pki.command('rotate'))
-    .description('Lets another authority take the place of one, in three steps: docs/guide/joining.md says when.')
+    .description('Lets another authority take the place of one, in three steps: docs/design/joining.md says when.')
     .addArgument(new Argument('<step>').choices(STEPS))
     .option('--hosts', 'the authority of hosts (default: that of servers and users)')
     .action(bind(rotate));
