@@ -39,7 +39,7 @@ function read(id: string, revision: number, at: number): Entry {
 }
 
 function stored(...rows: readonly Row[]): Objects {
-  return new Map([['network', new Map(rows.map((row) => [String(row['id']), { shared: true, ...row }]))]]);
+  return new Map([['network', new Map(rows.map((row) => [String(row['id']), { shared_with: ['*'], ...row }]))]]);
 }
 
 const notFound = { NeutronError: { type: 'NetworkNotFound', message: `Network ${A} could not be found.` } };
@@ -131,7 +131,7 @@ const UNTRUE: readonly (readonly [problem: RegExp, entries: readonly Entry[], ob
   [
     /^half of an update is there/,
     [created('n', A, 0), updated(A, 't', 2, 2)],
-    stored({ id: A, name: 'n', description: 't', revision_number: 2, shared: false }),
+    stored({ id: A, name: 'n', description: 't', revision_number: 2, shared_with: [] }),
   ],
   [/^what is there was not found/, [created('n', A, 0), remove(A, 404, 2, notFound)], stored({ id: A, name: 'n' })],
   [
