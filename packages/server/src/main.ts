@@ -14,6 +14,8 @@ import { novaOf } from './nova/nova-api.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { parseCommandLine } from './options.ts';
 import { openJoining } from './pki/joining.ts';
+import { PolicyFollower, readPolicyFile } from './policy/policy-follower.ts';
+import { PolicySource } from './policy/policy-source.ts';
 import { startServer } from './server.ts';
 import { openServerTls } from './tls/server-tls.ts';
 import { createTlsDoor } from './tls/tls-door.ts';
@@ -26,15 +28,13 @@ const stopAsked = new Promise<string>((resolve) => {
 const stopping = new AbortController();
 void stopAsked.then(() => stopping.abort());
 
-// It may be asked for before there is a server. Without extensions the signal ends the process, as it does by default.
+// It may be asked for before there is a server. Without anything to read anew the signal ends the process, as it does by default.
 let isReloadAsked = false;
 let reload = (): void => {
   isReloadAsked = true;
 };
-if (options.extensions !== undefined) {
-  process.on('SIGHUP', () => reload());
-  outliveStrays(log.child('extensions'));
-}
+if (options.extensions !== undefined || options.policyFile !== undefined) process.on('SIGHUP', () => reload());
+if (options.extensions !== undefined) outliveStrays(log.child('extensions'));
 
 // What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
 const built: (() => Promise<void>)[] = [async () => stopping.abort()];
@@ -67,6 +67,10 @@ try {
     ...{ unix: noauth(), plain: identity?.authenticate ?? noauth() },
     ...(tlsDoor === undefined ? {} : { tls: tlsDoor.authenticate }),
   });
+  const policy = new PolicySource(
+    options.policyDefaults,
+    options.policyFile === undefined ? undefined : readPolicyFile(options.policyFile),
+  );
   const connections = new Connections({ ...CONNECTION_LIMITS, open: options.maxConnections });
   const server = await startServer({
     store,
@@ -80,6 +84,7 @@ try {
           },
         }),
     authenticate,
+    policy,
     settings: {
       underlayMtuBytes: options.underlayMtu,
       overlayIpVersion: options.overlayIpVersion,
@@ -97,12 +102,27 @@ try {
     log,
   });
   built.push(() => server.stop());
-  reload = oneAtATime(() =>
-    server.reload().then(
+  const follower =
+    options.policyFile === undefined
+      ? undefined
+      : new PolicyFollower({
+          ...{ file: options.policyFile, take: server.takePolicy },
+          ...{ log: log.child('policy'), signal: stopping.signal },
+        });
+  if (follower !== undefined) {
+    built.push(() => {
+      stopping.abort();
+      return follower.done;
+    });
+  }
+  reload = oneAtATime(async () => {
+    follower?.reread();
+    if (options.extensions === undefined) return;
+    await server.reload().then(
       () => log.info({ extensions: server.deps.resources.current.registry.extensions.length }, 'extensions are loaded'),
       (err: unknown) => log.error({ err }, 'extensions were not loaded: everything is as it was'),
-    ),
-  );
+    );
+  });
   if (isReloadAsked) reload();
   tlsDoor?.know(server.tables);
   const handle = {

@@ -7,6 +7,7 @@ import { ADMISSION_LIMITS } from './http/admission.ts';
 import type { KeystoneSettings } from './identity/identity.ts';
 import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './identity/keystone-options.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
+import type { DefaultsName } from './policy/rules.ts';
 import { filesInDirectory, type ServerTlsFiles } from './tls/server-tls.ts';
 
 /** What the operator asked for on the command line. */
@@ -24,6 +25,9 @@ export type CommandLine = {
   readonly keystone?: KeystoneSettings;
   /** True: Nova is told what is new of the ports of its machines. */
   readonly nova?: true;
+  readonly policyDefaults: DefaultsName;
+  /** File of the operator's rules; undefined: none. */
+  readonly policyFile?: string;
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
@@ -68,6 +72,18 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       'how long certificates of hosts are good: 30d, 12h, 90s; they are renewed at two thirds',
       parseLife,
       LIFE_MS.host,
+    )
+    .addOption(
+      new Option(
+        '--policy-defaults <set>',
+        'rules that are in force where the operator has none: those of Neutron 2026.1, or of Neutron 21, in which scope and roles but admin make no difference',
+      )
+        .choices(['secure', 'zed'])
+        .default('secure'),
+    )
+    .option(
+      '--policy-file <file>',
+      'rules in place of those, as policy.yaml has them; read anew when it changes, and on SIGHUP',
     )
     .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)

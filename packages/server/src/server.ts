@@ -41,6 +41,8 @@ import type { NovaPost } from './nova/nova-api.ts';
 import { NovaNotifier } from './nova/nova-notifier.ts';
 import type { Joining } from './pki/joining.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
+import type { PolicyOverrides } from './policy/policy-file.ts';
+import { PolicySource } from './policy/policy-source.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
@@ -75,6 +77,8 @@ export type ServerOptions = {
   readonly settings: Settings;
   /** What lets hosts join by this server; absent: they join elsewhere, or need not. */
   readonly joining?: Joining;
+  /** What the operator says about rules. Default: nothing, so the secure defaults. */
+  readonly policy?: PolicySource;
   /** False: no other process can have the store open. Default: true. */
   readonly isStoreShared?: boolean;
   readonly log: Logger;
@@ -114,6 +118,8 @@ export type CableServer = {
   permitAgent(caller: AuthenticatedCaller, place: { readonly host: string; readonly socket: object }): void;
   /** Reads the extensions anew and loads what there is. Throws `ExtensionError`, or what the store says; nothing has changed then. */
   reload(): Promise<void>;
+  /** Takes the operator's rules of another reading of the file. Throws `PolicyFileError`; then those of before are in force. */
+  takePolicy(overrides: PolicyOverrides): void;
   /** Refuses to be ready, ends streams and loops. The store stays open. Idempotent. */
   stop(): Promise<void>;
 };
@@ -164,7 +170,8 @@ function refuseUnknownQuotas(resources: ResourceRegistry, { quotas = {} }: Setti
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now(), random = Math.random } = options;
   const { abort } = running;
-  const loader = await loadExtensions(options);
+  const policy = options.policy ?? new PolicySource();
+  const loader = await loadExtensions(options, policy);
   const { loadout } = loader;
   const resources = new ResourceRegistry(loadout.resources.registry, loadout.resources.keyedTypes);
   refuseUnknownQuotas(resources, options.settings);
@@ -247,13 +254,14 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     signal: abort.signal,
   });
   running.sweeper = sweeper;
+  const permission = createPermission(resources, modules, policy, log.child('policy'));
   const deps: EngineDeps = {
     store,
     tables,
     resources,
     modules,
     keys,
-    permission: createPermission(resources, modules, log.child('policy')),
+    permission,
     addresses,
     macs: new MacCursor(random),
     slots,
@@ -337,11 +345,12 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   return {
     ...{ app, plane, tables, deps, countError, openStream, reload, stop },
     permitAgent: (caller, place) => permitAgent(deps, caller, place),
+    takePolicy: permission.take,
   };
 }
 
-function loadExtensions({ registry, extensions, log }: ServerOptions): Promise<ExtensionLoader> {
+function loadExtensions({ registry, extensions, log }: ServerOptions, policy: PolicySource): Promise<ExtensionLoader> {
   const { read = () => Promise.resolve([]), compose = () => registry } = extensions ?? {};
-  const base = { compose, modules: MODULES, rules: DEFAULT_RULES };
+  const base = { compose, modules: MODULES, rules: DEFAULT_RULES, policy };
   return ExtensionLoader.read({ base, read, log: log.child('extensions') });
 }

@@ -4,6 +4,7 @@ import type { AnyObject, ResourceModel } from '@cable/model';
 import { authorize, type Deed, refusal } from '../policy/authorize.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import { createPolicy, type Policy, type Target } from '../policy/policy.ts';
+import type { PolicySource } from '../policy/policy-source.ts';
 import type { RowOf } from '../policy/relations.ts';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Planning } from './context.ts';
@@ -15,20 +16,37 @@ import type { Look } from './view.ts';
 /** The rules in force for the types that are loaded now. */
 export type Permission = { readonly policy: Policy };
 
-/** Follows the registry, with which the rules are replaced. Throws `PolicyError`. */
+/** The rules in force, of which the operator's can be replaced. */
+export type OpenPermission = Permission & {
+  /** Takes other rules of the operator's. Throws `PolicyError`, or `PolicyFileError` with the place; then those of before are in force. */
+  take(overrides: PolicySource['overrides']): void;
+};
+
+/** Follows the registry, with which the rules are replaced. Throws `PolicyError`. `source`: what is in force when this returns. */
 export function createPermission(
   resources: Pick<ResourceRegistry, 'all' | 'onChange'>,
   modules: { readonly rules: readonly RuleDefault[] },
+  source: PolicySource,
   log: Logger,
-): Permission {
-  const load = (): Policy => {
-    const policy = createPolicy({ rules: modules.rules, models: resources.all });
+): OpenPermission {
+  const load = (overrides: PolicySource['overrides']): Policy => {
+    const policy = createPolicy({ ...source.options(overrides), rules: modules.rules, models: resources.all });
     for (const warning of policy.warnings) log.warn({ warning }, 'policy');
     return policy;
   };
-  const permission = { policy: load() };
+  const permission = {
+    policy: load(source.overrides),
+    take: (overrides: PolicySource['overrides']) => {
+      try {
+        permission.policy = load(overrides);
+      } catch (err) {
+        throw source.explain(err, overrides);
+      }
+      source.overrides = overrides;
+    },
+  };
   resources.onChange(() => {
-    permission.policy = load();
+    permission.policy = load(source.overrides);
   });
   return permission;
 }

@@ -5,6 +5,7 @@ import { Modules } from '../engine/module.ts';
 import { LoadedResources } from '../engine/registry.ts';
 import { assertRoutable } from '../http/route-table.ts';
 import { createPolicy } from '../policy/policy.ts';
+import type { PolicySource } from '../policy/policy-source.ts';
 import { PolicyError, type RuleDefault } from '../policy/rules.ts';
 import { SLICE_TABLES } from '../slices/compiled-view.ts';
 import { RUNTIME_TYPES } from '../tables.ts';
@@ -17,6 +18,8 @@ export type Base = {
   readonly compose: (added: readonly ExtensionDeclaration[]) => Registry;
   readonly modules: ModuleTable;
   readonly rules: readonly RuleDefault[];
+  /** What the operator says about rules; absent: nothing. */
+  readonly policy?: Pick<PolicySource, 'options' | 'explain'>;
 };
 
 /** One state of what is loaded. */
@@ -41,10 +44,10 @@ export function composeLoadout(base: Base, extensions: readonly LoadedExtension[
       rules: [...base.rules, ...extensions.flatMap(({ rules = [] }) => rules)],
       keyedTypes,
     };
-    assertServable(loadout);
+    assertServable(loadout, base.policy);
     return loadout;
   } catch (err) {
-    throw named(err, extensions);
+    throw named(base.policy?.explain(err) ?? err, extensions);
   }
 }
 
@@ -83,7 +86,7 @@ function withContributions(base: ModuleTable, extensions: readonly LoadedExtensi
 }
 
 /** Throws for what would fail only when it is asked for. */
-function assertServable({ resources, modules, rules }: Loadout): void {
+function assertServable({ resources, modules, rules }: Loadout, policy: Base['policy']): void {
   const code = new Modules(modules);
   for (const { resource, operation } of resources.routes) {
     if (operation.kind !== 'action' || code.handlerOf(resource.type, operation.action.name) !== undefined) continue;
@@ -94,7 +97,7 @@ function assertServable({ resources, modules, rules }: Loadout): void {
     );
   }
   assertRoutable(resources);
-  createPolicy({ rules, models: resources.all });
+  createPolicy({ ...policy?.options(), rules, models: resources.all });
 }
 
 /** The error with the file that it is about. */

@@ -15,7 +15,7 @@ import { ownRulesOf, rulesOfDeclaration } from './defaults/declared.ts';
 import { type Lookup, type LookupContext, reachOf } from './lookups.ts';
 import { type Relations, type RowOf, relationsOf } from './relations.ts';
 import type { RuleText } from './rule-text.ts';
-import { type DefaultsName, loadRules, type RuleDefault, type RuleSet } from './rules.ts';
+import { type DefaultsName, type ListedRule, loadRules, type RuleDefault, type RuleSet, referredTo } from './rules.ts';
 
 /** What a policy is made of. */
 export type PolicyOptions = {
@@ -67,6 +67,8 @@ type CallerClasses = { readonly admin: ClassRules; readonly plain: ClassRules };
 
 /** Most classes remembered: roles are a caller's word under noauth. */
 const CLASSES_MAX = 1000;
+/** Most names in one warning. */
+const NAMED = 20;
 const ADMIN_RULE = 'context_is_admin';
 const SERVICE_RULES = ['context_is_advsvc', 'service_api'] as const;
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
@@ -80,11 +82,46 @@ export function createPolicy(options: PolicyOptions): Policy {
   const named = new Set(options.rules.map((rule) => rule.name));
   const declared = options.models.flatMap((model) => missingRules(model, models, named));
   const { overrides = {}, defaults = 'secure' } = options;
-  const rules = loadRules([...options.rules, ...declared], overrides, defaults);
+  const rules = loadRules([...options.rules, ...declared], withTags(overrides, options.models), defaults);
   const attributes = attributeRulesOf(rules, options.models);
   const relations = new Map(options.models.map((model) => [model.type, relationsOf(model, models)]));
-  const warnings = [...rules.warnings, ...attributes.warnings, ...scanWarnings(rules, models, relations)];
+  const warnings = [
+    ...rules.warnings,
+    ...attributes.warnings,
+    ...neverAsked(rules, models),
+    ...scanWarnings(rules, models, relations),
+  ];
   return new Policy({ rules, models, relations, attributes: attributes.rules, defaults }, warnings);
+}
+
+/** Neutron's rule about the attribute `tags` is that about the sub-routes of tags too, unless the operator names theirs. */
+function withTags(
+  overrides: Readonly<Record<string, RuleText>>,
+  models: readonly ResourceModel[],
+): Readonly<Record<string, RuleText>> {
+  const more: Record<string, RuleText> = {};
+  for (const { type, plural } of models) {
+    for (const verb of ['get', 'update', 'delete']) {
+      const check = overrides[`${verb}_${type}:tags`];
+      const name = `${verb}_${plural}_tags`;
+      if (check !== undefined && overrides[name] === undefined) more[name] = check;
+    }
+  }
+  return { ...overrides, ...more };
+}
+
+/** An operator's rules of which nothing is ever asked: a slip of the pen, or about what is not here. */
+function neverAsked({ listed, expressions }: RuleSet, models: ReadonlyMap<string, ResourceModel>): readonly string[] {
+  const referred = referredTo({ expressions });
+  const heads = new Set([...models.keys()].flatMap((type) => VERBS.map((verb) => `${verb}_${type}`)));
+  const names = listed.flatMap(({ name, description, isOverride }) => {
+    const isAsked = description !== null || referred.has(name) || heads.has(name.split(':', 1)[0] ?? '');
+    return isOverride && !isAsked ? [name] : [];
+  });
+  if (names.length === 0) return [];
+  const shown =
+    names.length > NAMED ? `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more` : names.join(', ');
+  return [`policy rules that nothing asks, since there is no such thing here: ${shown}`];
 }
 
 /** Those that the declaration says and nobody else: of a type without rules all, of one that has some those of attributes, e.g. of an extension, and those that actions name. */
@@ -118,6 +155,16 @@ export class Policy {
   constructor(parts: Parts, warnings: readonly string[]) {
     this.#parts = parts;
     this.warnings = warnings;
+  }
+
+  /** All rules, for operators. */
+  get listed(): readonly ListedRule[] {
+    return this.#parts.rules.listed;
+  }
+
+  /** Which defaults are in force. */
+  get defaults(): DefaultsName {
+    return this.#parts.defaults;
   }
 
   /** The policy as it is for a caller. Cheap; the same value for the same credentials. */

@@ -1,6 +1,7 @@
 /** Rules by name: defaults and an operator's overrides merged, understood, and looked through for what cannot work. */
 import type { ResourceModel } from '@cable/model';
 import type { Expression } from './expression.ts';
+import { nameOfNeutron } from './neutron-names.ts';
 import { parseRule, type RuleText } from './rule-text.ts';
 
 /** A rule that Cable or an extension brings. */
@@ -36,8 +37,18 @@ export type RuleSet = {
   readonly changedOnly: ReadonlySet<string>;
   /** Names of rules that under `secure` are for tokens of a project alone. */
   readonly scoped: ReadonlySet<string>;
+  /** What each says, what for, and whether the operator says so; in the order in which they were given. */
+  readonly listed: readonly ListedRule[];
   /** What works, but hardly as it is meant; for the log. */
   readonly warnings: readonly string[];
+};
+
+/** A rule in force. `description`: null of one that is the operator's alone. `isOverride`: the operator's file says it. */
+export type ListedRule = {
+  readonly name: string;
+  readonly check: RuleText;
+  readonly description: string | null;
+  readonly isOverride: boolean;
 };
 
 /** One thing that is wrong with a rule. `position`: character of its text, from 0; null: it is not about a place. */
@@ -74,11 +85,20 @@ export function loadRules(
     if (texts.has(name)) problems.push({ rule: name, position: null, reason: 'there are two defaults of this name' });
     texts.set(name, named === 'zed' ? zed : check);
   }
-  for (const [name, check] of Object.entries(overrides)) texts.set(name, check);
+  const ownName = (name: string): string => (texts.has(name) ? name : nameOfNeutron(name));
+  const own = new Map<string, RuleText>();
+  for (const [name, check] of Object.entries(overrides)) {
+    const ours = ownName(name);
+    if (own.has(ours))
+      problems.push({ rule: name, position: null, reason: `it is the rule ${ours}, which is there too` });
+    own.set(ours, check);
+  }
+  const descriptions = new Map(defaults.map(({ name, description }) => [name, description]));
+  for (const [name, check] of own) texts.set(name, check);
   const expressions = new Map<string, Expression>();
   for (const [name, text] of texts) {
     const parsed = parseRule(text);
-    if (parsed.ok) expressions.set(name, parsed.expression);
+    if (parsed.ok) expressions.set(name, own.has(name) ? renamed(parsed.expression, ownName) : parsed.expression);
     else problems.push({ rule: name, position: parsed.position, reason: parsed.reason });
   }
   const warnings: string[] = [];
@@ -86,7 +106,37 @@ export function loadRules(
   if (problems.length > 0) throw new PolicyError(problems);
   const changedOnly = new Set(defaults.filter((one) => one.asked === 'changed').map((one) => one.name));
   const scoped = new Set(defaults.filter((one) => one.scope !== 'any').map((one) => one.name));
-  return { expressions, changedOnly, scoped, warnings };
+  const listed = [...texts].map(([name, check]) => {
+    return { name, check, description: descriptions.get(name) ?? null, isOverride: own.has(name) };
+  });
+  return { expressions, changedOnly, scoped, listed, warnings };
+}
+
+/** The same with other names for the rules that it refers to. */
+function renamed(expression: Expression, nameOf: (name: string) => string): Expression {
+  switch (expression.kind) {
+    case 'rule':
+      return { kind: 'rule', name: nameOf(expression.name) };
+    case 'not':
+      return { kind: 'not', part: renamed(expression.part, nameOf) };
+    case 'and':
+    case 'or':
+      return { kind: expression.kind, parts: expression.parts.map((part) => renamed(part, nameOf)) };
+    default:
+      return expression;
+  }
+}
+
+/** Names of all rules that some other refers to. */
+export function referredTo(rules: Pick<RuleSet, 'expressions'>): ReadonlySet<string> {
+  const names = new Set<string>();
+  const look = (expression: Expression): void => {
+    if (expression.kind === 'rule') names.add(expression.name);
+    else if (expression.kind === 'not') look(expression.part);
+    else if (expression.kind === 'and' || expression.kind === 'or') expression.parts.forEach(look);
+  };
+  for (const expression of rules.expressions.values()) look(expression);
+  return names;
 }
 
 /** The rule of a name, or what stands for it; undefined: there is nothing, and it allows nothing. */
@@ -190,6 +240,7 @@ class Surveyor {
   }
 }
 
-function formatProblem({ rule, position, reason }: RuleProblem): string {
+/** One problem, for people. */
+export function formatProblem({ rule, position, reason }: RuleProblem): string {
   return `policy rule ${rule}${position === null ? '' : `, character ${position + 1}`}: ${reason}`;
 }
