@@ -114,6 +114,13 @@ test('VERSION needs no agent', async () => {
   assert.deepEqual(ended.json, { cniVersion: '0.4.0', supportedVersions });
 });
 
+test('VERSION needs no configuration either; one that is malformed is told', async () => {
+  const bare = await run({ CNI_COMMAND: 'VERSION' }, Buffer.alloc(0));
+  assert.deepEqual([bare.status, (bare.json['supportedVersions'] as readonly string[]).at(-1)], [0, '1.1.0']);
+  assert.equal((await run({ CNI_COMMAND: 'VERSION' }, Buffer.from('{'))).json['code'], 6);
+  assert.equal((await run(ADD, Buffer.alloc(0))).json['code'], 6);
+});
+
 for (const [command, code] of [
   ['ADD', 11],
   ['DEL', 11],

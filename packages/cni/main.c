@@ -72,7 +72,7 @@ int main(void)
 	struct agent_reply answer;
 	const char *wrong;
 
-	read_netconf(&conf);
+	read_netconf(&conf, strcmp(command, "VERSION") == 0);
 	if (strcmp(command, "VERSION") == 0)
 		print_versions();
 	if (conf.socket[0] == '\0')

@@ -46,7 +46,7 @@ static void take_socket(struct netconf *conf, const json_t *value)
 	strcpy(conf->socket, path);
 }
 
-void read_netconf(struct netconf *conf)
+void read_netconf(struct netconf *conf, int optional)
 {
 	const json_t *value;
 	json_error_t error;
@@ -54,6 +54,8 @@ void read_netconf(struct netconf *conf)
 	json_t *root;
 
 	read_all(conf);
+	if (optional && conf->length == 0)
+		return;
 	root = json_loadb(conf->text, conf->length, 0, &error);
 	if (!root) {
 		snprintf(message, sizeof(message), "network configuration: line %d: %s", error.line, error.text);

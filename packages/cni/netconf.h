@@ -17,7 +17,10 @@ struct netconf {
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
-/* Reads standard input to its end; ends the program with a CNI error when it is no configuration. */
-void read_netconf(struct netconf *conf);
+/*
+ * Reads standard input to its end; ends the program with a CNI error when it is no configuration. `optional`: it may
+ * be empty, as it is when people ask for the versions by hand.
+ */
+void read_netconf(struct netconf *conf, int optional);
 
 #endif

@@ -42,8 +42,12 @@ export function gatewayPortOf(look: Look, routerId: string): Port | undefined {
 
 /** Subnets that the router is in: by its interfaces, and by its gateway. */
 export function attachedSubnets(look: Look, routerId: string): readonly Subnet[] {
+  return subnetsOf(look, portsOf(look, routerId));
+}
+
+function portsOf(look: Look, routerId: string): readonly Port[] {
   const gateway = gatewayPortOf(look, routerId);
-  return subnetsOf(look, [...interfacesOf(look, routerId), ...(gateway === undefined ? [] : [gateway])]);
+  return [...interfacesOf(look, routerId), ...(gateway === undefined ? [] : [gateway])];
 }
 
 /** Subnets that the router has interfaces in, each once. */
@@ -73,6 +77,8 @@ function isConnected(subnets: readonly Subnet[], nexthop: string): boolean {
 function checkRoutes(view: View, router: Router): void {
   if (router.routes.length === 0) return;
   const subnets = view.parts('router', router.id, (look) => attachedSubnets(look, router.id));
+  const ports = view.parts('router', router.id, (look) => portsOf(look, router.id));
+  const own = new Set(ports.flatMap((port) => port.fixed_ips.map((fixed) => fixed.ip_address)));
   const seen = new Set<string>();
   for (const { destination, nexthop } of router.routes) {
     const [prefix, hop] = [parseCidr(destination), parseIp(nexthop)];
@@ -82,6 +88,7 @@ function checkRoutes(view: View, router: Router): void {
     if (!isConnected(subnets, nexthop)) {
       throw invalidRoutes(router, `the nexthop ${nexthop} is not connected with router`);
     }
+    if (own.has(nexthop)) throw invalidRoutes(router, `the nexthop ${nexthop} is used by router`);
     if (seen.has(`${destination} ${nexthop}`)) throw invalidRoutes(router, 'routes contain duplicates');
     seen.add(`${destination} ${nexthop}`);
   }
