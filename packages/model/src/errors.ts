@@ -204,6 +204,10 @@ export const ERRORS = {
   // Routers
   BadRequest: { status: 400, remedy: 'Correct what the message names.' },
   RouterInterfaceNotFound: { status: 404, remedy: 'List the ports whose device_id is the router.' },
+  SubnetMismatchForPort: {
+    status: 400,
+    remedy: 'Give the port or the subnet alone, or the subnet that the port is in.',
+  },
   RouterInterfaceNotFoundForSubnet: { status: 404, remedy: 'List the ports whose device_id is the router.' },
   RouterInterfaceInUseByPeering: {
     status: 409,

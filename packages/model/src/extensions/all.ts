@@ -25,6 +25,7 @@ export * from './net-mtu.ts';
 export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
 export * from './port-forwarding.ts';
 export { portMacAddressRegenerateExtension } from './port-mac-address.ts';
+export * from './port-placement.ts';
 export * from './port-security.ts';
 export * from './provider.ts';
 export * from './qos.ts';

@@ -114,6 +114,25 @@ test('bad interface requests are refused', async (t) => {
   await refused(send('PUT', path, { subnet_id: taken['id'] }), 409, 'IpAddressAlreadyAllocated');
 });
 
+test('an interface is removed by its port and a subnet of it, and by nothing else', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const router = await create('router', {});
+  const path = `/v2.0/routers/${router['id']}`;
+  const [one, two] = [await subnetOf(harness, '10.1.0.0/24'), await subnetOf(harness, '10.2.0.0/24')];
+  const added = await send('PUT', `${path}/add_router_interface`, { subnet_id: one['id'] });
+  const port_id = added.body['port_id'];
+  await send('PUT', `${path}/add_router_interface`, { subnet_id: two['id'] });
+  const remove = (target: object) => send('PUT', `${path}/remove_router_interface`, target);
+  const message = await refused(remove({ port_id, subnet_id: two['id'] }), 400, 'SubnetMismatchForPort');
+  assert.match(message, /does not match the requested subnet/);
+  await refused(remove({ port_id: randomUUID(), subnet_id: one['id'] }), 404, 'RouterInterfaceNotFound');
+  await refused(remove({ subnet_id: randomUUID() }), 404, 'RouterInterfaceNotFoundForSubnet');
+  await refused(remove({}), 400, 'BadRequest');
+  assert.equal((await remove({ port_id, subnet_id: one['id'] })).status, 200);
+  await refused(remove({ port_id }), 404, 'RouterInterfaceNotFound');
+});
+
 test('of two overlapping subnets added at once, one is refused', async (t) => {
   const harness = await startHarness(t);
   const { send, create, server } = harness;

@@ -227,9 +227,15 @@ function findInterface(
   portId: string | undefined,
 ): Port {
   const has = (port: Port): boolean => port.fixed_ips.some((fixed) => fixed.subnet_id === subnetId);
-  const found = interfacesOf(planning.plan, router.id).find(
-    (port) => (portId === undefined || port.id === portId) && (subnetId === undefined || has(port)),
-  );
+  const all = interfacesOf(planning.plan, router.id);
+  const named = all.find((port) => port.id === portId);
+  if (named !== undefined && subnetId !== undefined && !has(named)) {
+    throw new CableError(
+      'SubnetMismatchForPort',
+      `Subnet on port ${portId} does not match the requested subnet ${subnetId}.`,
+    );
+  }
+  const found = portId === undefined ? all.find(has) : named;
   if (found !== undefined) return found;
   if (portId !== undefined) {
     throw new CableError('RouterInterfaceNotFound', `Router ${router.id} does not have an interface with id ${portId}`);
