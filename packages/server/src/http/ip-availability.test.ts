@@ -24,7 +24,8 @@ test('a network shows how many addresses there are and how many are taken, whate
     [id, 'blue', 'p', 'p', 3],
   );
   assert.equal(shown?.['ip_version'], undefined);
-  const [four, six] = shown?.['subnet_ip_availability'] ?? [];
+  const subnets: readonly Json[] = shown?.['subnet_ip_availability'] ?? [];
+  const [four, six] = subnets.toSorted((one, other) => Number(one['ip_version']) - Number(other['ip_version']));
   assert.deepEqual(four, {
     ...{ subnet_id: ipv4['id'], subnet_name: 'four', cidr: '10.0.0.0/24', ip_version: 4, total_ips: 253, used_ips: 2 },
   });
