@@ -3,8 +3,10 @@ import {
   type Attribute,
   type AttributeType,
   CableError,
+  type ErrorCode,
   formatCidr,
   formatIp,
+  isErrorCode,
   isMappedIp,
   isUuid,
   parseCidr,
@@ -17,11 +19,18 @@ import {
 export type Parsed = { readonly ok: true; readonly value: unknown } | Refused;
 
 /** `isConversion`: it could not be made a value of the type at all, for which Neutron has another error (`refusedValue`). */
-type Refused = { readonly ok: false; readonly reason: string; readonly isConversion?: true };
+type Refused = {
+  readonly ok: false;
+  readonly reason: string;
+  readonly isConversion?: true;
+  /** The attribute's own error, with the text of the value. */
+  readonly own?: { readonly code: ErrorCode; readonly message: string };
+};
 
 /** The error for a value that was refused, under the name that its client gave. */
-export function refusedValue(name: string, { reason, isConversion }: Refused): CableError {
+export function refusedValue(name: string, { reason, isConversion, own }: Refused): CableError {
   const fields = { attribute: name, reason };
+  if (own !== undefined) return new CableError(own.code, own.message, { fields, detail: `${name}: ${reason}.` });
   if (isConversion) {
     const detail = `It was given for ${name}.`;
     return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`, { fields, detail });
@@ -43,6 +52,13 @@ const DICT_MAX_LENGTH = 16384;
 
 /** The value in canonical form (lower-case MAC and UUID, real booleans and integers; undefined: as if none were given), or the reason why not. */
 export function parseValue(attribute: Attribute, value: unknown): Parsed {
+  const parsed = parseAny(attribute, value);
+  const { badValue } = attribute;
+  if (parsed.ok || badValue === undefined || !isErrorCode(badValue.code)) return parsed;
+  return { ...parsed, own: { code: badValue.code, message: badValue.message.replace('{value}', () => quote(value)) } };
+}
+
+function parseAny(attribute: Attribute, value: unknown): Parsed {
   if (value === null) return parseNull(attribute);
   const refusal = typeof value === 'string' ? attribute.refuses?.[value] : undefined;
   if (refusal !== undefined) return bad(`${quote(value)}: ${refusal}`);

@@ -21,6 +21,8 @@ export type CliContext = Omit<CliDeps, 'loadModels'> & {
   readonly resources: readonly ResourceModel[];
   readonly server: string;
   readonly json: boolean;
+  /** The project that is chosen to act in; undefined: none is. */
+  readonly project: string | undefined;
   /** A project or a role is chosen to act in. */
   readonly isSomebody: boolean;
   /** Connected when first used. */

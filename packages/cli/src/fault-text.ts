@@ -15,12 +15,12 @@ export const PROTOCOL: Readonly<Record<number, string>> = {
 };
 
 export function findPort(context: CliContext, nameOrId: unknown): Promise<string> {
-  return createResolver(context.client(), context.resources)('port', String(nameOrId));
+  return createResolver(context.client(), context)('port', String(nameOrId));
 }
 
 /** Id of the network. */
 export function findNetwork(context: CliContext, nameOrId: unknown): Promise<string> {
-  return createResolver(context.client(), context.resources)('network', String(nameOrId));
+  return createResolver(context.client(), context)('network', String(nameOrId));
 }
 
 /** `GET /cable/v1/ports/{id}/{what}`, or of networks. */

@@ -181,6 +181,9 @@ test('a name that several have is refused with their IDs', async (t) => {
     err,
     `error: 2 networks are called 'web'\n  Give the ID:\n    ${A}  (project blue)\n    ${B}  (project red)\n`,
   );
+  assert.equal((await cable('--project red network show web', server)).status, 0);
+  assert.ok(server.requests.includes(`GET /v2.0/networks/${B}`), server.requests.join('\n'));
+  assert.equal((await cable('--project green network show web', server)).status, 1);
   const none = await cable('security group show nope', server);
   assert.deepEqual(
     [none.status, none.err],

@@ -43,7 +43,7 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
   }
 }
 
-type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'isSomebody' | 'client'>;
+type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'project' | 'isSomebody' | 'client'>;
 
 /** What concerns this machine's agent alone must go without a server, and a capture does where the port is here. */
 async function modelsFor(argv: readonly string[], deps: CliDeps): Promise<readonly ResourceModel[]> {
@@ -140,18 +140,19 @@ function createBind(deps: LoadedDeps): Bind {
     async function run(this: Command, ...given: unknown[]) {
       const options = this.optsWithGlobals<Record<string, unknown>>();
       const server = String(options['server'] ?? deps.env['CABLE_SERVER'] ?? DEFAULT_SERVER);
-      const project = options['project'] ?? deps.env['CABLE_PROJECT'];
+      const chosen = options['project'] ?? deps.env['CABLE_PROJECT'];
+      const project = chosen === undefined ? undefined : String(chosen);
       const role = options['role'] ?? deps.env['CABLE_ROLE'];
       const client = once(() =>
         createClient({
           transport: deps.connect(server),
           resources: deps.resources,
-          ...(project === undefined ? {} : { projectId: String(project) }),
+          ...(project === undefined ? {} : { projectId: project }),
           ...(role === undefined ? {} : { roles: [String(role)] }),
         }),
       );
       const isSomebody = project !== undefined || role !== undefined;
-      const context = { ...deps, server, json: options['json'] === true, isSomebody, client };
+      const context = { ...deps, server, json: options['json'] === true, project, isSomebody, client };
       await body(context, options, given.slice(0, this.registeredArguments.length));
     };
 }

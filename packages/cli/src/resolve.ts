@@ -8,8 +8,14 @@ export type Resolve = (type: string, nameOrId: string) => Promise<string>;
 /** Names shown when several objects have the name. */
 const MAX_SHOWN = 10;
 
-/** A resolver that asks the server. Throws `CliError` when no object or several have the name. */
-export function createResolver(client: Pick<Client, 'list'>, resources: readonly ResourceModel[]): Resolve {
+/**
+ * A resolver that asks the server. Throws `CliError` when no object has the name, or several have; of several the one of the project that is acted in is meant, e.g. its
+ * own default security group. `project` undefined: none is chosen.
+ */
+export function createResolver(
+  client: Pick<Client, 'list'>,
+  { resources, project }: { readonly resources: readonly ResourceModel[]; readonly project: string | undefined },
+): Resolve {
   return async (type, nameOrId) => {
     const resource = resources.find((one) => one.type === type);
     if (resource === undefined || isUuid(nameOrId)) return nameOrId;
@@ -18,18 +24,20 @@ export function createResolver(client: Pick<Client, 'list'>, resources: readonly
     if (named === undefined) return nameOrId;
     const fields = resource.standard ? [key, 'project_id'] : [key];
     const found = await client.list(type, { [named]: nameOrId, fields });
-    const [first, ...others] = found;
+    const own = found.filter((one) => project !== undefined && 'project_id' in one && one['project_id'] === project);
+    const [first, ...others] = own.length > 0 ? own : found;
     const words = resourceWords(resource).join(' ');
     if (first === undefined) {
       throw new CliError(1, `no ${words} is called '${nameOrId}'`, `See: cable ${words} list`);
     }
     const idOf = (one: object): string => String((one as Readonly<Record<string, unknown>>)[key]);
     if (others.length === 0) return idOf(first);
-    const ids = found.slice(0, MAX_SHOWN).map((one) => `    ${idOf(one)}${projectOf(one)}`);
-    const more = found.length > MAX_SHOWN ? `\n    and ${found.length - MAX_SHOWN} more` : '';
+    const meant = [first, ...others];
+    const ids = meant.slice(0, MAX_SHOWN).map((one) => `    ${idOf(one)}${projectOf(one)}`);
+    const more = meant.length > MAX_SHOWN ? `\n    and ${meant.length - MAX_SHOWN} more` : '';
     throw new CliError(
       1,
-      `${found.length} ${words}s are called '${nameOrId}'`,
+      `${meant.length} ${words}s are called '${nameOrId}'`,
       `Give the ID:\n${ids.join('\n')}${more}`,
     );
   };

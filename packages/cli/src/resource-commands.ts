@@ -143,7 +143,7 @@ function parentArgument(resource: ResourceModel): readonly string[] {
 
 async function placeOf(context: CliContext, resource: ResourceModel, args: readonly unknown[]): Promise<Place> {
   const client = context.client();
-  const resolve = createResolver(client, context.resources);
+  const resolve = createResolver(client, context);
   const find = (nameOrId: string): Promise<string> => resolve(resource.type, nameOrId);
   if (resource.parent === undefined) {
     return { context, resource, client, collection: collectionPath(resource), resolve, find, args };
@@ -153,7 +153,7 @@ async function placeOf(context: CliContext, resource: ResourceModel, args: reado
   const within = client.within(parent);
   return {
     ...{ context, resource, client: within, collection: collectionPath(resource, parent), resolve, args: rest },
-    find: (nameOrId) => createResolver(within, context.resources)(resource.type, nameOrId),
+    find: (nameOrId) => createResolver(within, context)(resource.type, nameOrId),
   };
 }
 

@@ -10,6 +10,8 @@ const OPENSTACK_FLAGS: Readonly<Record<string, readonly string[]>> = {
   device_id: ['device'],
   enable_dhcp: ['dhcp'],
   remote_ip_prefix: ['remote-ip'],
+  target_tenant: ['target-project'],
+  addresses: ['address'],
 };
 
 /** Further keys of an object's property in `key=value` text. */

@@ -1,5 +1,6 @@
 import type { TableReader } from '@cable/kit';
 import type {
+  AddressGroup,
   FloatingIp,
   HealthMonitor,
   Host,
@@ -89,6 +90,7 @@ const ATTRIBUTES = {
     'qos_policy_id',
   ],
   security_group: ['id', 'stateful'],
+  address_group: ['id', 'addresses'],
   trunk: ['id', 'port_id', 'sub_ports'],
   tap_service: ['id', 'port_id', 'vni'],
   tap_flow: ['id', 'name', 'tap_service_id', 'source_port', 'in_place', 'out_place', 'cable:filter', 'cable:max_kbps'],
@@ -162,6 +164,7 @@ const ATTRIBUTES = {
     'port_range_max',
     'remote_ip_prefix',
     'remote_group_id',
+    'remote_address_group_id',
   ],
   qos_policy: ['id'],
   qos_bandwidth_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kbps', 'max_burst_kbps'],
@@ -217,6 +220,8 @@ export type RouterPeeringRow = Pick<RouterPeering, Attributes<'router_peering'>>
 
 export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 
+export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
+
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
@@ -267,6 +272,7 @@ export type Rows = {
   readonly router_peering: RouterPeeringRow;
   readonly router_policy: RouterPolicyRow;
   readonly security_group: SecurityGroupRow;
+  readonly address_group: AddressGroupRow;
   readonly trunk: TrunkRow;
   readonly tap_service: TapServiceRow;
   readonly tap_flow: TapFlowRow;
@@ -305,6 +311,7 @@ type IndexNames = {
   readonly router_peering: 'router_id';
   readonly router_policy: 'router_id';
   readonly security_group: never;
+  readonly address_group: never;
   readonly trunk: 'sub_ports.port_id';
   readonly floatingip: 'router_id' | 'port_id';
   readonly port_forwarding: 'router_id';
@@ -351,6 +358,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router_peering: { router_id: (row) => [row.router_id] },
   router_policy: { router_id: (row) => [row.router_id] },
   security_group: {},
+  address_group: {},
   tap_service: { port_id: (row) => [row.port_id] },
   tap_flow: { source_port: (row) => [row.source_port], tap_service_id: (row) => [row.tap_service_id] },
   tap_mirror: { port_id: (row) => [row.port_id] },

@@ -45,6 +45,7 @@ export const EMPTY_STATE: State = {
   router_peering: new Map(),
   router_policy: new Map(),
   security_group: new Map(),
+  address_group: new Map(),
   trunk: new Map(),
   tap_service: new Map(),
   tap_flow: new Map(),
@@ -267,6 +268,7 @@ export function rule(id: string, groupId: string, more: Partial<SecurityGroupRul
     port_range_max: null,
     remote_ip_prefix: null,
     remote_group_id: null,
+    remote_address_group_id: null,
     ...more,
   };
 }

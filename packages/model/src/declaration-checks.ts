@@ -2,6 +2,7 @@
 import { dashed, filterProblem, isCommandText, optionProblem, VERB_NAMES } from './command-words.ts';
 import type { ActionDeclaration, Attribute, FormDeclaration, Resource } from './declaration.ts';
 import { isRecord, type Problem, problem, RESOURCE, shapeProblem } from './declaration-shape.ts';
+import { isErrorCode } from './errors.ts';
 
 /** A declaration that cannot be used. The message names the resource, the attribute and what to do. */
 export class DeclarationError extends Error {
@@ -137,6 +138,9 @@ function valueProblem(a: Attribute): Problem | undefined {
   }
   if (a.minimum !== undefined && a.maximum !== undefined && a.minimum > a.maximum) {
     return problem('minimum is above maximum', 'Exchange them.');
+  }
+  if (a.badValue !== undefined && !isErrorCode(a.badValue.code)) {
+    return problem(`badValue: there is no error ${a.badValue.code}`, 'Give one of ERRORS (errors.ts).');
   }
   for (const field of ['default', 'example'] as const) {
     if (a[field] !== undefined && !isOfType(a, a[field])) {

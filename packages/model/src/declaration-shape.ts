@@ -3,6 +3,7 @@ import type {
   ActionDeclaration,
   Attribute,
   AttributeType,
+  BadValue,
   FormDeclaration,
   ParentDeclaration,
   Reference,
@@ -47,6 +48,8 @@ const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: 
 
 const REFERENCE = shapeOf<Reference>(() => ({ type: 'text', onDelete: ['restrict', 'cascade'] }), ['type', 'onDelete']);
 
+const BAD_VALUE = shapeOf<BadValue>(() => ({ code: 'text', message: 'text' }), ['code', 'message']);
+
 /** Of an `Attribute`. */
 export const ATTRIBUTE: Shape = shapeOf<Attribute>(
   () => ({
@@ -56,6 +59,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       values: 'values',
       orInteger: 'true',
       hostBits: ['cleared', 'kept'],
+      badValue: { one: BAD_VALUE },
       maxLength: 'number',
       maxBytes: 'number',
       minLength: 'number',

@@ -23,6 +23,9 @@ export type AttributeType =
 /** A reference to another resource. `restrict`: the target cannot be deleted meanwhile; `cascade`: deleting it deletes the holder. */
 export type Reference = { readonly type: string; readonly onDelete: 'restrict' | 'cascade' };
 
+/** The error of a value that is refused: its code (`ERRORS`), and its text, in which `{value}` stands for the value. */
+export type BadValue = { readonly code: string; readonly message: string };
+
 /** One attribute of a resource, or of an object in one. */
 export type Attribute = {
   readonly type: AttributeType;
@@ -55,6 +58,8 @@ export type Attribute = {
   /** Integers only. */
   readonly minimum?: number;
   readonly maximum?: number;
+  /** Absent: that of all attributes, `HTTPBadRequest`. */
+  readonly badValue?: BadValue;
   readonly reference?: Reference;
   /** Who may give it; absent: anyone who may write the resource. */
   readonly writeBy?: 'admin';

@@ -212,6 +212,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A registration may say the availability zone of the host. Of an older agent it is nova; an older server passes it over.',
       },
+      {
+        date: '2026-11-28',
+        change:
+          'A group may say its addresses: it is an address group then, and they count wherever the packet comes from. An older agent passes them over: what rules allow of such a group is not let in, nor out, there.',
+      },
     ],
   },
 ];

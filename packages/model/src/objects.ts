@@ -2,6 +2,7 @@
 import type { ResourceObject, ResourceView, StoredPart } from './declaration.ts';
 import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
+import type { addressGroupResource } from './resources/address-group.ts';
 import type { addressScopeResource } from './resources/address-scope.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
@@ -95,7 +96,11 @@ export type SecurityGroup = ResourceObject<typeof securityGroupResource> & Store
 export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 
 /** As stored. */
-export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>;
+export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource> &
+  StoredBy<Extensions, 'security_group_rule'>;
+
+/** As stored. */
+export type AddressGroup = ResourceObject<typeof addressGroupResource>;
 
 /** As stored. */
 export type RbacPolicy = ResourceObject<typeof rbacPolicyResource>;

@@ -297,8 +297,11 @@ export type QosLimits = {
   readonly packets?: { readonly maxKpps: number; readonly burstKpackets: number };
 };
 
-/** The addresses behind a security group that some rule names as its remote. */
-export type GroupHeader = { readonly id: string };
+/**
+ * The addresses behind a security group, or an address group, that some rule names as its remote. `addresses`: of an address group, as CIDRs; they count wherever the
+ * packet comes from. Absent: it has members instead.
+ */
+export type GroupHeader = { readonly id: string; readonly addresses?: readonly string[] };
 
 /**
  * How a port's device comes to be: `tap`: a hypervisor makes `tap<first 11 of the port id>`; `veth`: the CNI executable asked for it;

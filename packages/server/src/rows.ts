@@ -1,4 +1,5 @@
 import type {
+  AddressGroup,
   AddressScope,
   AnyObject,
   FloatingIp,
@@ -42,6 +43,7 @@ type ObjectTypes = {
   readonly subnet: Subnet;
   readonly subnetpool: SubnetPool;
   readonly address_scope: AddressScope;
+  readonly address_group: AddressGroup;
   readonly port: Port;
   readonly router: Router;
   readonly qos_policy: QosPolicy;

@@ -5,6 +5,7 @@ import type { CniDeps } from './deps.ts';
 import { createHandler } from './handler.ts';
 import type { PluggedDevice } from './pod-link.ts';
 import {
+  DEFAULT_ID,
   type FakeLinks,
   type FakeServer,
   fakeLinks,
@@ -12,6 +13,7 @@ import {
   GROUP_ID,
   NETWORK_ID,
   NO_FACTS,
+  OTHER_DEFAULT_ID,
   SUBNET_ID,
   SUBNET6,
 } from './testing/fakes.ts';
@@ -150,6 +152,18 @@ test('defaultRoute: false leaves the default routes out, also one among the host
   assert.deepEqual([routes, needsDefault], [[{ destination: '10.9.0.0/16', gateway: '10.0.0.254' }], false]);
   const { json } = await call({ command: 'ADD', conf: { ...CONF, defaultRoute: 'no' } });
   assert.deepEqual([json['code'], json['msg']], [7, 'defaultRoute: is neither true nor false']);
+});
+
+test('the group called default is that of the pod’s project', async () => {
+  for (const [project, id] of [
+    [undefined, DEFAULT_ID],
+    ['other', OTHER_DEFAULT_ID],
+  ] as const) {
+    const { server, call } = fixture();
+    const conf = { ...CONF, securityGroups: ['default'], ...(project === undefined ? {} : { project }) };
+    const { json } = await call({ command: 'ADD', conf });
+    assert.deepEqual([...server.ports.values()][0]?.security_groups, [id], JSON.stringify(json));
+  }
 });
 
 test('ADD asks for what the configuration and the runtime ask for', async () => {

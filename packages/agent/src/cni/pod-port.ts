@@ -5,6 +5,7 @@ import type { CniRequest } from './request.ts';
 import {
   asking,
   type CniApi,
+  type GroupFacts,
   type NetworkFacts,
   type PortFacts,
   type PortRequest,
@@ -39,9 +40,10 @@ export function findPorts(api: CniApi, request: CniRequest, host?: string): Prom
 /** Finds or creates the port: two rounds of requests, each in parallel. Throws CniError. */
 export async function ensurePort(api: CniApi, host: string, request: CniRequest): Promise<PodPort> {
   const { conf } = request;
+  const finding = findNetwork(api, conf);
   const [network, groups, found] = await Promise.all([
-    findNetwork(api, conf),
-    findGroups(api, conf),
+    finding,
+    findGroups(api, conf, async () => conf.project ?? (await finding).project_id),
     findPorts(api, request, host),
   ]);
   const wantedSubnet = await findSubnet(api, conf, network);
@@ -94,15 +96,30 @@ async function findSubnet(api: CniApi, conf: Netconf, network: NetworkFacts): Pr
   return onlyOne(await asking('look for the subnet', api.subnets(query)), 'subnet', conf.subnet).id;
 }
 
-async function findGroups(api: CniApi, conf: Netconf): Promise<readonly string[] | undefined> {
+async function findGroups(
+  api: CniApi,
+  conf: Netconf,
+  projectOf: () => Promise<string>,
+): Promise<readonly string[] | undefined> {
   if (conf.securityGroups === undefined) return undefined;
   const ids = conf.securityGroups.map(async (group, index) => {
     if (isUuid(group)) return group;
+    const field = `securityGroups[${index}]`;
     const project = conf.project === undefined ? {} : { project_id: conf.project };
-    const all = await asking('look for a security group', api.securityGroups({ name: group, ...project }));
-    return onlyOne(all, `securityGroups[${index}]`, group).id;
+    const all = await look(api, { name: group, ...project });
+    if (all.length === 1 && group !== DEFAULT_GROUP) return onlyOne(all, field, group).id;
+    // Each project has one called default: the port's is meant, which asking for it by its project makes.
+    const own = await look(api, { name: group, project_id: await projectOf() });
+    return onlyOne(group === DEFAULT_GROUP || own.length > 0 ? own : all, field, group).id;
   });
   return Promise.all(ids);
+}
+
+/** Name of the group that every project has. */
+const DEFAULT_GROUP = 'default';
+
+function look(api: CniApi, query: Parameters<CniApi['securityGroups']>[0]): Promise<readonly GroupFacts[]> {
+  return asking('look for a security group', api.securityGroups(query));
 }
 
 function idOrName(text: string): Readonly<Record<string, string>> {

@@ -5,7 +5,7 @@ import { CNI_CODE, CniError } from './errors.ts';
 export type CniApi = {
   networks(query: ApiQuery): Promise<readonly NetworkFacts[]>;
   subnets(query: ApiQuery): Promise<readonly SubnetFacts[]>;
-  securityGroups(query: ApiQuery): Promise<readonly { readonly id: string }[]>;
+  securityGroups(query: ApiQuery): Promise<readonly GroupFacts[]>;
   ports(query: ApiQuery): Promise<readonly PortFacts[]>;
   createPort(body: PortRequest): Promise<PortFacts>;
   /** Absent: fine. */
@@ -19,6 +19,8 @@ export type NetworkFacts = {
   readonly project_id: string;
   readonly mtu: number;
 };
+
+export type GroupFacts = { readonly id: string; readonly project_id: string };
 
 export type SubnetFacts = {
   readonly id: string;

@@ -207,6 +207,22 @@ test('a member of a network that no router joins is not a member here', async ()
   assert.equal(allows(bed.planner, packet), false);
 });
 
+test('what is added to an address group may come in, from whatever network, and what is removed may not', async () => {
+  const rest = [sampleHost('h1', [PORT]), ...sampleNetwork(1), samplePolicy('p', [GROUP_RULE])];
+  const from = (remote: string): Packet => ({ direction: 'ingress', remote, protocol: 6, port: 80 });
+  const bed = await plannedBed([...rest, sampleGroup('g', [], ['198.51.100.0/24'])], [PORT]);
+  const isLetIn = (remote: string): boolean => allows(bed.planner, from(remote));
+  assert.deepEqual(['198.51.100.9', '203.0.113.9'].map(isLetIn), [true, false]);
+  await bed.plan(...rest, sampleGroup('g', [], ['198.51.100.0/24', '203.0.113.9/32']));
+  assert.deepEqual(['198.51.100.9', '203.0.113.9', '203.0.113.8'].map(isLetIn), [true, true, false]);
+  const classes = new Set([...bed.planner.entries.of('cb_class_1').values()].map(({ value }) => value));
+  assert.equal(classes.size, 1);
+  await bed.plan(...rest, sampleGroup('g', [], ['203.0.113.9/32']));
+  assert.deepEqual(['198.51.100.9', '203.0.113.9'].map(isLetIn), [false, true]);
+  await bed.plan(...rest, sampleGroup('g', []));
+  assert.equal(isLetIn('203.0.113.9'), false);
+});
+
 /** Rules that take more entries than one policy may. */
 function tooMany(): PolicyRule[] {
   const rules = Array.from({ length: 300 }, (_, i) =>

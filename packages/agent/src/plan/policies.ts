@@ -10,7 +10,7 @@ import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses 
 import { encodeRules } from './policy-rules.ts';
 import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
 import { joinedNetworks } from './reach.ts';
-import { groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
+import { EVERY_NETWORK, groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
 import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.ts';
 
 /** Bounds of one policy in one network: what exceeds them is refused, so that no tenant fills the host's maps alone. */
@@ -257,7 +257,10 @@ class Listing {
     const keysOf = ({ groupId }: Selector): (readonly [string, Within])[] =>
       groupId === undefined
         ? []
-        : Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const);
+        : [
+            [groupTopic(groupId, EVERY_NETWORK), undefined],
+            ...Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const),
+          ];
     const all = [...selectors.values()];
     this.groups = new Map(all.flatMap((one) => keysOf(one).map(([key, within]) => [key, withinName(within)] as const)));
     this.#byPrefix = new Map(

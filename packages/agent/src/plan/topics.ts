@@ -118,6 +118,9 @@ export type StatedFact = {
   };
 }[Topic];
 
+/** In `groupTopic`: members that count wherever packets come from. */
+export const EVERY_NETWORK = '';
+
 /** Key of `group-prefix`: members count only where their network can be reached with their own address. */
 export function groupTopic(groupId: string, networkId: string): string {
   return `${groupId}@${networkId}`;

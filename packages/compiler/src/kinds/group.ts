@@ -3,12 +3,15 @@ import { isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind } from '../kind.ts';
 
 /**
- * The addresses behind a security group: those of its bound ports, because no other can send. An allowed address pair that is a prefix is none of them: who may send from
+ * The addresses behind an address group, which are what it says, or behind a security group: those of its bound ports, because no other can send. An allowed address pair that is a prefix is none of them: who may send from
  * everywhere must not make everybody a member. It always exists, maybe without members.
  */
 export const groupKind: Kind = defineKind({
   name: 'group',
-  header: (_reader, id) => ({ value: { id }, refs: [] }),
+  header: (reader, id) => {
+    const addresses = reader.get('address_group', id)?.addresses;
+    return { value: addresses === undefined ? { id } : { id, addresses }, refs: [] };
+  },
   items: {
     table: 'port',
     index: 'security_groups',

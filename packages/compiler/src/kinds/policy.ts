@@ -42,11 +42,13 @@ function policyRule(rule: SecurityGroupRuleRow): readonly (ComputedItem & { read
     portMax: rule.port_range_max,
     remote: policyRemote(rule),
   };
-  return [{ key: rule.id, value, refs: rule.remote_group_id === null ? [] : [`group:${rule.remote_group_id}`] }];
+  return [{ key: rule.id, value, refs: value.remote.kind === 'group' ? [`group:${value.remote.groupId}`] : [] }];
 }
 
 function policyRemote(rule: SecurityGroupRuleRow): PolicyRemote {
-  if (rule.remote_group_id !== null) return { kind: 'group', groupId: rule.remote_group_id };
+  // A rule of before there were address groups says nothing of one.
+  const groupId = rule.remote_group_id ?? rule.remote_address_group_id ?? null;
+  if (groupId !== null) return { kind: 'group', groupId };
   if (rule.remote_ip_prefix === null || EVERYWHERE.has(rule.remote_ip_prefix)) return { kind: 'any' };
   const prefix = parseIpOrCidr(rule.remote_ip_prefix);
   return { kind: 'prefix', cidr: prefix === undefined ? rule.remote_ip_prefix : formatCidr(prefix) };

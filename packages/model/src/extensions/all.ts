@@ -1,5 +1,6 @@
 /** Every extension that Cable ships with: a line for each file. Nothing else may be exported here. */
 
+export { addressGroupExtension, securityGroupsRemoteAddressGroupExtension } from './address-group.ts';
 export { addressScopeExtension } from './address-scope.ts';
 export * from './agent.ts';
 export * from './allowed-address-pairs.ts';
@@ -32,16 +33,10 @@ export * from './qos.ts';
 export * from './qos-minimum.ts';
 export * from './qos-outside.ts';
 export * from './quotas.ts';
-export {
-  rbacAddressScopeExtension,
-  rbacPoliciesExtension,
-  rbacSecurityGroupsExtension,
-  rbacSubnetpoolExtension,
-  securityGroupsSharedFilteringExtension,
-} from './rbac.ts';
+export * from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
-export { securityGroupsNormalizedCidrExtension } from './security-group-rules.ts';
+export * from './security-group-rules.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
 export {

@@ -9,7 +9,7 @@ export const quotasExtension = {
   name: 'Quota management support',
   description: 'How many objects of each type a project may have.',
   updated: '2026-01-01T00:00:00-00:00',
-  requires: ['router', 'security-group', 'trunk', 'rbac-policies'],
+  requires: ['router', 'security-group', 'trunk', 'rbac-policies', 'address-group'],
   resources: [quotaResource] as readonly Resource[],
   actions: {
     quota: [

@@ -55,3 +55,12 @@ export const rbacAddressScopeExtension = {
   updated: '2026-11-28T00:00:00-00:00',
   requires: ['rbac-policies', 'address-scope'],
 } as const;
+
+/** Address groups among them. */
+export const rbacAddressGroupExtension = {
+  alias: 'rbac-address-group',
+  name: 'Add address_group type to RBAC',
+  description: 'Address groups that other projects’ rules may name.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['rbac-policies', 'address-group'],
+} as const;

@@ -19,3 +19,22 @@ export const securityGroupsNormalizedCidrExtension = {
     },
   },
 } as const;
+
+/** Whether a rule is of a default group. */
+export const securityGroupsRulesBelongsToDefaultSgExtension = {
+  alias: 'security-groups-rules-belongs-to-default-sg',
+  name: 'Security group rule belongs to the default group',
+  description: 'Says of each security group rule whether its group is a project’s default one.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['security-group'],
+  attributes: {
+    security_group_rule: {
+      belongs_to_default_sg: {
+        type: 'boolean',
+        computed: true,
+        sort: false,
+        description: 'True: its group is the default one of its project.',
+      },
+    },
+  },
+} as const;

@@ -10,6 +10,7 @@ export const COUNTED: readonly string[] = [
   'security_group',
   'security_group_rule',
   'rbac_policy',
+  'address_group',
 ];
 
 const limit = {
@@ -63,6 +64,7 @@ export const quotaResource: Resource = {
       example: 100,
       description: 'Most rules of security groups, those that a group starts with among them.',
     },
+    address_group: { ...limit, example: 10, description: 'Most address groups.' },
     rbac_policy: { ...limit, example: 10, description: 'Most RBAC policies, those that shared makes among them.' },
   },
   hidden: { updated_at: { type: 'timestamp' }, revision_number: { type: 'integer' } },

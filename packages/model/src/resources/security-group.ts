@@ -71,6 +71,10 @@ export const securityGroupRuleResource = {
     ethertype: {
       type: 'string',
       values: ['IPv4', 'IPv6'],
+      badValue: {
+        code: 'SecurityGroupRuleInvalidEtherType',
+        message: "Security group rule for ethertype {value} not supported. Allowed values are ['IPv4', 'IPv6'].",
+      },
       write: 'create',
       default: 'IPv4',
       description: 'The version of IP.',
@@ -82,6 +86,11 @@ export const securityGroupRuleResource = {
       write: 'create',
       default: null,
       maxLength: 40,
+      badValue: {
+        code: 'SecurityGroupRuleInvalidProtocol',
+        message:
+          'Security group rule protocol {value} not supported. Only names of IP protocols and integer representations [0 to 255] are supported.',
+      },
       example: 'tcp',
       description: 'Name or IANA number; null: any.',
     },
@@ -92,6 +101,7 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      badValue: { code: 'SecurityGroupInvalidPortValue', message: 'Invalid value for port {value}' },
       example: 80,
       description: 'First port, or the ICMP type.',
     },
@@ -102,12 +112,14 @@ export const securityGroupRuleResource = {
       default: null,
       minimum: 0,
       maximum: 65535,
+      badValue: { code: 'SecurityGroupInvalidPortValue', message: 'Invalid value for port {value}' },
       example: 80,
       description: 'Last port, or the ICMP code.',
     },
     remote_ip_prefix: {
       type: 'ip-or-cidr',
       hostBits: 'kept',
+      badValue: { code: 'InvalidCIDR', message: 'Invalid CIDR {value} given as IP prefix.' },
       nullable: true,
       write: 'create',
       default: null,

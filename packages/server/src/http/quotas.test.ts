@@ -25,6 +25,7 @@ const TYPES = [
     'router_peering',
     'router_policy',
     'rbac_policy',
+    'address_group',
     'subnetpool',
     'trunk',
   ],

@@ -230,12 +230,12 @@ const HANDLERS: Readonly<Record<Exclude<Route['operation']['kind'], 'action'>, (
 };
 
 async function handleList(call: Call): Promise<unknown> {
-  const { options, route, stored, request, reply, caller } = call;
+  const { options, route, stored, request, reply } = call;
   const { deps } = options;
   const params = paramsOf(request);
   const { resource } = route;
-  const { projectId } = caller.credentials;
-  if (caller.projectGiven && projectId !== null) {
+  const projectId = listedProject(call, params);
+  if (projectId !== null) {
     for (const { listing } of deps.modules.of(stored.type)) {
       await listing?.(deps, projectId, engineAsked(call));
     }
@@ -251,6 +251,14 @@ async function handleList(call: Call): Promise<unknown> {
     const format = (object: AnyObject): Text => write(object, computed(object));
     await sendList(reply.code(route.status), { name: resource.plural, objects, format, others }, turns);
   });
+}
+
+/** The project whose objects are asked for: that of the filter if it is the caller's or the caller is an administrator, else the caller's own. Null: none in particular. */
+function listedProject({ caller, reader }: Call, params: URLSearchParams): string | null {
+  const { projectId } = caller.credentials;
+  const asked = params.get('project_id') ?? params.get('tenant_id');
+  if (asked !== null && asked !== '') return asked === projectId || reader.view.isAdmin ? asked : null;
+  return caller.projectGiven ? projectId : null;
 }
 
 /** Writes objects as the caller sees them, who may see more of one than of another. `keeps`: their texts are kept for the next list. */

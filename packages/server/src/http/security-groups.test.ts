@@ -20,6 +20,21 @@ test('the default group appears on the first list, with Neutron’s rules', asyn
       .sort(),
     ['egress IPv4 false', 'egress IPv6 false', 'ingress IPv4 true', 'ingress IPv6 true'],
   );
+  assert.ok(rules.every((rule) => rule['belongs_to_default_sg']));
+  const count = async (query: string): Promise<number | undefined> =>
+    (await send('GET', `/v2.0/security-group-rules?belongs_to_default_sg=${query}`, undefined, P1)).body[
+      'security_group_rules'
+    ]?.length;
+  assert.deepEqual([await count('True'), await count('False')], [4, 0]);
+});
+
+test('the default group of a project appears to an administrator who lists that project’s groups', async (t) => {
+  const { send } = await startHarness(t);
+  const list = async (query: string, headers?: Record<string, string>): Promise<number | undefined> =>
+    (await send('GET', `/v2.0/security-groups?${query}`, undefined, headers)).body['security_groups']?.length;
+  assert.equal(await list('project_id=p2', { 'x-project-id': 'p1', 'x-roles': 'member' }), 0);
+  assert.equal(await list('tenant_id=p2&name=default'), 1);
+  assert.equal(await list('project_id=p2', { 'x-project-id': 'p2', 'x-roles': 'member' }), 1);
 });
 
 test('the default group keeps its name; only an admin deletes it, and then it comes back', async (t) => {
@@ -154,15 +169,18 @@ test('bad rules are refused', async (t) => {
     ].map((protocol) => [{ protocol }, 400, 'SecurityGroupEthertypeConflictWithProtocol'] as const),
     [{ ethertype: 'IPv6', remote_ip_prefix: '10.0.0.0/8' }, 400, 'SecurityGroupRuleParameterConflict'],
     [{ ethertype: 'IPv4', remote_ip_prefix: '2001:db8::/32' }, 400, 'SecurityGroupRuleParameterConflict'],
-    [{ ethertype: 'IPv6', remote_ip_prefix: '::ffff:10.0.0.0/104' }, 400, 'HTTPBadRequest'],
-    [{ ethertype: 'IPv6', remote_ip_prefix: 'fe80::1%eth0' }, 400, 'HTTPBadRequest'],
-    [{ ethertype: 'IPv6', remote_ip_prefix: `${'2001:'.repeat(50_000)}:/64` }, 400, 'HTTPBadRequest'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: '::ffff:10.0.0.0/104' }, 400, 'InvalidCIDR'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: 'fe80::1%eth0' }, 400, 'InvalidCIDR'],
+    [{ ethertype: 'IPv6', remote_ip_prefix: `${'2001:'.repeat(50_000)}:/64` }, 400, 'InvalidCIDR'],
     [{ ethertype: 'IPv6', protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
     [{ remote_ip_prefix: '::/0' }, 400, 'SecurityGroupRuleParameterConflict'],
     [{ remote_ip_prefix: '10.0.0.0/8', remote_group_id: group['id'] }, 400, 'SecurityGroupMultipleRemoteEntites'],
     [{ remote_group_id: '00000000-0000-4000-8000-000000000000' }, 404, 'SecurityGroupNotFound'],
     [{ direction: 'sideways' }, 400, 'HTTPBadRequest'],
-    [{ port_range_min: 70000 }, 400, 'HTTPBadRequest'],
+    [{ protocol: 'tcp', port_range_min: 70000 }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ protocol: 'tcp', port_range_max: 'x' }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ ethertype: 'IPX' }, 400, 'SecurityGroupRuleInvalidEtherType'],
+    [{ protocol: {} }, 400, 'SecurityGroupRuleInvalidProtocol'],
   ];
   for (const [attributes, status, type] of cases) {
     const rule = { security_group_id: group['id'], direction: 'ingress', ...attributes };

@@ -1,5 +1,6 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { joinTokenModule } from '../pki/join-tokens.ts';
+import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
 import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
@@ -69,6 +70,7 @@ export const MODULES: ModuleTable = {
     defaultExternalModule,
   ],
   rbac_policy: [rbacPolicyModule],
+  address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],

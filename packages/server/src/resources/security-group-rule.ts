@@ -7,15 +7,25 @@ import {
   formatCidr,
   type IpPrefix,
   parseIpOrCidr,
+  type SecurityGroup,
   type SecurityGroupRule,
 } from '@cable/model';
 import { REPEATS, withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
+import { DEFAULT_GROUP_NAME } from './default-group.ts';
+import { foreignMarks } from './sharing.ts';
 
 /** What makes two rules of a group the same. */
 type Meaning = Pick<
   SecurityGroupRule,
-  'direction' | 'ethertype' | 'protocol' | 'port_range_min' | 'port_range_max' | 'remote_ip_prefix' | 'remote_group_id'
+  | 'direction'
+  | 'ethertype'
+  | 'protocol'
+  | 'port_range_min'
+  | 'port_range_max'
+  | 'remote_ip_prefix'
+  | 'remote_group_id'
+  | 'remote_address_group_id'
 >;
 
 /** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
@@ -47,12 +57,17 @@ export const securityGroupRuleModule: Contribution<AnyObject> = contribute<Secur
   },
   // Of two that an older version took for different ones the second has none.
   claims: (rule) => ((rule as AnyObject)[REPEATS] === true ? [] : [meaningClaim(rule)]),
-  present: (_tables, rule) => ({ normalized_cidr: normalizedCidr(rule) }),
+  marks: (look, rule) => foreignMarks(look, 'address_group', [rule.remote_address_group_id], rule.project_id),
+  present: (tables, rule) => computedOf(rule, tables.of('security_group').get(rule.security_group_id)),
 });
 
-/** A rule as its group shows it. */
-export function ruleOfGroup(rule: SecurityGroupRule): unknown {
-  return { ...withoutHidden(rule), tenant_id: rule.project_id, normalized_cidr: normalizedCidr(rule) };
+/** Rules as their group shows them. */
+export function rulesOfGroup(group: SecurityGroup): (rule: SecurityGroupRule) => unknown {
+  return (rule) => ({ ...withoutHidden(rule), tenant_id: rule.project_id, ...computedOf(rule, group) });
+}
+
+function computedOf(rule: SecurityGroupRule, group: SecurityGroup | undefined): Readonly<Record<string, unknown>> {
+  return { normalized_cidr: normalizedCidr(rule), belongs_to_default_sg: group?.name === DEFAULT_GROUP_NAME };
 }
 
 /** What a rule's prefix stands for; null: there is none. */
@@ -77,6 +92,7 @@ function meaningOf(given: Given<SecurityGroupRule>): Meaning {
     ...portRange(given.port_range_min ?? null, given.port_range_max ?? null),
     remote_ip_prefix: prefix === undefined ? null : withLength(String(given.remote_ip_prefix), prefix),
     remote_group_id: given.remote_group_id ?? null,
+    remote_address_group_id: given.remote_address_group_id ?? null,
   };
 }
 
@@ -160,13 +176,14 @@ function checkPorts(min: number | null, max: number | null): void {
 }
 
 function checkRemote(rule: Meaning): void {
-  if (rule.remote_ip_prefix === null) return;
-  if (rule.remote_group_id !== null) {
+  const remotes = [rule.remote_ip_prefix, rule.remote_group_id, rule.remote_address_group_id];
+  if (remotes.filter((one) => one !== null).length > 1) {
     throw new CableError(
       'SecurityGroupMultipleRemoteEntites',
       'Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.',
     );
   }
+  if (rule.remote_ip_prefix === null) return;
   const version = rule.remote_ip_prefix.includes(':') ? 'IPv6' : 'IPv4';
   if (version !== rule.ethertype) {
     throw new CableError(
@@ -211,5 +228,7 @@ function describe(rule: Meaning): string {
     max,
     cidr === null || EVERYWHERE.has(cidr) ? null : cidr,
     rule.remote_group_id,
+    // Rules of before there were address groups keep their keys.
+    ...((rule.remote_address_group_id ?? null) === null ? [] : [rule.remote_address_group_id]),
   ].join(' ');
 }

@@ -13,7 +13,7 @@ import {
 } from './default-group.ts';
 import { inOrder } from './in-order.ts';
 import { inUse as rbacInUse } from './rbac-policy.ts';
-import { ruleOfGroup } from './security-group-rule.ts';
+import { rulesOfGroup } from './security-group-rule.ts';
 import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 
 /** Security groups: each project's default group, and the rules a group starts with. */
@@ -48,7 +48,7 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   present: (tables, group) => ({
     security_group_rules: new LongList(
       inOrder(tables.of('security_group_rule').by('security_group_id', group.id)),
-      ruleOfGroup,
+      rulesOfGroup(group),
     ),
   }),
 });

@@ -126,6 +126,7 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     ['subnetpools', 'subnetpools'],
     ['address_scopes', 'address-scopes'],
     ['security_groups', 'security-groups'],
+    ['address_groups', 'address-groups'],
     ['policies', 'qos/policies'],
   ] as const) {
     for (const object of (await send('GET', `/v2.0/${path}`)).body[plural] ?? []) {

@@ -9,6 +9,8 @@ import type { ApiQuery, CniApi, NetworkFacts, PortFacts, PortRequest, SubnetFact
 export const NETWORK_ID = '11111111-0000-4000-8000-000000000001';
 export const SUBNET_ID = '22222222-0000-4000-8000-000000000001';
 export const GROUP_ID = '33333333-0000-4000-8000-000000000001';
+export const DEFAULT_ID = '33333333-0000-4000-8000-000000000002';
+export const OTHER_DEFAULT_ID = '33333333-0000-4000-8000-000000000003';
 
 /** To be added to the subnets of `blue`. */
 export const SUBNET6: SubnetFacts = {
@@ -51,7 +53,11 @@ export function fakeServer(): FakeServer {
       host_routes: [{ destination: '10.9.0.0/16', nexthop: '10.0.0.254' }],
     },
   ];
-  const groups = [{ id: GROUP_ID, name: 'web', project_id: 'tenant' }];
+  const groups = [
+    { id: GROUP_ID, name: 'web', project_id: 'tenant' },
+    { id: OTHER_DEFAULT_ID, name: 'default', project_id: 'other' },
+    { id: DEFAULT_ID, name: 'default', project_id: 'tenant' },
+  ];
   const ask = <T>(all: Iterable<T>, query: ApiQuery): Promise<readonly T[]> => {
     if (server.down) return Promise.reject(new Error('connect ECONNREFUSED'));
     return Promise.resolve([...all].filter((one) => matches(one as object, query)));

@@ -162,8 +162,10 @@ export function samplePolicy(id: string, rules: readonly PolicyRule[], more: { s
   return { key: `policy:${id}`, header: { id, ...more }, items: byKey(rules, (one) => one.id) };
 }
 
-export function sampleGroup(id: string, members: readonly GroupMember[]): SampleSlice {
-  return { key: `group:${id}`, header: { id }, items: byKey(members, (one) => one.portId) };
+/** `addresses`: of an address group; absent: it is a security group. */
+export function sampleGroup(id: string, members: readonly GroupMember[], addresses?: readonly string[]): SampleSlice {
+  const header = addresses === undefined ? { id } : { id, addresses };
+  return { key: `group:${id}`, header, items: byKey(members, (one) => one.portId) };
 }
 
 export function sampleHost(host: string, ports: readonly LocalPort[]): SampleSlice {

@@ -1,4 +1,5 @@
 import type { RuleDefault } from '../rules.ts';
+import { ADDRESS_GROUP_RULES } from './address-group.ts';
 import { ADDRESS_SCOPE_RULES } from './address-scope.ts';
 import { AGENT_RULES } from './agent.ts';
 import { AUTO_ALLOCATED_TOPOLOGY_RULES } from './auto-allocated-topology.ts';
@@ -25,6 +26,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...NETWORK_RULES,
   ...SUBNET_RULES,
   ...SUBNET_POOL_RULES,
+  ...ADDRESS_GROUP_RULES,
   ...ADDRESS_SCOPE_RULES,
   ...AUTO_ALLOCATED_TOPOLOGY_RULES,
   ...PORT_RULES,
