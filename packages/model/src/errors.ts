@@ -42,6 +42,11 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Other requests changed the same objects; send it again.',
   },
+  OverLimit: {
+    status: 429,
+    retryable: true,
+    remedy: 'Send fewer requests at once, and the same again after the seconds that Retry-After names.',
+  },
   ServiceUnavailable: {
     status: 503,
     retryable: true,

@@ -52,6 +52,46 @@ test('noauth is refused on an address that others can reach', async (t) => {
   }
 });
 
+test('limits that cannot be meant are refused, and so is a file of them', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = ['--store', `lmdb:${directory}/store`];
+  for (const args of [
+    ['--project-rate', '-1'],
+    ['--address-rate', '5:0'],
+    ['--address-rate', '0:5'],
+    ['--project-in-flight', '1.5'],
+    ['--trusted-proxy', '192.0.2.0/33'],
+    ['--proxy-header', 'x-real-ip'],
+  ]) {
+    const { code, errors } = await failedStart(t, [...store, ...args]);
+    assert.deepEqual([code, errors.includes(args[0] ?? '')], [2, true], errors);
+  }
+  const file = join(directory, 'limits.yaml');
+  await writeFile(file, 'projects: {p: {speed: 1}}\n');
+  const { code, errors } = await failedStart(t, [...store, '--limits-file', file]);
+  assert.equal(code, 1);
+  assert.match(errors, /cable server: .*limits\.yaml: projects: p: speed is not known/);
+});
+
+test('a file of limits is read anew on SIGHUP', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const file = join(directory, 'limits.yaml');
+  await writeFile(file, 'projects: {p: {rate: 0.001, burst: 1}}\n');
+  const args = ['--store', `lmdb:${directory}/store`, '--listen', '127.0.0.1:0', '--limits-file', file];
+  const { child, urls } = await startProcess(t, args);
+  const ask = async (): Promise<number> => {
+    const answer = await fetch(`${urls[0]}/v2.0/networks`, {
+      headers: { 'x-project-id': 'p', 'x-roles': 'member' },
+    });
+    await answer.text();
+    return answer.status;
+  };
+  assert.deepEqual([await ask(), await ask()], [200, 429]);
+  await writeFile(file, 'projects: {}\n');
+  child.kill('SIGHUP');
+  while ((await ask()) !== 200);
+});
+
 test('an underlay MTU that agents would refuse is refused', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const bytes of ['1279', '65536', '1500.5']) {

@@ -9,6 +9,7 @@ import { createUpgradeHandler } from './hosts/upgrade.ts';
 import { noauth } from './http/auth.ts';
 import { authenticateByDoor } from './http/door-authenticator.ts';
 import { openKeystone } from './identity/identity.ts';
+import { limitSettingsOf } from './limits/limit-options.ts';
 import { listen } from './listen.ts';
 import { novaOf } from './nova/nova-api.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -33,7 +34,9 @@ let isReloadAsked = false;
 let reload = (): void => {
   isReloadAsked = true;
 };
-if (options.extensions !== undefined || options.policyFile !== undefined) process.on('SIGHUP', () => reload());
+const { limitsFile } = options.shares;
+if ([options.extensions, options.policyFile, limitsFile].some((file) => file !== undefined))
+  process.on('SIGHUP', () => reload());
 if (options.extensions !== undefined) outliveStrays(log.child('extensions'));
 
 // What has been built, newest last; on any end it is stopped the other way round, or the process would stay.
@@ -96,6 +99,7 @@ try {
     ...(joining === undefined ? {} : { joining }),
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
+    shares: limitSettingsOf(options.shares),
     connections,
     ...(identity === undefined ? {} : { tokens: () => identity.book.counts }),
     ...(identity === undefined || options.nova === undefined ? {} : { nova: novaOf(identity.session) }),
@@ -115,8 +119,18 @@ try {
       return follower.done;
     });
   }
+  const takeLimits = (): void => {
+    if (limitsFile === undefined) return;
+    try {
+      server.shares.take(limitSettingsOf(options.shares));
+      log.info({ file: limitsFile }, 'limits file is in force');
+    } catch (err) {
+      log.error({ err }, 'limits file is not taken: the limits of before are in force');
+    }
+  };
   reload = oneAtATime(async () => {
     follower?.reread();
+    takeLimits();
     if (options.extensions === undefined) return;
     await server.reload().then(
       () => log.info({ extensions: server.deps.resources.current.registry.extensions.length }, 'extensions are loaded'),
@@ -129,6 +143,7 @@ try {
     request: (request, reply) => server.app.routing(request, reply),
     upgrade: createUpgradeHandler({
       ...{ authenticate, log, countError: server.countError },
+      admit: (request) => server.shares.enterByAddress(request).leave(),
       permit: (caller, place) => server.permitAgent(caller, place),
       open: async (host) => {
         const take = await server.openStream(host);

@@ -6,6 +6,7 @@ import { CONNECTION_LIMITS } from './connections.ts';
 import { ADMISSION_LIMITS } from './http/admission.ts';
 import type { KeystoneSettings } from './identity/identity.ts';
 import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './identity/keystone-options.ts';
+import { addLimitOptions, type LimitOptions } from './limits/limit-options.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 import type { DefaultsName } from './policy/rules.ts';
 import { filesInDirectory, type ServerTlsFiles } from './tls/server-tls.ts';
@@ -36,6 +37,8 @@ export type CommandLine = {
   readonly quota: Readonly<Record<string, number>>;
   /** When a port is ACTIVE for the Contrail plug-in. */
   readonly contrailPortStatus: 'proof' | 'attached';
+  /** What one address and one project may ask. */
+  readonly shares: LimitOptions;
   readonly maxWrites: number;
   readonly maxLists: number;
   readonly maxBodyMib: number;
@@ -136,13 +139,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       CONNECTION_LIMITS.open,
     )
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error', 'silent']).default('info'));
-  addKeystoneOptions(command).parse(argv);
+  addKeystoneOptions(addLimitOptions(command)).parse(argv);
   const {
     overlayIpVersion,
     keystone: _file,
     ...options
   } = command.opts<
-    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone'> &
+    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares'> &
       TlsOptions & {
         keystone?: string;
         listen?: readonly ListenAddress[];
@@ -162,6 +165,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   }
   return {
     ...options,
+    shares: command.opts<LimitOptions>(),
     ...(tls === undefined ? {} : { tls }),
     ...(keystone === undefined ? {} : { keystone }),
     listen,

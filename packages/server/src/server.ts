@@ -37,6 +37,7 @@ import type { CountError } from './http/error-handler.ts';
 import { watchPauses } from './http/event-loop.ts';
 import type { ConnectionCounts, TokenCounts } from './http/metrics.ts';
 import { check } from './http/readiness.ts';
+import type { LimitSettings, RequestLimits } from './limits/request-limits.ts';
 import type { NovaPost } from './nova/nova-api.ts';
 import { NovaNotifier } from './nova/nova-notifier.ts';
 import type { Joining } from './pki/joining.ts';
@@ -84,6 +85,8 @@ export type ServerOptions = {
   readonly log: Logger;
   /** What is taken at once; what is not given is as in `ADMISSION_LIMITS`. */
   readonly limits?: Partial<AdmissionLimits>;
+  /** What one address and one project may ask. Absent: any number of requests. */
+  readonly shares?: LimitSettings;
   /** Connections of the listeners, for the metrics. */
   readonly connections?: ConnectionCounts;
   /** What became of tokens, for the metrics. */
@@ -112,6 +115,8 @@ export type CableServer = {
   readonly deps: EngineDeps;
   /** Counts an error that was answered outside of `app`. */
   readonly countError: CountError;
+  /** What one address and one project may ask. */
+  readonly shares: RequestLimits;
   /** Lets a host's agent in; what it gives takes the upgraded connection over. Throws a `CableError`: refused. */
   openStream(host: string): Promise<(socket: Duplex) => void>;
   /** Throws `PolicyNotAuthorized` for a caller whom the rules do not take for an agent. */
@@ -309,10 +314,15 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const { nova } = running;
   const stopping = new AbortController();
   const pauses = watchPauses(monotonicMs, abort.signal);
-  const { http: app, countError } = createApp({
+  const {
+    http: app,
+    countError,
+    shares,
+  } = createApp({
     deps,
     authenticate: options.authenticate,
     limits: { ...ADMISSION_LIMITS, ...options.limits },
+    ...(options.shares === undefined ? {} : { shares: options.shares }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
     ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     ...(nova === undefined ? {} : { nova: () => nova.counts }),
@@ -343,7 +353,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   };
   const reload = (): Promise<void> => loader.reload({ ...deps, store });
   return {
-    ...{ app, plane, tables, deps, countError, openStream, reload, stop },
+    ...{ app, plane, tables, deps, countError, shares, openStream, reload, stop },
     permitAgent: (caller, place) => permitAgent(deps, caller, place),
     takePolicy: permission.take,
   };

@@ -8,6 +8,8 @@ import { answerRaw } from '../http/raw-answer.ts';
 import { parseHostName } from './parse.ts';
 
 export type UpgradeOptions = {
+  /** Before anybody is asked who it is. Throws `OverLimit`. Default: any number comes through. */
+  readonly admit?: (request: IncomingMessage) => void;
   readonly authenticate: Authenticator;
   /** Throws `PolicyNotAuthorized` for a caller who is no agent. */
   readonly permit: (caller: AuthenticatedCaller, place: { readonly host: string; readonly socket: object }) => void;
@@ -36,6 +38,9 @@ export function createUpgradeHandler(options: UpgradeOptions): UpgradeHandler {
 
 async function upgrade(options: UpgradeOptions, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   const host = watchedHost(request);
+  // An agent brings no token.
+  const { 'x-auth-token': token, 'x-storage-token': other } = request.headers;
+  if (token !== undefined || other !== undefined) options.admit?.(request);
   options.permit(await options.authenticate(request), { host, socket: request.socket });
   if (!tokensOf(request.headers.upgrade).includes(HOST_UPGRADE)) {
     const error = new CableError('HTTPBadRequest', `This server upgrades to ${HOST_UPGRADE} only.`);

@@ -3,13 +3,15 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Logger, Repeats } from '@cable/kit';
 import { CableError } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { RequestLimits } from '../limits/request-limits.ts';
+import type { Pass } from '../limits/shares.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import { ASKED, type Asked, Client, readAsked } from './asked.ts';
 import type { AuthenticatedCaller, Authenticator } from './auth.ts';
 import { checkBodyHeaders, hasBody, parseBody, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { Gate, type Leave } from './gate.ts';
-import { bodyLimitOf, kindOf, kindOfBody, type RequestKind } from './request-kind.ts';
+import { bodyLimitOf, isOfAgent, kindOf, kindOfBody, type RequestKind } from './request-kind.ts';
 
 /** What the server takes at once. */
 export type AdmissionLimits = {
@@ -43,6 +45,8 @@ const DISCARDED_BYTES = 64 * 1024;
 export type AdmissionDeps = {
   readonly limits: AdmissionLimits;
   readonly authenticate: Authenticator;
+  /** What one address and one project may ask. */
+  readonly shares: RequestLimits;
   /** True of administrators, whose questions to hosts are not counted. */
   readonly isAdmin: (credentials: Credentials) => boolean;
   readonly log: Logger;
@@ -62,17 +66,22 @@ class Admitted implements Asked {
   readonly enterAsList: () => Promise<boolean>;
   /** Length of its body, once that is there. */
   bodyBytes = 0;
+  /** Its handler, and its answer: as long as one of them is there it is under way. */
+  #parts = 1;
+  readonly #ends: () => void;
 
   constructor(
     kind: RequestKind,
     caller: AuthenticatedCaller,
-    client: Client,
+    { client, ends }: { readonly client: Client; readonly ends: () => void },
     { deadlineMs, idempotencyKey, enterAsList }: Pick<Asked, 'deadlineMs' | 'idempotencyKey' | 'enterAsList'>,
   ) {
     this.enterAsList = enterAsList;
     this.kind = kind;
     this.caller = caller;
     this.client = client;
+    this.#ends = ends;
+    client.onClose(() => this.endPart());
     this.deadlineMs = deadlineMs;
     this.idempotencyKey = idempotencyKey;
   }
@@ -83,6 +92,16 @@ class Admitted implements Asked {
 
   get isGone(): boolean {
     return this.client.isClosed;
+  }
+
+  /** Whoever leaves before the answer does not end the work on it. */
+  beginPart(): void {
+    this.#parts += 1;
+  }
+
+  endPart(): void {
+    this.#parts -= 1;
+    if (this.#parts === 0) this.#ends();
   }
 }
 
@@ -135,14 +154,26 @@ export class Admission {
     const { method, headers } = request;
     const kind = kindOf(method, request.url);
     if (kind === 'probe') return;
+    const { shares, authenticate, monotonicMs } = this.#deps;
+    let passes: readonly Pass[] = [];
+    const leave = (): void => {
+      for (const pass of passes) pass.leave();
+    };
     try {
+      const byAddress = isAgentsOwn(request) ? undefined : shares.enterByAddress(request.raw);
+      if (byAddress !== undefined) passes = [byAddress];
       if (this.#gateOf(kind)?.isFull) throw this.#full(kind);
-      const asked = readAsked(headers, this.#deps.monotonicMs());
-      const caller = await this.#deps.authenticate(request.raw);
+      const asked = readAsked(headers, monotonicMs());
+      const client = new Client(reply);
+      const caller = await authenticate(request.raw);
+      if (shares.isExempt(caller)) byAddress?.giveBack();
+      else passes = [...passes, shares.enterByProject(caller)];
       checkBodyHeaders(headers, bodyLimitOf(method, kind, request.url));
       const enterAsList = (): Promise<boolean> => this.#enterAsList(request);
-      request.setDecorator(ASKED, new Admitted(kind, caller, new Client(reply), { ...asked, enterAsList }));
+      const place = { client, ends: leave };
+      request.setDecorator(ASKED, new Admitted(kind, caller, place, { ...asked, enterAsList }));
     } catch (err) {
+      leave();
       if (!isDiscardable(headers)) reply.header('connection', 'close');
       throw err;
     }
@@ -168,12 +199,14 @@ export class Admission {
       const leave = await enter(request);
       // Nobody is there who would read an answer: nothing is begun.
       if (leave === 'gone') return reply.hijack();
+      admittedOf(request)?.beginPart();
       try {
         return await handler.call(this, request, reply);
       } finally {
         const admitted = admittedOf(request);
         if (admitted?.kind === 'list') admitted.client.onClose(leave);
         else leave();
+        admitted?.endPart();
       }
     };
   }
@@ -259,6 +292,11 @@ function askerOf(caller: AuthenticatedCaller): string {
   if (caller.kind === 'host') return `host ${caller.host}`;
   const { projectId, userId } = caller.credentials;
   return projectId === null ? `user ${userId}` : `project ${projectId}`;
+}
+
+/** True of an agent's requests: it brings no token, and whoever does may be anybody. */
+function isAgentsOwn({ url, headers }: FastifyRequest): boolean {
+  return isOfAgent(url) && headers['x-auth-token'] === undefined && headers['x-storage-token'] === undefined;
 }
 
 /** True: the connection can go on when the body is not wanted. */

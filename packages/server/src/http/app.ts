@@ -6,8 +6,10 @@ import type { AskHost } from '../faults/ask-host.ts';
 import { addFaultRoutes } from '../faults/routes.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { permitAgent } from '../hosts/permit-agent.ts';
+import { type LimitSettings, NO_LIMITS, RequestLimits } from '../limits/request-limits.ts';
 import type { NovaCounts } from '../nova/nova-notifier.ts';
 import { addJoinRoute, addRenewRoute } from '../pki/join-routes.ts';
+import type { Credentials } from '../policy/credentials.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { askedOf, userOf } from './asked.ts';
 import type { Authenticator } from './auth.ts';
@@ -24,6 +26,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly version: string;
   readonly authenticate: Authenticator;
   readonly limits: AdmissionLimits;
+  /** What one address and one project may ask; undefined: any number of requests. */
+  readonly shares?: LimitSettings;
   readonly readiness: readonly ReadinessCheck[];
   /** Connections of the listeners; undefined: nobody counts them. */
   readonly connections?: ConnectionCounts;
@@ -45,19 +49,24 @@ export type App = {
   readonly http: FastifyInstance;
   /** Counts an error that was answered elsewhere, for the metrics. */
   readonly countError: CountError;
+  /** What one address and one project may ask. */
+  readonly shares: RequestLimits;
 };
 
 /** The whole HTTP interface. */
 export function createApp(options: AppOptions): App {
   const { deps, log, authenticate, limits } = options;
-  const admission = new Admission({
-    ...{ limits, authenticate, log },
-    isAdmin: (credentials) => isAdmin(deps, credentials),
+  const shared = {
+    log,
+    isAdmin: (credentials: Credentials) => isAdmin(deps, credentials),
     monotonicMs: () => performance.now(),
-  });
+  };
+  const shares = new RequestLimits({ ...shared, settings: options.shares ?? NO_LIMITS });
+  const admission = new Admission({ ...shared, limits, authenticate, shares });
   const metrics = createMetrics({
     ...deps,
     admission,
+    shares,
     connections: options.connections,
     nova: options.nova,
     tokens: options.tokens,
@@ -94,5 +103,5 @@ export function createApp(options: AppOptions): App {
     addRenewRoute(scope, deps);
     done();
   });
-  return { http: app, countError: metrics.countError };
+  return { http: app, countError: metrics.countError, shares };
 }

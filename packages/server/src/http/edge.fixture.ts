@@ -9,6 +9,7 @@ import { silentLogger } from '@cable/kit';
 import { BUILT_IN_REGISTRY, type NeutronErrorBody } from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { createUpgradeHandler } from '../hosts/upgrade.ts';
+import { type LimitSettings, NO_LIMITS } from '../limits/request-limits.ts';
 import { listen } from '../listen.ts';
 import { type CableServer, startServer } from '../server.ts';
 import type { AdmissionLimits } from './admission.ts';
@@ -47,6 +48,7 @@ export async function startEdge(
   t: TestContext,
   limits: Partial<AdmissionLimits> = {},
   authenticate: Authenticator = noauth(),
+  shares: LimitSettings = NO_LIMITS,
 ): Promise<Edge> {
   const directory = await mkdtemp(join(tmpdir(), `cable-edge-${process.pid}-`));
   const real = await openStore(`lmdb:${directory}/store`, { log: silentLogger() });
@@ -60,9 +62,11 @@ export async function startEdge(
     settings,
     log,
     limits,
+    shares,
   });
   const upgrade = createUpgradeHandler({
     ...{ authenticate, log },
+    admit: (request) => server.shares.enterByAddress(request).leave(),
     permit: (caller, place) => server.permitAgent(caller, place),
     open: (host) => server.openStream(host),
   });

@@ -60,10 +60,11 @@ export function notAllowed(method: string | undefined, allow: readonly string[])
 /** Headers that an error answer has besides those of its body: RFC 9110, 10.2.1, 10.2.3 and 11.6.1. */
 export function errorHeaders({
   status,
-  fields: { allow, authenticate },
+  fields: { allow, authenticate, retryAfterSeconds },
 }: CableError): Readonly<Record<string, string>> {
   return {
     ...(status === 503 ? { 'retry-after': '1' } : {}),
+    ...(status === 429 ? { 'retry-after': String(retryAfterSeconds ?? 1) } : {}),
     ...(status === 401 ? { 'www-authenticate': typeof authenticate === 'string' ? authenticate : 'Keystone' } : {}),
     ...(status === 405 ? { allow: Array.isArray(allow) ? allow.join(', ') : '' } : {}),
   };

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ResourceRegistry } from '../engine/registry.ts';
+import type { LimitCounts } from '../limits/request-limits.ts';
 import type { NovaCounts } from '../nova/nova-notifier.ts';
 import type { Tables } from '../tables.ts';
 import type { Admission } from './admission.ts';
@@ -24,6 +25,7 @@ export type MetricsSources = {
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
   readonly admission: Pick<Admission, 'load'>;
+  readonly shares: { readonly counts: LimitCounts };
   readonly connections: ConnectionCounts | undefined;
   /** Undefined: Nova is not told anything. */
   readonly nova: (() => NovaCounts) | undefined;
@@ -61,6 +63,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   });
   addObjectGauge(registry, sources);
   addLoadGauges(registry, sources);
+  addLimitMetrics(registry, sources.shares);
   if (sources.nova !== undefined) addNovaMetrics(registry, sources.nova);
   if (sources.tokens !== undefined) addTokenMetrics(registry, sources.tokens);
   return {
@@ -168,6 +171,28 @@ function addLoadGauges(registry: Registry, { admission, connections }: MetricsSo
       open.set({ state: 'open' }, connections.open);
       open.set({ state: 'unread' }, connections.unread);
       open.set({ state: 'streams' }, connections.streams);
+    },
+  });
+}
+
+function addLimitMetrics(registry: Registry, shares: MetricsSources['shares']): void {
+  const refused: Counter<'by' | 'why'> = new Counter({
+    name: 'cable_http_limited_total',
+    help: 'Requests that were refused (429) because one address or one project sent too many: a second (rate), or under way (in_flight).',
+    labelNames: ['by', 'why'],
+    registers: [registry],
+    collect: () => {
+      refused.reset();
+      for (const { by, why, count } of shares.counts.refused) refused.inc({ by, why }, count);
+    },
+  });
+  const kept = new Gauge({
+    name: 'cable_http_limit_buckets',
+    help: 'Addresses and projects of which it is kept how much they sent lately.',
+    labelNames: ['by'],
+    registers: [registry],
+    collect: () => {
+      for (const [by, count] of Object.entries(shares.counts.kept)) kept.set({ by }, count);
     },
   });
 }

@@ -18,6 +18,8 @@ const SHOWN: ReadonlySet<string> = new Set([
 ]);
 
 const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/[^/]+\/status)$/;
+/** A host's own: its registration, its reports, its certificate, its watch. */
+const OF_AGENT = /^\/cable\/v1\/hosts\/[^/]+(?:\/[^/]+)?$/;
 const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
 /** What only hosts can say. */
 const ASK = /^\/cable\/v1\/(?:ports\/[^/]+\/[^/]+|networks\/[^/]+\/trace)$/;
@@ -43,6 +45,11 @@ export function kindOfBody(body: unknown): RequestKind {
   const operation = pluginOperation(body);
   if (operation === 'READ') return 'show';
   return operation === 'READALL' || operation === 'READCOUNT' ? 'list' : 'write';
+}
+
+/** True: of what agents ask for. */
+export function isOfAgent(url: string): boolean {
+  return OF_AGENT.test(pathOf(url));
 }
 
 function pathOf(url: string): string {
