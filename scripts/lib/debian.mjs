@@ -57,6 +57,9 @@ const OPENSTACK = {
   'uwsgi-core': 'serves Keystone',
   'uwsgi-plugin-python3': 'serves Keystone',
   'python3-openstackclient': 'the openstack command',
+  'python3-neutronclient': 'more of the openstack command',
+  'python3-neutron': 'a stock neutron-server to compare with',
+  'mariadb-server-core': "the stock neutron-server's database",
 };
 
 /** What a command needs: package -> why. */

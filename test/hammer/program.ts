@@ -15,6 +15,8 @@ export type ProgramOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 2xx when the program is ready; or a function that knows. */
   readonly ready: string | (() => Promise<boolean>);
+  /** It has processes of its own, which get its signals too. */
+  readonly hasChildren?: true;
 };
 
 /** A process that is killed and started again, on the same address. */
@@ -78,11 +80,11 @@ export class Program {
 
   /** Resolves at once: a stopped process answers nobody, but keeps its connections. */
   stop(): void {
-    this.#child?.kill('SIGSTOP');
+    this.#signal('SIGSTOP');
   }
 
   goOn(): void {
-    this.#child?.kill('SIGCONT');
+    this.#signal('SIGCONT');
   }
 
   /** Resolves when it has ended. */
@@ -91,18 +93,25 @@ export class Program {
     const child = this.#child;
     if (child === undefined || !isRunning(child)) return;
     const gone = once(child, 'exit');
-    child.kill(signal);
+    this.#signal(signal);
     await gone;
   }
 
   /** For when there is no time left. */
   abandon(): void {
-    this.#child?.kill('SIGKILL');
+    this.#signal('SIGKILL');
   }
 
   /** The last lines it has written. */
   logEnd(): string {
     return readFileSync(this.#options.log, 'utf8').split('\n').slice(-15).join('\n');
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const child = this.#child;
+    if (child?.pid === undefined || !isRunning(child)) return;
+    if (this.#options.hasChildren) process.kill(-child.pid, signal);
+    else child.kill(signal);
   }
 
   async #isReady(): Promise<boolean> {
