@@ -37,7 +37,7 @@ const COMMANDS = {
     root: true,
     run: fuzz,
   },
-  bench: { help: 'dataplane | control | scale: measure (--json)', root: true, run: bench },
+  bench: { help: 'dataplane | control | scale | api: measure (--json)', root: true, run: bench },
 };
 
 async function main([name, ...args]) {
@@ -99,7 +99,9 @@ async function gen(args) {
 async function bench([which, ...args]) {
   const file = join(ROOT, 'bench', `${which}.ts`);
   if (which === undefined || !existsSync(file))
-    throw new StepError('usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale');
+    throw new StepError(
+      'usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale | npm run bench:api',
+    );
   await build();
   await mountBpffs();
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);

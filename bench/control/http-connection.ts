@@ -3,7 +3,13 @@ import { connect, type Socket } from 'node:net';
 import { type Answer, AnswerReader } from './answer-reader.ts';
 
 /** A request as a job names it. In path and body `{n}` stands for a number that no other request of the process has. */
-export type Request = { readonly method: string; readonly path: string; readonly body?: string };
+export type Request = {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: string;
+  /** `X-Auth-Token`; absent: the request names its project alone. */
+  readonly token?: string;
+};
 
 /** The project that all requests are of. */
 export const PROJECT = 'bench';
@@ -23,8 +29,9 @@ function nextNumber(): number {
   return lastNumber;
 }
 
-function bytesOf({ method, path, body }: Request, number: string): Buffer {
-  const head = `${method} ${path.replaceAll('{n}', number)} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Project-Id: ${PROJECT}\r\n`;
+function bytesOf({ method, path, body, token }: Request, number: string): Buffer {
+  const caller = token === undefined ? `X-Project-Id: ${PROJECT}` : `X-Auth-Token: ${token}`;
+  const head = `${method} ${path.replaceAll('{n}', number)} HTTP/1.1\r\nHost: 127.0.0.1\r\n${caller}\r\n`;
   if (body === undefined) return Buffer.from(`${head}\r\n`);
   const text = Buffer.from(body.replaceAll('{n}', number));
   return Buffer.concat([

@@ -71,6 +71,7 @@ export function packagesFor(command, args) {
     return { ...LAB, ...(qemu ? QEMU : {}), ...(etcd ? ETCD : {}) };
   }
   if (command === 'fuzz') return { ...BUILD, ...HOST, procps: TEST.procps };
+  if (command === 'bench' && args[0] === 'api') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
   if (command === 'openstack') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
