@@ -1,15 +1,15 @@
 import type { Client } from '@cable/api';
-import type { HttpTransport } from '@cable/kit';
 import type { ResourceModel } from '@cable/model';
 import type { Command } from 'commander';
+import type { Connect } from './site.ts';
 
 /** What the process gives the command. */
 export type CliDeps = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What there is at the server, or may be when it does not answer. Never throws. */
-  readonly loadModels: (server: string) => Promise<readonly ResourceModel[]>;
+  readonly loadModels: (server: string, connect: Connect) => Promise<readonly ResourceModel[]>;
   /** Connects to `http://HOST:PORT` or `unix:PATH`. */
-  readonly connect: (server: string) => HttpTransport;
+  readonly connect: Connect;
   readonly print: (text: string) => void;
   readonly printError: (text: string) => void;
   readonly version: string;

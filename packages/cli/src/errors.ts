@@ -1,4 +1,5 @@
 import { ApiError } from '@cable/api';
+import { KeystoneError } from '@cable/keystone';
 import { ExpectedError, TransportError } from '@cable/kit';
 import { ERRORS, type ErrorCode } from '@cable/model';
 import { CommanderError } from 'commander';
@@ -26,8 +27,10 @@ export function explainFailure(err: unknown): Failure {
   if (err instanceof CliError) return { text: format(err.message, err.remedy), exitStatus: err.exitStatus };
   if (err instanceof ApiError) {
     const type = err.type === '' ? `HTTP ${err.status}` : err.type;
-    return { text: format(`${err.message} (${type})`, err.detail || remedyOf(err.type)), exitStatus: 1 };
+    const remedy = err.status === 401 ? LOG_IN : err.detail || remedyOf(err.type);
+    return { text: format(`${err.message} (${type})`, remedy), exitStatus: 1 };
   }
+  if (err instanceof KeystoneError) return { text: format(err.message, LOG_IN), exitStatus: 1 };
   if (err instanceof ExpectedError && !(err instanceof TransportError))
     return { text: format(err.message, ''), exitStatus: 1 };
   if (err instanceof TransportError) {
@@ -35,6 +38,8 @@ export function explainFailure(err: unknown): Failure {
   }
   throw err;
 }
+
+const LOG_IN = 'Who logs in is said by OS_* variables, or by a cloud of clouds.yaml (--os-cloud, OS_CLOUD).';
 
 function format(message: string, remedy: string): string {
   return `error: ${message}\n${remedy === '' ? '' : `  ${remedy}\n`}`;

@@ -15,8 +15,8 @@ const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', imp
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
-  loadModels: createModelLoader({ env: process.env, connect: httpTransport, fallback: BUILT_IN_RESOURCES }),
-  connect: (server) => httpTransport(server),
+  loadModels: createModelLoader({ env: process.env, fallback: BUILT_IN_RESOURCES }),
+  connect: httpTransport,
   print: (text) => void process.stdout.write(text),
   printError: (text) => void process.stderr.write(text),
   version: String((manifest as { readonly version: unknown }).version),

@@ -18,8 +18,12 @@ export type ModelLoaderOptions = {
  * Makes what loads a server's models: from its schema, which is kept in the cache directory (`$XDG_CACHE_HOME/cable`, else `~/.cache/cable`) and asked for only
  * whether it is still that. A server that does not answer has what it had last, or the fallback; a directory that cannot be written to costs nothing but time.
  */
-export function createModelLoader(options: ModelLoaderOptions): (server: string) => Promise<readonly ResourceModel[]> {
-  return async (server) => {
+export function createModelLoader(
+  given: Omit<ModelLoaderOptions, 'connect'> & Partial<Pick<ModelLoaderOptions, 'connect'>>,
+): (server: string, connect?: ModelLoaderOptions['connect']) => Promise<readonly ResourceModel[]> {
+  return async (server, connect = given.connect) => {
+    if (connect === undefined) throw new Error('nothing connects to a server');
+    const options = { ...given, connect };
     const file = cacheFile(options.env, server);
     const known = file === undefined ? undefined : await readCache(file);
     const told = await ask(options, server, known);

@@ -708,6 +708,9 @@ test('the completion script completes commands and options in bash', async () =>
   assert.equal(complete('sec'), 'security');
   assert.equal(complete('security', 'group', 'rule', 'cr'), 'create');
   assert.equal(complete('port', 'create', '--network', 'web', '--fixed'), '--fixed-ip');
-  assert.equal(complete('router', 'add', ''), 'port subnet --help --version --server --project --role --json');
+  assert.equal(
+    complete('router', 'add', ''),
+    'port subnet --help --version --server --os-cloud --project --role --json',
+  );
   assert.match((await cable('completion zsh')).out, /^autoload -U \+X bashcompinit/);
 });

@@ -11,23 +11,23 @@ import { explainFailure } from './errors.ts';
 import { addFaultCommands } from './fault-commands.ts';
 import { addPkiCommands } from './pki-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
+import { type Connect, DEFAULT_SERVER, findSite, plainSite, type Site } from './site.ts';
 import { showStatus } from './status.ts';
 import { commandResources } from './words.ts';
-
-const DEFAULT_SERVER = 'http://127.0.0.1:9696';
 
 /** Runs one command line (without the program's name) and gives the exit status: 0, 1 refused or failed, 2 wrong usage. */
 export async function runCommandLine(argv: readonly string[], deps: CliDeps): Promise<number> {
   const opened: HttpTransport[] = [];
-  const connect = (server: string): HttpTransport => {
-    const transport = deps.connect(server);
+  const site = needsServer(argv) ? await findSite(deps, argv) : plainSite(deps, argv);
+  const connect: Connect = (server, options) => {
+    const transport = site.connect(server, options);
     opened.push(transport);
     return transport;
   };
-  const models = await modelsFor(argv, deps);
+  const models = await modelsFor(argv, deps, site);
   const book = new CommandBook();
   const { resources, leftOut } = commandResources(models, book);
-  const loaded = { ...deps, connect, resources };
+  const loaded = { ...deps, connect, resources, site };
   try {
     const program = createProgram(loaded);
     leftOut.push(...addAllResources(program, loaded, book));
@@ -40,24 +40,26 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
     return exitStatus;
   } finally {
     for (const transport of opened) transport.close();
+    site.close();
   }
 }
 
-type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'project' | 'isSomebody' | 'client'>;
+type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'project' | 'isSomebody' | 'client'> & { readonly site: Site };
 
-/** What concerns this machine's agent alone must go without a server, and a capture does where the port is here. */
-async function modelsFor(argv: readonly string[], deps: CliDeps): Promise<readonly ResourceModel[]> {
+/** False: it concerns this machine alone, and must go without a server. */
+function needsServer(argv: readonly string[]): boolean {
   const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
-  if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return [];
-  if (argv[0] === '--version' || argv[0] === '-V') return [];
-  return first === 'capture' ? BUILT_IN_RESOURCES : await deps.loadModels(serverOf(argv, deps));
+  if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return false;
+  return first !== 'completion' && argv[0] !== '--version' && argv[0] !== '-V';
 }
 
-/** The server of a command line, found before the line can be understood: what can be said depends on it. */
-function serverOf(argv: readonly string[], { env }: Pick<CliDeps, 'env'>): string {
-  const at = argv.lastIndexOf('--server');
-  const joined = argv.findLast((word) => word.startsWith('--server='))?.slice('--server='.length);
-  return joined ?? (at < 0 ? undefined : argv[at + 1]) ?? env['CABLE_SERVER'] ?? DEFAULT_SERVER;
+/** A capture goes without a server, too, where the port is here. */
+async function modelsFor(argv: readonly string[], deps: CliDeps, site: Site): Promise<readonly ResourceModel[]> {
+  const first = argv.find((word) => !word.startsWith('-'));
+  if (first === 'completion') return await deps.loadModels(site.server, site.connect);
+  if (!needsServer(argv)) return [];
+  if (first === 'capture' || site.failure !== undefined) return BUILT_IN_RESOURCES;
+  return await deps.loadModels(site.server, site.connect);
 }
 
 /** Most names in the line about what is left out. */
@@ -104,6 +106,10 @@ function createProgram(deps: LoadedDeps): Command {
     .description('One virtual network for virtual machines, containers and physical machines.')
     .version(deps.version)
     .option('--server <address>', `http://HOST:PORT or unix:PATH (env CABLE_SERVER; default ${DEFAULT_SERVER})`)
+    .option(
+      '--os-cloud <name>',
+      'log in to Keystone as clouds.yaml says (env OS_CLOUD; or OS_AUTH_URL, OS_USERNAME, ... as for openstack); the server is that of the catalog unless --server names one',
+    )
     .option('--project <id>', 'act in this project (env CABLE_PROJECT)')
     .option('--role <name>', 'act with this role only, e.g. member (env CABLE_ROLE; default: the server decides)')
     .option('--json', 'print JSON instead of tables')
@@ -139,19 +145,20 @@ function createBind(deps: LoadedDeps): Bind {
   return (body) =>
     async function run(this: Command, ...given: unknown[]) {
       const options = this.optsWithGlobals<Record<string, unknown>>();
-      const server = String(options['server'] ?? deps.env['CABLE_SERVER'] ?? DEFAULT_SERVER);
+      const { server, isLoggedIn, failure } = deps.site;
       const chosen = options['project'] ?? deps.env['CABLE_PROJECT'];
       const project = chosen === undefined ? undefined : String(chosen);
       const role = options['role'] ?? deps.env['CABLE_ROLE'];
-      const client = once(() =>
-        createClient({
+      const client = once(() => {
+        if (failure !== undefined) throw failure;
+        return createClient({
           transport: deps.connect(server),
           resources: deps.resources,
           ...(project === undefined ? {} : { projectId: project }),
           ...(role === undefined ? {} : { roles: [String(role)] }),
-        }),
-      );
-      const isSomebody = project !== undefined || role !== undefined;
+        });
+      });
+      const isSomebody = isLoggedIn || project !== undefined || role !== undefined;
       const context = { ...deps, server, json: options['json'] === true, project, isSomebody, client };
       await body(context, options, given.slice(0, this.registeredArguments.length));
     };

@@ -98,10 +98,7 @@ export class KeystoneSession {
   async request(service: string, request: ServiceRequest): Promise<ServiceAnswer> {
     for (const isLast of [false, true]) {
       const held = await this.#current();
-      const endpoint = endpointOf(held, service, this.#options.access);
-      if (endpoint === undefined) {
-        throw new KeystoneError('forbidden', `the catalog of Keystone (${this.publicUrl}) has no ${service} service`);
-      }
+      const endpoint = this.#endpointOf(held, service);
       const { method, path, body, signal } = request;
       const answer = await this.#client.send({
         ...{ method, url: `${endpoint}${path}`, timeoutMs: this.#timeoutMs * 2 },
@@ -113,6 +110,17 @@ export class KeystoneSession {
       this.#forget(held);
     }
     throw new Error('unreachable');
+  }
+
+  /** The address of a service of the catalog, by its type. Throws `KeystoneError`, also when it is not in the catalog. */
+  async endpoint(service: string): Promise<string> {
+    return this.#endpointOf(await this.#current(), service);
+  }
+
+  #endpointOf(held: Held, service: string): string {
+    const endpoint = endpointOf(held, service, this.#options.access);
+    if (endpoint !== undefined) return endpoint;
+    throw new KeystoneError('forbidden', `the catalog of Keystone (${this.publicUrl}) has no ${service} service`);
   }
 
   /** Ends its connections. */

@@ -12,7 +12,7 @@ export const FIXED_COMMANDS: readonly string[] = [
 
 /** Options that mean the same in every command, without dashes in front. */
 export const FIXED_OPTIONS: readonly string[] = [
-  ...['column', 'help', 'json', 'limit', 'project', 'role', 'server', 'sort', 'version'],
+  ...['column', 'help', 'json', 'limit', 'os-cloud', 'project', 'role', 'server', 'sort', 'version'],
 ];
 
 /** Parameters of a list's query that are no filters. */
