@@ -3,6 +3,7 @@ import type { AnyObject, CableError } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from './context.ts';
+import type { Reader } from './reader.ts';
 import type { HeldReference } from './registry.ts';
 import type { Look, View } from './view.ts';
 
@@ -90,8 +91,8 @@ export type Contribution<T> = {
   readonly inUse?: (object: T, holderType: string) => CableError | undefined;
   /** Computed attributes, and of an implied object those that it has not been given. */
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
-  /** All objects of a type that is not stored, or at least those that pass the filters of a list. */
-  readonly rows?: (tables: Tables, filters: readonly Filter[]) => readonly AnyObject[];
+  /** All objects of a type that is not stored, or at least those that pass the filters of a list. What a caller does not see by the type's own rule is left out afterwards. */
+  readonly rows?: (tables: Tables, filters: readonly Filter[], reader: Reader) => readonly AnyObject[];
   /** Of a type that is not stored: what a change and a delete of one of its objects come to. They look at the permission themselves. */
   readonly instead?: Instead;
   /** Before objects of a project are listed: what every project has is made. */

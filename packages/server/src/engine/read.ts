@@ -53,7 +53,13 @@ export async function listObjects(
     const object = presentFirst ? present(deps, resource, row, reader) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
-  const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, early, visible, accept);
+  const { portions, isInOrder, mayRepeat } = sourceOf(
+    deps,
+    resource,
+    query,
+    { filters: early, visible, reader },
+    accept,
+  );
   const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
   const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
   if (objects === undefined) throw notFound(resource, String(query.marker));
@@ -76,6 +82,9 @@ type Source = {
 /** The object that a list has of a row; undefined: none. */
 type Accept = (row: AnyObject) => AnyObject | undefined;
 
+/** Which objects may be in a list: what filters let pass of what the caller sees. */
+type Wanted = { readonly filters: readonly Filter[]; readonly visible: Visibility; readonly reader: Reader };
+
 const UNORDERED = { isInOrder: false, mayRepeat: false };
 const ORDERED = { isInOrder: true, mayRepeat: false };
 
@@ -84,12 +93,11 @@ function sourceOf(
   deps: Deps,
   resource: ResourceModel,
   query: ListQuery,
-  filters: readonly Filter[],
-  visible: Visibility,
+  { filters, visible, reader }: Wanted,
   accept: Accept,
 ): Source {
   if (!resource.stored) {
-    return { ...UNORDERED, portions: [unstored(deps, resource, filters)] };
+    return { ...UNORDERED, portions: [unstored(deps, resource, reader, filters)] };
   }
   const table = deps.tables.any(resource.type);
   const candidates = candidatesOf(deps, resource, filters, visible);
@@ -180,7 +188,7 @@ export async function currentRow(
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   const row = resource.stored
     ? rowOrImplied(resource, id, deps.tables.any(resource.type).get(id))
-    : unstored(deps, resource).find((one) => one.id === id);
+    : unstored(deps, resource, reader).find((one) => one.id === id);
   if (row === undefined || !sees(reader, resource, row)) throw notFound(resource, id);
   return row;
 }
@@ -224,7 +232,8 @@ function isChangedSince(row: AnyObject, query: ListQuery): boolean {
 function unstored(
   { tables, modules }: Deps,
   resource: ResourceModel,
+  reader: Reader,
   filters: readonly Filter[] = [],
 ): readonly AnyObject[] {
-  return modules.of(resource.type).flatMap((one) => one.rows?.(tables, filters) ?? []);
+  return modules.of(resource.type).flatMap((one) => one.rows?.(tables, filters, reader) ?? []);
 }

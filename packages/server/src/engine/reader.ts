@@ -17,7 +17,7 @@ export function readerOf(
 }
 
 /** True when the caller may know of the object. */
-export function sees({ view, row }: Reader, { type }: ResourceModel, object: AnyObject): boolean {
+export function sees({ view, row }: Reader, { type }: Pick<ResourceModel, 'type'>, object: AnyObject): boolean {
   return view.allows(`get_${type}`, { type, object, row });
 }
 

@@ -10,6 +10,7 @@ import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
 import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
+import { floatingIpPoolModule } from './floating-ip-pool.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
@@ -109,6 +110,7 @@ export const MODULES: ModuleTable = {
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
+  floatingip_pool: [floatingIpPoolModule],
   port_forwarding: [portForwardingModule],
   security_group: [shareableModule('security_group'), securityGroupModule],
   security_group_rule: [securityGroupRuleModule],

@@ -27,6 +27,12 @@ export const FLOATING_IP_RULES: readonly RuleDefault[] = [
   { name: 'update_floatingip', ...MEMBERS, description: 'Change a floating IP.' },
   { name: 'delete_floatingip', ...MEMBERS, description: 'Delete a floating IP.' },
   {
+    name: 'get_floatingip_pool',
+    check: ADMIN_OR_READER,
+    zed: ANYBODY,
+    description: 'See which subnets addresses of floating IPs come from.',
+  },
+  {
     name: 'create_port_forwarding',
     ...PARENT_MEMBERS,
     description: 'Forward a port of a floating IP.',
