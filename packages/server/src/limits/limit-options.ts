@@ -19,17 +19,18 @@ export type LimitOptions = {
 
 type Rate = Pick<Share, 'rate' | 'burst'>;
 
-/** Ten times what a neutron-server answers; a server on two cores takes some thousands a second. */
-const ADDRESS: Share = { rate: 1000, burst: 2000, inFlight: 512 };
-const PROJECT: Share = { rate: 500, burst: 1000, inFlight: 128 };
+/** What is much for one provider's clients is not for another's; what is under way holds others up everywhere. */
+const ANY_RATE: Rate = { rate: Infinity, burst: Infinity };
+const ADDRESS_IN_FLIGHT = 512;
+const PROJECT_IN_FLIGHT = 128;
 
 /** Adds them to a command. */
 export function addLimitOptions(command: Command): Command {
   return command
-    .addOption(rateOption('address', ADDRESS))
-    .addOption(inFlightOption('address', ADDRESS))
-    .addOption(rateOption('project', PROJECT))
-    .addOption(inFlightOption('project', PROJECT))
+    .addOption(rateOption('address'))
+    .addOption(inFlightOption('address', ADDRESS_IN_FLIGHT))
+    .addOption(rateOption('project'))
+    .addOption(inFlightOption('project', PROJECT_IN_FLIGHT))
     .option(
       '--limits-file <file>',
       'projects with limits of their own, and addresses that are not counted; read anew on SIGHUP',
@@ -69,16 +70,16 @@ function beside(rest: Share, said: Partial<Share>): Share {
   return { ...rest, ...(said.rate === undefined ? {} : { burst: Math.max(1, said.rate * 2) }), ...said };
 }
 
-function rateOption(who: string, { rate, burst }: Share): Option {
+function rateOption(who: string): Option {
   return new Option(
     `--${who}-rate <count>`,
     `requests a second of one ${who}, or COUNT:BURST with as many at once (twice COUNT if not given); more get 429; 0: any number`,
   )
     .argParser(parseRate)
-    .default({ rate, burst }, `${rate}:${burst}`);
+    .default(ANY_RATE, 'any number');
 }
 
-function inFlightOption(who: string, { inFlight }: Share): Option {
+function inFlightOption(who: string, inFlight: number): Option {
   return new Option(
     `--${who}-in-flight <count>`,
     `requests of one ${who} that are under way; more get 429; 0: any number`,
