@@ -38,6 +38,7 @@ export * from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
 export * from './security-group-rules.ts';
+export * from './service-type.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';
 export {

@@ -40,6 +40,7 @@ import { routerPolicyModule } from './router-policy.ts';
 import { portScopesModule, routerScopesModule } from './router-scopes.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
+import { serviceProviderModule } from './service-provider.ts';
 import { setGatewayModule } from './set-gateway.ts';
 import { shareableModule } from './sharing.ts';
 import { snatLeaseModule } from './snat-lease.ts';
@@ -133,6 +134,7 @@ export const MODULES: ModuleTable = {
   healthmonitor: [healthMonitorModule],
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
+  service_provider: [serviceProviderModule],
   snat_lease: [snatLeaseModule, snatLogModule],
   availability_zone: [availabilityZoneModule],
   host: [hostModule, renameHostModule, setGatewayModule, revokeHostModule],

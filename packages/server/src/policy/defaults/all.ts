@@ -15,6 +15,7 @@ import { RBAC_RULES } from './rbac.ts';
 import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
+import { SERVICE_PROVIDER_RULES } from './service-provider.ts';
 import { SUBNET_RULES } from './subnet.ts';
 import { SUBNET_POOL_RULES } from './subnet-pool.ts';
 import { TAP_RULES } from './tap.ts';
@@ -42,4 +43,5 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...HOST_RULES,
   ...AGENT_RULES,
   ...AVAILABILITY_ZONE_RULES,
+  ...SERVICE_PROVIDER_RULES,
 ];

@@ -1,0 +1,8 @@
+/** Who provides which service of Neutron's: routers are the data plane's own. */
+import type { AnyObject } from '@cable/model';
+import type { Contribution } from '../engine/module.ts';
+
+/** Services of another API, such as load balancers, list their providers there. */
+const PROVIDERS: readonly AnyObject[] = [{ id: 'cable', name: 'cable', service_type: 'L3_ROUTER_NAT', default: true }];
+
+export const serviceProviderModule: Contribution<AnyObject> = { rows: () => PROVIDERS };
