@@ -28,7 +28,7 @@ const COMMANDS = {
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   openstack: {
-    help: 'the same tests on Cable and on a stock neutron-server, with a real Keystone',
+    help: 'tests with a real Keystone; tempest [EXPRESSION]: Tempest on Cable; stock [EXPRESSION]: on a stock neutron-server',
     root: true,
     run: openstack,
   },
@@ -83,6 +83,8 @@ async function test(args) {
 
 async function openstack(args) {
   await build();
+  if (args[0] === 'tempest' || args[0] === 'stock')
+    return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-tempest.ts'), ...args]);
   return runOpenstackTests(ROOT, FROM_SOURCE, args);
 }
 

@@ -60,6 +60,8 @@ const OPENSTACK = {
   'python3-neutronclient': 'more of the openstack command',
   'python3-neutron': 'a stock neutron-server to compare with',
   'mariadb-server-core': "the stock neutron-server's database",
+  tempest: "OpenStack's own tests",
+  'neutron-tempest-plugin': "OpenStack's own tests of networks",
 };
 
 /** What a command needs: package -> why. */
