@@ -1,5 +1,5 @@
 /**
- * npm run bench:api [-- --seconds N --rounds N --quick --svg FILE --json]
+ * npm run bench:api [-- --seconds N --rounds N --only ports|lists --quick --svg FILE --json]
  *
  * The same load on Cable (etcd, each answer durable) and on Debian's neutron-server (ML2, MariaDB that waits for the disk, as many workers as it takes by default), in one
  * run, with tokens of one real Keystone. In each round both are asked one after the other, so that what drifts meets both.
@@ -12,7 +12,7 @@ import { startCableCloud } from './api/cable-cloud.ts';
 import { type Case, CREATE_P99, checkCloud, type Extent, listCases, portCases } from './api/cases.ts';
 import type { Cloud } from './api/cloud.ts';
 import { startNeutronCloud } from './api/neutron-cloud.ts';
-import { HELP, readOptions } from './api/options.ts';
+import { HELP, type Options, readOptions, type Section } from './api/options.ts';
 import { drawRatios } from './api/picture.ts';
 import { formatRows, type Round, type Row, rowOf } from './api/report.ts';
 import { type Clients, startClients } from './control/clients.ts';
@@ -24,6 +24,7 @@ type Measuring = {
   readonly cable: Cloud;
   readonly neutron: Cloud;
   readonly extent: Extent;
+  readonly sections: readonly Section[];
 };
 
 const startedAt = performance.now();
@@ -39,13 +40,13 @@ async function main(): Promise<void> {
     return;
   }
   const environment = readEnvironment();
-  const rows = await measureBoth(options.extent);
+  const rows = await measureBoth(options);
   if (options.svg !== undefined) writeFileSync(options.svg, drawRatios(rows));
   if (options.json) process.stdout.write(`${JSON.stringify({ environment, rows }, null, 2)}\n`);
   else process.stdout.write(`${formatEnvironment(environment)}\n${formatRows(rows)}\n`);
 }
 
-async function measureBoth(extent: Extent): Promise<readonly Row[]> {
+async function measureBoth({ extent, sections }: Options): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(tmpdir(), `cable-bench-api-${process.pid}-`));
   // What has been started, newest last.
   const started: (() => Promise<void>)[] = [];
@@ -59,7 +60,7 @@ async function measureBoth(extent: Extent): Promise<readonly Row[]> {
     started.push(neutron.close);
     const clients = startClients(interruption);
     started.push(() => clients.close());
-    return await measure({ clients, cable: cable.cloud, neutron: neutron.cloud, extent });
+    return await measure({ clients, cable: cable.cloud, neutron: neutron.cloud, extent, sections });
   } finally {
     for (const close of started.reverse()) await close();
     rmSync(directory, { recursive: true, force: true });
@@ -67,8 +68,8 @@ async function measureBoth(extent: Extent): Promise<readonly Row[]> {
 }
 
 async function measure(measuring: Measuring): Promise<readonly Row[]> {
-  const { clients, cable, neutron, extent } = measuring;
-  const rows: Row[] = [];
+  const { clients, cable, neutron, extent, sections } = measuring;
+  const lists: Row[] = [];
   const standing: { cable: string[]; neutron: string[] } = { cable: [], neutron: [] };
   for (const size of extent.sizes) {
     say(`${size} ports`);
@@ -78,14 +79,16 @@ async function measure(measuring: Measuring): Promise<readonly Row[]> {
       await checkCloud(cloud, ids[0] ?? '', size);
     }
     const isLargest = size === Math.max(...extent.sizes);
-    const lists = (cloud: Cloud): readonly Case[] => listCases(clients, cloud, size, isLargest);
-    rows.push(...(await measureCases(measuring, { cable: lists(cable), neutron: lists(neutron) })));
+    if (!sections.includes('lists')) continue;
+    const casesOf = (cloud: Cloud): readonly Case[] => listCases(clients, cloud, size, isLargest);
+    lists.push(...(await measureCases(measuring, { cable: casesOf(cable), neutron: casesOf(neutron) })));
   }
+  if (!sections.includes('ports')) return lists;
   const one = {
     cable: portCases(clients, cable, standing.cable),
     neutron: portCases(clients, neutron, standing.neutron),
   };
-  return [...(await measureCases(measuring, one)), ...rows];
+  return [...(await measureCases(measuring, one)), ...lists];
 }
 
 type Both = { readonly cable: readonly Case[]; readonly neutron: readonly Case[] };
@@ -100,7 +103,8 @@ async function measureCases({ extent }: Measuring, both: Both): Promise<readonly
   const measured = pairs.flatMap((pair) => levels.map((clients) => ({ ...pair, clients, rounds: [] as Round[] })));
   for (const { cable, neutron } of pairs) {
     say(`warming up: ${cable.what}`);
-    for (const { ask } of [cable, neutron]) await ask({ clients: 8, seconds: warmUpSeconds });
+    for (const { ask, warmUpClients } of [cable, neutron])
+      await ask({ clients: warmUpClients, seconds: warmUpSeconds });
   }
   for (let round = 1; round <= rounds; round += 1) {
     say(`round ${round} of ${rounds}`);

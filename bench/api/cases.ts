@@ -20,6 +20,8 @@ export type Extent = {
 /** One thing to ask, at several levels. */
 export type Case = {
   readonly what: string;
+  /** How many ask while it warms up: of what takes seconds a few are enough. */
+  readonly warmUpClients: number;
   /** By how many times Cable is to do more of it a second. */
   readonly goal: number | null;
   readonly ask: (sending: Sending) => Promise<JobResult>;
@@ -30,18 +32,19 @@ export const CREATE_P99: Goal = { what: 'create', clients: 8, p99Ms: 20 };
 
 type Ask = Omit<Request, 'token'>;
 
-/** Lists of as many ports as there are: plain, of one device, of one field. */
+/** Lists where there are so many ports: all, and those of one device. */
 export function listCases(by: Clients, cloud: Cloud, size: number, isLargest: boolean): readonly Case[] {
   const ports = size.toLocaleString('en-US');
   const list = (what: string, query: string, goal: number | null): Case => {
     const request: Ask = { method: 'GET', path: `/v2.0/ports${query}` };
-    return { what: `${what} of ${ports} ports`, goal, ask: (sending) => sendAll(by, cloud, [request], sending) };
+    return {
+      what: `${what} of ${ports} ports`,
+      warmUpClients: 2,
+      goal,
+      ask: (sending) => sendAll(by, cloud, [request], sending),
+    };
   };
-  return [
-    list('list', '', isLargest ? 60 : null),
-    list('list by device', `?device_id=device-${size - 1}`, null),
-    list('list by network, id only', `?network_id=${cloud.networkId}&fields=id`, null),
-  ];
+  return [list('list', '', isLargest ? 60 : null), list('list by device', `?device_id=device-${size - 1}`, null)];
 }
 
 /** Deletes and binds of one client a second, of which there are more ports than enough; the neutron-server does some three. */
@@ -58,13 +61,14 @@ export function portCases(by: Clients, cloud: Cloud, standing: readonly string[]
   };
   const update = standing.map((id) => put(id, { name: 'changed-{n}' }));
   const show = standing.map((id): Ask => ({ method: 'GET', path: `/v2.0/ports/${id}` }));
-  return [
+  const cases: readonly Omit<Case, 'warmUpClients'>[] = [
     { what: 'create', goal: 500, ask: (sending) => send([create], sending) },
     { what: 'update', goal: null, ask: (sending) => send(update, sending) },
     { what: 'bind', goal: 500, ask: bindsOf(by, cloud, standing) },
     { what: 'show', goal: 50, ask: (sending) => send(show, sending) },
     { what: 'delete', goal: null, ask: deletesOf(by, cloud) },
   ];
+  return cases.map((one) => ({ ...one, warmUpClients: 8 }));
 }
 
 function put(id: string, port: object): Ask {

@@ -3,15 +3,22 @@ import type { Extent } from './cases.ts';
 
 export type Options = {
   readonly extent: Extent;
+  readonly sections: readonly Section[];
   /** Where the picture goes; undefined: none is drawn. */
   readonly svg: string | undefined;
   readonly json: boolean;
 };
 
+/** What is measured, in this order. */
+export const SECTIONS = ['ports', 'lists'] as const;
+
+export type Section = (typeof SECTIONS)[number];
+
 /** What `--help` says. */
 export const HELP: string = `usage: npm run bench:api -- [options]
   --seconds N     how long a round of a case lasts (default 2)
   --rounds N      how many rounds (default 3)
+  --only NAME     ports (create, update, bind, show, delete) or lists
   --quick         a little of everything, in some three minutes: whether it runs, not how fast it is
   --svg FILE      draw the ratios
   --json          one JSON document in place of the table`;
@@ -26,6 +33,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     options: {
       seconds: { type: 'string' },
       rounds: { type: 'string' },
+      only: { type: 'string' },
       quick: { type: 'boolean', default: false },
       svg: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -40,9 +48,16 @@ export function readOptions(args: readonly string[]): Options | undefined {
       ...(values.seconds === undefined ? {} : { seconds: numberOf('--seconds', values.seconds, 600) }),
       ...(values.rounds === undefined ? {} : { rounds: Math.ceil(numberOf('--rounds', values.rounds, 100)) }),
     },
+    sections: values.only === undefined ? SECTIONS : [sectionOf(values.only)],
     svg: values.svg,
     json: values.json,
   };
+}
+
+function sectionOf(text: string): Section {
+  const found = SECTIONS.find((section) => section === text);
+  if (found === undefined) throw new Error(`--only must be ${SECTIONS.join(' or ')}, not ${text}`);
+  return found;
 }
 
 function numberOf(name: string, text: string, most: number): number {
