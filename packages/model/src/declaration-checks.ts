@@ -113,8 +113,8 @@ function attributeProblem(name: string, a: Attribute, all: Attributes): Problem 
   if (a.required && a.write === undefined)
     return problem('required but nobody may write it', "Give it write: 'create'.");
   if (a.computed && a.write !== undefined) return problem('computed but written', 'Leave out write, or computed.');
-  if (a.input && (a.write !== 'create' || a.filter !== false || a.sort !== false || a.reference !== undefined)) {
-    return problem('an input is given at creation alone', "Give it write: 'create', filter: false and sort: false.");
+  if (a.input && (a.write === undefined || a.filter !== false || a.sort !== false || a.reference !== undefined)) {
+    return problem('an input is given, and no more', 'Give it write, filter: false and sort: false.');
   }
   if (a.aliasOf !== undefined && all[a.aliasOf] === undefined) {
     return problem(`aliasOf names no attribute: ${a.aliasOf}`, 'Name an attribute of the resource.');

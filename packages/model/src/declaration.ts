@@ -80,7 +80,7 @@ export type Attribute = {
   readonly indexed?: true;
   /** Not stored: made from other tables when shown. */
   readonly computed?: true;
-  /** Not stored and never shown: a client may give it when it creates the object, and other attributes are made of it, e.g. `prefixlen` of a subnet. */
+  /** Not stored and never shown: a client may give it when it creates or changes the object, and contributions look at it, e.g. `prefixlen` of a subnet. */
   readonly input?: true;
   /** Never shown: lists can be filtered by it, and no more. */
   readonly filterOnly?: true;

@@ -11,6 +11,18 @@ export const quotasExtension = {
   updated: '2026-01-01T00:00:00-00:00',
   requires: ['router', 'security-group', 'trunk', 'rbac-policies', 'address-group'],
   resources: [quotaResource] as readonly Resource[],
+  attributes: {
+    quota: {
+      force: {
+        type: 'boolean',
+        write: 'update',
+        input: true,
+        filter: false,
+        sort: false,
+        description: 'Whatever is used: so it is without check_limit, too.',
+      },
+    },
+  },
   actions: {
     quota: [
       {
@@ -22,6 +34,27 @@ export const quotasExtension = {
       },
     ],
   } as Actions,
+} as const;
+
+/** A limit can be set if no more is used. */
+export const quotaCheckLimitExtension = {
+  alias: 'quota-check-limit',
+  name: 'Quota engine limit check',
+  description: 'A limit below what a project has is refused when that is asked for.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['quotas'],
+  attributes: {
+    quota: {
+      check_limit: {
+        type: 'boolean',
+        write: 'update',
+        input: true,
+        filter: false,
+        sort: false,
+        description: 'True: no limit is set that is below what the project has.',
+      },
+    },
+  },
 } as const;
 
 /** The same, with how many there are. */

@@ -26,7 +26,9 @@ export function isGiven(resource: ResourceModel, row: AnyObject): boolean {
 
 /** What takes everything back. */
 export function takenBack(resource: ResourceModel): Readonly<Record<string, unknown>> {
-  const writable = Object.entries(resource.attributes).filter(([, one]) => one.write !== undefined && !one.aliasOf);
+  const writable = Object.entries(resource.attributes).filter(
+    ([, one]) => one.write !== undefined && !one.aliasOf && !one.input,
+  );
   return Object.fromEntries(writable.map(([name, one]) => [name, one.default ?? null]));
 }
 

@@ -182,7 +182,7 @@ export function planUpdate(
   const contributions = deps.modules.of(resource.type);
   let after: AnyObject = { ...before, ...changes };
   for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
-  after = withoutGranted(resource, after);
+  after = withoutInputs(resource, withoutGranted(resource, after));
   if (JSON.stringify(after) === JSON.stringify(before)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
@@ -197,6 +197,13 @@ function withoutGranted(resource: ResourceModel, object: AnyObject): AnyObject {
   const names = grantedAttributes(resource).map(([name]) => name);
   if (!names.some((name) => name in object)) return object;
   return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name))) as AnyObject;
+}
+
+/** What a client gives besides the object's own is not stored: contributions have looked at it. */
+function withoutInputs({ attributes }: ResourceModel, object: AnyObject): AnyObject {
+  const isInput = (name: string): boolean => attributes[name]?.input === true;
+  if (!Object.keys(object).some(isInput)) return object;
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !isInput(name))) as AnyObject;
 }
 
 /** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */

@@ -99,6 +99,31 @@ test('details tell limit and use of each type, also as details.json', async (t) 
   }
 });
 
+test('a limit below what is used is refused when that is asked for, and nothing of the request is done', async (t) => {
+  const { send, create } = await startHarness(t);
+  for (let i = 0; i < 3; i += 1) await create('network', { project_id: 'p' });
+  const set = (quota: object) => send('PUT', '/v2.0/quotas/p', { quota });
+  const message = await refused(set({ router: 7, network: 2, check_limit: true }), 400, 'HTTPBadRequest');
+  assert.equal(message, 'Quota limit 2 for network must be greater than or equal to already used 3');
+  assert.deepEqual((await send('GET', '/v2.0/quotas')).body, { quotas: [] });
+  for (const [quota, network] of [
+    [{ network: 3, check_limit: true }, 3],
+    [{ network: -1, check_limit: 'true' }, -1],
+    [{ network: 2 }, 2],
+    [{ network: 1, check_limit: false }, 1],
+    [{ network: 0, force: true }, 0],
+    // What is above its limit already is no reason against another limit.
+    [{ port: 5, check_limit: true }, 0],
+  ] as const) {
+    const { status, body } = await set(quota);
+    assert.deepEqual([status, body['quota']?.['network']], [200, network], JSON.stringify(quota));
+    assert.ok(!('check_limit' in (body['quota'] ?? {})) && !('force' in (body['quota'] ?? {})));
+  }
+  await refused(set({ network: 1, check_limit: 'perhaps' }), 400, 'InvalidInput');
+  const { body } = await send('GET', '/v2.0/extensions/quota-check-limit');
+  assert.equal(body['extension']?.['alias'], 'quota-check-limit');
+});
+
 test('a create beyond the limit is refused in Neutron’s words, and one after a delete is not', async (t) => {
   const { send, create } = await startHarness(t);
   await send('PUT', '/v2.0/quotas/p', { quota: { router: 2 } });

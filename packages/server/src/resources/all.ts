@@ -27,7 +27,7 @@ import { portGuestModule } from './port-guest.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
-import { quotaDetailsModule, quotaModule } from './quota.ts';
+import { quotaCheckLimitModule, quotaDetailsModule, quotaModule } from './quota.ts';
 import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
 import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
@@ -122,7 +122,7 @@ export const MODULES: ModuleTable = {
   qos_minimum_bandwidth_rule: [qosRuleModule('qos_minimum_bandwidth_rule')],
   host_booking: [hostBookingModule],
   qos_rule_type: [qosRuleTypeModule],
-  quota: [quotaModule, quotaDetailsModule],
+  quota: [quotaModule, quotaCheckLimitModule, quotaDetailsModule],
   tap_service: [tapServiceModule],
   tap_flow: [tapFlowModule],
   tap_mirror: [tapMirrorModule],

@@ -34,6 +34,25 @@ const showDetails: ActionHandler = async (deps, id, _body, asked) => {
   return Object.fromEntries(details);
 };
 
+/** Looks at the limits that change, as Neutron does: what is made at the same time is not seen, and stays. -1 is below nothing. */
+export const quotaCheckLimitModule: Contribution<AnyObject> = {
+  change: ({ deps }, before, after) => {
+    if ((after as { readonly check_limit?: unknown }).check_limit !== true) return {};
+    for (const type of countedTypes(deps.resources)) {
+      const [limit, old] = [limitOf(deps.settings, after, type), limitOf(deps.settings, before, type)];
+      if (limit < 0 || limit === old) continue;
+      const used = usedOf(deps, after.id, type);
+      if (used <= limit) continue;
+      throw new CableError(
+        'HTTPBadRequest',
+        `Quota limit ${limit} for ${type} must be greater than or equal to already used ${used}`,
+        { detail: 'Nothing was changed.', fields: { attribute: type } },
+      );
+    }
+    return {};
+  },
+};
+
 /** Limit and use of each. */
 export const quotaDetailsModule: Contribution<AnyObject> = { actions: { details: showDetails } };
 
