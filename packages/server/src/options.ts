@@ -143,10 +143,12 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   const {
     overlayIpVersion,
     keystone: _file,
+    hostCertificateLife,
     ...options
   } = command.opts<
-    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares'> &
+    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'> &
       TlsOptions & {
+        hostCertificateLife: number;
         keystone?: string;
         listen?: readonly ListenAddress[];
         overlayIpVersion: '4' | '6';
@@ -169,6 +171,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     ...(tls === undefined ? {} : { tls }),
     ...(keystone === undefined ? {} : { keystone }),
     listen,
+    hostCertificateMs: hostCertificateLife,
     overlayIpVersion: overlayIpVersion === '6' ? 6 : 4,
   };
 }
