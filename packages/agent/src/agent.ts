@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
-import { type HttpTransport, httpTransport, type Logger, LoopDelay } from '@cable/kit';
+import { type HttpTransport, type Logger, LoopDelay } from '@cable/kit';
 import type { RefusedEntries } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
 import { openFollows, openLentCaptures } from './asks/open-follows.ts';
@@ -57,6 +57,7 @@ import { machinePorts } from './host/machine-ports.ts';
 import { NeighbourAsker, neighbourRows, startNeighbourWatch } from './host/neighbour-asker.ts';
 import { NetworkZones } from './host/network-zones.ts';
 import { PortsByDevice } from './host/ports-by-device.ts';
+import type { PodClient, ServerAccess } from './joining/server-access.ts';
 import { FrameSocket } from './net/frame-socket.ts';
 import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
@@ -84,12 +85,17 @@ const LOOK_MS = 10;
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Runs the agent until the signal aborts; then everything that carries traffic stays as it is. Throws when it cannot start. */
-export async function runAgent(options: ChosenOptions, socketPath: string, deps: Deps): Promise<void> {
+export async function runAgent(
+  options: ChosenOptions,
+  { socketPath, access }: { readonly socketPath: string; readonly access: ServerAccess },
+  deps: Deps,
+): Promise<void> {
   const { log, signal } = deps;
   const delay = new LoopDelay(LOOK_MS);
   const version = readVersion();
-  const transport = httpTransport(options.server, { timeoutMs: REQUEST_TIMEOUT_MS });
+  const transport = access.connect(REQUEST_TIMEOUT_MS);
   const client = createClient({ transport });
+  const pods = access.podClient(client, REQUEST_TIMEOUT_MS);
   const devices = await openDevices(options, deps);
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
   let machineOf: MachineOf = (guest) => [guest];
@@ -197,7 +203,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
       version,
       plane,
       services,
-      client,
+      client: pods.client,
       devices,
       uplinks,
       state,
@@ -212,8 +218,10 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
+  const renewing = access.keep(transport, () => void stream.certificateChanged());
   await stream.run();
   await Promise.all([
+    renewing,
     running.done,
     keeper.done,
     uplinks.done,
@@ -233,6 +241,7 @@ export async function runAgent(options: ChosenOptions, socketPath: string, deps:
   devices.socket.close();
   devices.netns.close();
   devices.fragments.close();
+  pods.close();
   transport.close();
 }
 
@@ -681,7 +690,7 @@ async function startSocket(
     readonly version: string;
     readonly plane: KernelDataPlane;
     readonly services: GuestServices;
-    readonly client: Client;
+    readonly client: PodClient;
     readonly devices: Devices;
     readonly uplinks: Pick<UplinkKeeper, 'view'>;
     readonly state: HostState;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createLogger, sayLast } from '@cable/kit';
 import { runAgent } from './agent.ts';
 import { runChosen } from './encapsulation.ts';
+import { openServerAccess } from './joining/server-access.ts';
 import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
 import { teardown } from './teardown.ts';
@@ -17,10 +18,13 @@ async function main(): Promise<void> {
   if (options.teardown) return teardown(options, log);
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  const access = await openServerAccess(options, { log: log.child('joining'), signal: stop.signal });
+  // Programs that the agent starts need not know it.
+  delete process.env['CABLE_JOIN_TOKEN'];
   await runChosen(options, { log, signal: stop.signal }, (chosen, signal) => {
     // Each loop of the agent listens to it, and some waits: more than Node takes for a leak.
     setMaxListeners(100, signal);
-    return runAgent(chosen, socketPath, { log, signal });
+    return runAgent(chosen, { socketPath, access }, { log, signal });
   });
   log.info({ host: options.host }, 'agent ended, the data plane stays');
 }

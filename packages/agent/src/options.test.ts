@@ -141,3 +141,14 @@ test('without a choice the programs get what they have built in', () => {
   assert.deepEqual([...new Uint32Array(timeoutBytes({}).buffer)], builtIn);
   assert.equal(new Uint32Array(timeoutBytes({ other: 61 }).buffer).at(-1), 61);
 });
+
+test('who the host is, is said by a token or by files, and not by both', () => {
+  const { join, tlsFiles, cniFiles } = parseOptions(WHO);
+  assert.deepEqual({ join, tlsFiles, cniFiles }, { join: null, tlsFiles: null, cniFiles: null });
+  assert.deepEqual(parseOptions([...WHO, '--join-file', '/t']).join, { path: '/t' });
+  assert.deepEqual(parseOptions([...WHO, '--join', 'x']).join, { text: 'x' });
+  const own = ['--tls-cert', '/c', '--tls-key', '/k'];
+  assert.deepEqual(parseOptions([...WHO, ...own]).tlsFiles, { own: { cert: '/c', key: '/k' }, ca: null });
+  assert.deepEqual(parseOptions([...WHO, ...own, '--tls-ca', '/a']).tlsFiles?.ca, '/a');
+  assert.deepEqual(parseOptions([...WHO, '--cni-cert', '/c', '--cni-key', '/k']).cniFiles, { cert: '/c', key: '/k' });
+});

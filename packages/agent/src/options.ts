@@ -13,18 +13,26 @@ import {
   TUNNELLED,
   UNDERLAY_MTU_BYTES,
 } from '@cable/model';
+import type { TlsFiles } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseBandwidth, strayOf } from './bandwidth.ts';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
 import { defaultTimeouts, type FlowTimeouts, parseFlowTimeouts } from './flow-timeouts.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
+import type { TokenSource } from './joining/join-token.ts';
 
 /** How the agent was called, checked. */
 export type AgentOptions = {
   readonly server: string;
   readonly host: string;
   readonly underlay: string;
+  /** Where the token is by which the host joins; null: it has joined, or need not. */
+  readonly join: TokenSource | null;
+  /** The host's certificate of an operator's authority; null: it has joined, or need not. */
+  readonly tlsFiles: TlsFiles | null;
+  /** Certificate of the user as whom ports of pods are made; null: none, which over https makes none. */
+  readonly cniFiles: { readonly cert: string; readonly key: string } | null;
   /** Directories of this host: last state, sockets, pins. */
   readonly stateDir: string;
   readonly runDir: string;
@@ -77,8 +85,20 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     .description('Runs the agent of one host: carries its ports, and answers DHCP, DNS and metadata. Needs root.')
     .exitOverride(exitUsage)
     .showHelpAfterError('  See what it takes with --help.')
-    .option('--server <url>', 'the server: http://HOST:PORT or unix:PATH')
+    .option('--server <url>', 'the server: https://HOST:PORT, http://HOST:PORT on this machine, or unix:PATH')
     .requiredOption('--host <name>', 'name of this host in the cloud', parseHost)
+    .option('--join-file <path>', 'file with a join token (-: standard input), which may go once the host has joined')
+    .addOption(
+      new Option('--join <token>', 'the token itself, which others on this machine can see').env('CABLE_JOIN_TOKEN'),
+    )
+    .option('--tls-cert <file>', 'certificate of this host, in PEM, when it does not join; read anew when it changes')
+    .option('--tls-key <file>', 'its key')
+    .option('--tls-ca <file>', 'authorities of servers that are trusted (default: those of the system)')
+    .option(
+      '--cni-cert <file>',
+      'certificate of the user (cable pki issue user) as whom ports of pods are made by https',
+    )
+    .option('--cni-key <file>', 'its key')
     .option('--underlay <address>', 'address that other hosts tunnel to', parseUnderlay)
     .option('--state <dir>', 'directory of the last state (default: /var/lib/cable/<host>)')
     .option('--run <dir>', 'directory of the socket agent.sock (default: /run/cable/<host>)')
@@ -134,6 +154,13 @@ export function parseOptions(args: readonly string[]): AgentOptions {
   const given = command.opts<{
     server?: string;
     host: string;
+    join?: string;
+    joinFile?: string;
+    tlsCert?: string;
+    tlsKey?: string;
+    tlsCa?: string;
+    cniCert?: string;
+    cniKey?: string;
     underlay?: string;
     state?: string;
     run?: string;
@@ -163,7 +190,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
   const { novaMetadata, metadataSecretFile } = given;
   if ((novaMetadata === undefined) !== (metadataSecretFile === undefined))
     command.error("error: options '--nova-metadata <url>' and '--metadata-secret-file <path>' go together");
+  const access = accessOf(given, (text) => command.error(`error: ${text}`));
   return {
+    ...access,
     server: given.server ?? '',
     host: given.host,
     underlay: given.underlay ?? '',
@@ -187,6 +216,41 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
+}
+
+type GivenAccess = {
+  readonly join?: string;
+  readonly joinFile?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  readonly cniCert?: string;
+  readonly cniKey?: string;
+};
+
+/** How the host shows who it is. */
+function accessOf(
+  given: GivenAccess,
+  fail: (text: string) => never,
+): Pick<AgentOptions, 'join' | 'tlsFiles' | 'cniFiles'> {
+  const { join: text, joinFile: path, tlsCa } = given;
+  if (text !== undefined && path !== undefined) fail('give either --join-file or --join (CABLE_JOIN_TOKEN)');
+  const source = path === undefined ? (text === undefined ? null : { text }) : { path };
+  const own = pairOf(given.tlsCert, given.tlsKey, () => fail('--tls-cert and --tls-key go together'));
+  if (own === null && tlsCa !== undefined)
+    fail('--tls-ca goes with --tls-cert and --tls-key: a host that joins is told');
+  if (own !== null && source !== null) fail('give either a certificate (--tls-cert) or a join token');
+  const cniFiles = pairOf(given.cniCert, given.cniKey, () => fail('--cni-cert and --cni-key go together'));
+  return { join: source, tlsFiles: own === null ? null : { own, ca: tlsCa ?? null }, cniFiles };
+}
+
+function pairOf(
+  cert: string | undefined,
+  key: string | undefined,
+  fail: () => never,
+): { readonly cert: string; readonly key: string } | null {
+  if (cert === undefined && key === undefined) return null;
+  return cert === undefined || key === undefined ? fail() : { cert, key };
 }
 
 function parseHost(text: string): string {

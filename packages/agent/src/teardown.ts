@@ -9,6 +9,7 @@ import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import { removeServiceNamespace, SERVICE_PEER_NAME } from './devices/service-namespace.ts';
 import { absentOn } from './ffi/errno.ts';
+import { JOINED_DIRECTORY, JOINED_FILES } from './joining/host-files.ts';
 import { removeIngressFilter } from './net/filter.ts';
 import { IFF_PROMISC, type Link, listLinks, setPromiscuous } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
@@ -43,6 +44,7 @@ export async function teardown(
     removeServiceNamespace(runDir),
     removeFragmenterNamespace(runDir),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
+    removeOwnFiles(join(stateDir, JOINED_DIRECTORY), JOINED_FILES),
     removeOwnFiles(stateDir, OLD_STATE_FILES),
     removeOwnFiles(runDir, RUN_FILES),
   ];

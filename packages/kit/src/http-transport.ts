@@ -390,19 +390,20 @@ const REASONS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'there is no route to the network: check the address and the network',
 };
 
+/** What became of a connection to a server, as the transport says it: with what to do. */
+export function explainNoAnswer(server: string, err: unknown): TransportError {
+  const code = codeOf(err);
+  const reason = REASONS[code] ?? (err instanceof Error ? err.message : String(err));
+  return new TransportError(code, `cannot reach ${server}: ${reason}`, code.startsWith('ERR_TLS') ? undefined : err);
+}
+
 function explain(context: Context, err: unknown, caller?: AbortSignal, timeout?: AbortSignal): TransportError {
   if (err instanceof TransportError) return err;
   if (caller?.aborted) return new TransportError('aborted', `the request to ${context.server} was aborted`, err);
   if (timeout?.aborted) {
     return new TransportError('timeout', `${context.server} did not answer within ${context.timeoutMs} ms`, err);
   }
-  const code = codeOf(err);
-  const reason = REASONS[code] ?? (err instanceof Error ? err.message : String(err));
-  return new TransportError(
-    code,
-    `cannot reach ${context.server}: ${reason}`,
-    code.startsWith('ERR_TLS') ? undefined : err,
-  );
+  return explainNoAnswer(context.server, err);
 }
 
 function codeOf(err: unknown): string {

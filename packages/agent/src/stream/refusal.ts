@@ -1,6 +1,6 @@
 import { ApiError } from '@cable/api';
 import { type Logger, Repeats } from '@cable/kit';
-import { CableError, type ErrorCode, type StoreHistory } from '@cable/model';
+import { ERRORS, type ErrorCode, type StoreHistory } from '@cable/model';
 import { isRecord, parseJson } from '../json.ts';
 
 /** Why the server, or the agent, refuses to go on until an operator does something. */
@@ -8,6 +8,7 @@ export type Refusal = { readonly code: string; readonly message: string; readonl
 
 /** Errors that only an operator can end. */
 const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
+  'CertificateRefused',
   'HostBeingRenamed',
   'HostNameInUse',
   'HostSuperseded',
@@ -21,12 +22,12 @@ const SERVER = 'server';
 
 /** A refusal by what the server said, with the remedy if the code is known. */
 export function makeRefusal(code: string, message: string): Refusal {
-  return { code, message, remedy: isRefusalCode(code) ? new CableError(code, message).remedy : null };
+  return { code, message, remedy: isErrorCode(code) ? ERRORS[code].remedy : null };
 }
 
 /** The refusal that an error answer is; undefined: it is another failure. */
 export function refusalOf(err: unknown): Refusal | undefined {
-  return err instanceof ApiError && isRefusalCode(err.type) ? makeRefusal(err.type, err.message) : undefined;
+  return err instanceof ApiError && REFUSALS.has(err.type) ? makeRefusal(err.type, err.message) : undefined;
 }
 
 /** The error of an answer to the watch, from its body. */
@@ -58,6 +59,6 @@ export function createRefusalLog(log: Logger, now: () => number): { note(refusal
   };
 }
 
-function isRefusalCode(code: string): code is ErrorCode {
-  return REFUSALS.has(code);
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERRORS, code);
 }

@@ -202,6 +202,16 @@ export class StreamClient {
     }
   }
 
+  /** Another certificate is shown from now on: what was opened by the one before lives as long as this one, once the host has asked something by it. */
+  async certificateChanged(): Promise<void> {
+    if (this.#active === undefined) return this.#wake();
+    try {
+      await this.#deps.client.request('PUT', hostPath(this.#options.host), this.#registration());
+    } catch (err) {
+      this.#deps.log.warn({ err }, 'not registered by the new certificate; the next connection does it');
+    }
+  }
+
   /** Takes over the store that is refused. Idempotent. */
   async adoptStore(): Promise<OperatorAnswer> {
     const { state, source, log } = this.#deps;

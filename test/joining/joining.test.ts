@@ -1,0 +1,220 @@
+/** Hosts join a real server over TLS: tokens, certificates that are renewed, and what others may try. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
+import { createServer } from 'node:tls';
+import { createClient } from '@cable/api';
+import { httpTransport, type Logger, silentLogger } from '@cable/kit';
+import { initAuthorities, issueWithKey, readAuthority, validityFrom } from '@cable/pki';
+import {
+  type HostIdentity,
+  type IdentityOptions,
+  openIdentity,
+} from '../../packages/agent/src/joining/host-identity.ts';
+import { type SecureServer, startSecureServer } from './secure-server.ts';
+
+let server: SecureServer;
+/** One whose certificates of hosts are good for seconds. */
+let hasty: SecureServer;
+const undone: (() => unknown)[] = [];
+
+before(async () => {
+  const cleanup = { after: (undo: () => unknown) => void undone.push(undo) };
+  [server, hasty] = await Promise.all([
+    startSecureServer(cleanup),
+    startSecureServer(cleanup, ['--host-certificate-life', '20s']),
+  ]);
+});
+
+after(async () => {
+  for (const undo of undone.reverse()) await undo();
+});
+
+type Host = { readonly options: IdentityOptions; readonly pem: () => Promise<string> };
+
+function hostAt(at: SecureServer, host: string, text?: string): Host {
+  const stateDir = join(at.directory, host);
+  const options = { server: at.url, host, stateDir, tlsFiles: null, join: text === undefined ? null : { text } };
+  return { options, pem: () => readFile(join(stateDir, 'joined', 'host.pem'), 'utf8') };
+}
+
+async function open(
+  t: TestContext,
+  { options }: Host,
+  more: { readonly log?: Logger; readonly now?: () => Date } = {},
+): Promise<HostIdentity> {
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const identity = await openIdentity(options, { log: silentLogger(), signal: stop.signal, ...more });
+  assert.ok(identity);
+  return identity;
+}
+
+/** Each host has its own. */
+function underlayOf(host: string): string {
+  const [, test = '', letter = ''] = /^t(\d+)-([a-z])$/.exec(host) ?? [];
+  return `192.0.${test}.${letter.charCodeAt(0)}`;
+}
+
+/** As the host; answers when it is let in. */
+async function register(t: TestContext, { options: { server, host } }: Host, { tls }: HostIdentity): Promise<void> {
+  const transport = httpTransport(server, { tls });
+  t.after(() => transport.close());
+  const path = `/cable/v1/hosts/${host}`;
+  await createClient({ transport }).request('PUT', path, { underlay: underlayOf(host), agentVersion: '1' });
+}
+
+test('a host joins, keeps what it got for itself, and comes back without its token', async (t) => {
+  const first = hostAt(server, 't1-a', await server.token());
+  await register(t, first, await open(t, first));
+  const directory = join(first.options.stateDir, 'joined');
+  assert.deepEqual((await readdir(directory)).sort(), ['authorities.pem', 'host.pem']);
+  for (const name of await readdir(directory)) assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600);
+  const again = hostAt(server, 't1-a');
+  await register(t, again, await open(t, again));
+  // The same token is no reason to join anew, nor is a file that is gone.
+  const pem = await first.pem();
+  await open(t, first);
+  await open(t, { ...first, options: { ...first.options, join: { path: join(server.directory, 'gone') } } });
+  assert.equal(await first.pem(), pem);
+});
+
+test('a token is taken from a file, and what is no token is said without saying it', async (t) => {
+  const path = join(server.directory, 'token');
+  const a = hostAt(server, 't2-a');
+  const from = { ...a, options: { ...a.options, join: { path } } };
+  await writeFile(path, 'not a token: secret\n');
+  await assert.rejects(open(t, from), (err: Error) => /no join token/.test(err.message) && !/secret/.test(err.message));
+  await writeFile(path, `${await server.token()}\n`);
+  await register(t, from, await open(t, from));
+});
+
+test('without token and certificate a host is told how to join', async (t) => {
+  await assert.rejects(open(t, hostAt(server, 't3-a')), /has not joined yet.*cable join-token create.*--join-file/);
+});
+
+test('to a server of another authority nothing is said', async (t) => {
+  const other = await initAuthorities(join(server.directory, 'other'), new Date());
+  const own = await issueWithKey(other.authority, {
+    identity: { kind: 'server', name: 's1' },
+    places: ['127.0.0.1'],
+    validity: validityFrom(new Date(), 86_400_000),
+  });
+  const heard: Buffer[] = [];
+  // It may show the authority of the token beside its own: its certificate is not of it.
+  for (const shown of [own.certificate + other.authority.certificate, own.certificate + server.authority.certificate]) {
+    const listener = createServer({ cert: shown, key: own.key }, (socket) => {
+      socket.on('error', () => undefined).on('data', (data: Buffer) => heard.push(data));
+    }).listen(0, '127.0.0.1');
+    t.after(() => listener.close());
+    await once(listener, 'listening');
+    const a = hostAt(server, 't4-a', await server.token());
+    const url = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    await assert.rejects(
+      open(t, { ...a, options: { ...a.options, server: url } }),
+      /shows none of the token’s authority.*nothing was said/,
+    );
+  }
+  assert.deepEqual(heard, []);
+});
+
+test('of two hosts with one token one joins', async (t) => {
+  const token = await server.token();
+  const hosts = [hostAt(server, 't5-a', token), hostAt(server, 't5-b', token)];
+  const joined = await Promise.allSettled(hosts.map((host) => open(t, host)));
+  const refused = joined.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []));
+  assert.equal(refused.length, 1);
+  assert.match(refused[0] ?? '', /used up.*cable join-token create/);
+});
+
+test('a host whose answer was lost joins by the same token again, with the key of before', async (t) => {
+  const a = hostAt(server, 't6-a', await server.token());
+  await open(t, a);
+  const pem = await a.pem();
+  // As if it had been killed before it wrote the certificate.
+  const directory = join(a.options.stateDir, 'joined');
+  await writeFile(join(directory, 'next.key'), pem.slice(pem.indexOf('-----BEGIN PRIVATE KEY')));
+  await rm(join(directory, 'host.pem'));
+  await register(t, a, await open(t, a));
+  // With another key the token is spent.
+  await rm(directory, { recursive: true });
+  await assert.rejects(open(t, a), /used up/);
+});
+
+test('a name that is there is refused, unless the token lets it be replaced', async (t) => {
+  const before = hostAt(server, 't7-a', await server.token());
+  const identity = await open(t, before);
+  await register(t, before, identity);
+  await rm(before.options.stateDir, { recursive: true });
+  await assert.rejects(open(t, hostAt(server, 't7-a', await server.token())), /a host t7-a already.*--replace true/);
+  const anew = hostAt(server, 't7-a', await server.token({ host: 't7-a', replace: true }));
+  await register(t, anew, await open(t, anew));
+  await assert.rejects(register(t, before, identity), /joined anew/);
+});
+
+test('a host that has a certificate goes on with it when a new token is refused', async (t) => {
+  const first = hostAt(server, 't8-a', await server.token());
+  await open(t, first);
+  const other = hostAt(server, 't8-b', await server.token({ host: 't8-c' }));
+  await assert.rejects(open(t, other), /of host t8-c, not of t8-b/);
+  const pem = await first.pem();
+  const again = hostAt(server, 't8-a', await server.token({ host: 't8-c' }));
+  await register(t, again, await open(t, again));
+  assert.equal(await first.pem(), pem);
+});
+
+test('a clock that is wrong is named', async (t) => {
+  const a = hostAt(server, 't9-a', await server.token());
+  const late = new Date(Date.now() + 90 * 86_400_000);
+  await assert.rejects(open(t, a, { now: () => late }), /set the clocks/);
+  // Then it joins, by the same token.
+  await register(t, a, await open(t, a));
+});
+
+test('a certificate is renewed at two thirds of its life, and the next request shows it', async (t) => {
+  const a = hostAt(hasty, 't10-a', await hasty.token());
+  const identity = await open(t, a);
+  const before = new X509Certificate(await a.pem());
+  const transport = httpTransport(hasty.url, { tls: identity.tls });
+  t.after(() => transport.close());
+  await new Promise<void>((resolve) => void identity.keep(transport, resolve));
+  const after = new X509Certificate(await a.pem());
+  assert.ok(Date.parse(after.validTo) > Date.parse(before.validTo));
+  assert.ok(Date.parse(after.validFrom) - Date.parse(before.validFrom) >= 10_000);
+  assert.notEqual(
+    after.publicKey.export({ type: 'spki', format: 'pem' }),
+    before.publicKey.export({ type: 'spki', format: 'pem' }),
+  );
+  await register(t, a, identity);
+});
+
+test('a certificate that an operator gives is read anew when another takes its place', async (t) => {
+  const { signer: hosts } = await readAuthority(join(server.directory, 'pki'), 'hosts');
+  const [cert, key, ca] = ['h.pem', 'h.key', 'ca.pem'].map((name) => join(server.directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const give = async (): Promise<void> => {
+    const validity = validityFrom(new Date(), 86_400_000);
+    const own = await issueWithKey(hosts, { identity: { kind: 'host', name: 't11-a' }, validity });
+    await writeFile(cert, own.certificate);
+    await writeFile(key, own.key);
+  };
+  await give();
+  await writeFile(ca, server.authority.certificate);
+  const a = hostAt(server, 't11-a');
+  const given = { ...a, options: { ...a.options, tlsFiles: { own: { cert, key }, ca } } };
+  const identity = await open(t, given);
+  await register(t, given, identity);
+  const before = identity.tls().own?.cert;
+  const changed = new Promise<void>((resolve) => void identity.keep(httpTransport(server.url), resolve));
+  await give();
+  await changed;
+  assert.notEqual(identity.tls().own?.cert, before);
+  await register(t, given, identity);
+});

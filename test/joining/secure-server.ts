@@ -1,0 +1,66 @@
+/** A server process that speaks HTTPS to hosts, and an administrator beside it, in a directory of their own. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { createClient } from '@cable/api';
+import { httpTransport } from '@cable/kit';
+import { type Authority, initAuthorities, issueWithKey, validityFrom, writeServer } from '@cable/pki';
+
+/** What is to be done when the tests end, the last first. */
+export type Cleanup = { after(undo: () => unknown): void };
+
+/** How a program of the source tree is started. */
+const FROM_SOURCE: readonly string[] = [process.execPath, '--import', 'tsx', '--conditions=cable-source'];
+
+const MAIN = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url));
+
+export type SecureServer = {
+  readonly directory: string;
+  /** https, on loopback. */
+  readonly url: string;
+  readonly authority: Authority;
+  /** A join token, made by an administrator over a Unix socket. */
+  token(body?: object): Promise<string>;
+};
+
+/** Gone when the test ends. */
+export async function startSecureServer(t: Cleanup, args: readonly string[] = []): Promise<SecureServer> {
+  const directory = await mkdtemp(join(tmpdir(), `cable-joining-${process.pid}-`));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const pki = join(directory, 'pki');
+  const { authority } = await initAuthorities(pki, new Date());
+  const identity = { kind: 'server', name: 's1' } as const;
+  const own = { identity, places: ['127.0.0.1'], validity: validityFrom(new Date(), 86_400_000) };
+  await writeServer(pki, await issueWithKey(authority, own), [authority.certificate], false);
+  const socket = join(directory, 'api.sock');
+  const url = await start(t, [
+    ...[...FROM_SOURCE, MAIN, '--store', `lmdb:${directory}/store`, '--pki', pki, '--log-level', 'error'],
+    ...['--listen', '127.0.0.1:0', '--listen', `unix:${socket}`, ...args],
+  ]);
+  const transport = httpTransport(`unix:${socket}`);
+  t.after(() => transport.close());
+  const admin = createClient({ transport });
+  const token = async (body = {}): Promise<string> => {
+    const made = await admin.request('POST', '/cable/v1/join-tokens/issue', body);
+    return (made as { readonly join_token: { readonly token: string } }).join_token.token;
+  };
+  return { directory, url, authority, token };
+}
+
+/** Waits for the address of https that it says. */
+async function start(t: Cleanup, [program = '', ...args]: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  return await new Promise<string>((resolve, reject) => {
+    const urls: string[] = [];
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      urls.push(line.replace('listening on ', ''));
+      const secure = urls.find((one) => one.startsWith('https:'));
+      if (secure !== undefined && urls.length === 2) resolve(secure);
+    });
+    child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+  });
+}
