@@ -23,7 +23,7 @@ export type HostMaterial = {
 export const JOINED_DIRECTORY = 'joined';
 export const JOINED_FILES = ['host.pem', 'authorities.pem', 'next.key'] as const;
 
-const KEY = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----\n/;
+const KEY = /-----BEGIN ([A-Z]+) KEY-----[^-]+-----END \1 KEY-----\n/;
 const TOKEN = /^Joined by token ([0-9a-f]{12})\.$/m;
 
 export class HostFiles {
