@@ -9,6 +9,7 @@ import { buildC, buildTypeScript } from './lib/build.mjs';
 import { installPackages, packagesFor } from './lib/debian.mjs';
 import { buildGuest } from './lib/guest.mjs';
 import { labNeeds } from './lib/lab-needs.mjs';
+import { runNovaLab } from './lib/nova.mjs';
 import { installNpm } from './lib/npm.mjs';
 import { capture, StepError, say, step } from './lib/say.mjs';
 import { runChecks, runOpenstackTests, runTests } from './lib/tests.mjs';
@@ -32,6 +33,7 @@ const COMMANDS = {
     root: true,
     run: openstack,
   },
+  nova: { help: 'start machines on Cable by a real Nova, reboot and delete them', root: true, run: nova },
   fuzz: {
     help: 'vrouter: compare the programs with the reference model over random cases (--cases, --seed, --only, --world, --frames)',
     root: true,
@@ -86,6 +88,12 @@ async function openstack(args) {
   if (args[0] === 'tempest' || args[0] === 'stock')
     return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-tempest.ts'), ...args]);
   return runOpenstackTests(ROOT, FROM_SOURCE, args);
+}
+
+async function nova() {
+  await build();
+  await buildGuest(ROOT);
+  return runNovaLab(ROOT, FROM_SOURCE);
 }
 
 async function check() {

@@ -64,6 +64,31 @@ const OPENSTACK = {
   'neutron-tempest-plugin': "OpenStack's own tests of networks",
 };
 
+/** As those of OPENSTACK: no services but those that `npm run lab:nova` starts. */
+const NOVA = {
+  'python3-keystone': OPENSTACK['python3-keystone'],
+  'uwsgi-core': 'serves Keystone and Placement',
+  'uwsgi-plugin-python3': 'serves Keystone and Placement',
+  'python3-openstackclient': OPENSTACK['python3-openstackclient'],
+  'mariadb-server-core': 'the database of Nova, Glance and Placement',
+  'python3-pymysql': 'a client of MariaDB',
+  'python3-nova': 'a real Nova',
+  'python3-glance': 'a real Glance',
+  'python3-placement': 'a real Placement',
+  'libvirt-daemon': 'starts machines for Nova',
+  'libvirt-daemon-driver-qemu': 'starts machines for Nova',
+  'libvirt-clients': 'asks libvirt',
+  'python3-libvirt': 'libvirt for Nova',
+  'qemu-utils': 'images for Nova',
+  ...Object.fromEntries(
+    [
+      ...['base', 'crypto', 'eldap', 'inets', 'mnesia', 'os-mon', 'parsetools', 'public-key', 'runtime-tools', 'ssl'],
+      ...['syntax-tools', 'tools', 'xmerl'],
+    ].map((name) => [`erlang-${name}`, 'runs RabbitMQ']),
+  ),
+  curl: 'asks the agent',
+};
+
 /** What a command needs: package -> why. */
 export function packagesFor(command, args) {
   if (command === 'build' || command === 'gen') return BUILD;
@@ -75,6 +100,8 @@ export function packagesFor(command, args) {
   if (command === 'fuzz') return { ...BUILD, ...HOST, procps: TEST.procps };
   if (command === 'bench' && args[0] === 'api') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   if (command === 'bench') return { ...LAB, ...ETCD, ...BENCH };
+  if (command === 'nova')
+    return { ...BUILD, ...HOST, ...ETCD, ...QEMU, ...NOVA, 'busybox-static': LAB['busybox-static'] };
   if (command === 'openstack') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
 }

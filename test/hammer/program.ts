@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
+/** What takes seconds on an idle machine. */
 const READY_MS = 60_000;
 
 export type ProgramOptions = {
@@ -15,6 +16,8 @@ export type ProgramOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 2xx when the program is ready; or a function that knows. */
   readonly ready: string | (() => Promise<boolean>);
+  /** Longest wait for that. Default: a minute. */
+  readonly readyMs?: number;
   /** It has processes of its own, which get its signals too. */
   readonly hasChildren?: true;
 };
@@ -69,7 +72,7 @@ export class Program {
 
   /** Resolves when it says that it is ready. */
   async untilReady(): Promise<void> {
-    const deadline = performance.now() + READY_MS;
+    const deadline = performance.now() + (this.#options.readyMs ?? READY_MS);
     while (!(await this.#isReady())) {
       if (!isRunning(this.#child) || performance.now() > deadline) {
         throw new Error(`${this.#options.name} is not ready:\n${this.logEnd()}`);

@@ -13,8 +13,8 @@ export type Cable = {
 };
 
 export type CableOptions = {
-  /** The rules of a stock neutron-server 21, or Cable's own. */
-  readonly policyDefaults: 'zed' | '2026.1';
+  /** `zed`: the rules of a stock neutron-server 21. */
+  readonly policyDefaults: 'zed' | 'secure';
   /** More of `cable server`. */
   readonly args?: readonly string[];
 };
