@@ -29,7 +29,7 @@ const COMMANDS = {
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   openstack: {
-    help: 'tests with a real Keystone; tempest [EXPRESSION]: Tempest on Cable; stock [EXPRESSION]: on a stock neutron-server',
+    help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server',
     root: true,
     run: openstack,
   },

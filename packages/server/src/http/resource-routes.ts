@@ -412,9 +412,15 @@ function wholeWriterOf(call: Call): Writer {
   if (sometimes.size > 0) return writerOf(call, [], false);
   const writers = wholeWriters.get(always) ?? new WeakMap<ResourceModel, Writer>();
   wholeWriters.set(always, writers);
-  const writer = writers.get(call.route.resource) ?? createShowText(call.route.resource, always, []);
-  writers.set(call.route.resource, writer);
+  const { resource } = call.route;
+  const writer = writers.get(resource) ?? createShowText(resource, withoutImpliedKey(resource, always), []);
+  writers.set(resource, writer);
   return writer;
+}
+
+/** An implied object alone is shown without the key that it was asked for by, as Neutron shows a quota. */
+function withoutImpliedKey({ implied, key }: ResourceModel, hidden: ReadonlySet<string>): ReadonlySet<string> {
+  return implied === true ? new Set([...hidden, key]) : hidden;
 }
 
 /** `If-Match: revision_number=N` (Neutron's revision-if-match). */

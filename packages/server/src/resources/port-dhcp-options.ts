@@ -5,6 +5,7 @@ import {
   isDhcpOptionName,
   type Port,
   parseExtraDhcpOption,
+  parseIp,
 } from '@cable/model';
 import { type Contribution, contribute } from '../engine/module.ts';
 
@@ -58,7 +59,9 @@ function checkOption(name: string, value: string, version: 4 | 6): void {
   // Clients give the same names for both versions. What DHCPv6 has no option for is kept, and nobody is sent it.
   if (version === 6 && !isDhcpOptionName(6, name) && isDhcpOptionName(4, name)) return;
   const parsed = parseExtraDhcpOption(version, name, value);
-  if (!parsed.ok) throw invalid(parsed.reason);
+  // Nor do they say the version: an IPv6 address stands there as of DHCPv4, as Neutron takes it.
+  const isOfOther = version === 4 && isDhcpOptionName(4, name) && parseIp(value)?.version === 6;
+  if (!parsed.ok && !isOfOther) throw invalid(parsed.reason);
 }
 
 function invalid(reason: string): CableError {

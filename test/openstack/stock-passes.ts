@@ -1,0 +1,37 @@
+/** What a stock neutron-server passes of Tempest, and in what Cable differs from it. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { skipReason } from './skips.ts';
+import type { Result } from './tempest.ts';
+
+const FILE = new URL('./stock-passes.txt', import.meta.url);
+
+/** Names of tests, without the attributes that Tempest puts behind them. */
+export function readStockPasses(): ReadonlySet<string> {
+  return new Set(readFileSync(FILE, 'utf8').split('\n').filter(Boolean));
+}
+
+export function writeStockPasses(results: readonly Result[]): void {
+  const passed = results.filter(({ status }) => status === 'success').map(({ id }) => nameOf(id));
+  writeFileSync(FILE, [...new Set(passed)].sort().map((name) => `${name}\n`).join(''));
+}
+
+/** Tests that the stock server passes, and which failed here or were skipped for a reason that skips.ts does not have. */
+export function differencesOf(
+  results: readonly Result[],
+  stockPasses: ReadonlySet<string>,
+): readonly { readonly id: string; readonly why: string }[] {
+  const differences = [];
+  for (const { id, status, why } of results) {
+    const name = nameOf(id);
+    // A class whose set-up failed has no test of its own in the list.
+    const isOfStock = stockPasses.has(name) || name.includes(' (');
+    if (!isOfStock || status === 'success') continue;
+    const isExplained = status === 'skip' && skipReason(why) !== undefined;
+    if (!isExplained) differences.push({ id: name, why: why.trim().split('\n').at(-1) ?? status });
+  }
+  return differences;
+}
+
+function nameOf(id: string): string {
+  return id.replace(/\[.*/, '');
+}
