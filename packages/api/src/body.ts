@@ -82,7 +82,8 @@ export function invalidInput(reason: string): CableError {
 
 function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject {
   const { body: declared = {}, bodyKey } = action;
-  if (action.body === undefined && body === undefined) return { attributes: {}, given: [] };
+  if (action.body === undefined && (body === undefined || action.anyBody === true))
+    return { attributes: {}, given: [] };
   if (!isRecord(body)) throw badRequest(INVALID);
   const inner = bodyKey === undefined ? body : unwrap(bodyKey, body);
   refuseUnknown(declared, inner);

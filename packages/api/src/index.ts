@@ -17,6 +17,15 @@ export {
   type SchemaResource,
   schemaOf,
 } from './schema.ts';
-export { createShowText, JsonText, type KeptTexts, LongList, type Shown, showObject, type Text } from './show.ts';
+export {
+  createShowText,
+  JsonText,
+  type KeptTexts,
+  LongList,
+  type Shown,
+  showObject,
+  type Text,
+  type Where,
+} from './show.ts';
 export type * from './transport.ts';
 export { type Parsed, parseValue, unfitForKey } from './value.ts';

@@ -108,7 +108,10 @@ test('the text of an object is the JSON of what is shown of it, kept or not', ()
   };
   for (const caller of [ALL, SOME, ALL, SOME]) {
     for (const fields of [[], ['id'], ['secret', 'colour'], ['count'], ['none']]) {
-      for (const write of [createShowText(counted, caller, fields), createShowText(counted, caller, fields, kept)]) {
+      for (const write of [
+        createShowText(counted, caller, fields, 'show'),
+        createShowText(counted, caller, fields, 'show', kept),
+      ]) {
         for (const object of objects) {
           assert.equal(write(object, {}), JSON.stringify(showObject(counted, object, caller, fields)));
           const computed = { count: 7, mood: 'é' };

@@ -11,7 +11,7 @@ export function showObject(
   fields: readonly string[] = [],
 ): Shown {
   const shown: Record<string, unknown> = {};
-  for (const [name, source] of shownAttributes(resource, hidden, fields)) {
+  for (const [name, source] of shownAttributes(resource, hidden, fields, 'show')) {
     const value = object[source];
     if (value !== undefined) shown[name] = value;
   }
@@ -59,6 +59,9 @@ export class JsonText {
 /** JSON text: whole, or of an object with a long list in many small pieces that are made when they are asked for. */
 export type Text = string | Iterable<string>;
 
+/** Whether an object is one of a list, or shown alone. */
+export type Where = 'list' | 'show';
+
 /** Items of a list that are written with their object. */
 const SHORT = 64;
 
@@ -77,9 +80,10 @@ export function createShowText(
   resource: ResourceModel,
   hidden: ReadonlySet<string>,
   fields: readonly string[],
+  where: Where,
   kept?: (shown: string) => KeptTexts,
 ): (object: AnyObject, computed: Shown) => Text {
-  const heads = shownAttributes(resource, hidden, fields).map(
+  const heads = shownAttributes(resource, hidden, fields, where).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
   const isComputed = ([, source]: readonly [string, string]): boolean => isMade(resource.attributes[source]);
@@ -149,11 +153,16 @@ function shownAttributes(
   resource: ResourceModel,
   hidden: ReadonlySet<string>,
   fields: readonly string[],
+  where: Where,
 ): readonly (readonly [name: string, source: string])[] {
   const shown = Object.entries(resource.attributes)
     .filter(
-      ([name, { aliasOf, input, filterOnly }]) =>
-        input !== true && filterOnly !== true && !hidden.has(name) && (aliasOf === undefined || !hidden.has(aliasOf)),
+      ([name, { aliasOf, input, filterOnly, shownIn = where }]) =>
+        input !== true &&
+        filterOnly !== true &&
+        shownIn === where &&
+        !hidden.has(name) &&
+        (aliasOf === undefined || !hidden.has(aliasOf)),
     )
     .filter(([name]) => fields.length === 0 || fields.includes(name));
   const isComputed = ([, attribute]: (typeof shown)[number]): boolean => isMade(attribute);

@@ -24,13 +24,19 @@ type Refused = {
   readonly reason: string;
   readonly isConversion?: true;
   /** The attribute's own error, with the text of the value. */
-  readonly own?: { readonly code: ErrorCode; readonly message: string };
+  readonly own?: { readonly code: ErrorCode; readonly message: string; readonly label?: string };
 };
 
 /** The error for a value that was refused, under the name that its client gave. */
 export function refusedValue(name: string, { reason, isConversion, own }: Refused): CableError {
   const fields = { attribute: name, reason };
-  if (own !== undefined) return new CableError(own.code, own.message, { fields, detail: `${name}: ${reason}.` });
+  if (own !== undefined) {
+    const { code, message, label } = own;
+    return new CableError(code, message, {
+      ...(label === undefined ? {} : { label }),
+      ...{ fields, detail: `${name}: ${reason}.` },
+    });
+  }
   if (isConversion) {
     const detail = `It was given for ${name}.`;
     return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`, { fields, detail });
@@ -55,7 +61,8 @@ export function parseValue(attribute: Attribute, value: unknown): Parsed {
   const parsed = parseAny(attribute, value);
   const { badValue } = attribute;
   if (parsed.ok || badValue === undefined || !isErrorCode(badValue.code)) return parsed;
-  return { ...parsed, own: { code: badValue.code, message: badValue.message.replace('{value}', () => quote(value)) } };
+  const message = badValue.message.replace('{value}', () => shortened(value));
+  return { ...parsed, own: { ...badValue, code: badValue.code, message } };
 }
 
 function parseAny(attribute: Attribute, value: unknown): Parsed {
@@ -181,14 +188,15 @@ function parseInteger(value: unknown, attribute: Attribute): Parsed {
   return good(number);
 }
 
-function parseSubnet(value: unknown, { hostBits }: Attribute): Parsed {
+function parseSubnet(value: unknown, { hostBits, needsLength }: Attribute): Parsed {
   const near = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
   if (typeof value !== 'string' || near === undefined) {
-    return hostBits === 'cleared'
+    return hostBits === 'cleared' && needsLength !== true
       ? unconverted(`${shortened(value)} is not in a CIDR format`)
       : bad(`${quote(value)} is not a valid IP subnet`);
   }
-  const exact = hostBits === 'cleared' ? near : parseCidr(value);
+  const isWhole = hostBits === 'cleared' && (value.includes('/') || needsLength !== true);
+  const exact = isWhole ? near : parseCidr(value);
   if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
 }
@@ -217,6 +225,12 @@ function mapped(value: unknown): Parsed {
   return bad(`${quote(value)} is IPv4 in IPv6 form, which no packet has: give it as IPv4`);
 }
 
+/** A value that two of the objects have of the property. */
+function repeatedIn(objects: readonly Readonly<Record<string, unknown>>[], name: string): unknown {
+  const seen = new Set<unknown>();
+  return objects.map((one) => one[name]).find((value) => seen.has(value) || !seen.add(value));
+}
+
 function parseList(value: unknown, attribute: Attribute): Parsed {
   if (!Array.isArray(value)) return bad(`${quote(value)} is not a list`);
   const limit = attribute.maxLength ?? 1000;
@@ -227,6 +241,10 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
     const element = parseValue(attribute.items, one);
     if (!element.ok) return element;
     parsed.push(element.value);
+  }
+  for (const name of attribute.distinct ?? []) {
+    const repeated = repeatedIn(parsed as readonly Readonly<Record<string, unknown>>[], name);
+    if (repeated !== undefined) return bad(`${name} ${quote(repeated)} is given twice`);
   }
   const twice = attribute.items.type === 'object' ? [] : parsed.filter((one, at) => parsed.indexOf(one) < at);
   if (twice.length === 0) return good(parsed);

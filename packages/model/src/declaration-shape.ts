@@ -48,7 +48,7 @@ const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: 
 
 const REFERENCE = shapeOf<Reference>(() => ({ type: 'text', onDelete: ['restrict', 'cascade'] }), ['type', 'onDelete']);
 
-const BAD_VALUE = shapeOf<BadValue>(() => ({ code: 'text', message: 'text' }), ['code', 'message']);
+const BAD_VALUE = shapeOf<BadValue>(() => ({ code: 'text', message: 'text', label: 'text' }), ['code', 'message']);
 
 /** Of an `Attribute`. */
 export const ATTRIBUTE: Shape = shapeOf<Attribute>(
@@ -79,6 +79,10 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{
       input: 'true',
       filterOnly: 'true',
+      shownIn: ['list', 'show'],
+      needsLength: 'true',
+      ruleOfDefault: 'true',
+      distinct: 'texts',
       nullAsAbsent: 'true',
       refuses: { named: 'text' },
       extension: 'text',
@@ -95,7 +99,14 @@ export const ACTION: Shape = shapeOf<ActionDeclaration>(
   () => ({
     ...{ name: 'text', description: 'text', on: ['object', 'collection'], method: ['GET', 'POST', 'PUT', 'DELETE'] },
     ...{ path: 'text', body: { named: ATTRIBUTE }, bodyKey: 'text', answer: { named: ATTRIBUTE }, answerKey: 'text' },
-    ...{ status: [200, 201, 202, 204], extension: 'text', rule: 'text', badBody: ['InvalidInput'], noCommand: 'true' },
+    ...{
+      status: [200, 201, 202, 204],
+      extension: 'text',
+      rule: 'text',
+      badBody: ['InvalidInput'],
+      anyBody: 'true',
+      noCommand: 'true',
+    },
   }),
   ['name', 'description'],
 );
@@ -119,6 +130,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
     ...{ description: 'text', key: 'text', parent: { one: PARENT }, standard: 'boolean', stored: 'boolean' },
     ...{
       adminOnly: 'true',
+      showBy: ['admin'],
       implied: 'true',
       tagged: 'true',
       sharedBy: 'text',

@@ -23,8 +23,11 @@ export type AttributeType =
 /** A reference to another resource. `restrict`: the target cannot be deleted meanwhile; `cascade`: deleting it deletes the holder. */
 export type Reference = { readonly type: string; readonly onDelete: 'restrict' | 'cascade' };
 
-/** The error of a value that is refused: its code (`ERRORS`), and its text, in which `{value}` stands for the value. */
-export type BadValue = { readonly code: string; readonly message: string };
+/**
+ * The error of a value that is refused: its code (`ERRORS`), and its text, in which `{value}` stands for the value. `label`: of the type that the error is about;
+ * `NotFound` has one.
+ */
+export type BadValue = { readonly code: string; readonly message: string; readonly label?: string };
 
 /** One attribute of a resource, or of an object in one. */
 export type Attribute = {
@@ -33,6 +36,8 @@ export type Attribute = {
   readonly description?: string;
   /** Element of a `list`. */
   readonly items?: Attribute;
+  /** Of a list of objects: properties of which no two items have the same value. */
+  readonly distinct?: readonly string[];
   /** Attributes of an `object`; each may be absent unless `required`. */
   readonly properties?: Readonly<Record<string, Attribute>>;
   /** When a client may give it; absent: never, the server sets it. */
@@ -50,6 +55,8 @@ export type Attribute = {
   readonly orInteger?: true;
   /** A `cidr`: host bits that a client gives are cleared, and an address alone is a prefix of its own; absent: both are refused. An `ip-or-cidr`: those of a prefix are kept; absent: cleared. */
   readonly hostBits?: 'cleared' | 'kept';
+  /** Of a `cidr` with `hostBits`: an address without a prefix length is refused. Absent: it is taken as a prefix of one address. */
+  readonly needsLength?: true;
   /** Text: longest, in characters. List: most elements. */
   readonly maxLength?: number;
   readonly minLength?: number;
@@ -65,6 +72,8 @@ export type Attribute = {
   readonly writeBy?: 'admin';
   /** Who may change it later; absent: as `writeBy`. */
   readonly updateBy?: 'admin';
+  /** The rule of who may give it is asked even when what is given is its default, as Neutron does of attributes for which it has none. Absent: then it is not. */
+  readonly ruleOfDefault?: true;
   /** Who sees it; absent: anyone who sees the resource. */
   readonly seeBy?: 'admin';
   /** Lists can be filtered by it; absent: true. Never by a `dict` or an `object`. */
@@ -84,6 +93,8 @@ export type Attribute = {
   readonly input?: true;
   /** Never shown: lists can be filtered by it, and no more. */
   readonly filterOnly?: true;
+  /** Where it is shown: in lists, or of an object that is shown alone; absent: in both. */
+  readonly shownIn?: 'list' | 'show';
   /** A client's null counts as if it had given none. */
   readonly nullAsAbsent?: true;
   /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
@@ -129,6 +140,8 @@ export type ActionDeclaration = {
   readonly rule?: string;
   /** Error of a body that is refused, with Neutron's text of that; absent: `HTTPBadRequest`. */
   readonly badBody?: 'InvalidInput';
+  /** Without `body`: whatever a client sends is not looked at; absent: it must be nothing, or an empty object. */
+  readonly anyBody?: true;
   /** True: it has no command of its own, options of others do it. */
   readonly noCommand?: true;
   /** Alias of the extension that brings it, set by `composeRegistry`; absent: core, or as its resource. */
@@ -202,6 +215,8 @@ export type Resource = {
   readonly stored: boolean;
   /** True: only admins see or change it. */
   readonly adminOnly?: true;
+  /** Who may see one object alone; absent: whom the rule `get_<type>` lets see it. Lists are as that rule has it. */
+  readonly showBy?: 'admin';
   /**
    * True: there is one for each key at any time. One that nobody has given anything has no row, or one without values: a hook fills in what is shown of it, and
    * lists leave it out. An update makes the row; a delete takes back what was given of what its form serves. It has a `key` of its own and no verb `create`.

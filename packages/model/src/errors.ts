@@ -137,7 +137,7 @@ export const ERRORS = {
     status: 409,
     remedy: 'Ask for a longer prefix, delete subnets of the pool, or ask its owner for a higher default_quota.',
   },
-  RbacPolicyInitError: { status: 409, remedy: 'Share the address scope with the project first.' },
+  RbacPolicyInitError: { status: 400, remedy: 'Share the address scope with the project first.' },
   AddressScopeUpdateError: { status: 400, remedy: 'Make another address scope.' },
   AddressScopePrefixConflict: {
     status: 409,
@@ -154,6 +154,10 @@ export const ERRORS = {
   NetworkSubnetPoolAffinityError: {
     status: 400,
     remedy: 'Take the subnet from the pool of the network’s other subnets, or make it in another network.',
+  },
+  PolicyRemoveAuthorizationError: {
+    status: 403,
+    remedy: 'Ask the owner of the QoS policy, or an administrator: the policy is not shared with the project.',
   },
   NotAuthorized: { status: 403, remedy: 'Ask the owner of the object, or an administrator.' },
   // Ports

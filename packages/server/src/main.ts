@@ -92,6 +92,7 @@ try {
       underlayMtuBytes: options.underlayMtu,
       overlayIpVersion: options.overlayIpVersion,
       quotas: options.quota,
+      tenants: options.auth === 'keystone',
       ...(options.contrailPortStatus === 'attached' ? { pluginPorts: options.contrailPortStatus } : {}),
       hostsHaveCertificates: tls !== undefined,
       hostCertificateMs: options.hostCertificateMs,

@@ -7,6 +7,7 @@ export const allowedAddressPairsExtension = {
   attributes: {
     port: {
       allowed_address_pairs: {
+        ruleOfDefault: true,
         type: 'list',
         maxLength: 10,
         write: 'both',

@@ -10,6 +10,7 @@ export const bindingExtension = {
   attributes: {
     port: {
       'binding:host_id': {
+        ruleOfDefault: true,
         type: 'string',
         write: 'both',
         writeBy: 'admin',
@@ -29,6 +30,7 @@ export const bindingExtension = {
         description: 'baremetal: the host itself owns the port; for admins only.',
       },
       'binding:profile': {
+        ruleOfDefault: true,
         type: 'dict',
         nullable: true,
         write: 'both',

@@ -8,6 +8,7 @@ export const l3HaExtension = {
   attributes: {
     router: {
       ha: {
+        ruleOfDefault: true,
         type: 'boolean',
         write: 'both',
         writeBy: 'admin',

@@ -8,6 +8,7 @@ export const providerExtension = {
   attributes: {
     network: {
       'provider:network_type': {
+        ruleOfDefault: true,
         type: 'string',
         values: ['vxlan', 'vlan', 'flat'],
         write: 'create',
@@ -18,6 +19,7 @@ export const providerExtension = {
           'vxlan: in tunnels between hosts; vlan, flat: by the physical network, with a VLAN tag or without one.',
       },
       'provider:physical_network': {
+        ruleOfDefault: true,
         type: 'string',
         nullable: true,
         write: 'create',

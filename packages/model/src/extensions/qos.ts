@@ -100,6 +100,7 @@ export const qosRuleTypeDetailsExtension = {
         items: { type: 'dict' },
         computed: true,
         seeBy: 'admin',
+        shownIn: 'show',
         filter: false,
         example: [{ name: 'cable', supported_parameters: [] }],
         description: 'What hosts make of such a rule: each of its attributes, with the values that it may have.',

@@ -77,7 +77,7 @@ export const defaultSubnetpoolsExtension = {
 const PREFIXES: Attribute = {
   type: 'list',
   maxLength: subnetPoolResource.attributes.prefixes.maxLength,
-  items: { type: 'cidr' },
+  items: { type: 'cidr', hostBits: 'cleared', needsLength: true },
   example: ['10.1.0.0/16'],
 };
 

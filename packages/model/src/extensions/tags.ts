@@ -52,7 +52,7 @@ export const standardAttrTagExtension = {
         description: 'Says whether an object has a tag: 204, or 404.',
       },
       {
-        ...{ ...one, name: 'update_tag', method: 'PUT', rule: 'update_{plural}_tags', status: 201 },
+        ...{ ...one, name: 'update_tag', method: 'PUT', rule: 'update_{plural}_tags', status: 201, anyBody: true },
         description: 'Gives an object a tag.',
       },
       {

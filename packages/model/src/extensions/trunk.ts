@@ -23,6 +23,7 @@ export const trunkExtension = {
             type: 'list',
             required: true,
             maxLength: 4094,
+            distinct: ['port_id', 'segmentation_id'],
             items: SUB_PORTS.items,
             example: SUB_PORTS.example,
             description: 'The ports and their tags.',

@@ -23,7 +23,7 @@ export const addressGroupResource = {
     },
     addresses: {
       type: 'list',
-      items: { type: 'cidr', hostBits: 'cleared' },
+      items: { type: 'cidr', hostBits: 'cleared', needsLength: true },
       write: 'create',
       nullAsAbsent: true,
       default: [],

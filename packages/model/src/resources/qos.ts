@@ -12,6 +12,10 @@ export const qosPolicyResource = {
   tagged: true,
   stored: true,
   sharedBy: 'shared',
+  forms: [
+    // Neutron has the tags of QoS policies here alone.
+    { form: 'tagged', prefix: '/v2.0', path: 'policies', verbs: [] },
+  ],
   columns: ['id', 'name', 'shared', 'project_id'],
   attributes: {
     name: {
@@ -230,6 +234,7 @@ export const qosRuleTypeResource = {
   key: 'type',
   description: 'A kind of rule that a QoS policy may have.',
   verbs: ['list', 'show'],
+  showBy: 'admin',
   standard: false,
   stored: false,
   attributes: {

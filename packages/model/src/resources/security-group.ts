@@ -73,7 +73,7 @@ export const securityGroupRuleResource = {
       values: ['IPv4', 'IPv6'],
       badValue: {
         code: 'SecurityGroupRuleInvalidEtherType',
-        message: "Security group rule for ethertype {value} not supported. Allowed values are ['IPv4', 'IPv6'].",
+        message: "Security group rule for ethertype '{value}' not supported. Allowed values are ['IPv4', 'IPv6'].",
       },
       write: 'create',
       default: 'IPv4',
@@ -128,6 +128,7 @@ export const securityGroupRuleResource = {
     },
     remote_group_id: {
       type: 'uuid',
+      badValue: { code: 'NotFound', label: 'SecurityGroup', message: 'Security group {value} does not exist' },
       nullable: true,
       write: 'create',
       default: null,

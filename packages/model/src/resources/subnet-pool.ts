@@ -29,7 +29,7 @@ export const subnetPoolResource = {
       write: 'both',
       required: true,
       maxLength: 1000,
-      items: { type: 'cidr' },
+      items: { type: 'cidr', hostBits: 'cleared', needsLength: true },
       filter: false,
       example: ['10.0.0.0/16'],
       description: 'The prefixes, of one version of IP. An update may add to them; remove_prefixes takes some away.',

@@ -44,6 +44,7 @@ export const trunkResource = {
       write: 'create',
       default: [],
       maxLength: 4094,
+      distinct: ['port_id', 'segmentation_id'],
       items: {
         type: 'object',
         properties: {

@@ -65,7 +65,7 @@ export function writerOf(
   const shown = shownModel(door, model);
   const wanted = fields.length === 0 ? fields : ['id', ...fields];
   const make = (hidden: ReadonlySet<string>): ReturnType<typeof createShowText> =>
-    createShowText(shown, hidden, wanted, keeps ? (kind) => texts.of(kind) : undefined);
+    createShowText(shown, hidden, wanted, keeps ? 'list' : 'show', keeps ? (kind) => texts.of(kind) : undefined);
   const { always, sometimes } = reader.view.hiddenAttributes(model.type);
   const writers = new Map<string, ReturnType<typeof make>>();
   const writerFor = (object: AnyObject): ReturnType<typeof make> => {

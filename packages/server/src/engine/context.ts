@@ -25,8 +25,10 @@ export type Settings = {
   readonly underlayMtuBytes: number;
   /** Of the addresses that hosts tunnel to: a tunnel's header is longer over IPv6. Absent: 4. */
   readonly overlayIpVersion?: OverlayIpVersion;
-  /** Limits, by type, of projects whose quota does not say another. Absent, or -1: none. */
+  /** Limits, by type, of projects whose quota does not say another. Absent: as `tenants` has it; -1: none. */
   readonly quotas?: Readonly<Record<string, number>>;
+  /** True: projects belong to tenants who do not know each other, so that Neutron's limits hold where `quotas` says nothing. Absent: none. */
+  readonly tenants?: boolean;
   /**
    * When a port is ACTIVE for the Contrail plug-in. `attached`: as soon as it has a device, whatever hosts have programmed, as that plug-in's own server has it:
    * for a Nova that waits for events that nobody sends. Absent: as for everybody.

@@ -32,10 +32,24 @@ export function countedTypes(resources: Resources): readonly string[] {
   return attributes.filter((type) => quotaOf(resources, type) !== undefined);
 }
 
+/** What a neutron-server has in its configuration if nobody says otherwise. Other types: any number. */
+const NEUTRON_QUOTAS: Readonly<Record<string, number>> = {
+  network: 100,
+  subnet: 100,
+  port: 500,
+  router: 10,
+  floatingip: 50,
+  security_group: 10,
+  security_group_rule: 100,
+  rbac_policy: 10,
+};
+
 /** A project's limit for a type: that of its row, else the server's. -1: none. */
-export function limitOf({ quotas = {} }: EngineDeps['settings'], row: AnyObject | undefined, type: string): number {
+export function limitOf(settings: EngineDeps['settings'], row: AnyObject | undefined, type: string): number {
   const own = row?.[type];
-  return typeof own === 'number' ? own : (quotas[type] ?? -1);
+  if (typeof own === 'number') return own;
+  const { quotas = {}, tenants = false } = settings;
+  return quotas[type] ?? (tenants ? NEUTRON_QUOTAS[type] : undefined) ?? -1;
 }
 
 /** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */

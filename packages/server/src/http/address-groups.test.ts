@@ -9,7 +9,7 @@ test('an address group has addresses as prefixes, some more and some less', asyn
   const { create, send } = await startHarness(t);
   const group = await create(
     'address_group',
-    { name: 'g', addresses: ['10.0.0.7/24', '2001:DB8::7', '10.1.1.1'] },
+    { name: 'g', addresses: ['10.0.0.7/24', '2001:DB8::7/128', '10.1.1.1/32'] },
     OWNER,
   );
   assert.deepEqual(group['addresses'], ['10.0.0.0/24', '2001:db8::7/128', '10.1.1.1/32']);
@@ -17,16 +17,19 @@ test('an address group has addresses as prefixes, some more and some less', asyn
   const path = `/v2.0/address-groups/${group['id']}`;
   const change = (action: string, addresses: unknown, headers = OWNER): ReturnType<typeof send> =>
     send('PUT', `${path}/${action}`, { addresses }, headers);
+  for (const bad of ['10.20.30.40', 'this is no address']) {
+    await refused(change('add_addresses', [bad]), 400, 'HTTPBadRequest');
+  }
   const added = await change('add_addresses', ['10.2.0.0/16']);
   assert.deepEqual(added.body['address_group']?.['addresses']?.length, 4);
   assert.equal(added.body['address_group']?.['id'], group['id']);
   await refused(change('add_addresses', ['10.2.0.9/16']), 400, 'AddressesAlreadyExist');
-  const removed = await change('remove_addresses', ['10.0.0.0/24', '10.1.1.1']);
+  const removed = await change('remove_addresses', ['10.0.0.0/24', '10.1.1.1/32']);
   assert.deepEqual(removed.body['address_group']?.['addresses'], ['2001:db8::7/128', '10.2.0.0/16']);
   await refused(change('remove_addresses', ['10.0.0.0/24']), 404, 'AddressesNotFound');
-  await refused(change('add_addresses', ['10.9.9.9'], ANN), 404, 'AddressGroupNotFound');
+  await refused(change('add_addresses', ['10.9.9.9/32'], ANN), 404, 'AddressGroupNotFound');
   await refused(send('PUT', path, { address_group: { addresses: [] } }, OWNER), 400, 'HTTPBadRequest');
-  const many = Array.from({ length: 4096 }, (_, at) => `10.${64 + (at >> 8)}.${at & 255}.1`);
+  const many = Array.from({ length: 4096 }, (_, at) => `10.${64 + (at >> 8)}.${at & 255}.1/32`);
   await refused(change('add_addresses', many), 409, 'HTTPConflict');
   assert.equal((await change('add_addresses', many.slice(2))).body['address_group']?.['addresses']?.length, 4096);
 });
@@ -92,7 +95,7 @@ test('the host of a port is told of what its rules’ address groups have, as it
     return JSON.stringify(contents ?? null).includes(address);
   };
   await until(() => isTold('10.0.0.0/24'));
-  await send('PUT', `/v2.0/address-groups/${group['id']}/add_addresses`, { addresses: ['203.0.113.9'] });
+  await send('PUT', `/v2.0/address-groups/${group['id']}/add_addresses`, { addresses: ['203.0.113.9/32'] });
   await until(() => isTold('203.0.113.9/32'));
 });
 

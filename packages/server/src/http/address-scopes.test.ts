@@ -217,7 +217,7 @@ test('scopes and pools are shared with one project by policies, which stay while
     });
   const drop = ({ body }: Answer): Promise<Answer> =>
     harness.send('DELETE', `/v2.0/rbac-policies/${body['rbac_policy']?.['id']}`);
-  await refused(share('subnetpool', own), 409, 'RbacPolicyInitError');
+  await refused(share('subnetpool', own), 400, 'RbacPolicyInitError');
   const ofScope = await share('address_scope', one);
   const ofPool = await share('subnetpool', own);
   assert.deepEqual([ofScope.status, ofPool.status], [201, 201]);

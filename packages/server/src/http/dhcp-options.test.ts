@@ -38,7 +38,10 @@ test('a name that DHCPv4 alone knows is taken for IPv6, too', async (t) => {
 test('an IPv6 address is taken where an address of DHCPv4 is meant', async (t) => {
   const { create } = await startHarness(t);
   const network = await create('network', {});
-  const [given, shown] = [{ opt_name: 'server-ip-address', opt_value: '2015::dead' }, opt('server-ip-address', '2015::dead')];
+  const [given, shown] = [
+    { opt_name: 'server-ip-address', opt_value: '2015::dead' },
+    opt('server-ip-address', '2015::dead'),
+  ];
   const port = await create('port', { network_id: network['id'], extra_dhcp_opts: [given] });
   assert.deepEqual(port['extra_dhcp_opts'], [shown]);
 });

@@ -420,7 +420,7 @@ lbTest('quotas are also at Octavia’s place, in its words, and are Neutron’s'
   const none = { load_balancer: -1, loadbalancer: -1, listener: -1, pool: -1, member: -1 };
   const unset = { ...none, healthmonitor: -1, health_monitor: -1 };
   for (const prefix of ['/v2.0/lbaas', '/v2/lbaas']) {
-    assert.deepEqual((await send('GET', `${prefix}/quotas/p9`)).body, { quota: { project_id: 'p9', ...unset } });
+    assert.deepEqual((await send('GET', `${prefix}/quotas/p9`)).body, { quota: unset });
     assert.equal((await send('GET', `${prefix}/quotas/defaults`)).body['quota']?.['load_balancer'], -1);
     assert.deepEqual((await send('GET', `${prefix}/quotas`)).body, { quotas: [] });
   }
@@ -428,7 +428,7 @@ lbTest('quotas are also at Octavia’s place, in its words, and are Neutron’s'
   const set = await send('PUT', path, { quota: { load_balancer: 1, health_monitor: 4 } });
   assert.equal(set.status, 202);
   assert.deepEqual(set.body, {
-    quota: { project_id: 'p9', ...unset, load_balancer: 1, loadbalancer: 1, healthmonitor: 4, health_monitor: 4 },
+    quota: { ...unset, load_balancer: 1, loadbalancer: 1, healthmonitor: 4, health_monitor: 4 },
   });
   await send('PUT', '/v2.0/quotas/p9', { quota: { network: 3 } });
   assert.equal((await send('GET', '/v2.0/quotas/p9')).body['quota']?.['loadbalancer'], 1);

@@ -41,6 +41,13 @@ test('a quota that is not set shows the defaults, and in no list', async (t) => 
   await refused(send('DELETE', '/v2.0/quotas/p'), 404, 'TenantQuotaNotFound');
 });
 
+test('where projects are of tenants, Neutron’s limits hold unless the operator has others', async (t) => {
+  const { send } = await startHarness(t, { tenants: true, quotas: { port: -1, router: 3 } });
+  const { body } = await send('GET', '/v2.0/quotas/p');
+  const wanted = { ...UNLIMITED, network: 100, subnet: 100, port: -1, router: 3, floatingip: 50 };
+  assert.deepEqual(body['quota'], { ...wanted, security_group: 10, security_group_rule: 100, rbac_policy: 10 });
+});
+
 test('an update makes a quota, further ones change what they name, and a delete takes all back', async (t) => {
   const { send } = await startHarness(t);
   const set = await send('PUT', '/v2.0/quotas/p', { quota: { port: 5 } });

@@ -13,6 +13,7 @@ import {
   parseUpdate,
   type Route,
   type Text,
+  type Where,
 } from '@cable/api';
 import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
@@ -245,7 +246,7 @@ async function handleList(call: Call): Promise<unknown> {
     const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns, resource);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
-    const write = writerOf(call, query.fields, keeps);
+    const write = writerOf(call, query.fields, 'list', keeps);
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): Text => write(object, computed(object));
@@ -262,10 +263,10 @@ function listedProject({ caller, reader }: Call, params: URLSearchParams): strin
 }
 
 /** Writes objects as the caller sees them, who may see more of one than of another. `keeps`: their texts are kept for the next list. */
-function writerOf(call: Call, fields: readonly string[], keeps: boolean): Writer {
+function writerOf(call: Call, fields: readonly string[], where: Where, keeps = false): Writer {
   const { route, stored, reader, texts } = call;
   const make = (hidden: ReadonlySet<string>): ReturnType<typeof createShowText> =>
-    createShowText(route.resource, hidden, fields, keeps ? (shown) => texts.of(shown) : undefined);
+    createShowText(route.resource, hidden, fields, where, keeps ? (shown) => texts.of(shown) : undefined);
   const { always, sometimes } = reader.view.hiddenAttributes(stored.type);
   if (sometimes.size === 0) return make(always);
   const writers = new Map<string, ReturnType<typeof make>>();
@@ -324,11 +325,12 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
 
 async function handleShow(call: Call): Promise<unknown> {
   const { options, route, stored, reader, request, id } = call;
+  if (stored.showBy === 'admin' && !reader.view.isAdmin) throw new CableError('NotAuthorized', 'Not authorized.');
   const row = await currentRow(options.deps, stored, id, reader);
   const fields = paramsOf(request)
     .getAll('fields')
     .filter((name) => name !== '');
-  const write = fields.length === 0 ? wholeWriterOf(call) : writerOf(call, fields, false);
+  const write = fields.length === 0 ? wholeWriterOf(call) : writerOf(call, fields, 'show');
   return wrapped(route.resource.name, textOf(call, write, row));
 }
 
@@ -409,18 +411,13 @@ const wholeWriters = new WeakMap<ReadonlySet<string>, WeakMap<ResourceModel, Wri
 
 function wholeWriterOf(call: Call): Writer {
   const { always, sometimes } = call.reader.view.hiddenAttributes(call.stored.type);
-  if (sometimes.size > 0) return writerOf(call, [], false);
+  if (sometimes.size > 0) return writerOf(call, [], 'show');
   const writers = wholeWriters.get(always) ?? new WeakMap<ResourceModel, Writer>();
   wholeWriters.set(always, writers);
   const { resource } = call.route;
-  const writer = writers.get(resource) ?? createShowText(resource, withoutImpliedKey(resource, always), []);
+  const writer = writers.get(resource) ?? createShowText(resource, always, [], 'show');
   writers.set(resource, writer);
   return writer;
-}
-
-/** An implied object alone is shown without the key that it was asked for by, as Neutron shows a quota. */
-function withoutImpliedKey({ implied, key }: ResourceModel, hidden: ReadonlySet<string>): ReadonlySet<string> {
-  return implied === true ? new Set([...hidden, key]) : hidden;
 }
 
 /** `If-Match: revision_number=N` (Neutron's revision-if-match). */

@@ -44,14 +44,13 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
   });
   return {
     find: (method, url) => {
-      const found = router.find(method as HTTPMethod, url) ?? router.find(method as HTTPMethod, withoutFormat(url));
+      const found = findSpelled(router, method as HTTPMethod, url);
       const stored = found?.store as Stored | null | undefined;
       if (stored === null || stored === undefined) return undefined;
       return { ...stored, parameters: found?.params ?? {} };
     },
     methodsOf: (url) => {
-      const has = (method: HTTPMethod): boolean =>
-        [url, withoutFormat(url)].some((one) => router.find(method, one) !== null);
+      const has = (method: HTTPMethod): boolean => findSpelled(router, method, url) !== null;
       return METHODS.filter(has).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
     },
   };
@@ -82,9 +81,20 @@ function build(loaded: LoadedResources): Router {
   return router;
 }
 
-/** A path may say the format of the answer, as Neutron's may: `/v2.0/quotas/P/details.json`. */
-function withoutFormat(url: string): string {
-  return url.replace(/\.json(?=$|\?)/, '');
+/**
+ * A path may say the format of the answer, as Neutron's may (`/v2.0/quotas/P/details.json`), and have underscores for the hyphens of a collection, or the reverse
+ * (`/v2.0/security_groups`).
+ */
+function findSpelled(router: Router, method: HTTPMethod, url: string): ReturnType<Router['find']> {
+  const plain = url.replace(/\.json(?=$|\?)/, '');
+  const spelled = (from: string, to: string): string =>
+    plain.replace(/^\/v2\.0\/[^/?]+/, (start) => start.replaceAll(from, to));
+  return (
+    router.find(method, url) ??
+    router.find(method, plain) ??
+    router.find(method, spelled('_', '-')) ??
+    router.find(method, spelled('-', '_'))
+  );
 }
 
 const NOTHING = (): void => {};

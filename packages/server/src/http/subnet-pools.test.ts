@@ -39,7 +39,7 @@ test('a pool is refused with Neutron’s errors', async (t) => {
   const cases: readonly Sent[] = [
     [{ prefixes: [] }, 400, 'EmptySubnetPoolPrefixList'],
     [{ prefixes: ['10.0.0.0/16', 'fd00::/48'] }, 400, 'PrefixVersionMismatch'],
-    [{ prefixes: ['10.0.0.1/16'] }, 400, 'HTTPBadRequest'],
+    [{ prefixes: ['10.0.0.1'] }, 400, 'HTTPBadRequest'],
     [{ prefixes: ['10.0.0.0/16', '10.0.0.0/16'] }, 400, 'HTTPBadRequest'],
     [{ name: '' }, 400, 'HTTPBadRequest'],
     [{ min_prefixlen: 25, max_prefixlen: 24 }, 400, 'IllegalSubnetPoolPrefixBounds'],

@@ -77,8 +77,8 @@ test('what cannot be a part of a trunk is refused in Neutron’s words', async (
   await refused(make({ id: randomUUID() } as unknown as Json), 404, 'PortNotFound');
   await refused(add(tagged(two, 101)), 409, 'DuplicateSubPort');
   await refused(add(tagged(one, 102)), 409, 'TrunkPortInUse');
-  await refused(add(tagged(two, 102), tagged(two, 103)), 400, 'InvalidInput');
-  await refused(add(tagged(two, 102), tagged(await portOf(harness), 102)), 400, 'InvalidInput');
+  await refused(add(tagged(two, 102), tagged(two, 103)), 400, 'HTTPBadRequest');
+  await refused(add(tagged(two, 102), tagged(await portOf(harness), 102)), 400, 'HTTPBadRequest');
   await refused(add(tagged(await portOf(harness, { device_id: 'vm' }), 102)), 409, 'PortInUse');
   const narrow = await portOf(harness, {}, { mtu: 1400 });
   await refused(make(narrow, [tagged(two, 102)]), 409, 'SubPortMtuGreaterThanTrunkPortMtu');

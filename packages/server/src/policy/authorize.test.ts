@@ -65,7 +65,7 @@ test('a create asks for what was given and is not the default', () => {
   assert.equal(create({}, []), 'allowed');
   assert.match(create({}, ['name']), /create_port:name\)/);
   assert.equal(create({ name: '' }, ['name']), 'allowed');
-  assert.equal(create({ 'binding:profile': {} }, ['binding:profile']), 'allowed');
+  assert.match(create({ 'binding:profile': {} }, ['binding:profile']), /profile/, 'Neutron has no default for it');
   assert.match(create({}, ['project_id']), /create_port:tenant_id/);
   const profile = (value: object): string => create({ 'binding:profile': value }, ['binding:profile']);
   assert.doesNotMatch(profile({ y: 1 }), /profile:x/);

@@ -1,3 +1,5 @@
+import { CableError, type Port } from '@cable/model';
+
 /** `device_owner` of a port that has a load balancer's virtual address. */
 export const LOAD_BALANCER_VIP = 'Octavia';
 
@@ -21,4 +23,12 @@ export function isServiceOwner(owner: string): boolean {
 /** True for a port by which something inside reaches out. */
 export function isExternalOwner(owner: string): boolean {
   return owner === ROUTER_GATEWAY || owner === FLOATING_IP;
+}
+
+/** The error for a port that belongs to an object of the API, which is to be changed in its place. `verb`: changed, deleted. */
+export function servicePort(port: Port, verb: string): CableError {
+  return new CableError(
+    'ServicePortInUse',
+    `Port ${port.id} cannot be ${verb} directly via the port API: has device owner ${port.device_owner}.`,
+  );
 }

@@ -5,8 +5,9 @@ import { type Broken, type Contribution, contribute, type Given, type Mark } fro
 import type { Look, View } from '../engine/view.ts';
 import { followed } from './automatic-addresses.ts';
 import { defaultGroup } from './default-group.ts';
-import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE } from './device-owners.ts';
+import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE, servicePort } from './device-owners.ts';
 import { externalMarks } from './external-network.ts';
+import { moveLeg } from './move-leg.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
@@ -25,7 +26,9 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
     if (planning.isService) return changePort(planning, before, after);
     if (isServiceOwner(before.device_owner)) refuseServiceChange(before, after);
     else if (after.device_owner !== before.device_owner) refuseServiceOwner(after.device_owner);
-    return changePort(planning, before, after);
+    const changed = changePort(planning, before, after);
+    if (before.device_owner === ROUTER_INTERFACE) moveLeg(planning, before, changed.fixed_ips ?? before.fixed_ips);
+    return changed;
   },
   check: (view, port, before) => {
     checkMac(port.mac_address);
@@ -229,16 +232,10 @@ function refuseServiceOwner(owner: string): void {
 }
 
 function refuseServiceChange(before: Port, after: Port): void {
-  const fixed = ['device_owner', 'device_id', 'fixed_ips', 'mac_address', 'port_security_enabled'] as const;
+  const fixed = ['device_owner', 'device_id', 'mac_address', 'port_security_enabled'] as const;
   const groups = after.security_groups.length > 0 || after.allowed_address_pairs.length > 0;
-  if (groups || fixed.some((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))) {
+  const names = before.device_owner === ROUTER_INTERFACE ? fixed : [...fixed, 'fixed_ips' as const];
+  if (groups || names.some((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))) {
     throw servicePort(before, 'changed');
   }
-}
-
-function servicePort(port: Port, verb: string): CableError {
-  return new CableError(
-    'ServicePortInUse',
-    `Port ${port.id} cannot be ${verb} directly via the port API: has device owner ${port.device_owner}.`,
-  );
 }

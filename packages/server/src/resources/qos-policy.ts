@@ -1,5 +1,5 @@
 /** QoS policies: one default policy a project, and what sharing rules out. */
-import { type AnyObject, CableError, type QosPolicy } from '@cable/model';
+import { type AnyObject, CableError, EVERY_PROJECT, type QosPolicy } from '@cable/model';
 import { withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
@@ -12,6 +12,11 @@ import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 export const qosPolicyModule: Contribution<AnyObject> = contribute<QosPolicy>({
   check: (view, policy, before) => {
     checkUnshared(view, SHARING, policy, before);
+  },
+  changed: ({ plan }, before, after) => {
+    const isTaken = before.shared_with.includes(EVERY_PROJECT) && !after.shared_with.includes(EVERY_PROJECT);
+    // As Neutron, in which the use by its own project counts, too. The owner may use it in any case: no compare is needed.
+    if (isTaken && projectsOf(plan, after).includes(after.project_id)) throw SHARING.refused(after);
   },
   claims: (policy) => (policy.is_default ? [defaultClaim(policy.project_id)] : []),
   inUse: (policy, holder) =>

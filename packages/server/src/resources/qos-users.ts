@@ -1,12 +1,21 @@
 /** What has a QoS policy: networks, ports, floating IPs, and routers for their gateway. */
-import type { AnyObject, FloatingIp, Network, Port, QosPolicy, Router } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type FloatingIp,
+  type Network,
+  type Port,
+  type QosPolicy,
+  type Router,
+} from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute, type Mark } from '../engine/module.ts';
+import { isAdmin } from '../engine/permission.ts';
 import { lookAtTables } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
 import { NotLoadedError } from '../not-loaded.ts';
 import { bookNetwork, bookPort, resourceRequest, unbookedPort } from './minimum-bandwidth.ts';
-import { foreignMarks } from './sharing.ts';
+import { foreignMarks, isSharedWith } from './sharing.ts';
 
 /** What of an object says of policies. */
 type User = Pick<Port, 'project_id' | 'qos_policy_id'>;
@@ -17,6 +26,7 @@ export const networkQosModule: Contribution<AnyObject> = contribute<Network>({
     given.qos_policy_id === undefined ? { qos_policy_id: defaultPolicy(planning, given.project_id) } : {},
   marks: marksOf,
   changed: (planning, before, after) => {
+    refuseDetach(planning, before, after);
     if (before.qos_policy_id !== after.qos_policy_id) bookNetwork(planning, after);
   },
   // One that was stored before there were policies says nothing.
@@ -26,7 +36,10 @@ export const networkQosModule: Contribution<AnyObject> = contribute<Network>({
 /** Ports: that of their network is shown besides their own. */
 export const portQosModule: Contribution<AnyObject> = contribute<Port>({
   created: (planning, port) => bookPort(planning, undefined, port),
-  changed: bookPort,
+  changed: (planning, before, after) => {
+    refuseDetach(planning, before, after);
+    bookPort(planning, before, after);
+  },
   broken: unbookedPort,
   marks: marksOf,
   present: (tables, port) => {
@@ -83,6 +96,19 @@ function gatewayUser({ project_id, external_gateway_info: info }: Router): User 
 
 function marksOf(look: Look, user: Pick<User, 'project_id'> & Partial<User>): readonly Mark[] {
   return foreignMarks(look, 'qos_policy', [user.qos_policy_id], user.project_id);
+}
+
+/** What an administrator limits by a policy of its own, a project cannot free from it. */
+function refuseDetach({ deps, plan, asked, isService }: Planning, before: User, after: User): void {
+  const { qos_policy_id: id } = before;
+  const policy = id === after.qos_policy_id || id === null || isService ? undefined : plan.get('qos_policy', id);
+  const { credentials } = asked;
+  if (policy === undefined || isAdmin(deps, credentials) || policy.project_id === credentials.projectId) return;
+  if (isSharedWith(policy, credentials.projectId ?? '')) return;
+  throw new CableError(
+    'PolicyRemoveAuthorizationError',
+    `Failed to remove provided policy ${policy.id} because you are not authorized.`,
+  );
 }
 
 function defaultPolicy({ plan }: Planning, projectId: string): string | null {

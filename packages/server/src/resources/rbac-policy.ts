@@ -110,8 +110,12 @@ function grant(planning: Planning, policy: RbacPolicy, from: string | null, to: 
   if (after.length === before.length && after.every((project, at) => before[at] === project)) return;
   if (from === EVERY_PROJECT && list === 'external_to' && object['is_default'] === true) throw limitsDefault(object.id);
   if (to !== EVERY_PROJECT && after.length > RBAC_TARGETS_MAX) throw tooMany(policy);
+  const service = { ...planning, isService: true };
   try {
-    planUpdate({ ...planning, isService: true }, resource, object, { [list]: after });
+    // As Neutron, which takes a grant to every one back before it gives another: who uses the object keeps it from both.
+    const rest =
+      from === EVERY_PROJECT && to !== null ? planUpdate(service, resource, object, { [list]: kept }) : object;
+    planUpdate(service, resource, rest, { [list]: after });
   } catch (err) {
     throw err instanceof CableError && from !== null ? inUse(policy.object_id, err.message) : err;
   }

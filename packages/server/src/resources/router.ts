@@ -94,6 +94,7 @@ function checkRoutes(view: View, router: Router): void {
   }
 }
 
-function invalidRoutes(router: Router, reason: string): CableError {
+/** The error for routes that cannot be. */
+export function invalidRoutes(router: Router, reason: string): CableError {
   return new CableError('InvalidRoutes', `Invalid format for routes: ${JSON.stringify(router.routes)}, ${reason}`);
 }

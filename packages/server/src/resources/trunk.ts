@@ -63,7 +63,6 @@ export function takeSubPorts(
   added: readonly SubPort[],
   others: readonly SubPort[],
 ): void {
-  refuseTwice(added);
   // Where the parent is must be so still, and so must be what its network takes.
   planning.plan.rely('port', parent.id);
   for (const one of added) {
@@ -145,16 +144,6 @@ function checkMtu(look: Look, parent: Port, port: Port): void {
     'SubPortMtuGreaterThanTrunkPortMtu',
     `MTU ${mtu} of subport ${port.id} cannot be greater than MTU ${most} of trunk port ${parent.id}.`,
   );
-}
-
-function refuseTwice(added: readonly SubPort[]): void {
-  const [ports, tags] = [new Set<string>(), new Set<number>()];
-  for (const { port_id, segmentation_id } of added) {
-    if (ports.has(port_id)) throw invalid(`sub_ports: port ${port_id} is given twice`);
-    if (tags.has(segmentation_id)) throw invalid(`sub_ports: segmentation_id ${segmentation_id} is given twice`);
-    ports.add(port_id);
-    tags.add(segmentation_id);
-  }
 }
 
 function invalid(reason: string): CableError {

@@ -45,16 +45,16 @@ export async function startHarness(
 }
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
-export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion'> &
+export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants'> &
   Pick<ServerOptions, 'random' | 'monotonicMs' | 'now'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
   store: Store,
   resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
-  { quotas = {}, overlayIpVersion = 4, ...others }: TestServerOptions = {},
+  { quotas = {}, tenants = false, overlayIpVersion = 4, ...others }: TestServerOptions = {},
 ): Promise<CableServer> {
-  const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas };
+  const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants };
   const registry = { models: resources, extensions: BUILT_IN_REGISTRY.extensions };
   return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger(), ...others });
 }

@@ -6,6 +6,7 @@ import {
   ADMIN_OR_NETWORK_OWNER,
   ADMIN_OR_OWNER,
   ADMIN_OR_READER,
+  ANYBODY,
   NETWORK_MEMBER,
   NETWORK_READER,
   SERVICE,
@@ -44,6 +45,12 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
     zed: `${ADMIN_OR_NETWORK_OWNER} or rule:owner`,
     description: 'Delete a subnet.',
   },
-  { name: 'create_subnet:service_types', check: ADMIN, description: 'Say for which ports a new subnet is.' },
-  { name: 'update_subnet:service_types', check: ADMIN, description: 'Say for which ports a subnet is.' },
+  // Neutron 21 has these rules, and asks them of nobody.
+  {
+    name: 'create_subnet:service_types',
+    check: ADMIN,
+    zed: ANYBODY,
+    description: 'Say for which ports a new subnet is.',
+  },
+  { name: 'update_subnet:service_types', check: ADMIN, zed: ANYBODY, description: 'Say for which ports a subnet is.' },
 ];

@@ -1,0 +1,28 @@
+import type { Port } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
+import { servicePort } from './device-owners.ts';
+import { invalidRoutes } from './router.ts';
+
+/**
+ * A router's leg takes other addresses, in the subnets that it has: as Neutron's router does when its port is changed. Whoever made routes by the leg relies on the
+ * router, which is revised. Throws `ServicePortInUse` for other subnets, and `InvalidRoutes` where a route leads to the new address.
+ */
+export function moveLeg({ plan }: Planning, leg: Port, fixedIps: Port['fixed_ips']): void {
+  const had = new Set(leg.fixed_ips.map((fixed) => fixed.ip_address));
+  const added = fixedIps.filter((fixed) => !had.has(fixed.ip_address));
+  if (added.length === 0 && fixedIps.length === leg.fixed_ips.length) return;
+  if (subnetsOf(fixedIps) !== subnetsOf(leg.fixed_ips)) throw servicePort(leg, 'changed');
+  const router = plan.get('router', leg.device_id);
+  if (router === undefined) throw servicePort(leg, 'changed');
+  plan.revise('router', router.id);
+  const hop = router.routes.find(({ nexthop }) => added.some((fixed) => fixed.ip_address === nexthop))?.nexthop;
+  if (hop !== undefined) throw invalidRoutes(router, `the nexthop ${hop} is used by router`);
+}
+
+/** One address of each. */
+function subnetsOf(fixedIps: Port['fixed_ips']): string {
+  return fixedIps
+    .map((fixed) => fixed.subnet_id)
+    .sort()
+    .join();
+}
