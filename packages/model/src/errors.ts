@@ -234,6 +234,20 @@ export const ERRORS = {
   },
   RoutesExhausted: { status: 400, remedy: 'Remove routes that are not needed, or put several into one prefix.' },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Flavors
+  InvalidServiceType: {
+    status: 400,
+    remedy: 'Give L3_ROUTER_NAT: routers have flavors, load balancers and other services none.',
+  },
+  ServiceProfileDriverNotFound: {
+    status: 404,
+    remedy: 'List /v2.0/service-providers to see which providers there are.',
+  },
+  ServiceProfileEmpty: { status: 400, remedy: 'Give a driver, or metainfo.' },
+  ServiceProfileDisabled: { status: 503, remedy: 'Enable the flavor’s first service profile, or name another flavor.' },
+  FlavorDisabled: { status: 503, remedy: 'Enable the flavor, or name another.' },
+  FlavorServiceProfileBindingExists: { status: 409, remedy: 'Nothing is to be done: the flavor has the profile.' },
+  FlavorServiceProfileBindingNotFound: { status: 404, remedy: 'Show the flavor to see which profiles it has.' },
   // Floating IPs
   ExternalIpAddressExhausted: {
     status: 400,

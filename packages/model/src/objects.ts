@@ -4,6 +4,7 @@ import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
 import type { addressGroupResource } from './resources/address-group.ts';
 import type { addressScopeResource } from './resources/address-scope.ts';
+import type { flavorResource, serviceProfileResource } from './resources/flavor.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
 import type { hostCertificateResource } from './resources/host-certificate.ts';
@@ -79,6 +80,11 @@ export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;
+
+/** As stored. */
+export type Flavor = ResourceObject<typeof flavorResource>;
+/** As stored. */
+export type ServiceProfile = ResourceObject<typeof serviceProfileResource>;
 
 /** As stored. */
 export type FloatingIp = ResourceObject<typeof floatingIpResource> & StoredBy<Extensions, 'floatingip'>;

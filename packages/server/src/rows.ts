@@ -2,6 +2,7 @@ import type {
   AddressGroup,
   AddressScope,
   AnyObject,
+  Flavor,
   FloatingIp,
   HealthMonitor,
   Host,
@@ -28,6 +29,7 @@ import type {
   RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
+  ServiceProfile,
   SnatLease,
   Subnet,
   SubnetPool,
@@ -54,6 +56,8 @@ type ObjectTypes = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly trunk: Trunk;
+  readonly flavor: Flavor;
+  readonly service_profile: ServiceProfile;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
   readonly router_peering: RouterPeering;

@@ -19,6 +19,7 @@ export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';
 export { extrarouteAtomicExtension, extrarouteExtension } from './extraroute.ts';
 export * from './fip-port-details.ts';
+export * from './flavors.ts';
 export * from './floatingip-pools.ts';
 export { ipAllocationExtension } from './ip-allocation.ts';
 export * from './l3-ha.ts';

@@ -20,9 +20,3 @@ test('routers have one provider, which lists filter by what it is', async (t) =>
   assert.deepEqual(await list('', { 'x-project-id': 'p', 'x-roles': 'nobody' }), []);
   await refused(send('POST', PATH, { service_provider: {} }), 405, 'HTTPMethodNotAllowed');
 });
-
-test('a router of a flavor is refused, for there is one provider only', async (t) => {
-  const { send } = await startHarness(t);
-  const router = { flavor_id: '9bd0e6a4-3f0c-4f0e-9d0a-0b8f3a6c2e11' };
-  await refused(send('POST', '/v2.0/routers', { router }), 400, 'HTTPBadRequest');
-});

@@ -71,10 +71,10 @@ test('Neutron’s names are understood where ours are others, in names and in wh
 
 test('rules that nothing asks are told of in one line', () => {
   const [warning, ...more] = policyOf(
-    'get_netwrok: "!"\nmine: "@"\nget_network: "rule:mine"\ncreate_flavor: "!"\n',
+    'get_netwrok: "!"\nmine: "@"\nget_network: "rule:mine"\ncreate_vpnservice: "!"\n',
   ).warnings;
   assert.deepEqual(more, []);
-  assert.match(warning ?? '', /nothing asks.*: get_netwrok, create_flavor$/);
+  assert.match(warning ?? '', /nothing asks.*: get_netwrok, create_vpnservice$/);
 });
 
 test('a rule that is not understood is refused with its name and place', () => {

@@ -9,6 +9,7 @@ import { availabilityZoneModule, networkZonesModule, routerZonesModule } from '.
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
+import { flavorModule, routerFlavorModule, serviceProfileModule } from './flavor.ts';
 import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
 import { floatingIpPoolModule } from './floating-ip-pool.ts';
 import { healthMonitorModule } from './health-monitor.ts';
@@ -107,6 +108,7 @@ export const MODULES: ModuleTable = {
     routerScopesModule,
     routerZonesModule,
     routerHaModule,
+    routerFlavorModule,
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
@@ -135,6 +137,8 @@ export const MODULES: ModuleTable = {
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
   service_provider: [serviceProviderModule],
+  service_profile: [serviceProfileModule],
+  flavor: [flavorModule],
   snat_lease: [snatLeaseModule, snatLogModule],
   availability_zone: [availabilityZoneModule],
   host: [hostModule, renameHostModule, setGatewayModule, revokeHostModule],

@@ -2,7 +2,11 @@
 import type { AnyObject } from '@cable/model';
 import type { Contribution } from '../engine/module.ts';
 
-/** Services of another API, such as load balancers, list their providers there. */
-const PROVIDERS: readonly AnyObject[] = [{ id: 'cable', name: 'cable', service_type: 'L3_ROUTER_NAT', default: true }];
+/** What routers are provided by. Services of another API, such as load balancers, list their providers there. */
+export const ROUTER_PROVIDER = 'cable';
+
+const PROVIDERS: readonly AnyObject[] = [
+  { id: ROUTER_PROVIDER, name: ROUTER_PROVIDER, service_type: 'L3_ROUTER_NAT', default: true },
+];
 
 export const serviceProviderModule: Contribution<AnyObject> = { rows: () => PROVIDERS };

@@ -5,6 +5,7 @@ import { AGENT_RULES } from './agent.ts';
 import { AUTO_ALLOCATED_TOPOLOGY_RULES } from './auto-allocated-topology.ts';
 import { AVAILABILITY_ZONE_RULES } from './availability-zone.ts';
 import { BASE_RULES } from './base.ts';
+import { FLAVOR_RULES } from './flavor.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
@@ -44,4 +45,5 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...AGENT_RULES,
   ...AVAILABILITY_ZONE_RULES,
   ...SERVICE_PROVIDER_RULES,
+  ...FLAVOR_RULES,
 ];

@@ -1,0 +1,206 @@
+import type { ActionDeclaration } from '../declaration.ts';
+
+/** Neutron's service profile: names a provider of a service. */
+export const serviceProfileResource = {
+  name: 'service_profile',
+  plural: 'service_profiles',
+  label: 'ServiceProfile',
+  prefix: '/v2.0',
+  path: 'service_profiles',
+  description: 'Names what provides a service, for flavors.',
+  command: 'network flavor profile',
+  verbs: ['list', 'show', 'create', 'update', 'delete'],
+  standard: false,
+  stored: true,
+  columns: ['id', 'driver', 'enabled', 'metainfo'],
+  attributes: {
+    id: { type: 'uuid', example: '3f6a1c9e-7b2d-4e85-9c04-d1a2b3c4e5f6', description: 'The ID of the object.' },
+    description: {
+      type: 'string',
+      nullable: true,
+      write: 'both',
+      default: '',
+      maxLength: 1024,
+      example: 'of the cloud’s own',
+      description: 'A text for people.',
+    },
+    driver: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 1024,
+      example: 'cable',
+      description: 'Name of the provider (/v2.0/service-providers); empty: of none, for notes of the operator’s.',
+    },
+    metainfo: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 4096,
+      filter: false,
+      example: '{"paid": "monthly"}',
+      description: 'Notes of the operator’s. Needed where there is no driver.',
+    },
+    enabled: {
+      type: 'boolean',
+      write: 'both',
+      default: true,
+      description: 'False: a flavor whose first profile it is cannot be had.',
+    },
+    tenant_id: {
+      type: 'string',
+      write: 'create',
+      input: true,
+      maxLength: 255,
+      filter: false,
+      sort: false,
+      description: 'The project that asks. The object is the cloud’s, not a project’s.',
+    },
+    project_id: {
+      type: 'string',
+      write: 'create',
+      input: true,
+      maxLength: 255,
+      filter: false,
+      sort: false,
+      description: 'The project that asks. The object is the cloud’s, not a project’s.',
+    },
+  },
+} as const;
+
+/** Clients of Neutron’s name a project, in either word. */
+const ASKER = {
+  type: 'string',
+  maxLength: 255,
+  description: 'The project that asks.',
+} as const;
+
+const FLAVOR_ACTIONS: readonly ActionDeclaration[] = [
+  {
+    name: 'create_flavor_service_profile',
+    description: 'Gives the flavor a profile more.',
+    method: 'POST',
+    path: 'service_profiles',
+    rule: 'create_flavor_service_profile',
+    bodyKey: 'service_profile',
+    body: {
+      id: { type: 'uuid', required: true, description: 'The profile.' },
+      tenant_id: ASKER,
+      project_id: ASKER,
+    },
+    answerKey: 'service_profile',
+    answer: { id: { type: 'uuid', description: 'The profile.' } },
+    status: 201,
+    noCommand: true,
+  },
+  {
+    name: 'delete_flavor_service_profile',
+    description: 'Takes a profile from the flavor.',
+    method: 'DELETE',
+    path: 'service_profiles/{profile}',
+    rule: 'delete_flavor_service_profile',
+    status: 204,
+    noCommand: true,
+  },
+  {
+    name: 'get_flavor_next_provider',
+    description: 'Says who provides the service to whoever names the flavor.',
+    method: 'GET',
+    path: 'next_providers',
+    rule: 'get_flavor_next_provider',
+    answer: {
+      next_providers: {
+        type: 'list',
+        items: {
+          type: 'object',
+          properties: {
+            provider: { type: 'string', example: 'cable', description: 'Name of the provider.' },
+            driver: { type: 'string', example: 'cable', description: 'As the profile has it.' },
+          },
+        },
+        description: 'The provider that the first profile names.',
+      },
+    },
+    noCommand: true,
+  },
+];
+
+/** Neutron's flavor: what users name to have a service from a provider. */
+export const flavorResource = {
+  name: 'flavor',
+  plural: 'flavors',
+  label: 'Flavor',
+  prefix: '/v2.0',
+  path: 'flavors',
+  description: 'What users name to choose who provides a service.',
+  command: 'network flavor',
+  verbs: ['list', 'show', 'create', 'update', 'delete'],
+  standard: false,
+  stored: true,
+  columns: ['id', 'name', 'service_type', 'enabled'],
+  actions: FLAVOR_ACTIONS as readonly ActionDeclaration[],
+  attributes: {
+    id: { type: 'uuid', example: '3f6a1c9e-7b2d-4e85-9c04-d1a2b3c4e5f6', description: 'The ID of the object.' },
+    name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      indexed: true,
+      example: 'routers',
+      description: 'The name; need not be unique.',
+    },
+    description: {
+      type: 'string',
+      nullable: true,
+      write: 'both',
+      default: '',
+      maxLength: 1024,
+      example: 'of the cloud’s own',
+      description: 'A text for people.',
+    },
+    service_type: {
+      type: 'string',
+      values: ['L3_ROUTER_NAT', 'FLAVORS'],
+      write: 'create',
+      required: true,
+      example: 'L3_ROUTER_NAT',
+      description:
+        'The kind of service: L3_ROUTER_NAT, routers. FLAVORS is Neutron’s name of the service that lists these; nothing takes such a flavor. Load balancers have none.',
+      badValue: { code: 'InvalidServiceType', message: 'Invalid service type: {value}.' },
+    },
+    service_profiles: {
+      type: 'list',
+      items: { type: 'uuid', reference: { type: 'service_profile', onDelete: 'restrict' } },
+      write: 'both',
+      default: [],
+      maxLength: 64,
+      example: ['7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b'],
+      description: 'Its profiles; the first one counts.',
+    },
+    enabled: {
+      type: 'boolean',
+      write: 'both',
+      default: true,
+      description: 'False: nobody can name it for a new router.',
+    },
+    tenant_id: {
+      type: 'string',
+      write: 'create',
+      input: true,
+      maxLength: 255,
+      filter: false,
+      sort: false,
+      description: 'The project that asks. The object is the cloud’s, not a project’s.',
+    },
+    project_id: {
+      type: 'string',
+      write: 'create',
+      input: true,
+      maxLength: 255,
+      filter: false,
+      sort: false,
+      description: 'The project that asks. The object is the cloud’s, not a project’s.',
+    },
+  },
+} as const;
