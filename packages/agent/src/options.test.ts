@@ -50,6 +50,8 @@ test('bridge mappings are taken in Neutron’s form', () => {
 
 test('what ports may be promised is taken in Neutron’s form', () => {
   assert.deepEqual(parseOptions(WHO).bandwidth, {});
+  assert.deepEqual(parseOptions([...WHO, '--packet-rate', '2000']).bandwidth, { rp_packets: { any: 2000 } });
+  assert.deepEqual(parseOptions([...WHO, '--packet-rate', ':7']).bandwidth, { rp_packets: { ingress: 7 } });
   const mappings = ['--bridge-mappings', 'physnet1:eth1,physnet2:eth2'];
   const { bandwidth } = parseOptions([
     ...[...WHO, ...mappings, '--bandwidth'],
@@ -81,8 +83,8 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, [...WHO, '--nova-metadata', 'ftp://x', '--metadata-secret-file', '/x'], usage('Give http://HOST:PORT')],
     [
       1,
-      [...WHO, '--nova-metadata', 'http://x:8775', '--metadata-secret-file', '/nonexistent'],
-      /--metadata-secret-file \/nonexistent: cannot be read \(ENOENT\): give a file with the secret/,
+      [...WHO, '--nova-metadata', 'http://x:8775', '--metadata-secret-file', '/nonexistent/secret'],
+      /--metadata-secret-file \/nonexistent\/secret: cannot be read \(ENOENT\): give a file with the secret/,
     ],
     [2, [...WHO, '--dns-upstream', 'dns.example'], usage('Give an address of a name server, such as 192.0.2.53')],
     [2, [...WHO, '--dns-upstream', '192.0.2.53', '--dns-upstream', 'none'], usage('Give either servers or none')],
@@ -94,6 +96,10 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
       (text) => [2, [...WHO, '--bandwidth', text], usage('Give NAME:EGRESS:INGRESS in kbit/s')] as const,
     ),
     [2, [...WHO, '--bandwidth', 'rp_tunnelled:1:1,rp_tunnelled:2:2'], usage('rp_tunnelled is named twice')],
+    [2, [...WHO, '--bandwidth', 'rp_packets:1:1'], usage('give --packet-rate')],
+    ...['', ':', '1:2:3', '-1', 'x', '9'.repeat(14)].map(
+      (text) => [2, [...WHO, '--packet-rate', text], usage('Give thousands of packets a second')] as const,
+    ),
     [2, [...WHO, '--bandwidth', 'a:1:1'], usage('names a, which is not in --bridge-mappings')],
     [2, [...WHO, '--underlay-mtu', '9'], usage('Give a number from 1280 to 65535')],
     [

@@ -15,7 +15,7 @@ import {
 } from '@cable/model';
 import type { TlsFiles } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseBandwidth, strayOf } from './bandwidth.ts';
+import { parseBandwidth, parsePacketRate, strayOf } from './bandwidth.ts';
 import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
 import { defaultTimeouts, type FlowTimeouts, parseFlowTimeouts } from './flow-timeouts.ts';
@@ -41,7 +41,7 @@ export type AgentOptions = {
   readonly underlayMtuBytes: number;
   /** Interface of this host on each physical network that it is on, by the network's name. */
   readonly bridgeMappings: ReadonlyMap<string, string>;
-  /** What ports may be promised of the host's bandwidth. */
+  /** What ports may be promised of the host's bandwidth, and of the packets that it can process. */
   readonly bandwidth: HostBandwidth;
   /** Zone that the host is in. */
   readonly availabilityZone: string;
@@ -114,6 +114,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       parseBandwidthOption,
     )
     .option(
+      '--packet-rate <rates>',
+      'thousands of packets a second that ports may be promised, sent and received together, or EGRESS:INGRESS',
+      parsePacketRateOption,
+    )
+    .option(
       '--availability-zone <name>',
       'availability zone that this host is in; hints of routers choose by it where gateways are',
       parseZone,
@@ -167,6 +172,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     underlayMtu: number;
     bridgeMappings?: ReadonlyMap<string, string>;
     bandwidth?: HostBandwidth;
+    packetRate?: HostBandwidth;
     availabilityZone: string;
     encapsulation: Encapsulation | 'auto';
     object: string;
@@ -201,7 +207,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     pinDir: join(BPFFS, 'cable', pinName(given.host)),
     underlayMtuBytes: given.underlayMtu,
     bridgeMappings: given.bridgeMappings ?? new Map(),
-    bandwidth: given.bandwidth ?? {},
+    bandwidth: { ...given.bandwidth, ...given.packetRate },
     availabilityZone: given.availabilityZone,
     encapsulation: given.encapsulation,
     object: given.object,
@@ -293,9 +299,16 @@ function parseZone(text: string): string {
 }
 
 function parseBandwidthOption(text: string): HostBandwidth {
-  const bandwidth = parseBandwidth(text);
-  if (typeof bandwidth !== 'string') return bandwidth;
-  throw new InvalidArgumentError(bandwidth);
+  return parsedOr(parseBandwidth(text));
+}
+
+function parsePacketRateOption(text: string): HostBandwidth {
+  return parsedOr(parsePacketRate(text));
+}
+
+function parsedOr(parsed: HostBandwidth | string): HostBandwidth {
+  if (typeof parsed !== 'string') return parsed;
+  throw new InvalidArgumentError(parsed);
 }
 
 function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = []): readonly (DnsUpstream | 'none')[] {

@@ -239,14 +239,22 @@ export const HOST_UPGRADE = 'cable-host/2';
 /** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). */
 export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows'];
 
-/** Thousands of bits a second, by physical network or `TUNNELLED`, and direction. What is absent is not known. */
-export type HostBandwidth = Readonly<Record<string, { readonly egress?: number; readonly ingress?: number }>>;
+/**
+ * Thousands of bits a second, by physical network or `TUNNELLED`, and direction; of `PACKETS` thousands of packets a second, of which `any` are sent and received
+ * together. What is absent is not known.
+ */
+export type HostBandwidth = Readonly<
+  Record<string, { readonly egress?: number; readonly ingress?: number; readonly any?: number }>
+>;
 
 /** Most of them. */
 export const MAX_KBPS: number = 2 ** 40;
 
 /** Stands for all tunnelled networks where physical ones are named: Neutron's name, which no physical network has there. */
 export const TUNNELLED = 'rp_tunnelled';
+
+/** Stands for the packets that the host can process, of whatever network, where physical networks are named. */
+export const PACKETS = 'rp_packets';
 
 /** Body of `PUT /cable/v1/hosts/{host}`: an agent makes itself known (idempotent), before it watches. */
 export type HostRegistration = {

@@ -22,7 +22,11 @@ import type {
   qosPacketRateLimitRuleResource,
   qosPolicyResource,
 } from './resources/qos.ts';
-import type { hostBookingResource, qosMinimumBandwidthRuleResource } from './resources/qos-minimum.ts';
+import type {
+  hostBookingResource,
+  qosMinimumBandwidthRuleResource,
+  qosMinimumPacketRateRuleResource,
+} from './resources/qos-minimum.ts';
 import type { rbacPolicyResource } from './resources/rbac-policy.ts';
 import type { routerResource } from './resources/router.ts';
 import type { routerPeeringResource } from './resources/router-peering.ts';
@@ -116,6 +120,7 @@ export type QosPolicy = ResourceObject<typeof qosPolicyResource> & StoredBy<Exte
 /** As stored. */
 export type QosBandwidthLimitRule = ResourceObject<typeof qosBandwidthLimitRuleResource>;
 /** As stored. */
+export type QosMinimumPacketRateRule = ResourceObject<typeof qosMinimumPacketRateRuleResource>;
 export type QosMinimumBandwidthRule = ResourceObject<typeof qosMinimumBandwidthRuleResource>;
 /** As stored. */
 export type HostBooking = ResourceObject<typeof hostBookingResource>;

@@ -5,3 +5,13 @@ export class NotLoadedError extends Error {
     this.name = 'NotLoadedError';
   }
 }
+
+/** The objects, or none where their type is not loaded. */
+export function whereLoaded<T>(find: () => readonly T[]): readonly T[] {
+  try {
+    return find();
+  } catch (err) {
+    if (err instanceof NotLoadedError) return [];
+    throw err;
+  }
+}

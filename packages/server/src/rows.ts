@@ -19,6 +19,7 @@ import type {
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
+  QosMinimumPacketRateRule,
   QosPacketRateLimitRule,
   QosPolicy,
   RbacPolicy,
@@ -52,6 +53,7 @@ type ObjectTypes = {
   readonly rbac_policy: RbacPolicy;
   readonly qos_bandwidth_limit_rule: QosBandwidthLimitRule;
   readonly qos_minimum_bandwidth_rule: QosMinimumBandwidthRule;
+  readonly qos_minimum_packet_rate_rule: QosMinimumPacketRateRule;
   readonly host_booking: HostBooking;
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;

@@ -1,5 +1,9 @@
 import type { Resource } from '../declaration.ts';
-import { hostBookingResource, qosMinimumBandwidthRuleResource } from '../resources/qos-minimum.ts';
+import {
+  hostBookingResource,
+  qosMinimumBandwidthRuleResource,
+  qosMinimumPacketRateRuleResource,
+} from '../resources/qos-minimum.ts';
 
 /** Bandwidth that ports are promised, counted against what their hosts have. */
 export const qosBwMinimumIngressExtension = {
@@ -9,6 +13,25 @@ export const qosBwMinimumIngressExtension = {
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['qos', 'binding'],
   resources: [qosMinimumBandwidthRuleResource, hostBookingResource] as readonly Resource[],
+} as const;
+
+/** Packets a second that ports are promised, counted against what their hosts can process. */
+export const qosPpsMinimumExtension = {
+  alias: 'qos-pps-minimum',
+  name: 'QoS minimum packet rate rule',
+  description: 'Rules of QoS policies that promise packets a second, of what a port sends, receives, or both together.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['qos-bw-minimum-ingress'],
+  resources: [qosMinimumPacketRateRuleResource] as readonly Resource[],
+} as const;
+
+/** Those rules by their ID alone. */
+export const qosPpsMinimumRuleAliasExtension = {
+  alias: 'qos-pps-minimum-rule-alias',
+  name: 'QoS minimum packet rate rule alias',
+  description: 'Rules of minimum packet rate can be shown, changed and deleted without naming their policy.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['qos-pps-minimum'],
 } as const;
 
 /** What a scheduler of machines has to find for a port. */

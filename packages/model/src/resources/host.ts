@@ -67,7 +67,7 @@ export const hostResource = {
       default: {},
       example: { physnet1: { egress: 10000000, ingress: 10000000 } },
       description:
-        'Thousands of bits a second that ports may be promised there (rules of minimum bandwidth), by physical network and direction, as its agent has it; rp_tunnelled: of tunnelled networks. What it does not say is promised without bound.',
+        'Thousands of bits a second that ports may be promised there (rules of minimum bandwidth), by physical network and direction, as its agent has it; rp_tunnelled: of tunnelled networks; of rp_packets thousands of packets a second (rules of minimum packet rate). What it does not say is promised without bound.',
     },
     gateway: {
       type: 'boolean',

@@ -100,15 +100,16 @@ function parseMappings(value: unknown): Readonly<Record<string, string>> {
 /** Of physical networks, or tunnels, that have some. Sorted, so that equal ones are equal as text. */
 function parseBandwidth(value: unknown): HostBandwidth {
   const all = Object.entries(parseFields(value, 'bandwidth'));
-  if (all.length > MAX_MAPPINGS + 1) throw invalid('bandwidth', `at most ${MAX_MAPPINGS} physical networks`);
+  if (all.length > MAX_MAPPINGS + 2) throw invalid('bandwidth', `at most ${MAX_MAPPINGS} physical networks`);
   const parsed = all.map(([name, given]) => {
     if (name === '' || Buffer.byteLength(name) > MAX_PHYSICAL_NETWORK) {
       throw invalid('bandwidth', `names of physical networks of 1 to ${MAX_PHYSICAL_NETWORK} bytes`);
     }
-    const { egress, ingress } = parseFields(given, `bandwidth.${name}`);
+    const { any, egress, ingress } = parseFields(given, `bandwidth.${name}`);
     return [
       name,
       {
+        ...(any === undefined ? {} : { any: parseRate(any, name) }),
         ...(egress === undefined ? {} : { egress: parseRate(egress, name) }),
         ...(ingress === undefined ? {} : { ingress: parseRate(ingress, name) }),
       },
@@ -119,7 +120,7 @@ function parseBandwidth(value: unknown): HostBandwidth {
 
 function parseRate(value: unknown, name: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_KBPS) return value as number;
-  throw invalid(`bandwidth.${name}`, `thousands of bits a second, from 0 to ${MAX_KBPS}`);
+  throw invalid(`bandwidth.${name}`, `thousands of bits, or packets, a second, from 0 to ${MAX_KBPS}`);
 }
 
 function parseZone(value: unknown): string {

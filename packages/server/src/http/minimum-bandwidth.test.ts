@@ -106,6 +106,53 @@ test('a host that says nothing is promised without bound, and counted; so is a d
   await assertInvariants(server);
 });
 
+test('packets are promised alike: each direction counts among all, and Placement is asked for them apart', async (t) => {
+  const { send, flat, tunnelled, policy, bind, booked, server } = await cloud(t);
+  await host({ send }, 'h3', { physnet1: { egress: 1000 }, rp_packets: { any: 500, egress: 300 } });
+  const packets = async (id: string, direction: string, min_kpps: number): ReturnType<typeof send> =>
+    send('POST', `${POLICIES}/${id}/minimum_packet_rate_rules`, { minimum_packet_rate_rule: { direction, min_kpps } });
+  const gold = await policy({ egress: 10 });
+  assert.equal((await packets(gold, 'egress', 200)).status, 201);
+  await refused(packets(gold, 'any', 1), 409, 'QoSRulesConflict');
+  const port = await bind(flat, gold, 'h3');
+  assert.deepEqual(await booked('h3'), { physnet1: { egress: 10 }, rp_packets: { any: 200, egress: 200 } });
+  const { request_groups: groups, same_subtree: ids } = port['resource_request'] as unknown as {
+    readonly request_groups: readonly {
+      readonly id: string;
+      readonly required: unknown;
+      readonly resources: unknown;
+    }[];
+    readonly same_subtree: readonly string[];
+  };
+  assert.deepEqual(
+    groups.map(({ required, resources }) => [required, resources]),
+    [
+      [['CUSTOM_PHYSNET_PHYSNET1', 'CUSTOM_VNIC_TYPE_NORMAL'], { NET_BW_EGR_KILOBIT_PER_SEC: 10 }],
+      [['CUSTOM_VNIC_TYPE_NORMAL'], { NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC: 200 }],
+    ],
+  );
+  assert.deepEqual(
+    ids,
+    groups.map(({ id }) => id),
+  );
+  const all = await policy({});
+  const made = await packets(all, 'any', 301);
+  await refused(packets(all, 'ingress', 1), 409, 'QoSRulesConflict');
+  const fields = { network_id: tunnelled, qos_policy_id: all, 'binding:host_id': 'h3' };
+  const message = await refused(send('POST', '/v2.0/ports', { port: fields }), 409, OVER);
+  assert.match(message, /h3 has 500 thousand packets a second of any on rp_packets.*promised 501/);
+  const path = `/v2.0/qos/alias_minimum_packet_rate_rules/${made.body['minimum_packet_rate_rule']?.['id']}`;
+  const lowered = { alias_minimum_packet_rate_rule: { min_kpps: 300, direction: 'ingress' } };
+  assert.equal((await send('PUT', path, lowered)).status, 200);
+  await bind(tunnelled, all, 'h3');
+  assert.deepEqual(((await booked('h3')) as Json)['rp_packets'], { any: 500, egress: 200, ingress: 300 });
+  const [agent] = (await send('GET', '/v2.0/agents?host=h3')).body['agents'] ?? [];
+  const { configurations } = agent as unknown as { readonly configurations: Json };
+  assert.deepEqual(configurations['resource_provider_packet_processing_without_direction'], { h3: 500 });
+  assert.deepEqual(configurations['resource_provider_packet_processing_with_direction'], { h3: { egress: 300 } });
+  await assertInvariants(server);
+});
+
 test('of ports that are bound at once, on two servers, as many get their place as there are', async (t) => {
   const { store, flat, policy, server, send, booked } = await cloud(t);
   const second = await startTestServer(store);

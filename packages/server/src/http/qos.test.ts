@@ -223,6 +223,7 @@ test('kinds of rules are listed, with what they may say for an admin', async (t)
       { type: 'packet_rate_limit' },
       { type: 'dscp_marking' },
       { type: 'minimum_bandwidth' },
+      { type: 'minimum_packet_rate' },
     ],
   });
   const shown = (await send('GET', '/v2.0/qos/rule-types/dscp_marking')).body['rule_type'];
@@ -232,5 +233,5 @@ test('kinds of rules are listed, with what they may say for an admin', async (t)
     driver?.supported_parameters.map((one) => [one['parameter_name'], one['parameter_type']]),
     [['dscp_mark', 'choices']],
   );
-  await refused(send('GET', '/v2.0/qos/rule-types/minimum_packet_rate'), 404, 'QosRuleTypeNotFound');
+  await refused(send('GET', '/v2.0/qos/rule-types/maximum_delay'), 404, 'QosRuleTypeNotFound');
 });

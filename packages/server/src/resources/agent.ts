@@ -1,6 +1,6 @@
 /** Agents: hosts in Neutron's words. A change of one is a change of the host, its delete the host's. */
 import { createHash } from 'node:crypto';
-import { type AnyObject, type Host, type HostBandwidth, TUNNELLED } from '@cable/model';
+import { type AnyObject, type Host, type HostBandwidth, PACKETS, TUNNELLED } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
@@ -89,6 +89,7 @@ export function agentOf(tables: Tables, host: Host): AnyObject {
       agent_version: host.agent_version,
       bridge_mappings: host.bridge_mappings,
       resource_provider_bandwidths: byDevice(host),
+      ...packetsOf(host),
       tunnelled_network_rp_name: TUNNELLED,
     },
     created_at: shownTime(host.created_at),
@@ -105,8 +106,19 @@ function shownTime(time: string): string {
 
 /** Neutron names bridges. */
 function byDevice({ bandwidth, bridge_mappings: mappings }: Host): HostBandwidth {
-  const all = Object.entries((bandwidth ?? {}) as HostBandwidth);
+  const all = Object.entries((bandwidth ?? {}) as HostBandwidth).filter(([name]) => name !== PACKETS);
   return Object.fromEntries(all.map(([name, rates]) => [Object.hasOwn(mappings, name) ? mappings[name] : name, rates]));
+}
+
+/** How many packets the host can process, as Neutron's agents say it. */
+function packetsOf({ id, bandwidth }: Host): object {
+  const { any: all, ...directed } = ((bandwidth ?? {}) as HostBandwidth)[PACKETS] ?? {};
+  return {
+    ...(all === undefined ? {} : { resource_provider_packet_processing_without_direction: { [id]: all } }),
+    ...(Object.keys(directed).length === 0
+      ? {}
+      : { resource_provider_packet_processing_with_direction: { [id]: directed } }),
+  };
 }
 
 /** A UUID (version 8, RFC 9562) made from the host's name. */

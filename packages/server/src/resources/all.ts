@@ -122,6 +122,7 @@ export const MODULES: ModuleTable = {
   qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],
   qos_dscp_marking_rule: [qosRuleModule('qos_dscp_marking_rule')],
   qos_minimum_bandwidth_rule: [qosRuleModule('qos_minimum_bandwidth_rule')],
+  qos_minimum_packet_rate_rule: [qosRuleModule('qos_minimum_packet_rate_rule')],
   host_booking: [hostBookingModule],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaCheckLimitModule, quotaDetailsModule],

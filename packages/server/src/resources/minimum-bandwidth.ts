@@ -1,5 +1,5 @@
 /**
- * What ports are promised of their hosts' bandwidth (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
+ * What ports are promised of their hosts' bandwidth, and of the packets that these can process (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
  * promised on a host writes the host's booking, so two cannot promise the same. A port rests on its policy, and on its network where the policy is that's; a policy
  * or network rests on all its ports: else it would not know of a host to which one has just come.
  */
@@ -8,8 +8,10 @@ import {
   CableError,
   type HostBandwidth,
   type Network,
+  PACKETS,
   type Port,
   type QosMinimumBandwidthRule,
+  type QosMinimumPacketRateRule,
   TUNNELLED,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
@@ -19,16 +21,17 @@ import { lookAt, type Plan } from '../engine/plan.ts';
 import type { Look, RowOf } from '../engine/view.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
 import { claimsUnderPrefix, referenceKey, referencesOfType } from '../keys.ts';
+import { whereLoaded } from '../not-loaded.ts';
 import { macName } from './port-claims.ts';
 
-type Rule = QosMinimumBandwidthRule;
+type Rule = QosMinimumBandwidthRule | QosMinimumPacketRateRule;
 type Direction = Rule['direction'];
-/** Thousands of bits a second, by physical network and direction. */
+/** Thousands of bits a second, by physical network and direction; of `PACKETS` thousands of packets a second, of which `any` are all. */
 type Rates = Readonly<Record<string, { readonly [direction in Direction]?: number }>>;
 
-const RULE = 'qos_minimum_bandwidth_rule';
+const [BITS_RULE, PACKETS_RULE] = ['qos_minimum_bandwidth_rule', 'qos_minimum_packet_rate_rule'] as const;
 const BOOKING = 'host_booking';
-const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
+const DIRECTIONS: readonly Direction[] = ['any', 'egress', 'ingress'];
 
 /** Of a port that is new or has changed. Throws `QosPlacementAllocationUpdateConflict`. */
 export function bookPort(planning: Planning, before: Port | undefined, after: Port): void {
@@ -85,13 +88,15 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
     const policy = seen.has(port.id) ? null : policyOf(look, port);
     seen.add(port.id);
     if (policy === null) continue;
-    const known = rules.get(policy) ?? look.by(RULE, 'qos_policy_id', policy);
+    const known = rules.get(policy) ?? rulesIn(look, policy);
     rules.set(policy, known);
     if (known.length === 0) continue;
     const account = accountOf(look.get('network', port.network_id));
-    const sum = sums.get(account) ?? {};
-    sums.set(account, sum);
-    for (const { direction, min_kbps: rate } of known) sum[direction] = (sum[direction] ?? 0) + rate;
+    for (const rule of known) {
+      const sum = sums.get(accountOfRule(rule, account)) ?? {};
+      sums.set(accountOfRule(rule, account), sum);
+      for (const direction of countedOf(rule)) sum[direction] = (sum[direction] ?? 0) + rateOfRule(rule);
+    }
   }
   return Object.fromEntries(sums);
 }
@@ -99,7 +104,7 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
 /** What of a port is not booked: a host that it is at, or may come to, has no booking. */
 export function* unbookedPort(look: Look, port: Port): Iterable<Broken> {
   const policy = policyOf(look, port);
-  if (policy === null || look.by(RULE, 'qos_policy_id', policy).length === 0) return;
+  if (policy === null || rulesIn(look, policy).length === 0) return;
   for (const host of hostsOf(port)) {
     if (look.get(BOOKING, host) !== undefined) continue;
     yield { rule: 'what a port is promised is booked on its hosts', detail: `host ${host} has no booking` };
@@ -111,7 +116,7 @@ export function* overbooked(look: Look, host: string, granted: Rates): Iterable<
   for (const { account, direction, rate } of entriesOf(bookedOn(look, host))) {
     const most = rateOf(granted, account, direction) ?? 0;
     if (rate <= most) continue;
-    const detail = `${rate} kbit/s of ${direction} on ${account} are promised, ${most} were booked`;
+    const detail = `${rate} ${unitOf(account)} of ${direction} on ${account} are promised, ${most} were booked`;
     yield { rule: 'what a port is promised is booked on its hosts', detail };
   }
 }
@@ -119,24 +124,58 @@ export function* overbooked(look: Look, host: string, granted: Rates): Iterable<
 /** Placement's words of what a port is promised; null: nothing. */
 export function resourceRequest(look: Pick<Look, 'get' | 'by'>, port: Port): Readonly<Record<string, unknown>> | null {
   const policy = policyOf(look, port);
-  const rules = policy === null ? [] : look.by(RULE, 'qos_policy_id', policy);
+  const rules = policy === null ? [] : rulesIn(look, policy);
   if (rules.length === 0) return null;
   const account = accountOf(look.get('network', port.network_id));
   const place = account === TUNNELLED ? 'CUSTOM_NETWORK_TUNNEL_PROVIDER' : traitOf(`PHYSNET_${account}`);
-  const resources = rules.map(({ direction, min_kbps: rate }) => [RESOURCES[direction], rate] as const);
-  const id = groupId(port.id, rules.map((rule) => rule.id).sort());
-  const group = {
-    id,
-    required: [place, traitOf(`VNIC_TYPE_${port['binding:vnic_type']}`)],
-    resources: Object.fromEntries(resources.sort(([a], [b]) => (a < b ? -1 : 1))),
-  };
-  return { request_groups: [group], same_subtree: [id] };
+  const vnic = traitOf(`VNIC_TYPE_${port['binding:vnic_type']}`);
+  const groups = [
+    { required: [place, vnic], of: rules.filter((rule) => !isOfPackets(rule)) },
+    { required: [vnic], of: rules.filter(isOfPackets) },
+  ];
+  const asked = groups
+    .filter(({ of }) => of.length > 0)
+    .map(({ required, of }) => ({
+      id: groupId(port.id, of.map((rule) => rule.id).sort()),
+      required,
+      resources: resourcesOf(of),
+    }));
+  return { request_groups: asked, same_subtree: asked.map(({ id }) => id) };
 }
 
-const RESOURCES: Readonly<Record<Direction, string>> = {
-  egress: 'NET_BW_EGR_KILOBIT_PER_SEC',
-  ingress: 'NET_BW_IGR_KILOBIT_PER_SEC',
-};
+/** Placement's resource classes, and how much of each. */
+function resourcesOf(rules: readonly Rule[]): Readonly<Record<string, number>> {
+  const resources = rules.map((rule) => [classOf(rule), rateOfRule(rule)] as const);
+  return Object.fromEntries(resources.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const PARTS: Readonly<Record<Direction, string>> = { any: '', egress: 'EGR_', ingress: 'IGR_' };
+
+function classOf(rule: Rule): string {
+  const part = PARTS[rule.direction];
+  return isOfPackets(rule) ? `NET_PACKET_RATE_${part}KILOPACKET_PER_SEC` : `NET_BW_${part}KILOBIT_PER_SEC`;
+}
+
+function isOfPackets(rule: Rule): rule is QosMinimumPacketRateRule {
+  return 'min_kpps' in rule;
+}
+
+function rateOfRule(rule: Rule): number {
+  return isOfPackets(rule) ? rule.min_kpps : rule.min_kbps;
+}
+
+function accountOfRule(rule: Rule, account: string): string {
+  return isOfPackets(rule) ? PACKETS : account;
+}
+
+/** What the rule counts against: all packets, of whatever direction, have one bound together. */
+function countedOf(rule: Rule): readonly Direction[] {
+  return isOfPackets(rule) && rule.direction !== 'any' ? ['any', rule.direction] : [rule.direction];
+}
+
+function unitOf(account: string): string {
+  return account === PACKETS ? 'thousand packets a second' : 'kbit/s';
+}
 
 function traitOf(name: string): string {
   return `CUSTOM_${name.toUpperCase().replace(/[^0-9A-Z_]+/g, '_')}`;
@@ -183,7 +222,7 @@ function refuseOver(host: string, bandwidth: HostBandwidth = {}, raised: readonl
     if (most === undefined || rate <= most) continue;
     throw new CableError(
       'QosPlacementAllocationUpdateConflict',
-      `Host ${host} has ${most} kbit/s of ${direction} on ${account}, and its ports would be promised ${rate}: the requested resources would exceed the capacity available.`,
+      `Host ${host} has ${most} ${unitOf(account)} of ${direction} on ${account}, and its ports would be promised ${rate}: the requested resources would exceed the capacity available.`,
       { fields: { host, physical_network: account, direction } },
     );
   }
@@ -231,7 +270,13 @@ function policyOf(look: Pick<Look, 'get'>, port: Port): string | null {
 
 /** Of a policy that is to stay as it is. */
 function rulesOf(plan: Plan, policy: string): readonly Rule[] {
-  return plan.parts('qos_policy', policy, (look) => look.by(RULE, 'qos_policy_id', policy));
+  return plan.parts('qos_policy', policy, (look) => rulesIn(look, policy));
+}
+
+/** A server may have no such rules loaded. */
+function rulesIn(look: Pick<Look, 'by'>, policy: string): readonly Rule[] {
+  const packets = whereLoaded(() => look.by(PACKETS_RULE, 'qos_policy_id', policy));
+  return [...look.by(BITS_RULE, 'qos_policy_id', policy), ...packets];
 }
 
 function accountOf(network: Network | undefined): string {

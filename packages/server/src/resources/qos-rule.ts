@@ -6,6 +6,7 @@ import {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
   qosMinimumBandwidthRuleResource,
+  qosMinimumPacketRateRuleResource,
   qosPacketRateLimitRuleResource,
 } from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
@@ -19,7 +20,8 @@ type RuleType =
   | 'qos_bandwidth_limit_rule'
   | 'qos_packet_rate_limit_rule'
   | 'qos_dscp_marking_rule'
-  | 'qos_minimum_bandwidth_rule';
+  | 'qos_minimum_bandwidth_rule'
+  | 'qos_minimum_packet_rate_rule';
 
 /** A kind of rules: Neutron's name, the type of its objects, and what these say. */
 type Kind = {
@@ -33,6 +35,7 @@ export const QOS_RULE_KINDS: readonly Kind[] = [
   { kind: 'packet_rate_limit', resource: qosPacketRateLimitRuleResource },
   { kind: 'dscp_marking', resource: qosDscpMarkingRuleResource },
   { kind: 'minimum_bandwidth', resource: qosMinimumBandwidthRuleResource },
+  { kind: 'minimum_packet_rate', resource: qosMinimumPacketRateRuleResource },
 ];
 
 /** Rules of one kind: they belong to the project of their policy, which has one of a kind and direction. */
@@ -43,8 +46,8 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
       return { project_id: policy?.project_id ?? given.project_id };
     },
     check: (view, rule) => checkMinimum(view, rule),
-    claims: (rule) => [ruleClaim(type, rule)],
-    ...(type === 'qos_minimum_bandwidth_rule' ? BOOKED : {}),
+    claims: (rule) => directionsOf(rule).map((direction) => ruleClaim(type, rule, direction)),
+    ...(type === 'qos_minimum_bandwidth_rule' || type === 'qos_minimum_packet_rate_rule' ? BOOKED : {}),
     broken: brokenRule,
   });
 }
@@ -53,7 +56,8 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
 const BOOKED: Pick<Contribution<QosRule>, 'created' | 'changed'> = {
   created: (planning, rule) => bookPolicy(planning, rule.qos_policy_id),
   changed: (planning, before, rule) => {
-    const isMore = before['direction'] !== rule['direction'] || Number(rule['min_kbps']) > Number(before['min_kbps']);
+    const rate = (one: QosRule): number => Number(one['min_kbps'] ?? one['min_kpps']);
+    const isMore = before['direction'] !== rule['direction'] || rate(rule) > rate(before);
     if (isMore) bookPolicy(planning, rule.qos_policy_id);
   },
 };
@@ -94,16 +98,22 @@ function ruleType({ kind, resource }: Kind): AnyObject {
   return { id: kind, type: kind, drivers: [{ name: 'cable', supported_parameters: supported }] };
 }
 
-function ruleClaim(type: RuleType, rule: QosRule): Claim {
+/** Those that a policy has one rule of the kind for; `any` takes both. */
+function directionsOf(rule: AnyObject): readonly string[] {
   const direction = rule['direction'];
+  if (direction === 'any') return ['egress', 'ingress'];
+  return [typeof direction === 'string' ? direction : '-'];
+}
+
+function ruleClaim(type: RuleType, rule: QosRule, direction: string): Claim {
   const kind = QOS_RULE_KINDS.find(({ resource }) => resource.type === type)?.kind;
   return {
     kind: type,
-    value: typeof direction === 'string' ? direction : '-',
+    value: direction,
     under: { type: 'qos_policy', id: rule.qos_policy_id },
     holder: (look) =>
-      (look.by(type, 'qos_policy_id', rule.qos_policy_id) as readonly AnyObject[]).find(
-        (one) => one['direction'] === direction,
+      (look.by(type, 'qos_policy_id', rule.qos_policy_id) as readonly AnyObject[]).find((one) =>
+        directionsOf(one).includes(direction),
       )?.id,
     taken: (holder) =>
       new CableError(

@@ -13,7 +13,7 @@ import { type Contribution, contribute, type Mark } from '../engine/module.ts';
 import { isAdmin } from '../engine/permission.ts';
 import { lookAtTables } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
-import { NotLoadedError } from '../not-loaded.ts';
+import { whereLoaded } from '../not-loaded.ts';
 import { bookNetwork, bookPort, resourceRequest, unbookedPort } from './minimum-bandwidth.ts';
 import { foreignMarks, isSharedWith } from './sharing.ts';
 
@@ -76,15 +76,6 @@ function usersOf(look: Look, { id }: QosPolicy): readonly User[] {
     ...whereLoaded(() => look.by('floatingip', 'qos_policy_id', id)),
     ...whereLoaded(() => look.by('router', 'external_gateway_info.qos_policy_id', id)).map(gatewayUser),
   ];
-}
-
-function whereLoaded<T>(find: () => readonly T[]): readonly T[] {
-  try {
-    return find();
-  } catch (err) {
-    if (err instanceof NotLoadedError) return [];
-    throw err;
-  }
 }
 
 /** A router as one who has a policy. */

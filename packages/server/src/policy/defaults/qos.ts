@@ -14,6 +14,7 @@ const RULE_TYPES = [
   'qos_packet_rate_limit_rule',
   'qos_dscp_marking_rule',
   'qos_minimum_bandwidth_rule',
+  'qos_minimum_packet_rate_rule',
 ];
 
 /** A manager makes those of his project; in `zed` administrators make all. */
