@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { KeystoneSession } from './session.ts';
+import { KeystoneSession, type ServiceAnswer } from './session.ts';
 import { type FakeKeystone, startFakeKeystone } from './testing/fake-keystone.ts';
 import { keystoneSuite, serviceAccess } from './testing/keystone-suite.ts';
 
@@ -98,4 +98,26 @@ test('a service of the catalog is asked with the session’s token, and once mor
   assert.deepEqual(asked, ['/v2.1/os-server-external-events true', '/v2.1/os-server-external-events true']);
   assert.notEqual(await session.token(), first);
   await assert.rejects(session.request('volume', { method: 'GET', path: '/' }), { kind: 'forbidden' });
+});
+
+test('a service that comes into the catalog later, or moves, is found at its place', async (t) => {
+  const service = createServer((_request, reply) => reply.end('{}'));
+  await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
+  t.after(() => service.close());
+  const time = { nowMs: 0 };
+  const session = open(t, time);
+  const ask = (): Promise<ServiceAnswer> => session.request('image', { method: 'GET', path: '/' });
+  const before = keystone.asked.logins;
+  await assert.rejects(ask(), { kind: 'forbidden' });
+  await keystone.addEndpoint('image', 'glance', 'http://127.0.0.1:1');
+  await assert.rejects(ask(), { kind: 'forbidden' }, 'Keystone is not asked for the catalog again at once');
+  assert.equal(keystone.asked.logins - before, 1);
+  time.nowMs = 5000;
+  await assert.rejects(ask(), /ECONNREFUSED/);
+  assert.equal(await session.endpoint('image'), 'http://127.0.0.1:1');
+  await keystone.addEndpoint('image', 'glance', `http://127.0.0.1:${(service.address() as AddressInfo).port}`);
+  time.nowMs = 10_000;
+  await assert.rejects(ask(), /ECONNREFUSED/);
+  assert.equal((await ask()).status, 200);
+  assert.equal(keystone.asked.logins - before, 3);
 });

@@ -34,6 +34,8 @@ const USED_PART = 0.8;
 /** After a login that failed the next one is tried so much later: a Keystone that refuses or is away is not asked for each request. */
 const PAUSE_MS = { away: 1000, refused: 5000, forbidden: 5000 } as const;
 const TIMEOUT_MS = 5000;
+/** A catalog that is older is fetched anew where a service is not in it, or does not answer: it may have come, or moved, since. */
+const CATALOG_MS = 5000;
 
 /** Statuses by which Keystone, or a proxy before it, says that this is no token that it knows. */
 const NO_TOKEN: ReadonlySet<number> = new Set([400, 404, 413, 414, 431]);
@@ -97,14 +99,17 @@ export class KeystoneSession {
   /** Asks a service of the catalog, by its type, with this one's token. Throws `KeystoneError`, also when the service is not in the catalog. */
   async request(service: string, request: ServiceRequest): Promise<ServiceAnswer> {
     for (const isLast of [false, true]) {
-      const held = await this.#current();
-      const endpoint = this.#endpointOf(held, service);
+      const { held, endpoint } = await this.#knowing(service);
       const { method, path, body, signal } = request;
-      const answer = await this.#client.send({
+      const asked = this.#client.send({
         ...{ method, url: `${endpoint}${path}`, timeoutMs: this.#timeoutMs * 2 },
         headers: { ...request.headers, 'x-auth-token': held.token },
         ...(body === undefined ? {} : { body }),
         ...(signal === undefined ? {} : { signal }),
+      });
+      const answer = await asked.catch((err: unknown) => {
+        if (this.#isOld(held)) this.#forget(held);
+        throw err;
       });
       if (answer.status !== 401 || isLast) return answer;
       this.#forget(held);
@@ -114,13 +119,24 @@ export class KeystoneSession {
 
   /** The address of a service of the catalog, by its type. Throws `KeystoneError`, also when it is not in the catalog. */
   async endpoint(service: string): Promise<string> {
-    return this.#endpointOf(await this.#current(), service);
+    return (await this.#knowing(service)).endpoint;
   }
 
-  #endpointOf(held: Held, service: string): string {
-    const endpoint = endpointOf(held, service, this.#options.access);
-    if (endpoint !== undefined) return endpoint;
-    throw new KeystoneError('forbidden', `the catalog of Keystone (${this.publicUrl}) has no ${service} service`);
+  /** A login whose catalog has the service. */
+  async #knowing(service: string): Promise<{ readonly held: Held; readonly endpoint: string }> {
+    for (;;) {
+      const held = await this.#current();
+      const endpoint = endpointOf(held, service, this.#options.access);
+      if (endpoint !== undefined) return { held, endpoint };
+      if (!this.#isOld(held)) {
+        throw new KeystoneError('forbidden', `the catalog of Keystone (${this.publicUrl}) has no ${service} service`);
+      }
+      this.#forget(held);
+    }
+  }
+
+  #isOld(held: Held): boolean {
+    return this.#options.monotonicMs() - held.atMs >= CATALOG_MS;
   }
 
   /** Ends its connections. */

@@ -93,7 +93,7 @@ class Fake implements FakeKeystone {
   readonly #users: User[] = [];
   readonly #tokens = new Map<string, Token>();
   readonly #events: Record<string, string>[] = [];
-  readonly #services: { readonly type: string; readonly name: string; readonly url: string }[] = [];
+  readonly #services = new Map<string, { readonly type: string; readonly name: string; readonly url: string }>();
 
   close(): Promise<void> {
     return this.end();
@@ -113,7 +113,7 @@ class Fake implements FakeKeystone {
   }
 
   addEndpoint(type: string, name: string, url: string): Promise<void> {
-    this.#services.push({ type, name, url });
+    this.#services.set(type, { type, name, url });
     return Promise.resolve();
   }
 
@@ -281,10 +281,12 @@ class Fake implements FakeKeystone {
   }
 
   #catalog(): readonly object[] {
-    return [{ type: 'identity', name: 'keystone', url: this.url }, ...this.#services].map(({ type, name, url }) => ({
-      ...{ type, name, id: type },
-      endpoints: ['public', 'internal', 'admin'].map((face) => ({ interface: face, region: 'RegionOne', url })),
-    }));
+    return [{ type: 'identity', name: 'keystone', url: this.url }, ...this.#services.values()].map(
+      ({ type, name, url }) => ({
+        ...{ type, name, id: type },
+        endpoints: ['public', 'internal', 'admin'].map((face) => ({ interface: face, region: 'RegionOne', url })),
+      }),
+    );
   }
 
   #revoke(subject: string, reply: ServerResponse): void {
