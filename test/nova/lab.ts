@@ -50,6 +50,8 @@ async function startAgent(directory: string, serverUrl: string): Promise<void> {
       ] as const),
       ...['--underlay', '192.0.2.1', '--state', join(directory, 'agent-state'), '--run', join(directory, 'agent')],
       ...['--nova-metadata', NOVA_METADATA, '--metadata-secret-file', secret],
+      // The tap that this Nova makes, this libvirt refuses.
+      ...['--vif-type', 'bridge'],
     ],
     log: join(directory, 'cable-agent.log'),
     readyMs: 300_000,

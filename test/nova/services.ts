@@ -179,7 +179,8 @@ function writeNovaConfig(home: string, { unpacked, keystone, database }: Surroun
       'metadata_workers = 1',
     ],
     // What Nova keeps of a port changes when it is told, and never because it looked.
-    ...['heal_instance_info_cache_interval = -1', 'vif_plugging_is_fatal = true', 'vif_plugging_timeout = 120'],
+    ...['heal_instance_info_cache_interval = -1', 'vif_plugging_is_fatal = true', 'vif_plugging_timeout = 300'],
+    'rpc_response_timeout = 300',
     ...['ram_allocation_ratio = 8.0', 'reserved_host_memory_mb = 0', 'reserved_host_disk_mb = 0'],
     'use_stderr = true',
     '[api]',

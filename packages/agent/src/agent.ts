@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '@cable/api';
 import { type HttpTransport, type Logger, LoopDelay } from '@cable/kit';
-import type { RefusedEntries } from '@cable/model';
+import { AGENT_FEATURES, type RefusedEntries, TAP_BRIDGES } from '@cable/model';
 import { createAnswers } from './asks/answers.ts';
 import { openFollows, openLentCaptures } from './asks/open-follows.ts';
 import { Tracer } from './asks/tracer.ts';
@@ -30,6 +30,7 @@ import {
   SERVICE_ADDRESS,
 } from './devices/own-links.ts';
 import { openServiceNamespace } from './devices/service-namespace.ts';
+import { startTapBridgeSweep, type TapBridgeSweep } from './devices/tap-bridges.ts';
 import { UnderlayWatch } from './devices/underlay.ts';
 import { concernsNetworks, UnderlayMtu } from './devices/underlay-mtu.ts';
 import { startUplinkKeeper, type UplinkKeeper } from './devices/uplink-keeper.ts';
@@ -144,9 +145,16 @@ export async function runAgent(
     signal,
   });
   hasFlows = (portId) => handover.hasFlows(portId);
+  const bridges = startTapBridgeSweep({
+    links: devices.links.table,
+    ports: () => state.slices.itemKeys(`host:${options.host}`),
+    remover: devices.remover,
+    log: log.child('devices'),
+    signal,
+  });
   const stream = createStream(
     options,
-    { version, client, transport, state, host, devices, handover, prober, answer: tracing.answer },
+    { version, client, transport, state, host, devices, bridges, handover, prober, answer: tracing.answer },
     deps,
   );
   host.onChange((ports) => {
@@ -227,6 +235,7 @@ export async function runAgent(
     uplinks.done,
     devices.guard.done,
     devices.foreign.done,
+    bridges.done,
     gateways.done,
     leases.done,
   ]);
@@ -578,13 +587,14 @@ function createStream(
     readonly state: HostState;
     readonly host: Host;
     readonly devices: Pick<Devices, 'underlay' | 'mtu'>;
+    readonly bridges: Pick<TapBridgeSweep, 'take'>;
     readonly handover: Pick<Handover, 'take' | 'takeGateways'>;
     readonly prober: Prober;
     readonly answer: Answer;
   },
   { log, signal }: Deps,
 ): StreamClient {
-  const { client, transport, state, host, devices, handover, prober, answer } = parts;
+  const { client, transport, state, host, devices, bridges, handover, prober, answer } = parts;
   const { host: name, underlay } = options;
   return new StreamClient(
     { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
@@ -608,6 +618,7 @@ function createStream(
         handover.takeGateways(update, moved);
         host.loop.takeState(update);
         host.loop.takeGateways(moved);
+        bridges.take(update);
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
       answer,
@@ -615,10 +626,16 @@ function createStream(
       bridgeMappings: options.bridgeMappings,
       bandwidth: options.bandwidth,
       availabilityZone: options.availabilityZone,
+      features: featuresOf(options),
       log: log.child('stream'),
       signal,
     },
   );
+}
+
+/** What the host's row says that it can do, sorted. */
+function featuresOf({ vifType }: Pick<ChosenOptions, 'vifType'>): readonly string[] {
+  return vifType === 'bridge' ? [...AGENT_FEATURES, TAP_BRIDGES].sort() : AGENT_FEATURES;
 }
 
 /** All maps' together, with the reason of one. */

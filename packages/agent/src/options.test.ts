@@ -78,6 +78,7 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', '127.0.0.1'], usage('Give an address of this host')],
     [2, ['--host', 'h1', '--server', 'unix:/x', '--underlay', 'fe80::1'], usage('Give an address of this host')],
     [2, ['--host', 'a/b', '--teardown'], usage('Give letters, digits')],
+    [2, [...WHO, '--vif-type', 'ovs'], usage('Allowed choices are tap, bridge')],
     [2, [...WHO, '--encapsulation', 'geneve'], usage('Allowed choices are auto, own, kernel')],
     [2, [...WHO, '--nova-metadata', 'http://x:8775'], usage("'--metadata-secret-file <path>' go together")],
     [2, [...WHO, '--nova-metadata', 'ftp://x', '--metadata-secret-file', '/x'], usage('Give http://HOST:PORT')],

@@ -45,6 +45,7 @@ export type AgentOptions = {
   readonly bandwidth: HostBandwidth;
   /** Zone that the host is in. */
   readonly availabilityZone: string;
+  readonly vifType: VifType;
   /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
   /** The vrouter's compiled programs. */
@@ -65,6 +66,11 @@ export type AgentOptions = {
 
 /** The same, with all that the host decides. */
 export type ChosenOptions = Omit<AgentOptions, 'encapsulation'> & { readonly encapsulation: Encapsulation };
+
+/** How Nova has devices of VMs made: `tap`: Nova itself; `bridge`: libvirt, in a bridge for each. */
+export type VifType = (typeof VIF_TYPES)[number];
+
+const VIF_TYPES = ['tap', 'bridge'] as const;
 
 /** `own`: the vrouter itself, where it can; `kernel`: the kernel's VXLAN device, always. On the wire they are the same. */
 export type Encapsulation = (typeof ENCAPSULATIONS)[number];
@@ -126,6 +132,14 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     )
     .addOption(
       new Option(
+        '--vif-type <type>',
+        'how Nova has devices of VMs made: by itself (tap), or by libvirt, in a bridge for each (bridge)',
+      )
+        .choices(VIF_TYPES)
+        .default('tap'),
+    )
+    .addOption(
+      new Option(
         '--encapsulation <who>',
         'who makes VXLAN of packets for other hosts: the vrouter itself, or the kernel’s device',
       )
@@ -174,6 +188,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     bandwidth?: HostBandwidth;
     packetRate?: HostBandwidth;
     availabilityZone: string;
+    vifType: VifType;
     encapsulation: Encapsulation | 'auto';
     object: string;
     novaMetadata?: string;
@@ -209,6 +224,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     bridgeMappings: given.bridgeMappings ?? new Map(),
     bandwidth: { ...given.bandwidth, ...given.packetRate },
     availabilityZone: given.availabilityZone,
+    vifType: given.vifType,
     encapsulation: given.encapsulation,
     object: given.object,
     novaMetadata:

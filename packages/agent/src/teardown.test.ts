@@ -65,6 +65,7 @@ test('what was removed is told from what was not there', async () => {
     () => mkdirSync(join(root, 'pins/h'), { recursive: true }),
     () => ip('link add cable0 type veth peer name cable1'),
     () => ip('link add cables1 type veth peer name inner'),
+    () => ip('link add cbr01234567-89 type bridge'),
     () => createHeldNetns(join(root, 'told-run', 'services.netns')).close(),
     () => {
       using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });

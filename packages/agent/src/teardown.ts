@@ -8,6 +8,7 @@ import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
 import { LinkRemover } from './devices/link-remover.ts';
 import { removeServiceNamespace, SERVICE_PEER_NAME } from './devices/service-namespace.ts';
+import { isTapBridge } from './devices/tap-bridges.ts';
 import { absentOn } from './ffi/errno.ts';
 import { JOINED_DIRECTORY, JOINED_FILES } from './joining/host-files.ts';
 import { removeIngressFilter } from './net/filter.ts';
@@ -91,6 +92,7 @@ function removeTables(): boolean {
 /** A device of another kind that has such a name is somebody else's. */
 function isOwn(link: Link): boolean {
   if (link.kind === 'vxlan') return link.name === 'cablevx';
+  if (isTapBridge(link)) return true;
   return isHostLink(link) || (link.kind === 'veth' && (SERVICE_LINKS.includes(link.name) || OWN_VIF.test(link.name)));
 }
 

@@ -217,6 +217,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'A group may say its addresses: it is an address group then, and they count wherever the packet comes from. An older agent passes them over: what rules allow of such a group is not let in, nor out, there.',
       },
+      {
+        date: '2026-11-28',
+        change:
+          'Feature bridges: devices of VMs of the host are made by libvirt, in a bridge for each. An older server passes it over, and shows vif_type tap.',
+      },
     ],
   },
 ];

@@ -48,4 +48,5 @@ export * from './sharing.ts';
 export * from './slice-buckets.ts';
 export type * from './slices.ts';
 export type * from './slices-v1.ts';
+export * from './tap-bridges.ts';
 export * from './underlay-mtu.ts';

@@ -52,10 +52,10 @@ function answersBy(name: string, seconds = 5): boolean {
   }
 }
 
-const GUESTS = ['tap01234567-89', 'tapfedcba98-fe', 'cv01234567-89', 'cables1', 'cablef1', 'cablevx'];
+const GUESTS = ['tap01234567-89', 'tapfedcba98-fe', 'cv01234567-89', 'cbr01234567-89', 'cables1', 'cablef1', 'cablevx'];
 const OTHERS = [
   ...['tap0', 'tap01234567-8', 'tap0123456789a', 'tapABCDEF01-23', 'cv0123456789a', 'cv01234567-8', 'cvx'],
-  ...['cb01234567-89', 'cable0', 'cablevx1', 'qvo01234567-89', 'eth0'],
+  ...['cb01234567-89', 'cbr0', 'cbr01234567-8', 'cable0', 'cablevx1', 'qvo01234567-89', 'eth0'],
 ];
 
 for (const name of GUESTS) {

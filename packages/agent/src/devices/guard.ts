@@ -3,8 +3,9 @@
  * runs, after somebody took it off. A static nftables table named `cable` in the families `inet` and `arp`: known by that name, put in place of what is
  * there at each start, and left there when the agent ends.
  *
- * Packets that the vrouter takes in at tc do not get so far. What a bridge or another switch takes from a device comes by that bridge, and is not ours.
+ * Packets that the vrouter takes in at tc do not get so far. What another product's bridge or switch takes from a device comes by that bridge, and is not ours.
  */
+import { TAP_BRIDGE_PREFIX } from '@cable/model';
 import {
   countedDrop,
   deleteTable,
@@ -135,6 +136,10 @@ function ownRules(): readonly NftRule[] {
     {
       comment: `${VETH}${PORT_PART}: the device of a pod or of a port of this host`,
       expressions: [meta(META.iifname), ...nameLike(VETH), ...countedDrop()],
+    },
+    {
+      comment: `${TAP_BRIDGE_PREFIX}${PORT_PART}: the bridge of the device of a VM`,
+      expressions: [meta(META.iifname), ...nameLike(TAP_BRIDGE_PREFIX), ...countedDrop()],
     },
     ...PROGRAM_LINKS.map((name) => ({
       comment: `${name}: only the vrouter takes packets from it`,

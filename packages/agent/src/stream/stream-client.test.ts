@@ -68,6 +68,7 @@ function follow(t: TestContext) {
       bridgeMappings: new Map(),
       bandwidth: {},
       availabilityZone: 'nova',
+      features: [],
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;

@@ -1,7 +1,6 @@
 import type { Client } from '@cable/api';
 import { type Backoff, type HttpTransport, type HttpUpgrade, type Logger, sleep } from '@cable/kit';
 import {
-  AGENT_FEATURES,
   DEFAULT_ZONE,
   HOST_PROTOCOL,
   HOST_UPGRADE,
@@ -44,6 +43,8 @@ export type StreamClientDeps = {
   /** What ports may be promised of the host. */
   readonly bandwidth: HostBandwidth;
   readonly availabilityZone: string;
+  /** As in `HostRegistration`. */
+  readonly features: readonly string[];
   /** Answers what the server asks; absent: nothing is answered. Does not throw. */
   readonly answer?: Answer;
   /** Told of each change, in order; it is in `state` already. */
@@ -313,14 +314,14 @@ export class StreamClient {
     const { agentId, previousSession, followed } = this.#deps.state;
     const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
     const mtuBytes = this.#deps.underlayMtuBytes();
-    const { bridgeMappings: mappings, bandwidth, availabilityZone } = this.#deps;
+    const { bridgeMappings: mappings, bandwidth, availabilityZone, features } = this.#deps;
     return {
       ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
       ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
       ...(mappings.size === 0 ? {} : { bridgeMappings: Object.fromEntries(mappings) }),
       ...(Object.keys(bandwidth).length === 0 ? {} : { bandwidth }),
       ...(availabilityZone === DEFAULT_ZONE ? {} : { availabilityZone }),
-      features: AGENT_FEATURES,
+      features,
     };
   }
 

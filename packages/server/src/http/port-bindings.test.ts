@@ -52,6 +52,27 @@ test('what Nova does for a live migration: prepare, activate in one step, delete
   await assertInvariants(server);
 });
 
+test('where libvirt makes the devices of VMs, Nova is told of a bridge for each port, on the hosts that say so', async (t) => {
+  const harness = await startHosts(t);
+  const { send } = harness;
+  const host = (features: readonly string[]): Promise<Answer> =>
+    send('PUT', '/cable/v1/hosts/h2', { underlay: '192.0.2.2', agentVersion: 'test', features });
+  await host(['bridges']);
+  const port = await portOf(harness);
+  const { id } = port;
+  const path = `/v2.0/ports/${id}`;
+  const plain = { port_filter: true, connectivity: 'l2' };
+  const details = { ...plain, bridge_name: `cbr${String(id).slice(0, 11)}` };
+  assert.deepEqual([port['binding:vif_type'], port['binding:vif_details']], ['tap', plain]);
+  const { binding } = (await send('POST', `${path}/bindings`, { binding: { host: 'h2' } })).body;
+  assert.deepEqual([binding?.['vif_type'], binding?.['vif_details']], ['bridge', details]);
+  await send('PUT', `${path}/bindings/h2/activate`);
+  const moved = (await send('GET', path)).body['port'];
+  assert.deepEqual([moved?.['binding:vif_type'], moved?.['binding:vif_details']], ['bridge', details]);
+  await host([]);
+  assert.equal((await send('GET', path)).body['port']?.['binding:vif_type'], 'tap');
+});
+
 test('bindings are changed, the active one too; the end of the active one unbinds the port', async (t) => {
   const harness = await startHosts(t);
   const { send } = harness;

@@ -1,5 +1,5 @@
 import { vifKind } from '@cable/compiler';
-import type { Host, Network, Port } from '@cable/model';
+import { type Host, type Network, type Port, TAP_BRIDGES, tapBridgeName } from '@cable/model';
 import type { Tables } from '../tables.ts';
 import { isTunnelled } from './network-segment.ts';
 
@@ -11,10 +11,10 @@ export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record
   if (row === undefined || isRefused || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
-  return {
-    'binding:vif_type': vifKind(port) === 'tap' ? 'tap' : 'other',
-    'binding:vif_details': { port_filter: true, connectivity: 'l2' },
-  };
+  const details = { port_filter: true, connectivity: 'l2' };
+  if (vifKind(port) !== 'tap') return { 'binding:vif_type': 'other', 'binding:vif_details': details };
+  if (!(row.features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
+  return { 'binding:vif_type': 'bridge', 'binding:vif_details': { ...details, bridge_name: tapBridgeName(port.id) } };
 }
 
 /** Whether the host has an interface on the physical network that carries the port's network; a tunnelled one is everywhere. */
