@@ -168,9 +168,9 @@ export const NOVA_TELLER: string = `${TELLERS}nova`;
 /** Present: what there was before anything was told to Nova counts as told, and stands beside each port. */
 export const NOVA_SINCE = '/cable/meta/nova-since';
 
-/** True for keys that go when a lease of a server ends; those that the store itself has written among them. */
+/** True for keys that go when a lease ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return [ALIVE, SERVERS, TELLERS, LANES].some((prefix) => key.startsWith(prefix));
+  return [ALIVE, SERVERS, TELLERS, LANES, REPEATS].some((prefix) => key.startsWith(prefix));
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */
@@ -206,6 +206,13 @@ export function relayedAskKey(of: string, by: string, number: number): string {
 /** Leased; present: the answer to what `by` asked with that number, which takes and deletes it. */
 export function relayedAnswerKey(by: string, number: number): string {
   return `${relayPrefix(by)}answer/${number}`;
+}
+
+const REPEATS = '/cable/z/repeat/';
+
+/** Leased; present: how many creates of one text the plug-in of neutron-server was answered (`contrail/repeats.ts`). Behind all keys that tables are made of. */
+export function repeatKey(name: string): string {
+  return `${REPEATS}${name}`;
 }
 
 /** Who had which ports of routers' external addresses: `<external address>/<first port of the block>/<lease>-<when>`. Behind all keys that tables are made of. */

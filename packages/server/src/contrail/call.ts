@@ -10,11 +10,13 @@ import { askedOf } from '../http/asked.ts';
 import type { UserCaller } from '../http/auth.ts';
 import { type DoorType, shownModel, soughtValue, valuesMadeHere } from './door-type.ts';
 import { badRequest, type PluginRequest } from './envelope.ts';
+import type { Repeats } from './repeats.ts';
 
 export type Call = {
   readonly deps: EngineDeps;
   readonly startTurns: () => Turns;
   readonly texts: TextCache<AnyObject>;
+  readonly repeats: Repeats;
   readonly door: DoorType;
   readonly model: ResourceModel;
   readonly plugin: PluginRequest;

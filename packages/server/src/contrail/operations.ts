@@ -1,8 +1,10 @@
 /** What the plug-in's operations do: each is one of the engine's. */
 import { parseAction, parseCreate, parseListQuery, parseUpdate, type Text } from '@cable/api';
 import { type AnyObject, CableError } from '@cable/model';
+import { repeatableId } from '../engine/idempotency.ts';
 import { currentRow, type List, listObjects } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
+import { askedOf } from '../http/asked.ts';
 import { type Call, engineAsked, idOf, shownValue, textOf, writerOf } from './call.ts';
 import { isOfNobody, madeHere, OWNERS_OF_NOBODY } from './door-type.ts';
 import { badRequest, type Fields, withoutDashes } from './envelope.ts';
@@ -48,9 +50,19 @@ async function create(call: Call): Promise<Answered> {
   const { deps, door, model } = call;
   const given = givenFields(door, model, 'create', resourceOf(call));
   const { objects } = parseCreate(model, { [model.name]: given });
-  const [made] = await createObjects(deps, model, objects, engineAsked(call));
+  const [made] = await createObjects(deps, model, objects, engineAsked(call, await idempotencyKeyOf(call)));
   if (made === undefined) throw new Error(`a create of ${model.type} made nothing`);
   return { kind: 'text', text: textOf(call, made) };
+}
+
+/** The same for a create that is sent again because it was not answered; null: the plug-in does not say of which request it is. */
+async function idempotencyKeyOf(call: Call): Promise<string | null> {
+  const { model, plugin, caller, request, reply, repeats } = call;
+  const { requestId, userId, projectId } = plugin.context;
+  if (requestId === null) return null;
+  const said = [userId, projectId, plugin.resource];
+  const idOf = (key: string): string => repeatableId(caller.credentials, model.type, key, 0);
+  return await repeats.begin({ type: model.type, requestId, said, idOf, asked: askedOf(request) }, reply.raw);
 }
 
 async function read(call: Call): Promise<Answered> {

@@ -18,6 +18,7 @@ import { DOOR_TYPES, type DoorType } from './door-type.ts';
 import { type PluginRequest, parseEnvelope } from './envelope.ts';
 import { PLUGIN_PREFIX } from './exceptions.ts';
 import { ACTIONS, type Answered, type ListAnswer, OPERATIONS } from './operations.ts';
+import { Repeats } from './repeats.ts';
 import { answerTags, isTagOperation, TAGS } from './tags.ts';
 import { answerVirtualRouter, VIRTUAL_ROUTER } from './virtual-router.ts';
 
@@ -36,6 +37,7 @@ const TEXTS_KEPT = 12 << 20;
 export function addPluginRoutes(app: FastifyInstance, options: PluginRouteOptions): void {
   const { deps, startTurns } = options;
   const callerOf = createCallers(deps);
+  const repeats = new Repeats(deps);
   const texts = new TextCache<AnyObject>(TEXTS_KEPT);
   const observe = createTimes(options.registry);
   const operations = new WeakMap<FastifyRequest, string>();
@@ -55,7 +57,7 @@ export function addPluginRoutes(app: FastifyInstance, options: PluginRouteOption
         const door = DOOR_TYPES.get(type);
         if (type === TAGS) return reply.send(await answerTags(deps, engineAsked({ deps, caller, request }), plugin));
         if (door === undefined) return answerOther(deps, type, caller, plugin);
-        return await answer({ deps, startTurns, texts, door, plugin, caller, request, reply });
+        return await answer({ deps, startTurns, texts, repeats, door, plugin, caller, request, reply });
       });
     }
     done();

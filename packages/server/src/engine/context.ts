@@ -42,7 +42,7 @@ export type Settings = {
 
 /** What the engine needs. One value a process. */
 export type EngineDeps = {
-  readonly store: Pick<Store, 'txn' | 'listPages'>;
+  readonly store: Pick<Store, 'get' | 'txn' | 'listPages' | 'grantLease'>;
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
   readonly modules: Modules;
