@@ -257,6 +257,19 @@ test('a resource of several words may be written with dashes', async (t) => {
   );
 });
 
+test('options with values may stand before the command, whose words are found behind them', async (t) => {
+  const server = await stub(t);
+  const listed = await cable(`--server ${server.url} --project p1 --role member security-group-rule list`);
+  assert.deepEqual([listed.status, listed.err], [0, '']);
+  assert.match(server.requests.at(-1) ?? '', /^GET \/v2\.0\/security-group-rules\b/);
+  const between = await cable(`security-group-rule --server ${server.url} list`);
+  assert.deepEqual([between.status, between.err], [0, '']);
+  // What concerns this machine alone asks no server, wherever the address stands: this one would log in first.
+  const { status, err } = await cable(`--os-cloud nowhere --server unix:/nowhere pki show --dir /nowhere`);
+  assert.equal(status, 1);
+  assert.match(err, /cannot read \/nowhere\/authority\.pem/);
+});
+
 test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
   const server = await stub(t);
   const cases: readonly (readonly [string, RegExp])[] = [

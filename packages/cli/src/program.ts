@@ -9,9 +9,10 @@ import { completionScript, SHELLS, type Shell } from './completion.ts';
 import type { Bind, CliContext, CliDeps } from './context.ts';
 import { explainFailure } from './errors.ts';
 import { addFaultCommands } from './fault-commands.ts';
+import { commandWords, globalOptions } from './global-options.ts';
 import { addPkiCommands } from './pki-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
-import { type Connect, DEFAULT_SERVER, findSite, plainSite, type Site } from './site.ts';
+import { type Connect, findSite, plainSite, type Site } from './site.ts';
 import { showStatus } from './status.ts';
 import { commandResources } from './words.ts';
 
@@ -48,14 +49,14 @@ type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'project' | 'isSomebody' 
 
 /** False: it concerns this machine alone, and must go without a server. */
 function needsServer(argv: readonly string[]): boolean {
-  const [first = '', second = ''] = argv.filter((word) => !word.startsWith('-'));
+  const [first = '', second = ''] = commandWords(argv).map((at) => argv[at]);
   if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return false;
   return first !== 'completion' && argv[0] !== '--version' && argv[0] !== '-V';
 }
 
 /** A capture goes without a server, too, where the port is here. */
 async function modelsFor(argv: readonly string[], deps: CliDeps, site: Site): Promise<readonly ResourceModel[]> {
-  const first = argv.find((word) => !word.startsWith('-'));
+  const first = argv[commandWords(argv)[0] ?? -1];
   if (first === 'completion') return await deps.loadModels(site.server, site.connect);
   if (!needsServer(argv)) return [];
   if (first === 'capture' || site.failure !== undefined) return BUILT_IN_RESOURCES;
@@ -105,19 +106,12 @@ function createProgram(deps: LoadedDeps): Command {
   const program = new Command('cable')
     .description('One virtual network for virtual machines, containers and physical machines.')
     .version(deps.version)
-    .option('--server <address>', `http://HOST:PORT or unix:PATH (env CABLE_SERVER; default ${DEFAULT_SERVER})`)
-    .option(
-      '--os-cloud <name>',
-      'log in to Keystone as clouds.yaml says (env OS_CLOUD; or OS_AUTH_URL, OS_USERNAME, ... as for openstack); the server is that of the catalog unless --server names one',
-    )
-    .option('--project <id>', 'act in this project (env CABLE_PROJECT)')
-    .option('--role <name>', 'act with this role only, e.g. member (env CABLE_ROLE; default: the server decides)')
-    .option('--json', 'print JSON instead of tables')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
     .configureOutput({ writeOut: deps.print, writeErr: deps.printError })
     .exitOverride()
     .showHelpAfterError('  See what it takes with --help.')
     .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
+  for (const option of globalOptions()) program.addOption(option);
   const bind = createBind(deps);
   addAgentCommands(program, bind);
   addFaultCommands(program, bind);
@@ -174,7 +168,7 @@ function once<T>(make: () => T): () => T {
 
 /** Accepts `security-group-rule` for `security group rule`. */
 function spellResources(argv: readonly string[], deps: Pick<LoadedDeps, 'resources'>): readonly string[] {
-  const at = argv.findIndex((word) => !word.startsWith('-'));
+  const [at = -1] = commandWords(argv);
   const word = argv[at]?.replaceAll('_', '-');
   const words = deps.resources.map(resourceWords).find((one) => one.length > 1 && one.join('-') === word);
   return words === undefined ? argv : [...argv.slice(0, at), ...words, ...argv.slice(at + 1)];
