@@ -42,16 +42,41 @@ function hostAt(at: SecureServer, host: string, text?: string): Host {
   return { options, pem: () => readFile(join(stateDir, 'joined', 'host.pem'), 'utf8') };
 }
 
-async function open(
-  t: TestContext,
-  { options }: Host,
-  more: { readonly log?: Logger; readonly now?: () => Date } = {},
-): Promise<HostIdentity> {
+type More = { readonly log?: Logger; readonly now?: () => Date };
+
+/** An agent that shows a certificate, or why it has none. */
+async function open(t: TestContext, host: Host, more: More = {}): Promise<HostIdentity> {
+  const { identity, next, refused } = await begin(t, host, more);
+  if (!hasJoined(identity)) await Promise.race([next, refused]);
+  return identity;
+}
+
+type Begun = { readonly identity: HostIdentity; readonly next: Promise<void>; readonly refused: Promise<never> };
+
+/** `next`: another certificate is shown. `refused`: what the log says is wrong. */
+async function begin(t: TestContext, { options }: Host, { log = silentLogger(), ...more }: More = {}): Promise<Begun> {
   const stop = new AbortController();
   t.after(() => stop.abort());
-  const identity = await openIdentity(options, { log: silentLogger(), signal: stop.signal, ...more });
+  let say = (_reason: string): void => undefined;
+  const refused = new Promise<never>((_resolve, reject) => {
+    say = (reason) => reject(new Error(reason));
+  });
+  refused.catch(() => undefined);
+  const error = (fields: object, message: string): void => {
+    log.error(fields, message);
+    say(`${message} ${JSON.stringify(fields)}`);
+  };
+  const identity = await openIdentity(options, { ...more, log: { ...log, error }, signal: stop.signal });
   assert.ok(identity);
-  return identity;
+  return { identity, next: new Promise((resolve) => identity.onNew(resolve)), refused };
+}
+
+function hasJoined({ tls }: HostIdentity): boolean {
+  try {
+    return tls().own !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Each host has its own. */
@@ -76,11 +101,16 @@ test('a host joins, keeps what it got for itself, and comes back without its tok
   for (const name of await readdir(directory)) assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600);
   const again = hostAt(server, 't1-a');
   await register(t, again, await open(t, again));
-  // The same token is no reason to join anew, nor is a file that is gone.
+  // The same token is no reason to join anew, nor is a file that is gone, or has something else in it by now.
   const pem = await first.pem();
-  await open(t, first);
-  await open(t, { ...first, options: { ...first.options, join: { path: join(server.directory, 'gone') } } });
-  assert.equal(await first.pem(), pem);
+  const odd = join(server.directory, 'odd');
+  await writeFile(odd, 'something else\n');
+  for (const from of [first.options.join, { path: join(server.directory, 'gone') }, { path: odd }]) {
+    const { identity } = await begin(t, { ...first, options: { ...first.options, join: from } });
+    await register(t, first, identity);
+    assert.deepEqual((await readdir(directory)).sort(), ['authorities.pem', 'host.pem']);
+    assert.equal(await first.pem(), pem);
+  }
 });
 
 test('a token is taken from a file, and what is no token is said without saying it', async (t) => {
@@ -163,7 +193,10 @@ test('a host that has a certificate goes on with it when a new token is refused'
   await assert.rejects(open(t, other), /of host t8-c, not of t8-b/);
   const pem = await first.pem();
   const again = hostAt(server, 't8-a', await server.token({ host: 't8-c' }));
-  await register(t, again, await open(t, again));
+  const { identity, refused } = await begin(t, again);
+  await register(t, again, identity);
+  await assert.rejects(refused, /not joined anew.*of host t8-c, not of t8-a/);
+  await register(t, again, identity);
   assert.equal(await first.pem(), pem);
 });
 
@@ -179,9 +212,7 @@ test('a certificate is renewed at two thirds of its life, and the next request s
   const a = hostAt(hasty, 't10-a', await hasty.token());
   const identity = await open(t, a);
   const before = new X509Certificate(await a.pem());
-  const transport = httpTransport(hasty.url, { tls: identity.tls });
-  t.after(() => transport.close());
-  await new Promise<void>((resolve) => void identity.keep(transport, resolve));
+  await new Promise<void>((resolve) => identity.onNew(resolve));
   const after = new X509Certificate(await a.pem());
   assert.ok(Date.parse(after.validTo) > Date.parse(before.validTo));
   assert.ok(Date.parse(after.validFrom) - Date.parse(before.validFrom) >= 10_000);
@@ -199,8 +230,8 @@ test('a certificate that an operator gives is read anew when another takes its p
     string,
     string,
   ];
-  const give = async (): Promise<void> => {
-    const validity = validityFrom(new Date(), 86_400_000);
+  const give = async (from = new Date()): Promise<void> => {
+    const validity = validityFrom(from, 86_400_000);
     const own = await issueWithKey(hosts, { identity: { kind: 'host', name: 't11-a' }, validity });
     await writeFile(cert, own.certificate);
     await writeFile(key, own.key);
@@ -212,9 +243,33 @@ test('a certificate that an operator gives is read anew when another takes its p
   const identity = await open(t, given);
   await register(t, given, identity);
   const before = identity.tls().own?.cert;
-  const changed = new Promise<void>((resolve) => void identity.keep(httpTransport(server.url), resolve));
+  const changed = new Promise<void>((resolve) => identity.onNew(resolve));
   await give();
   await changed;
   assert.notEqual(identity.tls().own?.cert, before);
   await register(t, given, identity);
+  // One that has expired waits for the next, which need not be there when the agent starts.
+  await give(new Date(Date.now() - 2 * 86_400_000));
+  const late = await begin(t, given);
+  await assert.rejects(late.refused, /has expired at .*put another there/);
+  await assert.rejects(register(t, given, late.identity), /has expired/);
+  await give();
+  await late.next;
+  await register(t, given, late.identity);
+});
+
+test('a host that waits to join begins at once, says nothing meanwhile, and joins by the token that is in the file then', async (t) => {
+  const path = join(server.directory, 'later');
+  await writeFile(path, await server.token());
+  await open(t, { ...hostAt(server, 't12-b'), options: { ...hostAt(server, 't12-b').options, join: { path } } });
+  // The token is used up.
+  const a = hostAt(server, 't12-a');
+  const waiting = { ...a, options: { ...a.options, join: { path } } };
+  const { identity, next, refused } = await begin(t, waiting);
+  await assert.rejects(register(t, waiting, identity), /has not joined yet: its server has not answered/);
+  await assert.rejects(refused, /cannot join.*used up.*cable join-token create/);
+  await assert.rejects(register(t, waiting, identity), /has not joined yet: .*used up/);
+  await writeFile(path, await server.token());
+  await next;
+  await register(t, waiting, identity);
 });

@@ -226,10 +226,9 @@ export async function runAgent(
   );
   log.info({ host: options.host, revision: state.position.revision, socket: socketPath }, 'agent is ready');
 
-  const renewing = access.keep(transport, () => void stream.certificateChanged());
+  access.onNew(() => void stream.certificateChanged());
   await stream.run();
   await Promise.all([
-    renewing,
     running.done,
     keeper.done,
     uplinks.done,

@@ -186,6 +186,21 @@ test('network_data.json names all ports of the machine, also after a restart whi
   await bed.restartServer();
 });
 
+test('while a host waits to join, its guests are served as it knows them', async () => {
+  await startAgent();
+  await host.end('SIGKILL');
+  const token = `0123456789ab.${'A'.repeat(43)}.${'B'.repeat(43)}`;
+  await host.start('--server', 'https://127.0.0.1:1', '--join', token);
+  await assertServed();
+  const { server } = await eventually('it says why', async () => {
+    const status = await host.ask<{ server: { reason: string } }>('/status');
+    return status?.server.reason.includes('not joined') === true ? status : undefined;
+  });
+  assert.match(server.reason, /has not joined yet: .*127\.0\.0\.1:1.*nothing listens there/);
+  await host.end('SIGKILL');
+  rmSync(host.state, { recursive: true });
+});
+
 test('a guest in a subnet without DHCP gets no answer, and its addresses by metadata', async () => {
   await host.start();
   const [first, ...others] = cloud();

@@ -26,6 +26,7 @@ async function main(): Promise<void> {
     setMaxListeners(100, signal);
     return runAgent(chosen, { socketPath, access }, { log, signal });
   });
+  await access.done;
   log.info({ host: options.host }, 'agent ended, the data plane stays');
 }
 

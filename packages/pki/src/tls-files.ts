@@ -22,11 +22,18 @@ export type TlsMaterial = {
 
 /** Throws `ExpectedError`, which names the file and what to do, when one cannot be read, two do not fit together, or the certificate has expired. */
 export async function readTlsFiles(files: TlsFiles, now: Date): Promise<TlsMaterial> {
-  const { own, ca } = files;
+  const material = await readAnyAge(files);
+  const expired = expiryText(files, material, now);
+  if (expired !== undefined) throw new ExpectedError(expired);
+  return material;
+}
+
+/** The same, of a certificate that has expired, too. */
+async function readAnyAge({ own, ca }: TlsFiles): Promise<TlsMaterial> {
   const authorities = ca === null ? null : certificatesIn(await read(ca));
   if (authorities?.length === 0)
     throw new ExpectedError(`${ca} has no certificate in PEM: give the authorities that are trusted`);
-  const material = { own: own === null ? null : await readOwn(own, now), ca: authorities };
+  const material = { own: own === null ? null : await readOwn(own), ca: authorities };
   try {
     createSecureContext({ ...material.own, ...(authorities === null ? {} : { ca: [...authorities] }) });
   } catch (cause) {
@@ -35,10 +42,19 @@ export async function readTlsFiles(files: TlsFiles, now: Date): Promise<TlsMater
   return material;
 }
 
-async function readOwn(
-  { cert, key }: { readonly cert: string; readonly key: string },
-  now: Date,
-): Promise<NonNullable<TlsMaterial['own']>> {
+/** Undefined: it has not expired, or there is none. */
+function expiryText({ own: files }: TlsFiles, { own }: TlsMaterial, now: Date): string | undefined {
+  if (files === null || own === null || own.expiresAt > now) return undefined;
+  return `${files.cert} has expired at ${own.expiresAt.toISOString()}: put another there, with its key in ${files.key}`;
+}
+
+async function readOwn({
+  cert,
+  key,
+}: {
+  readonly cert: string;
+  readonly key: string;
+}): Promise<NonNullable<TlsMaterial['own']>> {
   const [certText, keyText] = [await read(cert), await read(key)];
   const [leaf] = certificatesIn(certText);
   if (leaf === undefined)
@@ -48,13 +64,7 @@ async function readOwn(
   } catch (cause) {
     throw new ExpectedError(`${key} is not the key of ${cert}: give the two that were made together`, { cause });
   }
-  const expiresAt = new Date(new X509Certificate(leaf).validTo);
-  if (expiresAt <= now) {
-    throw new ExpectedError(
-      `${cert} has expired at ${expiresAt.toISOString()}: put another there, with its key in ${key}`,
-    );
-  }
-  return { cert: certText, key: keyText, expiresAt };
+  return { cert: certText, key: keyText, expiresAt: new Date(new X509Certificate(leaf).validTo) };
 }
 
 async function read(path: string): Promise<string> {
@@ -101,19 +111,26 @@ export function watchFiles(paths: readonly string[], onChange: () => void, signa
 /** What is followed of `TlsFiles`. */
 export type FollowedTls = { readonly current: TlsMaterial };
 
+export type FollowDeps = {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly now?: () => Date;
+  /** True: a certificate that has expired when it is read first is said in the log, and waits for another in its place. Default: it is refused. */
+  readonly beginsExpired?: boolean;
+};
+
 /**
  * Reads the files now, and anew when they change; what cannot be used leaves what was there, and the log says why. Throws as `readTlsFiles` at the start. `onChange` is told of what is new.
  */
 export async function followTlsFiles(
   files: TlsFiles,
   onChange: (material: TlsMaterial) => void,
-  {
-    log,
-    signal,
-    now = () => new Date(),
-  }: { readonly log: Logger; readonly signal: AbortSignal; readonly now?: () => Date },
+  { log, signal, now = () => new Date(), beginsExpired = false }: FollowDeps,
 ): Promise<FollowedTls> {
-  const followed: { current: TlsMaterial } = { current: await readTlsFiles(files, now()) };
+  const first = await (beginsExpired ? readAnyAge(files) : readTlsFiles(files, now()));
+  const reason = expiryText(files, first, now());
+  if (reason !== undefined) log.error({ reason }, 'the certificate has expired: it will be read anew when another is there');
+  const followed: { current: TlsMaterial } = { current: first };
   const paths = [files.own?.cert, files.own?.key, files.ca].filter((path) => typeof path === 'string');
   let reading = Promise.resolve();
   const readAnew = async (): Promise<void> => {

@@ -18,11 +18,13 @@ export type ServerAccess = {
   connect(timeoutMs: number): HttpTransport;
   /** For ports of pods. `asHost`: the client of the host, which serves where nobody shows certificates. */
   podClient(asHost: PodClient, timeoutMs: number): { readonly client: PodClient; close(): void };
-  /** Keeps the certificate good over that transport until the signal aborts; `onNew` is told when another is shown. */
-  keep(transport: HttpTransport, onNew: () => void): Promise<void>;
+  /** From now on this listener, and no other, is told when another certificate is shown. */
+  onNew(listener: () => void): void;
+  /** Ends with the signal. */
+  readonly done: Promise<void>;
 };
 
-/** Joins if the host is to, and waits for that. Throws `ExpectedError` when it cannot be. */
+/** A host that is to join does so meanwhile: its requests end with `TransportError` until then. Throws `ExpectedError` for what no waiting can help. */
 export async function openServerAccess(options: AccessOptions, deps: IdentityDeps): Promise<ServerAccess> {
   const { server, cniFiles } = options;
   const identity = await openIdentity(options, deps);
@@ -30,10 +32,11 @@ export async function openServerAccess(options: AccessOptions, deps: IdentityDep
     return {
       connect: (timeoutMs) => httpTransport(server, { timeoutMs }),
       podClient: (client) => ({ client, close: () => undefined }),
-      keep: async () => undefined,
+      onNew: () => undefined,
+      done: Promise.resolve(),
     };
   }
-  const own = cniFiles === null ? undefined : await followTlsFiles({ own: cniFiles, ca: null }, () => undefined, deps);
+  const own = cniFiles === null ? undefined : await followTlsFiles({ own: cniFiles, ca: null }, () => undefined, { ...deps, beginsExpired: true });
   return {
     connect: (timeoutMs) => httpTransport(server, { timeoutMs, tls: identity.tls }),
     podClient: (_asHost, timeoutMs) => {
@@ -46,7 +49,8 @@ export async function openServerAccess(options: AccessOptions, deps: IdentityDep
       const transport = httpTransport(server, { timeoutMs, tls });
       return { client: createClient({ transport }), close: () => transport.close() };
     },
-    keep: (transport, onNew) => identity.keep(transport, onNew),
+    onNew: identity.onNew,
+    done: identity.done,
   };
 }
 

@@ -1,0 +1,223 @@
+/** The identity of a host that joins, or has joined: it asks until it has a certificate, and renews it. */
+import { X509Certificate } from 'node:crypto';
+import { ApiError } from '@cable/api';
+import {
+  type ClientTls,
+  createBackoff,
+  ExpectedError,
+  type HttpTransport,
+  httpTransport,
+  sleep,
+  TransportError,
+} from '@cable/kit';
+import { CLOCK_SKEW_MS, type JoinTokenText } from '@cable/pki';
+import { makeRefusal } from '../stream/refusal.ts';
+import { askToJoin, askToRenew, type Given } from './ask-certificate.ts';
+import type { HostFiles, HostMaterial } from './host-files.ts';
+import type { HostIdentity, IdentityDeps, IdentityOptions } from './host-identity.ts';
+import { readJoinToken, type TokenSource } from './join-token.ts';
+
+/** `kept`: by a token of before. `token`: the one to join by, which may be that of before; one of them is there. */
+type Beginning = {
+  readonly files: HostFiles;
+  readonly kept: HostMaterial | undefined;
+  readonly token: JoinTokenText | undefined;
+};
+
+/** Answers that another try may change. */
+const PASSING: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'],
+  ...['ENOTFOUND', 'EAI_AGAIN', 'timeout', 'broken'],
+]);
+
+const JOIN_WAITS = { minMs: 500, maxMs: 10_000 };
+
+/** Time between attempts at a server that refuses the token: another may be in its place by then. */
+const REFUSED_RETRY_MS = 30_000;
+
+/** Joins if the token is another than that of before, and renews, until the signal aborts. What it has stays in use meanwhile. */
+export function startJoined(
+  { files, kept, token }: Beginning,
+  options: IdentityOptions,
+  deps: IdentityDeps,
+): HostIdentity {
+  const identity = new JoinedIdentity(files, kept, options, deps);
+  return {
+    tls: () => identity.tls,
+    onNew: (listener) => identity.onNew(listener),
+    done: identity.run(token),
+  };
+}
+
+class JoinedIdentity {
+  readonly #files: HostFiles;
+  readonly #options: IdentityOptions;
+  readonly #deps: IdentityDeps;
+  #material: HostMaterial | undefined;
+  #tls: ClientTls | undefined;
+  /** Why it has not joined. */
+  #reason = 'its server has not answered';
+  #listener = (): void => undefined;
+
+  constructor(files: HostFiles, kept: HostMaterial | undefined, options: IdentityOptions, deps: IdentityDeps) {
+    this.#files = files;
+    this.#options = options;
+    this.#deps = deps;
+    this.#material = kept;
+    this.#tls = kept === undefined ? undefined : tlsOf(kept);
+  }
+
+  get tls(): ClientTls {
+    if (this.#tls === undefined)
+      throw new TransportError('not-joined', `this host has not joined yet: ${this.#reason}`);
+    return this.#tls;
+  }
+
+  onNew(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  async run(token: JoinTokenText | undefined): Promise<void> {
+    if (token !== undefined && token.id !== this.#material?.token) await this.#join(token);
+    if (this.#material !== undefined) await this.#keep(this.#material);
+  }
+
+  /** Ends when the host has joined, or has a certificate of before and no other comes of this token in time. */
+  async #join(first: JoinTokenText): Promise<void> {
+    const { log, signal, random } = this.#deps;
+    const kept = this.#material;
+    const until = kept === undefined ? Number.POSITIVE_INFINITY : renewalAt(kept, 0);
+    const waits = createBackoff({ ...JOIN_WAITS, ...(random === undefined ? {} : { random }) });
+    let last = '';
+    for (let token = first; !signal.aborted; token = readAgain(this.#options.join, token)) {
+      try {
+        const material = await this.#askToJoin(token, kept);
+        log.info({ host: this.#options.host, token: token.id, expiresAt: expiryOf(material) }, 'this host has joined');
+        return this.#take(material);
+      } catch (err) {
+        if (signal.aborted) return;
+        const isPassing = mayPass(err);
+        const { message: reason } = explainRefusal(err);
+        if (kept !== undefined && (!isPassing || this.#now().getTime() >= until)) {
+          log.error({ token: token.id, reason }, 'not joined anew: the certificate of before is shown');
+          return;
+        }
+        this.#reason = reason;
+        if (reason !== last) {
+          const fields = { token: token.id, reason };
+          if (isPassing) log.warn(fields, 'not joined yet, will try again');
+          else log.error(fields, 'this host cannot join: what it knows is served, and it will try again');
+        }
+        last = reason;
+        await sleep(isPassing ? waits.next() : REFUSED_RETRY_MS, signal);
+      }
+    }
+  }
+
+  async #askToJoin(token: JoinTokenText, kept: HostMaterial | undefined): Promise<HostMaterial> {
+    const { server, host } = this.#options;
+    const key = await this.#files.nextKey(kept);
+    const given = await askToJoin(server, token, { host, key, now: this.#now }, this.#deps.signal);
+    const material = { token: token.id, key, ...given };
+    await this.#files.write(material);
+    return material;
+  }
+
+  async #keep(first: HostMaterial): Promise<void> {
+    const { signal, log, random = Math.random } = this.#deps;
+    const transport = httpTransport(this.#options.server, { tls: () => this.tls });
+    const close = (): void => transport.close();
+    signal.addEventListener('abort', close, { once: true });
+    let current = first;
+    let due = renewalAt(current, random());
+    let last = '';
+    while (!signal.aborted) {
+      await sleepUntil(due, this.#now, signal);
+      if (signal.aborted) return;
+      try {
+        current = await this.#renew(transport, current);
+        log.info({ expiresAt: expiryOf(current) }, 'the certificate of this host was renewed');
+        last = '';
+        due = renewalAt(current, random());
+        this.#take(current);
+      } catch (err) {
+        if (signal.aborted) return;
+        const { message } = explainRefusal(err);
+        if (message !== last) log.error({ reason: message }, 'the certificate of this host was not renewed');
+        last = message;
+        due = this.#now().getTime() + retryMs(current, this.#now(), random());
+      }
+    }
+  }
+
+  async #renew(transport: HttpTransport, current: HostMaterial): Promise<HostMaterial> {
+    const key = await this.#files.nextKey(current);
+    const given = await askToRenew(transport, { host: this.#options.host, key, now: this.#now });
+    const next = { token: current.token, key, ...given };
+    await this.#files.write(next);
+    return next;
+  }
+
+  #take(material: HostMaterial): void {
+    this.#material = material;
+    this.#tls = tlsOf(material);
+    this.#listener();
+  }
+
+  readonly #now = (): Date => this.#deps.now?.() ?? new Date();
+}
+
+/** The token that is in its file by now, or the one of before. */
+function readAgain(source: TokenSource | null, before: JoinTokenText): JoinTokenText {
+  if (source === null || 'text' in source || source.path === '-') return before;
+  try {
+    return readJoinToken(source) ?? before;
+  } catch {
+    return before;
+  }
+}
+
+function tlsOf({ certificate, key, authorities }: HostMaterial): ClientTls {
+  return { ca: authorities, own: { cert: certificate, key } };
+}
+
+/** At two thirds of its life, or up to a tenth earlier: hosts that have joined together do not renew together. */
+function renewalAt({ certificate }: HostMaterial, random: number): number {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  const madeAt = Date.parse(validFrom) + CLOCK_SKEW_MS;
+  const lifeMs = Date.parse(validTo) - madeAt;
+  return madeAt + lifeMs * (2 / 3 - random / 10);
+}
+
+const RETRY_MS = { least: 1_000, most: 3_600_000 };
+
+/** Ten times in what is left, but not more than once an hour and not more often than once a second; after its end once an hour. */
+function retryMs(material: HostMaterial, now: Date, random: number): number {
+  const leftMs = Date.parse(new X509Certificate(material.certificate).validTo) - now.getTime();
+  const wait = leftMs <= 0 ? RETRY_MS.most : Math.min(RETRY_MS.most, Math.max(RETRY_MS.least, leftMs / 10));
+  return wait * (1 - random / 4);
+}
+
+/** Timers hold no longer than 2^31 ms, and a machine may sleep. */
+const LONGEST_SLEEP_MS = 3_600_000;
+
+async function sleepUntil(time: number, now: () => Date, signal: AbortSignal): Promise<void> {
+  for (let left = time - now().getTime(); left > 0 && !signal.aborted; left = time - now().getTime())
+    await sleep(Math.min(left, LONGEST_SLEEP_MS), signal);
+}
+
+function expiryOf({ certificate }: Pick<Given, 'certificate'>): string {
+  return new Date(new X509Certificate(certificate).validTo).toISOString();
+}
+
+function mayPass(err: unknown): boolean {
+  if (err instanceof ApiError) return err.status >= 500 || err.status === 429;
+  return err instanceof TransportError && PASSING.has(err.code);
+}
+
+/** A server's refusal with its remedy. */
+function explainRefusal(err: unknown): Error {
+  if (!(err instanceof ApiError)) return err instanceof Error ? err : new Error(String(err));
+  const remedy = err.detail || makeRefusal(err.type, err.message).remedy || '';
+  return new ExpectedError(`the server refuses this host: ${err.message} ${remedy}`.trimEnd());
+}
