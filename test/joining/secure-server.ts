@@ -19,8 +19,10 @@ const MAIN = fileURLToPath(new URL('../../packages/server/src/main.ts', import.m
 
 export type SecureServer = {
   readonly directory: string;
-  /** https, on loopback. */
+  /** https, at the address that its certificate names. */
   readonly url: string;
+  /** All that it listens on. */
+  readonly urls: readonly string[];
   readonly authority: Authority;
   /** A join token, made by an administrator over a Unix socket. */
   token(body?: object): Promise<string>;
@@ -36,7 +38,7 @@ export async function startSecureServer(t: Cleanup, args: readonly string[] = []
   const own = { identity, places: ['127.0.0.1'], validity: validityFrom(new Date(), 86_400_000) };
   await writeServer(pki, await issueWithKey(authority, own), [authority.certificate], false);
   const socket = join(directory, 'api.sock');
-  const url = await start(t, [
+  const urls = await start(t, [
     ...[...FROM_SOURCE, MAIN, '--store', `lmdb:${directory}/store`, '--pki', pki, '--log-level', 'error'],
     ...['--listen', '127.0.0.1:0', '--listen', `unix:${socket}`, ...args],
   ]);
@@ -47,19 +49,20 @@ export async function startSecureServer(t: Cleanup, args: readonly string[] = []
     const made = await admin.request('POST', '/cable/v1/join-tokens/issue', body);
     return (made as { readonly join_token: { readonly token: string } }).join_token.token;
   };
-  return { directory, url, authority, token };
+  const url = urls.find((one) => one.startsWith('https://127.0.0.1:')) ?? '';
+  return { directory, url, urls, authority, token };
 }
 
-/** Waits for the address of https that it says. */
-async function start(t: Cleanup, [program = '', ...args]: readonly string[]): Promise<string> {
+/** Waits until it has said all addresses that it listens on. */
+async function start(t: Cleanup, [program = '', ...args]: readonly string[]): Promise<readonly string[]> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
-  return await new Promise<string>((resolve, reject) => {
+  const wanted = args.filter((one) => one === '--listen').length;
+  return await new Promise((resolve, reject) => {
     const urls: string[] = [];
     createInterface({ input: child.stdout }).on('line', (line) => {
       urls.push(line.replace('listening on ', ''));
-      const secure = urls.find((one) => one.startsWith('https:'));
-      if (secure !== undefined && urls.length === 2) resolve(secure);
+      if (urls.length === wanted) resolve(urls);
     });
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
   });

@@ -165,6 +165,19 @@ test('after kill -9 the next agent answers at once, by the namespace and the lin
   assert.deepEqual([netnsId(host.services), host.exec('ip', '-o', 'link', 'show', 'cables1').split(':')[0]], before);
 });
 
+test('while a host waits to join, its guests are served as it knows them', async () => {
+  await startAgent();
+  await host.end('SIGKILL');
+  const token = `0123456789ab.${'A'.repeat(43)}.${'B'.repeat(43)}`;
+  await host.start('--server', 'https://127.0.0.1:1', '--join', token);
+  await assertServed();
+  const { server } = await eventually('it says why', async () => {
+    const status = await host.ask<{ server: { reason: string } }>('/status');
+    return status?.server.reason.includes('not joined') === true ? status : undefined;
+  });
+  assert.match(server.reason, /has not joined yet: .*127\.0\.0\.1:1.*nothing listens there/);
+});
+
 test('network_data.json names all ports of the machine, also after a restart while no server is there', async () => {
   await startAgent();
   const c = samplePort(7, { policy: 'policy:p', deviceId: 'machine-a' });
@@ -184,21 +197,6 @@ test('network_data.json names all ports of the machine, also after a restart whi
   await host.end('SIGKILL');
   rmSync(host.state, { recursive: true });
   await bed.restartServer();
-});
-
-test('while a host waits to join, its guests are served as it knows them', async () => {
-  await startAgent();
-  await host.end('SIGKILL');
-  const token = `0123456789ab.${'A'.repeat(43)}.${'B'.repeat(43)}`;
-  await host.start('--server', 'https://127.0.0.1:1', '--join', token);
-  await assertServed();
-  const { server } = await eventually('it says why', async () => {
-    const status = await host.ask<{ server: { reason: string } }>('/status');
-    return status?.server.reason.includes('not joined') === true ? status : undefined;
-  });
-  assert.match(server.reason, /has not joined yet: .*127\.0\.0\.1:1.*nothing listens there/);
-  await host.end('SIGKILL');
-  rmSync(host.state, { recursive: true });
 });
 
 test('a guest in a subnet without DHCP gets no answer, and its addresses by metadata', async () => {

@@ -1,6 +1,6 @@
 import { ApiError } from '@cable/api';
 import { KeystoneError } from '@cable/keystone';
-import { ExpectedError, TransportError } from '@cable/kit';
+import { ExpectedError, TransportError, UNTRUSTED } from '@cable/kit';
 import { ERRORS, type ErrorCode } from '@cable/model';
 import { CommanderError } from 'commander';
 
@@ -27,19 +27,28 @@ export function explainFailure(err: unknown): Failure {
   if (err instanceof CliError) return { text: format(err.message, err.remedy), exitStatus: err.exitStatus };
   if (err instanceof ApiError) {
     const type = err.type === '' ? `HTTP ${err.status}` : err.type;
-    const remedy = err.status === 401 ? LOG_IN : err.detail || remedyOf(err.type);
-    return { text: format(`${err.message} (${type})`, remedy), exitStatus: 1 };
+    return { text: format(`${err.message} (${type})`, remedyFor(err)), exitStatus: 1 };
   }
   if (err instanceof KeystoneError) return { text: format(err.message, LOG_IN), exitStatus: 1 };
   if (err instanceof ExpectedError && !(err instanceof TransportError))
     return { text: format(err.message, ''), exitStatus: 1 };
   if (err instanceof TransportError) {
-    return { text: format(err.message, 'The server is chosen with --server or CABLE_SERVER.'), exitStatus: 1 };
+    const remedy = UNTRUSTED.has(err.code) ? TRUST : 'The server is chosen with --server or CABLE_SERVER.';
+    return { text: format(err.message, remedy), exitStatus: 1 };
   }
   throw err;
 }
 
 const LOG_IN = 'Who logs in is said by OS_* variables, or by a cloud of clouds.yaml (--os-cloud, OS_CLOUD).';
+
+const TRUST = 'Authorities that are trusted are named with --ca or CABLE_CA: authority.pem of cable pki init.';
+
+const SHOW = 'It is shown with --cert and --key, or CABLE_CERT and CABLE_KEY.';
+
+function remedyFor({ status, type, detail }: ApiError): string {
+  if (type === 'CertificateRefused') return `${detail || remedyOf(type)} ${SHOW}`;
+  return status === 401 ? LOG_IN : detail || remedyOf(type);
+}
 
 function format(message: string, remedy: string): string {
   return `error: ${message}\n${remedy === '' ? '' : `  ${remedy}\n`}`;

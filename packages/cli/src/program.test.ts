@@ -723,7 +723,7 @@ test('the completion script completes commands and options in bash', async () =>
   assert.equal(complete('port', 'create', '--network', 'web', '--fixed'), '--fixed-ip');
   assert.equal(
     complete('router', 'add', ''),
-    'port subnet --help --version --server --os-cloud --project --role --json',
+    'port subnet --help --version --server --ca --cert --key --os-cloud --project --role --json',
   );
   assert.match((await cable('completion zsh')).out, /^autoload -U \+X bashcompinit/);
 });

@@ -12,14 +12,14 @@ import { addFaultCommands } from './fault-commands.ts';
 import { commandWords, globalOptions } from './global-options.ts';
 import { addPkiCommands } from './pki-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
-import { type Connect, findSite, plainSite, type Site } from './site.ts';
+import { type Connect, certifiedSite, findSite, plainSite, type Site } from './site.ts';
 import { showStatus } from './status.ts';
 import { commandResources } from './words.ts';
 
 /** Runs one command line (without the program's name) and gives the exit status: 0, 1 refused or failed, 2 wrong usage. */
 export async function runCommandLine(argv: readonly string[], deps: CliDeps): Promise<number> {
   const opened: HttpTransport[] = [];
-  const site = needsServer(argv) ? await findSite(deps, argv) : plainSite(deps, argv);
+  const site = await siteOf(argv, deps);
   const connect: Connect = (server, options) => {
     const transport = site.connect(server, options);
     opened.push(transport);
@@ -47,17 +47,27 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
 
 type LoadedDeps = Omit<CliContext, 'server' | 'json' | 'project' | 'isSomebody' | 'client'> & { readonly site: Site };
 
+/** What can be completed is public: nobody logs in for it. */
+async function siteOf(argv: readonly string[], deps: CliDeps): Promise<Site> {
+  if (needsServer(argv)) return await findSite(deps, argv);
+  return isCompletion(argv) ? await certifiedSite(deps, argv) : plainSite(deps, argv);
+}
+
+function isCompletion(argv: readonly string[]): boolean {
+  return argv[commandWords(argv)[0] ?? -1] === 'completion';
+}
+
 /** False: it concerns this machine alone, and must go without a server. */
 function needsServer(argv: readonly string[]): boolean {
   const [first = '', second = ''] = commandWords(argv).map((at) => argv[at]);
   if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return false;
-  return first !== 'completion' && argv[0] !== '--version' && argv[0] !== '-V';
+  return !isCompletion(argv) && argv[0] !== '--version' && argv[0] !== '-V';
 }
 
 /** A capture goes without a server, too, where the port is here. */
 async function modelsFor(argv: readonly string[], deps: CliDeps, site: Site): Promise<readonly ResourceModel[]> {
   const first = argv[commandWords(argv)[0] ?? -1];
-  if (first === 'completion') return await deps.loadModels(site.server, site.connect);
+  if (isCompletion(argv)) return await deps.loadModels(site.server, site.connect);
   if (!needsServer(argv)) return [];
   if (first === 'capture' || site.failure !== undefined) return BUILT_IN_RESOURCES;
   return await deps.loadModels(site.server, site.connect);
@@ -139,7 +149,7 @@ function createBind(deps: LoadedDeps): Bind {
   return (body) =>
     async function run(this: Command, ...given: unknown[]) {
       const options = this.optsWithGlobals<Record<string, unknown>>();
-      const { server, isLoggedIn, failure } = deps.site;
+      const { server, isKnown, failure } = deps.site;
       const chosen = options['project'] ?? deps.env['CABLE_PROJECT'];
       const project = chosen === undefined ? undefined : String(chosen);
       const role = options['role'] ?? deps.env['CABLE_ROLE'];
@@ -152,7 +162,7 @@ function createBind(deps: LoadedDeps): Bind {
           ...(role === undefined ? {} : { roles: [String(role)] }),
         });
       });
-      const isSomebody = isLoggedIn || project !== undefined || role !== undefined;
+      const isSomebody = isKnown || project !== undefined || role !== undefined;
       const context = { ...deps, server, json: options['json'] === true, project, isSomebody, client };
       await body(context, options, given.slice(0, this.registeredArguments.length));
     };

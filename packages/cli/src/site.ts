@@ -1,10 +1,10 @@
-/** Which server a command line is for, and who asks it: as whom Keystone knows him, when the environment or a cloud says how to log in. */
+/** Which server a command line is for, and who asks it: whom a certificate names, or as whom Keystone knows him, when the environment or a cloud says how to log in. */
 
 import { type Access, AccessError, accessFromEnvironment, KeystoneSession } from '@cable/keystone';
-import type { HttpRequest, HttpTransport, HttpTransportOptions } from '@cable/kit';
+import type { ClientTls, HttpRequest, HttpTransport, HttpTransportOptions } from '@cable/kit';
+import { OWN_FILES, readCertificates } from './certificates.ts';
 import { CliError } from './errors.ts';
-
-export const DEFAULT_SERVER = 'http://127.0.0.1:9696';
+import { DEFAULT_SERVER, optionOf } from './global-options.ts';
 
 /** Connects to `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. */
 export type Connect = (server: string, options?: HttpTransportOptions) => HttpTransport;
@@ -16,19 +16,32 @@ export type SiteDeps = {
 
 export type Site = {
   readonly server: string;
-  /** True: who asks is said by a token. */
-  readonly isLoggedIn: boolean;
-  /** Connects to any address; to the server with a token, if there is one. */
+  /** True: who asks is said by a token, or by a certificate. */
+  readonly isKnown: boolean;
+  /** Connects to any address; to the server with a token and a certificate, if there is one. */
   readonly connect: Connect;
   /** Why nobody can be asked; undefined: all is well. What needs no server goes on. */
   readonly failure?: unknown;
   close(): void;
 };
 
-/** Without Keystone. */
+/** Nobody is asked anything, or whoever is here. */
 export function plainSite({ env, connect }: SiteDeps, argv: readonly string[]): Site {
-  const server = optionOf(argv, '--server') ?? env['CABLE_SERVER'] ?? DEFAULT_SERVER;
-  return { server, isLoggedIn: false, connect, close: () => {} };
+  const server = serverGiven({ env }, argv) ?? DEFAULT_SERVER;
+  return { server, isKnown: false, connect, close: () => {} };
+}
+
+/** Without Keystone. Never throws. */
+export async function certifiedSite(deps: SiteDeps, argv: readonly string[]): Promise<Site> {
+  const plain = plainSite(deps, argv);
+  try {
+    const certificates = await readCertificates(deps.env, argv, plain.server);
+    if (certificates.own !== undefined) refuseOthers(deps, argv, 'a certificate');
+    const connect = withCertificates(deps.connect, plain.server, certificates);
+    return { ...plain, isKnown: certificates.own !== undefined, connect };
+  } catch (failure) {
+    return { ...plain, failure };
+  }
 }
 
 /**
@@ -36,56 +49,66 @@ export function plainSite({ env, connect }: SiteDeps, argv: readonly string[]): 
  * socket, where nobody is asked for a token. Never throws.
  */
 export async function findSite(deps: SiteDeps, argv: readonly string[]): Promise<Site> {
-  const plain = plainSite(deps, argv);
-  const given = optionOf(argv, '--server') ?? deps.env['CABLE_SERVER'];
-  if (given?.startsWith('unix:') === true) return plain;
+  const given = serverGiven(deps, argv);
+  const alone = await certifiedSite(deps, argv);
+  if (given?.startsWith('unix:') === true) return alone;
   let session: KeystoneSession | undefined;
   try {
     const access = accessFromEnvironment(deps.env, optionOf(argv, '--os-cloud'));
-    if (access === null) return plain;
-    refuseOthers(deps, argv);
+    if (access === null) return alone;
+    refuseOthers(deps, argv, 'Keystone');
     const opened = new KeystoneSession({ access, monotonicMs: () => performance.now() });
     session = opened;
     const server = given ?? (await opened.endpoint('network')).replace(/\/v2\.0$/, '');
     await opened.token();
-    const tls = tlsOf(access, server);
+    const { ca = caOf(access, server) } = await readCertificates(deps.env, argv, server);
+    const connect = withCertificates(deps.connect, server, ca === undefined ? {} : { ca });
     return {
       server,
-      isLoggedIn: true,
+      isKnown: true,
       connect: (address, options) =>
-        address === server
-          ? withToken(deps.connect(address, { ...tls, ...options }), () => opened.token())
-          : deps.connect(address, options),
+        address === server ? withToken(connect(address, options), () => opened.token()) : connect(address, options),
       close: () => opened.close(),
     };
   } catch (failure) {
     session?.close();
-    return { ...plain, failure };
+    return { ...alone, failure };
   }
 }
+
+function serverGiven({ env }: Pick<SiteDeps, 'env'>, argv: readonly string[]): string | undefined {
+  return optionOf(argv, '--server') ?? env['CABLE_SERVER'];
+}
+
+function withCertificates(connect: Connect, server: string, tls: ClientTls): Connect {
+  if (tls.ca === undefined && tls.own === undefined) return connect;
+  return (address, options) => connect(address, address === server ? { tls: () => tls, ...options } : options);
+}
+
+const CHOSEN = [
+  ['--project', 'CABLE_PROJECT'],
+  ['--role', 'CABLE_ROLE'],
+] as const;
+
+const OTHERWISE = {
+  Keystone: 'Choose the project with OS_PROJECT_NAME or OS_PROJECT_ID, or another cloud with --os-cloud.',
+  'a certificate': 'Show another certificate: cable pki issue user NAME --in-project ID --with-role ROLE makes one.',
+} as const;
 
 /** What is chosen otherwise where nobody logs in. */
-function refuseOthers({ env }: SiteDeps, argv: readonly string[]): void {
-  for (const [option, variable] of [
-    ['--project', 'CABLE_PROJECT'],
-    ['--role', 'CABLE_ROLE'],
-  ] as const) {
+function refuseOthers({ env }: SiteDeps, argv: readonly string[], who: keyof typeof OTHERWISE): void {
+  for (const [option, variable] of who === 'Keystone' ? [...CHOSEN, ...OWN_FILES] : CHOSEN) {
     const isOption = optionOf(argv, option) !== undefined;
     if (!isOption && env[variable] === undefined) continue;
-    throw new CliError(
-      2,
-      `${isOption ? option : variable} has no effect when Keystone says who asks`,
-      'Choose the project with OS_PROJECT_NAME or OS_PROJECT_ID, or another cloud with --os-cloud.',
-    );
+    throw new CliError(2, `${isOption ? option : variable} has no effect when ${who} says who asks`, OTHERWISE[who]);
   }
 }
 
-function tlsOf({ ca, verify }: Access, server: string): HttpTransportOptions {
-  if (!server.startsWith('https:')) return {};
+function caOf({ ca, verify }: Access, server: string): readonly string[] | undefined {
+  if (!server.startsWith('https:')) return undefined;
   if (!verify)
     throw new AccessError('a server whose certificate is not looked at gets no token: name its authority as cacert');
-  const trusted = ca === null ? undefined : { ca: [ca] };
-  return trusted === undefined ? {} : { tls: () => trusted };
+  return ca === null ? undefined : [ca];
 }
 
 /** The same, each request with a token that is good. */
@@ -100,11 +123,4 @@ function withToken(transport: HttpTransport, token: () => Promise<string>): Http
     upgrade: async (request) => await transport.upgrade(await signed(request)),
     close: () => transport.close(),
   };
-}
-
-/** `--name VALUE` or `--name=VALUE`, the last of them. */
-function optionOf(argv: readonly string[], name: string): string | undefined {
-  const at = argv.lastIndexOf(name);
-  const joined = argv.findLast((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
-  return joined ?? (at < 0 ? undefined : argv[at + 1]);
 }

@@ -365,16 +365,21 @@ function headersOf(answer: IncomingMessage): Readonly<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
-const UNTRUSTED =
+const OF_NOBODY =
   'its certificate is of an authority that is not trusted here: give that of the cloud’s (authority.pem), or the address of the right server';
 
+/** Codes of `TransportError`s: the server's certificate is of no authority that is trusted. */
+export const UNTRUSTED: ReadonlySet<string> = new Set([
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_SIGNATURE_FAILURE',
+]);
+
 const REASONS: Readonly<Record<string, string>> = {
-  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
-  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
-  CERT_SIGNATURE_FAILURE: UNTRUSTED,
+  ...Object.fromEntries([...UNTRUSTED].map((code) => [code, OF_NOBODY])),
   INVALID_PURPOSE: 'what it shows is no certificate of a server: somebody else may answer there',
   CERT_HAS_EXPIRED: 'its certificate has expired: issue another there (cable pki issue server)',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet: compare the clocks of both machines',

@@ -13,7 +13,7 @@ export type {
   HttpTransportOptions,
   HttpUpgrade,
 } from './http-transport.ts';
-export { explainNoAnswer, httpTransport, TransportError } from './http-transport.ts';
+export { explainNoAnswer, httpTransport, TransportError, UNTRUSTED } from './http-transport.ts';
 export { Interner } from './interner.ts';
 export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';

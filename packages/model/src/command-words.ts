@@ -12,7 +12,21 @@ export const FIXED_COMMANDS: readonly string[] = [
 
 /** Options that mean the same in every command, without dashes in front. */
 export const FIXED_OPTIONS: readonly string[] = [
-  ...['column', 'help', 'json', 'limit', 'os-cloud', 'project', 'role', 'server', 'sort', 'version'],
+  ...[
+    'ca',
+    'cert',
+    'column',
+    'help',
+    'json',
+    'key',
+    'limit',
+    'os-cloud',
+    'project',
+    'role',
+    'server',
+    'sort',
+    'version',
+  ],
 ];
 
 /** Parameters of a list's query that are no filters. */

@@ -129,7 +129,8 @@ export async function followTlsFiles(
 ): Promise<FollowedTls> {
   const first = await (beginsExpired ? readAnyAge(files) : readTlsFiles(files, now()));
   const reason = expiryText(files, first, now());
-  if (reason !== undefined) log.error({ reason }, 'the certificate has expired: it will be read anew when another is there');
+  if (reason !== undefined)
+    log.error({ reason }, 'the certificate has expired: it will be read anew when another is there');
   const followed: { current: TlsMaterial } = { current: first };
   const paths = [files.own?.cert, files.own?.key, files.ca].filter((path) => typeof path === 'string');
   let reading = Promise.resolve();

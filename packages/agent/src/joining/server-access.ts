@@ -36,7 +36,10 @@ export async function openServerAccess(options: AccessOptions, deps: IdentityDep
       done: Promise.resolve(),
     };
   }
-  const own = cniFiles === null ? undefined : await followTlsFiles({ own: cniFiles, ca: null }, () => undefined, { ...deps, beginsExpired: true });
+  const own =
+    cniFiles === null
+      ? undefined
+      : await followTlsFiles({ own: cniFiles, ca: null }, () => undefined, { ...deps, beginsExpired: true });
   return {
     connect: (timeoutMs) => httpTransport(server, { timeoutMs, tls: identity.tls }),
     podClient: (_asHost, timeoutMs) => {
