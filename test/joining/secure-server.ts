@@ -24,13 +24,19 @@ export type SecureServer = {
   /** All that it listens on. */
   readonly urls: readonly string[];
   readonly authority: Authority;
+  /** Tells it to read and open its files anew. */
+  reload(): void;
   /** A join token, made by an administrator over a Unix socket. */
   token(body?: object): Promise<string>;
 };
 
 /** Gone when the test ends. */
-export async function startSecureServer(t: Cleanup, args: readonly string[] = []): Promise<SecureServer> {
+export async function startSecureServer(
+  t: Cleanup,
+  given: readonly string[] | ((directory: string) => readonly string[]) = [],
+): Promise<SecureServer> {
   const directory = await mkdtemp(join(tmpdir(), `cable-joining-${process.pid}-`));
+  const args = typeof given === 'function' ? given(directory) : given;
   t.after(() => rm(directory, { recursive: true, force: true }));
   const pki = join(directory, 'pki');
   const { authority } = await initAuthorities(pki, new Date());
@@ -38,7 +44,7 @@ export async function startSecureServer(t: Cleanup, args: readonly string[] = []
   const own = { identity, places: ['127.0.0.1'], validity: validityFrom(new Date(), 86_400_000) };
   await writeServer(pki, await issueWithKey(authority, own), [authority.certificate], false);
   const socket = join(directory, 'api.sock');
-  const urls = await start(t, [
+  const { urls, reload } = await start(t, [
     ...[...FROM_SOURCE, MAIN, '--store', `lmdb:${directory}/store`, '--pki', pki, '--log-level', 'error'],
     ...['--listen', '127.0.0.1:0', '--listen', `unix:${socket}`, ...args],
   ]);
@@ -50,11 +56,14 @@ export async function startSecureServer(t: Cleanup, args: readonly string[] = []
     return (made as { readonly join_token: { readonly token: string } }).join_token.token;
   };
   const url = urls.find((one) => one.startsWith('https://127.0.0.1:')) ?? '';
-  return { directory, url, urls, authority, token };
+  return { directory, url, urls, authority, reload, token };
 }
 
 /** Waits until it has said all addresses that it listens on. */
-async function start(t: Cleanup, [program = '', ...args]: readonly string[]): Promise<readonly string[]> {
+async function start(
+  t: Cleanup,
+  [program = '', ...args]: readonly string[],
+): Promise<Pick<SecureServer, 'urls' | 'reload'>> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   const wanted = args.filter((one) => one === '--listen').length;
@@ -62,7 +71,7 @@ async function start(t: Cleanup, [program = '', ...args]: readonly string[]): Pr
     const urls: string[] = [];
     createInterface({ input: child.stdout }).on('line', (line) => {
       urls.push(line.replace('listening on ', ''));
-      if (urls.length === wanted) resolve(urls);
+      if (urls.length === wanted) resolve({ urls, reload: () => void child.kill('SIGHUP') });
     });
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
   });

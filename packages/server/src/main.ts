@@ -2,6 +2,8 @@
 import { createLogger, isExpected, sayLast } from '@cable/kit';
 import { BUILT_IN_EXTENSIONS, BUILT_IN_REGISTRY, CORE_RESOURCES, composeRegistry } from '@cable/model';
 import { openStore } from '@cable/store';
+import { AuditFile } from './audit/audit-file.ts';
+import { createAuditLog } from './audit/audit-log.ts';
 import { CONNECTION_LIMITS, Connections } from './connections.ts';
 import { createDirectoryReader } from './extensions/directory.ts';
 import { outliveStrays } from './extensions/strays.ts';
@@ -35,7 +37,7 @@ let reload = (): void => {
   isReloadAsked = true;
 };
 const { limitsFile } = options.shares;
-if ([options.extensions, options.policyFile, limitsFile].some((file) => file !== undefined))
+if ([options.extensions, options.policyFile, limitsFile, options.auditLog].some((file) => file !== undefined))
   process.on('SIGHUP', () => reload());
 if (options.extensions !== undefined) outliveStrays(log.child('extensions'));
 
@@ -51,6 +53,13 @@ try {
     tls === undefined || options.pki === undefined
       ? undefined
       : await openJoining(options.pki, tls, { log: log.child('pki'), signal: stopping.signal });
+  const auditFile =
+    options.auditLog === undefined
+      ? undefined
+      : await AuditFile.open(options.auditLog, {
+          ...{ log: log.child('audit'), now: () => new Date(), monotonicMs: () => performance.now() },
+        });
+  if (auditFile !== undefined) built.push(() => auditFile.close());
   const store = await openStore(options.store, { log: log.child('store') });
   built.push(() => store.close());
   const identity =
@@ -98,6 +107,7 @@ try {
       hostCertificateMs: options.hostCertificateMs,
     },
     ...(joining === undefined ? {} : { joining }),
+    ...(auditFile === undefined ? {} : { audit: createAuditLog(auditFile, () => new Date()) }),
     isStoreShared: !options.store.startsWith('lmdb:'),
     limits: { writes: options.maxWrites, lists: options.maxLists, bodyBytes: options.maxBodyMib << 20 },
     shares: limitSettingsOf(options.shares),
@@ -130,6 +140,7 @@ try {
     }
   };
   reload = oneAtATime(async () => {
+    auditFile?.reopen();
     follower?.reread();
     takeLimits();
     if (options.extensions === undefined) return;

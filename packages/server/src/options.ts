@@ -29,6 +29,8 @@ export type CommandLine = {
   readonly policyDefaults: DefaultsName;
   /** File of the operator's rules; undefined: none. */
   readonly policyFile?: string;
+  /** File that gets a line for each write; undefined: none does. */
+  readonly auditLog?: string;
   /** Directory of extensions; undefined: none but the built-in ones. */
   readonly extensions?: string;
   readonly underlayMtu: number;
@@ -87,6 +89,10 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .option(
       '--policy-file <file>',
       'rules in place of those, as policy.yaml has them; read anew when it changes, and on SIGHUP',
+    )
+    .option(
+      '--audit-log <file>',
+      'file that gets a line of JSON for each write: who, from where, what was changed; opened anew on SIGHUP',
     )
     .option('--extensions <directory>', 'extensions to load, NAME.json and NAME.mjs; read anew on SIGHUP')
     .option('--underlay-mtu <bytes>', 'largest packet that the hosts’ network carries', parseMtu, 1500)

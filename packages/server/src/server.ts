@@ -4,6 +4,7 @@ import { ExpectedError, type Logger } from '@cable/kit';
 import type { ExtensionDeclaration, Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
+import type { AuditLog } from './audit/audit-log.ts';
 import { CatchUp } from './engine/catch-up.ts';
 import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
@@ -93,6 +94,8 @@ export type ServerOptions = {
   readonly tokens?: () => TokenCounts;
   /** Sends to Nova what is new of the ports of its servers. Absent: it is not told. */
   readonly nova?: NovaPost;
+  /** Told of each write. Absent: nobody is. */
+  readonly audit?: AuditLog;
   readonly now?: () => Date;
   /** Milliseconds that never go back. Default: the process's. */
   readonly monotonicMs?: () => number;
@@ -174,6 +177,7 @@ function refuseUnknownQuotas(resources: ResourceRegistry, { quotas = {} }: Setti
 
 async function build(options: ServerOptions, running: Running): Promise<CableServer> {
   const { log, now = () => new Date(), monotonicMs = () => performance.now(), random = Math.random } = options;
+  const { audit } = options;
   const { abort } = running;
   const policy = options.policy ?? new PolicySource();
   const loader = await loadExtensions(options, policy);
@@ -242,6 +246,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const { overlayIpVersion = 4 } = options.settings;
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, now, monotonicMs, server, lease, overlayIpVersion },
+    ...(audit === undefined ? {} : { wrote: audit.told }),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>
       new Streams({
@@ -326,6 +331,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     ...(options.connections === undefined ? {} : { connections: options.connections }),
     ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
     ...(nova === undefined ? {} : { nova: () => nova.counts }),
+    ...(audit === undefined ? {} : { audit }),
     readiness: [
       check('stopping', () => (stopping.signal.aborted ? 'the server is stopping' : undefined)),
       check('history', () => (history.isOther ? 'the store has another history, which is being taken in' : undefined)),

@@ -3,6 +3,7 @@ import { createShowText, type Shown, type Text } from '@cable/api';
 import type { TextCache, Turns } from '@cable/kit';
 import type { AnyObject, CableError, ResourceModel } from '@cable/model';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { noteWrites } from '../audit/written.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { computedOf } from '../engine/read.ts';
 import { hiddenFrom, type Reader } from '../engine/reader.ts';
@@ -36,6 +37,7 @@ export function engineAsked(
     credentials: caller.credentials,
     ...{ deadlineMs: asked.deadlineMs, idempotencyKey, loaded: deps.resources.current },
     isSet: () => false,
+    wrote: noteWrites(request),
     get signal() {
       return asked.signal;
     },

@@ -4,6 +4,7 @@ import { TextCache, type Turns } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram, type Registry } from 'prom-client';
+import { noteActing } from '../audit/written.ts';
 import type { EngineDeps } from '../engine/context.ts';
 import { readerOf } from '../engine/reader.ts';
 import { askedOf, userOf } from '../http/asked.ts';
@@ -54,6 +55,7 @@ export function addPluginRoutes(app: FastifyInstance, options: PluginRouteOption
         const plugin = parseEnvelope(type, request.body);
         if (isKnown(type, plugin.operation)) operations.set(request, plugin.operation);
         const caller = callerOf(userOf(request), plugin.context);
+        noteActing(request, caller.credentials, plugin.context.requestId);
         const door = DOOR_TYPES.get(type);
         if (type === TAGS) return reply.send(await answerTags(deps, engineAsked({ deps, caller, request }), plugin));
         if (door === undefined) return answerOther(deps, type, caller, plugin);

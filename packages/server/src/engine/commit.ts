@@ -58,6 +58,7 @@ export async function transact<T>(
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);
       const answer = await commit(deps, asked, transaction);
+      if (answer.ok) asked.wrote?.(transaction.ops);
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
     } catch (err) {

@@ -1,7 +1,7 @@
 import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import type { OverlayIpVersion, ResourceModel } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { Op, Store } from '@cable/store';
 import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import type { AddressBook } from '../resources/address-book.ts';
@@ -88,6 +88,8 @@ export type Asked = {
   readonly values?: (parameter: string) => readonly string[];
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
+  /** Told of each transaction of the request that was written. Absent: nobody is. */
+  readonly wrote?: (ops: readonly Op[]) => void;
 };
 
 /** What one attempt of a transaction is planned with. */

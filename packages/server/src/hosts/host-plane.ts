@@ -23,7 +23,7 @@ import {
   type SliceKey,
   type StoreHistory,
 } from '@cable/model';
-import type { Store } from '@cable/store';
+import type { Op, Store } from '@cable/store';
 import type { History } from '../history/history.ts';
 import { OLD_ACKNOWLEDGEMENTS } from '../keys.ts';
 import type { AliveRow, ServerRow } from '../rows.ts';
@@ -69,6 +69,8 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly overlayIpVersion?: OverlayIpVersion;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
+  /** Told of what hosts' reports have had written. Default: nobody is. */
+  readonly wrote?: (host: string, ops: readonly Op[]) => void;
   readonly log: Logger;
   readonly now: () => Date;
   /** Milliseconds that never go back. */
@@ -158,6 +160,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     const log = options.log.child('hosts');
     const { signal } = abort;
     this.#options = options;
+    const wrote = options.wrote === undefined ? {} : { wrote: options.wrote };
     this.#log = log;
     this.#lease = lease;
     this.#abort = abort;
@@ -202,11 +205,13 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         return planStatus({ tables, now }, port, { ...this.#evidence(port), vifUp: vif.state === 'up' });
       },
       hasStream: (host, session) => this.streams.hasSession(host, session),
+      ...wrote,
     });
     this.#members = new MemberReports({
       ...{ store, tables, log },
       registry: this.#registry,
       hasStream: (host, session) => this.streams.hasSession(host, session),
+      ...wrote,
     });
     this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);

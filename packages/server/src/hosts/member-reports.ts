@@ -19,6 +19,8 @@ export type MemberReportsDeps = {
   readonly registry: Pick<HostRegistry, 'hear' | 'kept'>;
   /** True while the run has a stream: what it told is tried again for so long. */
   readonly hasStream: (host: string, session: string) => boolean;
+  /** Told of what a host's report has had written. Default: nobody is. */
+  readonly wrote?: (host: string, ops: readonly Op[]) => void;
   readonly log: Logger;
 };
 
@@ -139,6 +141,12 @@ export class MemberReports {
         [...this.#hostCompares(host), ...changes.flatMap(({ compares }) => compares)],
         changes.map(({ op }) => op),
       );
+      if (result.ok) {
+        this.#deps.wrote?.(
+          host,
+          changes.map(({ op }) => op),
+        );
+      }
       if (!(await tables.waitFor(result.revision))) throw behind();
       if (result.ok) return;
     }

@@ -26,6 +26,8 @@ export type ReportsDeps = {
   readonly planStatus: (host: string, vif: VifStatus) => StatusWrite | undefined;
   /** True while the run has a stream: what it told is tried again for so long. */
   readonly hasStream: (host: string, session: string) => boolean;
+  /** Told of what a host's report has had written. Default: nobody is. */
+  readonly wrote?: (host: string, ops: readonly Op[]) => void;
   readonly log: Logger;
 };
 
@@ -201,11 +203,13 @@ export class Reports {
       const compares = this.#compares(host);
       const ops = changes.map(({ op }) => op);
       const statuses = changes.flatMap(({ status }) => status ?? []);
-      let result = await store.txn(
-        [...compares, ...statuses.map(({ compare }) => compare)],
-        [...ops, ...statuses.map(({ op }) => op)],
-      );
-      if (!result.ok && statuses.length > 0) result = await store.txn(compares, ops);
+      let written = [...ops, ...statuses.map(({ op }) => op)];
+      let result = await store.txn([...compares, ...statuses.map(({ compare }) => compare)], written);
+      if (!result.ok && statuses.length > 0) {
+        written = ops;
+        result = await store.txn(compares, ops);
+      }
+      if (result.ok) this.#deps.wrote?.(host, written);
       if (!(await tables.waitFor(result.revision))) throw behind();
       if (result.ok) return;
       registry.hear(host, session);

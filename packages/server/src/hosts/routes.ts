@@ -5,6 +5,9 @@ import { parseHostName, parseRegistration, parseSince, parseStatusReport } from 
 
 type HostRoute = { Params: { host: string }; Querystring: { since?: string } };
 
+/** Of agents of protocol 1: the others report by their streams. */
+export const REPORT_ROUTE = '/cable/v1/hosts/:host/status';
+
 /** The plane, as far as requests go. */
 export type RoutedPlane = Pick<HostPlane, 'register' | 'report' | 'watchV1' | 'status'>;
 
@@ -14,7 +17,7 @@ export function addHostRoutes(app: FastifyInstance, plane: RoutedPlane): void {
     const welcome = await plane.register(parseHostName(request.params.host), parseRegistration(request.body));
     return welcome.protocol === 1 ? reply.code(204).send() : reply.code(200).send(welcome);
   });
-  app.post<HostRoute>('/cable/v1/hosts/:host/status', async (request, reply) => {
+  app.post<HostRoute>(REPORT_ROUTE, async (request, reply) => {
     const report: HostStatusReport = parseStatusReport(request.body);
     await plane.report(parseHostName(request.params.host), report);
     return reply.code(204).send();

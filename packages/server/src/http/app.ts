@@ -1,5 +1,6 @@
 import { createTurnLine, type Logger } from '@cable/kit';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { AuditLog } from '../audit/audit-log.ts';
 import { addPluginRoutes } from '../contrail/routes.ts';
 import { isAdmin, permitApi } from '../engine/permission.ts';
 import type { AskHost } from '../faults/ask-host.ts';
@@ -35,6 +36,8 @@ export type AppOptions = ResourceRouteOptions & {
   readonly tokens?: () => TokenCounts;
   /** What Nova is told; undefined: nothing. */
   readonly nova?: () => NovaCounts;
+  /** Told of each write; undefined: nobody is. */
+  readonly audit?: AuditLog;
   /** Asks hosts' agents about ports; undefined: nothing can be asked. */
   readonly askHost?: AskHost;
   /** Adds the agents' routes; the rule `admin_api` says who gets through to them. */
@@ -70,6 +73,7 @@ export function createApp(options: AppOptions): App {
     connections: options.connections,
     nova: options.nova,
     tokens: options.tokens,
+    audit: options.audit?.file,
   });
   const errors = { log, countError: metrics.countError };
   const app = fastify({
@@ -78,6 +82,7 @@ export function createApp(options: AppOptions): App {
   });
   app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, errors));
   admission.guard(app);
+  options.audit?.follow(app);
   addHealthRoutes(app, metrics, options.readiness, (request) => {
     // Under noauth the address is what protects them; who is known by a token may be anybody's tenant.
     const { credentials } = userOf(request);

@@ -21,6 +21,9 @@ export type TokenCounts = {
 /** Connections that are open. `unread`: without a whole request yet; `streams`: upgraded, of agents. */
 export type ConnectionCounts = { readonly open: number; readonly unread: number; readonly streams: number };
 
+/** `lost`: lines that are missing in the file. `waitingBytes`: of those that are to be written. */
+export type AuditCounts = { readonly lost: number; readonly waitingBytes: number };
+
 export type MetricsSources = {
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
@@ -31,6 +34,8 @@ export type MetricsSources = {
   readonly nova: (() => NovaCounts) | undefined;
   /** Undefined: Keystone is not asked. */
   readonly tokens: (() => TokenCounts) | undefined;
+  /** Lines of the audit log; undefined: there is none. */
+  readonly audit: AuditCounts | undefined;
 };
 
 /** What is measured of one server. `stop`: nothing more is. */
@@ -66,6 +71,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   addLimitMetrics(registry, sources.shares);
   if (sources.nova !== undefined) addNovaMetrics(registry, sources.nova);
   if (sources.tokens !== undefined) addTokenMetrics(registry, sources.tokens);
+  if (sources.audit !== undefined) addAuditMetrics(registry, sources.audit);
   return {
     registry,
     countError: ({ type, status }) => errors.inc({ type, status: String(status) }),
@@ -102,6 +108,26 @@ export function addHealthRoutes(
   });
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', (_request, reply) => answerReadiness(reply, readiness));
+}
+
+function addAuditMetrics(registry: Registry, audit: AuditCounts): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'cable_audit_lost_lines',
+    help: 'Lines that are missing in the audit log since the start: there was no room for them.',
+    registers,
+    collect() {
+      this.set(audit.lost);
+    },
+  });
+  new Gauge({
+    name: 'cable_audit_waiting_bytes',
+    help: 'Bytes of lines that are to be written to the audit log.',
+    registers,
+    collect() {
+      this.set(audit.waitingBytes);
+    },
+  });
 }
 
 function addTokenMetrics(registry: Registry, counts: () => TokenCounts): void {

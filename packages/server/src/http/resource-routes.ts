@@ -18,6 +18,7 @@ import {
 import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { noteWrites } from '../audit/written.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
@@ -303,6 +304,7 @@ function engineAsked({ request, reader, loaded }: Call): Asked {
     ...{ credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
     isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
     values: (parameter) => paramsOf(request).getAll(parameter),
+    wrote: noteWrites(request),
     get signal() {
       return asked.signal;
     },

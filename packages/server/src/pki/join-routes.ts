@@ -11,6 +11,7 @@ import {
   validityFrom,
 } from '@cable/pki';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { noteWrites } from '../audit/written.ts';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { parseHostName } from '../hosts/parse.ts';
@@ -118,6 +119,7 @@ function engineAsked(deps: EngineDeps, request: FastifyRequest): Asked {
   return {
     credentials: { userId: null, projectId: null, roles: [], ...nowhere },
     ...{ deadlineMs: asked.deadlineMs, idempotencyKey: null, loaded: deps.resources.current, isSet: () => false },
+    wrote: noteWrites(request),
     get signal() {
       return asked.signal;
     },

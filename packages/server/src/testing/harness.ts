@@ -46,7 +46,7 @@ export async function startHarness(
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
 export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants'> &
-  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now'>;
+  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(

@@ -49,6 +49,13 @@ export function hostCertificateOf(socket: object): HostCertificateShown | undefi
   return one?.kind === 'host' ? one.shown : undefined;
 }
 
+/** Whose certificate was shown on the connection and counts, such as `cable:user:alice`; undefined: none. Known when something was asked. */
+export function nameShown(socket: object): string | undefined {
+  const one = socket instanceof TLSSocket ? known.get(socket) : undefined;
+  if (one?.kind === 'user') return one.name;
+  return one?.kind === 'host' ? `cable:host:${one.shown.host}` : undefined;
+}
+
 /** For connections of HTTPS. A host is known by its certificate alone; of users a token goes before it. */
 export function certificates(options: CertificateOptions): Authenticator {
   return async (request) => {
