@@ -20,6 +20,7 @@ import { openJoining } from './pki/joining.ts';
 import { PolicyFollower, readPolicyFile } from './policy/policy-follower.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import { startServer } from './server.ts';
+import { openEtcdTls } from './tls/etcd-tls.ts';
 import { openServerTls } from './tls/server-tls.ts';
 import { createTlsDoor } from './tls/tls-door.ts';
 
@@ -60,7 +61,14 @@ try {
           ...{ log: log.child('audit'), now: () => new Date(), monotonicMs: () => performance.now() },
         });
   if (auditFile !== undefined) built.push(() => auditFile.close());
-  const store = await openStore(options.store, { log: log.child('store') });
+  const etcdTls =
+    options.etcdTls === undefined
+      ? undefined
+      : await openEtcdTls(options.etcdTls, { log: log.child('store'), signal: stopping.signal });
+  const store = await openStore(options.store, {
+    log: log.child('store'),
+    ...(etcdTls === undefined ? {} : { etcdTls }),
+  });
   built.push(() => store.close());
   const identity =
     options.keystone === undefined

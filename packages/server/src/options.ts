@@ -9,11 +9,14 @@ import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './
 import { addLimitOptions, type LimitOptions } from './limits/limit-options.ts';
 import { isLocal, type ListenAddress, parseListen } from './listen.ts';
 import type { DefaultsName } from './policy/rules.ts';
+import type { EtcdTlsFiles } from './tls/etcd-tls.ts';
 import { filesInDirectory, type ServerTlsFiles } from './tls/server-tls.ts';
 
 /** What the operator asked for on the command line. */
 export type CommandLine = {
   readonly store: string;
+  /** Undefined: etcd is asked in clear. */
+  readonly etcdTls?: EtcdTlsFiles;
   readonly listen: readonly ListenAddress[];
   /** Undefined: nothing but loopback and Unix sockets is listened on, without TLS. */
   readonly tls?: ServerTlsFiles;
@@ -55,6 +58,12 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .exitOverride(exitUsage)
     .showHelpAfterError('  See what it takes with --help.')
     .option('--store <address>', 'lmdb:DIRECTORY, or etcd:HOST:PORT,HOST:PORT', 'lmdb:/var/lib/cable/store')
+    .option(
+      '--etcd-ca <file>',
+      'authorities of etcd’s members, in PEM; etcd is asked by TLS. Read anew when it changes',
+    )
+    .option('--etcd-cert <file>', 'certificate of this server that is shown to etcd')
+    .option('--etcd-key <file>', 'its key')
     .option('--listen <address>', 'ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:9696)', addListen)
     .addOption(
       new Option(
@@ -152,8 +161,9 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     hostCertificateLife,
     ...options
   } = command.opts<
-    Omit<CommandLine, 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'> &
-      TlsOptions & {
+    Omit<CommandLine, 'etcdTls' | 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'> &
+      TlsOptions &
+      EtcdOptions & {
         hostCertificateLife: number;
         keystone?: string;
         listen?: readonly ListenAddress[];
@@ -164,6 +174,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   const keystone = keystoneSettingsOf(options.auth, command.opts<KeystoneOptions>());
   if (typeof keystone === 'string') return command.error(`error: ${keystone}`);
   const tls = tlsOf(options, (text) => command.error(text));
+  const etcdTls = etcdTlsOf(options, (text) => command.error(text));
   const open = tls === undefined ? listen.find((address) => !isLocal(address)) : undefined;
   if (open !== undefined) {
     command.error(
@@ -175,6 +186,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     ...options,
     shares: command.opts<LimitOptions>(),
     ...(tls === undefined ? {} : { tls }),
+    ...(etcdTls === undefined ? {} : { etcdTls }),
     ...(keystone === undefined ? {} : { keystone }),
     listen,
     hostCertificateMs: hostCertificateLife,
@@ -203,6 +215,21 @@ function tlsOf(
   if (tlsCert === undefined || tlsKey === undefined)
     fail('error: --tls-cert and --tls-key go together, and TLS needs both');
   return { own: { cert: tlsCert, key: tlsKey }, ca: tlsCa ?? null, hostsCa: tlsHostCa ?? null };
+}
+
+type EtcdOptions = { readonly etcdCa?: string; readonly etcdCert?: string; readonly etcdKey?: string };
+
+function etcdTlsOf(
+  { store, etcdCa, etcdCert, etcdKey }: EtcdOptions & Pick<CommandLine, 'store'>,
+  fail: (text: string) => never,
+): EtcdTlsFiles | undefined {
+  if ([etcdCa, etcdCert, etcdKey].every((one) => one === undefined)) return undefined;
+  if (!store.startsWith('etcd:'))
+    fail(`error: --etcd-ca, --etcd-cert and --etcd-key are for a store in etcd, not for ${store}`);
+  if (etcdCa === undefined) fail('error: --etcd-cert goes with --etcd-ca: say whose etcd it may be shown to');
+  if ((etcdCert === undefined) !== (etcdKey === undefined)) fail('error: --etcd-cert and --etcd-key go together');
+  const own = etcdCert === undefined || etcdKey === undefined ? null : { cert: etcdCert, key: etcdKey };
+  return { ca: etcdCa, own };
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

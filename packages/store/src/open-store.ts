@@ -2,10 +2,13 @@ import type { Logger } from '@cable/kit';
 import type { Store } from './contract.ts';
 import { StoreError } from './errors.ts';
 import { openEtcd } from './etcd/etcd-store.ts';
+import type { EtcdTls } from './etcd/tls.ts';
 import { openLmdb } from './lmdb/lmdb-store.ts';
 
 export type OpenStoreOptions = {
   readonly log: Logger;
+  /** For `etcd:` alone. Absent: its connections are in clear. */
+  readonly etcdTls?: EtcdTls;
 };
 
 /** Opens the store that `lmdb:PATH` or `etcd:HOST:PORT,HOST:PORT` names. Throws `unusable` for any other text, and what the store throws. */
@@ -18,7 +21,10 @@ export async function openStore(address: string, options: OpenStoreOptions): Pro
       throw new StoreError('unusable', "--store: 'lmdb:' names no directory; write lmdb:/var/lib/cable/store");
     return openLmdb({ path: rest, log: options.log });
   }
-  if (kind === 'etcd') return await openEtcd({ endpoints: parseEndpoints(address, rest), log: options.log });
+  if (kind === 'etcd') {
+    const { log, etcdTls: tls } = options;
+    return await openEtcd({ endpoints: parseEndpoints(address, rest), log, ...(tls === undefined ? {} : { tls }) });
+  }
   throw new StoreError(
     'unusable',
     `--store: ${JSON.stringify(address)} is not understood; write lmdb:DIRECTORY or etcd:HOST:PORT,HOST:PORT`,

@@ -14,10 +14,13 @@ import {
   type Method,
   type UnaryOptions,
 } from './rpc.ts';
+import type { EtcdTls } from './tls.ts';
 
 export type ConnectionOptions = {
   /** `host:port` each. */
   readonly endpoints: readonly string[];
+  /** Absent: connections are in clear. */
+  readonly tls?: EtcdTls;
   readonly methods: Pick<EtcdMethods, 'range'>;
   readonly log: Logger;
   /** How long a call may take, with its retries, that has no deadline of its own. */
@@ -50,6 +53,7 @@ export class EtcdConnection {
   readonly #methods: Pick<EtcdMethods, 'range'>;
   readonly #log: Logger;
   readonly #members: readonly KnownMember[];
+  readonly #isSecure: boolean;
   readonly #closing = new AbortController();
   readonly #waiting = new Set<() => void>();
   #current: KnownMember | undefined;
@@ -59,7 +63,8 @@ export class EtcdConnection {
     this.timeoutMs = options.timeoutMs;
     this.#methods = options.methods;
     this.#log = options.log;
-    this.#members = options.endpoints.map((endpoint) => new KnownMember(endpoint));
+    this.#members = options.endpoints.map((endpoint) => new KnownMember(endpoint, options.tls));
+    this.#isSecure = options.tls !== undefined;
     for (const member of this.#members) void this.#watchOver(member);
   }
 
@@ -126,11 +131,19 @@ export class EtcdConnection {
       const member = this.healthy(but);
       if (member !== undefined) return member;
       if (isOver(limits)) {
-        const endpoints = this.#members.map(({ endpoint }) => endpoint).join(', ');
-        throw new StoreError('unavailable', `no etcd answers at ${endpoints}: start it, or correct --store`);
+        throw this.#noneAnswers();
       }
       await this.#change(limits);
     }
+  }
+
+  /** By TLS what answers may be refused for many reasons, of which the last is said. */
+  #noneAnswers(): StoreError {
+    const endpoints = this.#members.map(({ endpoint }) => endpoint).join(', ');
+    const reason = this.#isSecure ? this.#members.find((member) => member.reason !== '')?.reason : undefined;
+    const remedy = this.#isSecure ? '--store, --etcd-ca or --etcd-cert' : '--store';
+    const why = reason === undefined ? '' : ` (${reason})`;
+    return new StoreError('unavailable', `no etcd answers at ${endpoints}${why}: start it, or correct ${remedy}`);
   }
 
   /** Tells that a member failed: calls go to another until a probe of it is answered. */
@@ -177,6 +190,7 @@ export class EtcdConnection {
   }
 
   #fail(member: KnownMember, err: unknown): void {
+    member.reason = reasonOf(err) ?? member.reason;
     if (member.state === 'failed') return;
     const isNews = member.isHealthy || this.#current !== undefined;
     member.state = 'failed';
@@ -218,20 +232,28 @@ function isOver({ signal, deadlineMs = Number.POSITIVE_INFINITY }: CallOptions):
   return signal?.aborted === true || performance.now() >= deadlineMs;
 }
 
+/** What grpc says of a connection that did not come about; undefined: nothing of use. */
+function reasonOf(err: unknown): string | undefined {
+  const details = err instanceof Error && 'details' in err ? String(err.details) : '';
+  return /Last error: (?:Error: )?(.{1,300})/.exec(details)?.[1]?.replace(/\. Resolution note: $/, '');
+}
+
 class KnownMember implements Member {
   readonly endpoint: string;
   readonly client: Client;
   readonly probe: Client;
   /** `unknown`: never asked. */
   state: 'unknown' | 'healthy' | 'failed' = 'unknown';
+  /** Why it could not be reached last; empty: not known. */
+  reason = '';
   readonly ends: Ends = new Set();
   readonly probes: Ends = new Set();
   #pausing = new AbortController();
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, tls: EtcdTls | undefined) {
     this.endpoint = endpoint;
-    this.client = createEndpointClient(endpoint);
-    this.probe = createEndpointClient(endpoint);
+    this.client = createEndpointClient(endpoint, tls);
+    this.probe = createEndpointClient(endpoint, tls);
   }
 
   get isHealthy(): boolean {

@@ -17,6 +17,7 @@ import { EtcdConnection } from './connection.ts';
 import { KeepAliveStream } from './keep-alive.ts';
 import { LANES, Lanes } from './lanes.ts';
 import { createMethods, type EtcdMethods } from './rpc.ts';
+import type { EtcdTls } from './tls.ts';
 import { TxnGroups } from './txn-groups.ts';
 import { watchPrefix } from './watch.ts';
 import { OpenWatches } from './watch-progress.ts';
@@ -25,6 +26,8 @@ import { decodeKeyValue, prefixEnd, revisionOf } from './wire.ts';
 export type EtcdOptions = {
   /** `host:port` each; any member may be left out or be down. */
   readonly endpoints: readonly string[];
+  /** Absent: connections are in clear. */
+  readonly tls?: EtcdTls;
   readonly log: Logger;
   /** How long a call may take, with its retries. Default 5000. */
   readonly timeoutMs?: number;
@@ -64,9 +67,12 @@ class EtcdStore implements Store {
   #closing: Promise<void> | undefined;
 
   constructor(options: EtcdOptions) {
-    const { endpoints, log, timeoutMs = 5000, historyRevisions = 100_000, lanes = LANES } = options;
+    const { endpoints, tls, log, timeoutMs = 5000, historyRevisions = 100_000, lanes = LANES } = options;
     this.#methods = createMethods();
-    this.#connection = new EtcdConnection({ endpoints, methods: this.#methods, log, timeoutMs });
+    this.#connection = new EtcdConnection({
+      ...{ endpoints, methods: this.#methods, log, timeoutMs },
+      ...(tls === undefined ? {} : { tls }),
+    });
     this.#log = log;
     this.#keepAlives = new KeepAliveStream(this.#connection, this.#methods);
     const deps = { connection: this.#connection, methods: this.#methods, log };

@@ -2,7 +2,6 @@ import {
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
-  credentials,
   Metadata,
   type ServiceError,
   status,
@@ -20,6 +19,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from './schema.ts';
+import { channelTo, type EtcdTls } from './tls.ts';
 
 /** One method of etcd's API: how to call it. */
 export type Method<Request, Response> = {
@@ -73,8 +73,9 @@ const CHANNEL: ChannelOptions = {
 };
 
 /** A client of one endpoint; it connects when first used. */
-export function createEndpointClient(endpoint: string): Client {
-  return new Client(endpoint, credentials.createInsecure(), CHANNEL);
+export function createEndpointClient(endpoint: string, tls?: EtcdTls): Client {
+  const { credentials, options } = channelTo(endpoint, tls);
+  return new Client(endpoint, credentials, { ...CHANNEL, ...options });
 }
 
 /** What ends the calls of a set, each: a call is in it while it is under way. */

@@ -22,6 +22,18 @@ export async function startEtcd(quotaBytes: number = 1 << 30): Promise<EtcdServe
   return server;
 }
 
+/** Files of a member that speaks TLS, and takes calls of those alone whose certificate is of `ca`. */
+export type EtcdTlsFiles = { readonly cert: string; readonly key: string; readonly ca: string };
+
+/** Starts one that speaks TLS; it may not serve yet. */
+export async function startSecureEtcd(tls: EtcdTlsFiles): Promise<EtcdServer> {
+  const [ports] = await freePorts(1);
+  if (ports === undefined) throw new Error('no port is free');
+  const server = createEtcd(ports, [ports], 1 << 30, tls);
+  server.start();
+  return server;
+}
+
 /** Starts a cluster of three. */
 export async function startEtcdCluster(): Promise<readonly EtcdServer[]> {
   return await startMembers(3, 1 << 30);
@@ -35,13 +47,13 @@ async function startMembers(count: number, quotaBytes: number): Promise<readonly
   return servers;
 }
 
-function createEtcd(ports: Ports, cluster: readonly Ports[], quotaBytes: number): EtcdServer {
+function createEtcd(ports: Ports, cluster: readonly Ports[], quotaBytes: number, tls?: EtcdTlsFiles): EtcdServer {
   const dir = mkdtempSync(join(tmpdir(), 'cable-etcd-'));
   let child: ChildProcess | undefined;
   const kill = (): void => void child?.kill('SIGKILL');
   process.on('exit', kill);
   const start = (): void => {
-    child = spawn('etcd', etcdArguments({ dir, ports, cluster, quotaBytes }), { stdio: 'ignore' });
+    child = spawn('etcd', etcdArguments({ dir, ports, cluster, quotaBytes, tls }), { stdio: 'ignore' });
   };
   const signal: EtcdServer['signal'] = async (name) => {
     const current = child;
@@ -87,9 +99,10 @@ function etcdArguments(options: {
   readonly ports: Ports;
   readonly cluster: readonly Ports[];
   readonly quotaBytes: number;
+  readonly tls: EtcdTlsFiles | undefined;
 }): readonly string[] {
-  const { dir, ports, cluster, quotaBytes } = options;
-  const client = `http://127.0.0.1:${ports.client}`;
+  const { dir, ports, cluster, quotaBytes, tls } = options;
+  const client = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${ports.client}`;
   const peerOf = ({ peer }: Ports): string => `http://127.0.0.1:${peer}`;
   const nameOf = ({ peer }: Ports): string => `test${peer}`;
   const members = cluster.map((member) => `${nameOf(member)}=${peerOf(member)}`).join(',');
@@ -107,6 +120,9 @@ function etcdArguments(options: {
     ...['--listen-client-urls', client, '--advertise-client-urls', client, '--listen-peer-urls', peerOf(ports)],
     ...['--initial-advertise-peer-urls', peerOf(ports), '--initial-cluster', members],
     ...['--initial-cluster-token', members],
+    ...(tls === undefined
+      ? []
+      : ['--cert-file', tls.cert, '--key-file', tls.key, '--client-cert-auth', '--trusted-ca-file', tls.ca]),
   ];
 }
 
