@@ -46,7 +46,10 @@ const TYPES: { readonly [T in AttributeType]: true } = {
 };
 const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: true, update: true, delete: true };
 
-const REFERENCE = shapeOf<Reference>(() => ({ type: 'text', onDelete: ['restrict', 'cascade'] }), ['type', 'onDelete']);
+const REFERENCE = shapeOf<Reference>(
+  () => ({ type: 'text', onDelete: ['restrict', 'cascade'], unless: 'text' }),
+  ['type', 'onDelete'],
+);
 
 const BAD_VALUE = shapeOf<BadValue>(() => ({ code: 'text', message: 'text', label: 'text' }), ['code', 'message']);
 

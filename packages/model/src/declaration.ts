@@ -21,7 +21,12 @@ export type AttributeType =
   | 'dict';
 
 /** A reference to another resource. `restrict`: the target cannot be deleted meanwhile; `cascade`: deleting it deletes the holder. */
-export type Reference = { readonly type: string; readonly onDelete: 'restrict' | 'cascade' };
+export type Reference = {
+  readonly type: string;
+  readonly onDelete: 'restrict' | 'cascade';
+  /** A value that stands for no object of the type, but for something else. */
+  readonly unless?: string;
+};
 
 /**
  * The error of a value that is refused: its code (`ERRORS`), and its text, in which `{value}` stands for the value. `label`: of the type that the error is about;

@@ -364,6 +364,7 @@ export const ERRORS = {
   },
   SecurityGroupCannotUpdateDefault: { status: 409, remedy: 'The default group keeps its name.' },
   SecurityGroupCannotRemoveDefault: { status: 409, remedy: 'Only an administrator may delete the default group.' },
+  DefaultSecurityGroupRuleExists: { status: 409, remedy: 'The rule is there already; nothing needs doing.' },
   SecurityGroupRuleExists: { status: 409, remedy: 'The rule is there already; nothing needs doing.' },
   SecurityGroupMultipleRemoteEntites: {
     status: 400,

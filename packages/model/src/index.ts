@@ -31,6 +31,7 @@ export type * from './ipv6-mode.ts';
 export type * from './objects.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
 export { agentResource } from './resources/agent.ts';
+export { PARENT_GROUP } from './resources/default-security-group-rule.ts';
 export * from './resources/host.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';

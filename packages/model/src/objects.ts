@@ -110,6 +110,21 @@ export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource>
   StoredBy<Extensions, 'security_group_rule'>;
 
 /** As stored. */
+export type DefaultSecurityGroupRule = Pick<
+  SecurityGroupRule,
+  | 'id'
+  | 'description'
+  | 'direction'
+  | 'ethertype'
+  | 'protocol'
+  | 'port_range_min'
+  | 'port_range_max'
+  | 'remote_ip_prefix'
+  | 'remote_group_id'
+  | 'remote_address_group_id'
+> & { readonly used_in_default_sg: boolean; readonly used_in_non_default_sg: boolean };
+
+/** As stored. */
 export type AddressGroup = ResourceObject<typeof addressGroupResource>;
 
 /** As stored. */

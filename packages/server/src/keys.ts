@@ -129,6 +129,9 @@ export function objectPrefix(type: string): string {
   return `${OBJECTS}${type}/`;
 }
 
+/** Present: the rules that new security groups begin with were made once; of those that are not there any more, somebody has deleted them. */
+export const FIRST_RULES = '/cable/meta/first-rules';
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 

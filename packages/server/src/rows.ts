@@ -3,6 +3,7 @@ import type {
   AddressScope,
   AnyObject,
   Flavor,
+  DefaultSecurityGroupRule,
   FloatingIp,
   HealthMonitor,
   Host,
@@ -69,6 +70,7 @@ type ObjectTypes = {
   readonly tap_mirror: TapMirror;
   readonly security_group: SecurityGroup;
   readonly security_group_rule: SecurityGroupRule;
+  readonly default_security_group_rule: DefaultSecurityGroupRule;
   readonly host: Host;
   readonly host_certificate: HostCertificate;
   readonly join_token: JoinToken;

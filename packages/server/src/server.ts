@@ -8,6 +8,7 @@ import type { AuditLog } from './audit/audit-log.ts';
 import { CatchUp } from './engine/catch-up.ts';
 import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
+import { ensureFirstRules } from './engine/first-rules.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
@@ -48,6 +49,7 @@ import { PolicySource } from './policy/policy-source.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
+import { DEFAULT_RULE_INDEX } from './resources/default-security-group-rule.ts';
 import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
@@ -204,6 +206,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     extra: {
       security_group: { indexes: DEFAULT_GROUP_INDEX },
       security_group_rule: { indexes: RULE_MEANING_INDEX },
+      default_security_group_rule: { indexes: DEFAULT_RULE_INDEX },
       subnet: { orders: SUBNET_ORDERS },
     },
     onReopen: () => told.reopened(),
@@ -223,6 +226,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     signal: abort.signal,
   });
   await loader.enter({ store, tables, resources });
+  const newId = createIdMaker(() => Date.now());
+  await ensureFirstRules({ store, tables, resources, keys, addresses, newId });
   const server = randomUUID();
   const lease = await grantServerLease(store);
   const history = await History.start({
@@ -287,7 +292,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     now,
     monotonicMs,
     random,
-    newId: createIdMaker(() => Date.now()),
+    newId,
   };
   const snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
   running.snat = snat;

@@ -39,6 +39,7 @@ export * from './rbac.ts';
 export * from './router.ts';
 export * from './security-group.ts';
 export * from './security-group-rules.ts';
+export { securityGroupsDefaultRulesExtension } from './security-groups-default-rules.ts';
 export * from './service-type.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';

@@ -90,8 +90,8 @@ export class LoadedResources {
   heldBy(resource: ResourceModel, object: Readonly<Record<string, unknown>>): readonly HeldReference[] {
     const held: HeldReference[] = [];
     const ids = new Set<string>();
-    const add = (attribute: string, { type, onDelete }: Reference, id: unknown): void => {
-      if (typeof id !== 'string') return;
+    const add = (attribute: string, { type, onDelete, unless }: Reference, id: unknown): void => {
+      if (typeof id !== 'string' || id === unless) return;
       const isSame = (one: HeldReference): boolean => one.id === id && one.type === type && one.onDelete === onDelete;
       if (ids.has(id) && held.some(isSame)) return;
       ids.add(id);

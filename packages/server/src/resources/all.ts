@@ -6,6 +6,7 @@ import { agentModule } from './agent.ts';
 import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
+import { defaultSecurityGroupRuleModule } from './default-security-group-rule.ts';
 import { networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
@@ -117,6 +118,7 @@ export const MODULES: ModuleTable = {
   port_forwarding: [portForwardingModule],
   security_group: [shareableModule('security_group'), securityGroupModule],
   security_group_rule: [securityGroupRuleModule],
+  default_security_group_rule: [defaultSecurityGroupRuleModule],
   qos_policy: [shareableModule('qos_policy'), qosPolicyModule],
   qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
   qos_packet_rate_limit_rule: [qosRuleModule('qos_packet_rate_limit_rule')],

@@ -2,9 +2,11 @@ import type { IndexMaker } from '@cable/kit';
 import { type AnyObject, CableError, type SecurityGroup } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import type { Given } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate } from '../engine/write.ts';
+import { firstRules } from './default-security-group-rule.ts';
 
 /** Name of the group that every project has; no other group may take it. */
 export const DEFAULT_GROUP_NAME = 'default';
@@ -42,16 +44,11 @@ export async function ensureDefaultGroup(deps: EngineDeps, projectId: string, as
   }
 }
 
-/** The rules a new group starts with: all egress; the default group also lets its members reach each other. */
+/** The rules a new group starts with: what the cloud's default rules say. */
 export function planFirstRules(planning: Planning, group: SecurityGroup): void {
   const resource = planning.deps.resources.named('security_group_rule');
-  for (const ethertype of ['IPv4', 'IPv6']) {
-    const base = { project_id: group.project_id, security_group_id: group.id, ethertype };
-    const { newId } = planning.deps;
-    planCreate(planning, resource, { ...base, id: newId(), direction: 'egress' });
-    if (group.name !== DEFAULT_GROUP_NAME) continue;
-    planCreate(planning, resource, { ...base, id: newId(), direction: 'ingress', remote_group_id: group.id });
-  }
+  for (const rule of firstRules(planning, group, group.name === DEFAULT_GROUP_NAME))
+    planCreate(planning, resource, { ...rule, id: planning.deps.newId() } as Given<AnyObject>);
 }
 
 /** The group by that name; undefined: the project has none yet. */

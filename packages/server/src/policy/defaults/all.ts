@@ -6,6 +6,7 @@ import { AUTO_ALLOCATED_TOPOLOGY_RULES } from './auto-allocated-topology.ts';
 import { AVAILABILITY_ZONE_RULES } from './availability-zone.ts';
 import { BASE_RULES } from './base.ts';
 import { FLAVOR_RULES } from './flavor.ts';
+import { DEFAULT_SECURITY_GROUP_RULE_RULES } from './default-security-group-rule.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
@@ -38,6 +39,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...TAP_RULES,
   ...SECURITY_GROUP_RULES,
   ...SECURITY_GROUP_RULE_RULES,
+  ...DEFAULT_SECURITY_GROUP_RULE_RULES,
   ...QOS_RULES,
   ...RBAC_RULES,
   ...QUOTA_RULES,
