@@ -78,7 +78,24 @@ export const ERRORS = {
     remedy: 'Have an administrator set is_default of an external network and of subnet pools that every project sees.',
   },
   DefaultExternalNetworkExists: { status: 409, remedy: 'Set is_default of that network to false first.' },
-  NoNetworkAvailable: { status: 503, remedy: 'All VXLAN network identifiers are taken; delete networks.' },
+  NoNetworkAvailable: {
+    status: 503,
+    remedy:
+      'All numbers of the ranges that the project may use are taken: delete networks, or add a network_segment_range.',
+  },
+  // Ranges of segments
+  NetworkSegmentRangeNetTypeNotSupported: { status: 400, remedy: 'Give network_type vxlan, or vlan.' },
+  NetworkVlanRangeError: { status: 400, remedy: 'Give a minimum from 1 and a maximum to 4094, in this order.' },
+  NetworkTunnelRangeError: { status: 400, remedy: 'Give a minimum from 1 and a maximum to 16777215, in this order.' },
+  NetworkSegmentRangeOverlaps: { status: 409, remedy: 'Give numbers that no range has which an administrator made.' },
+  NetworkSegmentRangeDefaultReadOnly: {
+    status: 400,
+    remedy: 'Change --vni-range or --vlan-range of the servers, and start them again.',
+  },
+  NetworkSegmentRangeReferencedByProject: {
+    status: 409,
+    remedy: 'Delete the networks that the range shows as used first.',
+  },
   InvalidSharedSetting: { status: 409, remedy: 'Other projects use the network; remove their ports first.' },
   NetworkMTUSubnetConflict: {
     status: 409,

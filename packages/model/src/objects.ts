@@ -13,6 +13,7 @@ import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
 import type { networkResource } from './resources/network.ts';
+import type { networkSegmentRangeResource } from './resources/network-segment-range.ts';
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type { portForwardingResource } from './resources/port-forwarding.ts';
@@ -54,6 +55,10 @@ export type HostView = ResourceView<typeof hostResource>;
 export type Network = ResourceObject<typeof networkResource> & StoredBy<Extensions, 'network'>;
 /** As shown to an admin. */
 export type NetworkView = ResourceView<typeof networkResource> & ShownBy<Extensions, 'network'>;
+
+/** As stored. */
+export type NetworkSegmentRange = ResourceObject<typeof networkSegmentRangeResource> &
+  StoredBy<Extensions, 'network_segment_range'>;
 
 /** As stored. */
 export type Subnet = ResourceObject<typeof subnetResource> & StoredBy<Extensions, 'subnet'>;

@@ -15,7 +15,7 @@ import { limitSettingsOf } from './limits/limit-options.ts';
 import { listen } from './listen.ts';
 import { novaOf } from './nova/nova-api.ts';
 import { oneAtATime } from './one-at-a-time.ts';
-import { parseCommandLine } from './options.ts';
+import { parseCommandLine, segmentRangesOf } from './options.ts';
 import { openJoining } from './pki/joining.ts';
 import { PolicyFollower, readPolicyFile } from './policy/policy-follower.ts';
 import { PolicySource } from './policy/policy-source.ts';
@@ -92,6 +92,7 @@ try {
     options.policyFile === undefined ? undefined : readPolicyFile(options.policyFile),
   );
   const connections = new Connections({ ...CONNECTION_LIMITS, open: options.maxConnections });
+  const ranges = segmentRangesOf(options);
   const server = await startServer({
     store,
     registry: BUILT_IN_REGISTRY,
@@ -110,6 +111,7 @@ try {
       overlayIpVersion: options.overlayIpVersion,
       quotas: options.quota,
       tenants: options.auth === 'keystone',
+      ...(ranges === undefined ? {} : { segmentRanges: ranges }),
       ...(options.contrailPortStatus === 'attached' ? { pluginPorts: options.contrailPortStatus } : {}),
       hostsHaveCertificates: tls !== undefined,
       hostCertificateMs: options.hostCertificateMs,

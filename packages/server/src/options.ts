@@ -3,6 +3,8 @@ import { type OverlayIpVersion, parseUnderlayMtu, UNDERLAY_MTU_BYTES } from '@ca
 import { LIFE_MS } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CONNECTION_LIMITS } from './connections.ts';
+import type { DefaultRanges } from './engine/context.ts';
+import { EVERY_VNI } from './engine/default-ranges.ts';
 import { ADMISSION_LIMITS } from './http/admission.ts';
 import type { KeystoneSettings } from './identity/identity.ts';
 import { addKeystoneOptions, type KeystoneOptions, keystoneSettingsOf } from './identity/keystone-options.ts';
@@ -40,6 +42,10 @@ export type CommandLine = {
   readonly overlayIpVersion: OverlayIpVersion;
   /** Limits of projects by type. */
   readonly quota: Readonly<Record<string, number>>;
+  /** Numbers of which those of new networks are chosen, in place of every VNI; undefined: that. */
+  readonly vniRange?: DefaultRanges;
+  /** VLANs; undefined: none. */
+  readonly vlanRange?: DefaultRanges;
   /** When a port is ACTIVE for the Contrail plug-in. */
   readonly contrailPortStatus: 'proof' | 'attached';
   /** What one address and one project may ask. */
@@ -120,6 +126,16 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       )
         .argParser(addQuota)
         .default({}, 'with --auth keystone as Neutron: 100 networks, 500 ports, ...; else any number'),
+    )
+    .option(
+      '--vni-range <min:max>',
+      'VNIs of which those of new networks are chosen, 1:16777215 by default; may be repeated',
+      addVniRange,
+    )
+    .option(
+      '--vlan-range <physical:min:max>',
+      'VLANs of a physical network of which those of new networks are chosen that name none; may be repeated',
+      addVlanRange,
     )
     .addOption(
       new Option(
@@ -252,6 +268,30 @@ function addQuota(text: string, before: Readonly<Record<string, number>>): Reado
   const [, type, count] = /^([a-z][a-z0-9_]*)=(-1|\d{1,9})$/.exec(text) ?? [];
   if (type !== undefined) return { ...before, [type]: Number(count) };
   throw new InvalidArgumentError('Give TYPE=COUNT, e.g. port=500; -1 is any number.');
+}
+
+function addVniRange(text: string, before: DefaultRanges | undefined): DefaultRanges {
+  const [, minimum, maximum] = /^(\d{1,8}):(\d{1,8})$/.exec(text) ?? [];
+  const range = { type: 'vxlan', physical: null, minimum: Number(minimum), maximum: Number(maximum) } as const;
+  if (isInOrder(range, 16_777_215)) return [...(before ?? []), range];
+  throw new InvalidArgumentError('Give MIN:MAX, from 1 to 16777215, e.g. 1:2000.');
+}
+
+function addVlanRange(text: string, before: DefaultRanges | undefined): DefaultRanges {
+  const [, physical = '', minimum, maximum] = /^([^:]{1,64}):(\d{1,4}):(\d{1,4})$/.exec(text) ?? [];
+  const range = { type: 'vlan', physical, minimum: Number(minimum), maximum: Number(maximum) } as const;
+  if (isInOrder(range, 4094)) return [...(before ?? []), range];
+  throw new InvalidArgumentError('Give PHYSICAL:MIN:MAX, from 1 to 4094, e.g. physnet1:100:199.');
+}
+
+function isInOrder({ minimum, maximum }: DefaultRanges[number], most: number): boolean {
+  return minimum >= 1 && minimum <= maximum && maximum <= most;
+}
+
+/** The ranges that the options give; undefined: those without options. */
+export function segmentRangesOf({ vniRange, vlanRange }: CommandLine): DefaultRanges | undefined {
+  if (vniRange === undefined && vlanRange === undefined) return undefined;
+  return [...(vniRange ?? EVERY_VNI), ...(vlanRange ?? [])];
 }
 
 function parseMtu(text: string): number {

@@ -14,6 +14,7 @@ import type {
   LoadBalancer,
   Member,
   Network,
+  NetworkSegmentRange,
   Pool,
   Port,
   PortForwarding,
@@ -44,6 +45,7 @@ import type {
 /** The stored object of each built-in type. */
 type ObjectTypes = {
   readonly network: Network;
+  readonly network_segment_range: NetworkSegmentRange;
   readonly subnet: Subnet;
   readonly subnetpool: SubnetPool;
   readonly address_scope: AddressScope;

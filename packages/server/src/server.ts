@@ -8,6 +8,7 @@ import type { AuditLog } from './audit/audit-log.ts';
 import { CatchUp } from './engine/catch-up.ts';
 import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
+import { ensureDefaultRanges } from './engine/default-ranges.ts';
 import { ensureFirstRules } from './engine/first-rules.ts';
 import { ensureFormat } from './engine/format.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
@@ -227,6 +228,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   await loader.enter({ store, tables, resources });
   const newId = createIdMaker(() => Date.now());
+  await ensureDefaultRanges({ ...{ store, tables, resources, now, log }, settings: options.settings });
   await ensureFirstRules({ store, tables, resources, keys, addresses, newId });
   const server = randomUUID();
   const lease = await grantServerLease(store);

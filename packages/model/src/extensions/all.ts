@@ -26,6 +26,7 @@ export * from './l3-ha.ts';
 export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasExtension } from './load-balancer.ts';
 export * from './net-mtu.ts';
 export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
+export { networkSegmentRangeExtension } from './network-segment-range.ts';
 export * from './port-forwarding.ts';
 export { portMacAddressRegenerateExtension } from './port-mac-address.ts';
 export * from './port-placement.ts';

@@ -19,6 +19,14 @@ import type { LoadedResources, ResourceRegistry } from './registry.ts';
 import type { SlotBook } from './slot-book.ts';
 import type { Sweeper } from './tombstones.ts';
 
+/** Numbers of which those of new networks are chosen: VNIs, or VLANs of a physical network. */
+export type DefaultRanges = readonly {
+  readonly type: 'vxlan' | 'vlan';
+  readonly physical: string | null;
+  readonly minimum: number;
+  readonly maximum: number;
+}[];
+
 /** What the operator chose. */
 export type Settings = {
   /** Largest packet the underlay carries; a network's default MTU is less by the tunnel header. */
@@ -29,6 +37,8 @@ export type Settings = {
   readonly quotas?: Readonly<Record<string, number>>;
   /** True: projects belong to tenants who do not know each other, so that Neutron's limits hold where `quotas` says nothing. Absent: none. */
   readonly tenants?: boolean;
+  /** Absent: every VNI, and no VLAN. */
+  readonly segmentRanges?: DefaultRanges;
   /**
    * When a port is ACTIVE for the Contrail plug-in. `attached`: as soon as it has a device, whatever hosts have programmed, as that plug-in's own server has it:
    * for a Nova that waits for events that nobody sends. Absent: as for everybody.

@@ -37,6 +37,9 @@ export const FOLLOWED = '_followed';
 /** Of a security group rule that says the same as an older one of its group, which was not known to be the same when it was made. True, or absent. */
 export const REPEATS = '_repeats';
 
+/** Of a network whose number is one of a range that an administrator made: id of the range. Absent: none. */
+export const SEGMENT_RANGE_ID = '_segment_range';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));

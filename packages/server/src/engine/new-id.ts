@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 
 /** How long ids begin alike. */
 const TICK_MS = 64;
@@ -13,4 +13,10 @@ export function createIdMaker(nowMs: () => number): () => string {
     const tick = Math.floor(nowMs() / TICK_MS) % TICKS;
     return tick.toString(16).padStart(3, '0') + randomUUID().slice(3);
   };
+}
+
+/** A UUID that a text of a kind always has (RFC 9562, version 8). */
+export function namedId(kind: string, text: string): string {
+  const hex = createHash('sha256').update(`cable ${kind} ${text}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,9 +1,9 @@
 /** Stores of before RBAC policies: an object said of itself that it is shared, or that it leads outside, and with every project. */
-import { createHash } from 'node:crypto';
 import { type AnyObject, EVERY_PROJECT, type GrantAction, isShareable, type RbacPolicy } from '@cable/model';
 import { type Op, txnBytes } from '@cable/store';
 import { objectKey } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
+import { namedId } from './new-id.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 
@@ -63,19 +63,13 @@ function isEmpty(list: unknown): boolean {
 
 function policyOf(type: string, object: AnyObject, action: GrantAction): RbacPolicy {
   return {
-    id: idOf(`${object.id} ${action} ${EVERY_PROJECT}`),
+    id: namedId('rbac', `${object.id} ${action} ${EVERY_PROJECT}`),
     object_type: type,
     object_id: object.id,
     action,
     target_tenant: EVERY_PROJECT,
     project_id: String(object['project_id']),
   };
-}
-
-/** A UUID that a text always has (RFC 9562, version 8). */
-function idOf(text: string): string {
-  const hex = createHash('sha256').update(`cable rbac ${text}`).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 function put(type: string, object: AnyObject): Op {

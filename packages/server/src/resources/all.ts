@@ -20,6 +20,7 @@ import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
 import { networkIpAvailabilityModule } from './network-ip-availability.ts';
+import { networkSegmentRangeModule } from './network-segment-range.ts';
 import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
 import { portBindingsModule } from './port-bindings.ts';
@@ -78,6 +79,7 @@ export const MODULES: ModuleTable = {
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
+  network_segment_range: [networkSegmentRangeModule],
   subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
   subnetpool: [
     shareableModule('subnetpool'),

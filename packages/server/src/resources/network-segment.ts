@@ -1,12 +1,31 @@
 /** How networks are carried, in Neutron's words: tunnelled (vxlan), or by a physical network (vlan, flat). Each has one segment, taken once. */
-import { CableError, type Host, type Network, overlayIpVersion, TUNNEL_HEADER_BYTES } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type Host,
+  type Network,
+  type NetworkSegmentRange,
+  overlayIpVersion,
+  TUNNEL_HEADER_BYTES,
+} from '@cable/model';
 import type { Planning } from '../engine/context.ts';
-import type { Claim, ClaimName } from '../engine/module.ts';
+import { SEGMENT_RANGE_ID } from '../engine/hidden.ts';
+import type { Claim, ClaimName, Given } from '../engine/module.ts';
+import type { HeldReference } from '../engine/registry.ts';
 import type { Look } from '../engine/view.ts';
 import { NotLoadedError } from '../not-loaded.ts';
+import {
+  chooseNumber,
+  contains,
+  isInGivenRange,
+  rangesIn,
+  SEGMENT_RANGE,
+  type SegmentSpace,
+} from './segment-ranges.ts';
 
-const VNI_MAX = 16777215;
-const VLAN_MAX = 4094;
+/** Largest VNI, and largest VLAN. */
+export const VNI_MAX = 16777215;
+export const VLAN_MAX = 4094;
 
 /** What of a network says how it is carried, as it was given. */
 export type Segment = Partial<
@@ -18,32 +37,75 @@ export function isTunnelled(network: Segment): boolean {
   return (network['provider:network_type'] ?? 'vxlan') === 'vxlan';
 }
 
+/** What `segmentOf` makes of what was given. */
+type Derived = Pick<Network, 'provider:segmentation_id' | 'provider:physical_network' | 'vni'> & {
+  readonly [SEGMENT_RANGE_ID]?: string;
+};
+
 /**
- * Segment of a new network: the VNI that was given or a free one; of a physical network what was given. Throws `InvalidInput`.
+ * Segment of a new network: the number that was given or a free one of the ranges (`segment-ranges.ts`). Throws `InvalidInput`, and `NoNetworkAvailable`.
  * A network that is not tunnelled has a VNI as well: an older agent, which takes every network for one of VXLAN, carries it apart from all others.
  */
-export function segmentOf(
-  planning: Planning,
-  given: Segment,
-): Pick<Network, 'provider:segmentation_id' | 'provider:physical_network' | 'vni'> {
+export function segmentOf(planning: Planning, given: Given<Network>): Derived {
   const type = given['provider:network_type'] ?? 'vxlan';
   const physical = given['provider:physical_network'] ?? null;
   const id = given['provider:segmentation_id'] ?? null;
   if (type === 'vxlan') {
     if (physical !== null) throw invalid(`provider:physical_network specified for vxlan network`);
-    const vni = id ?? allocateVni(planning);
-    return { 'provider:segmentation_id': vni, 'provider:physical_network': null, vni: null };
+    return { 'provider:physical_network': null, vni: null, ...numberIn(planning, VNIS, id, given.project_id) };
   }
   if (physical === null) throw invalid(`physical_network required for ${type} provider network`);
-  if (type === 'flat' && id !== null) throw invalid('segmentation_id prohibited for flat provider network');
-  if (type === 'vlan' && (id === null || id > VLAN_MAX)) {
+  const place = { 'provider:physical_network': physical, vni: allocateVni(planning) };
+  if (type === 'flat') {
+    if (id !== null) throw invalid('segmentation_id prohibited for flat provider network');
+    return { ...place, 'provider:segmentation_id': null };
+  }
+  if (id !== null && id > VLAN_MAX) throw invalid(`segmentation_id out of range (1 through ${VLAN_MAX})`);
+  return { ...place, ...numberIn(planning, { type, physical }, id, given.project_id) };
+}
+
+const VNIS: SegmentSpace = { type: 'vxlan', physical: null };
+
+/** The number, which is given or chosen, and the range of an administrator that it is in. */
+function numberIn(
+  planning: Planning,
+  space: SegmentSpace,
+  given: number | null,
+  projectId: string,
+): Pick<Derived, 'provider:segmentation_id' | typeof SEGMENT_RANGE_ID> {
+  const ranges = rangesIn(planning, space);
+  const id = given ?? chosenNumber(planning, space, ranges, projectId);
+  const range = ranges?.find((one) => !one.default && contains(one, id));
+  return { 'provider:segmentation_id': id, ...(range === undefined ? {} : { [SEGMENT_RANGE_ID]: range.id }) };
+}
+
+function chosenNumber(
+  planning: Planning,
+  { type, physical }: SegmentSpace,
+  ranges: readonly NetworkSegmentRange[] | undefined,
+  projectId: string,
+): number {
+  if (ranges === undefined && type === 'vxlan') return allocateVni(planning);
+  if (type === 'vlan' && (ranges ?? []).length === 0) {
     throw invalid(
-      id === null
-        ? `physical network ${physical} requires that segmentation_id be specified when creating a vlan provider network`
-        : `segmentation_id out of range (1 through ${VLAN_MAX})`,
+      `physical network ${physical} requires that segmentation_id be specified when creating a vlan provider network`,
     );
   }
-  return { 'provider:segmentation_id': id, 'provider:physical_network': physical, vni: allocateVni(planning) };
+  const { plan } = planning;
+  const nameOf = (id: number): ClaimName => (type === 'vxlan' ? vniName(id) : vlanName(String(physical), id));
+  const isTaken = (id: number): boolean =>
+    type === 'vxlan' ? isVniTaken(plan, id) : isVlanTaken(plan, String(physical), id);
+  const id = chooseNumber(planning, ranges ?? [], projectId, (one) => !isTaken(one) && !plan.isReserved(nameOf(one)));
+  if (id === undefined) throw noneAvailable();
+  plan.reserve(nameOf(id));
+  return id;
+}
+
+/** The range that a network refers to by its number. */
+export function rangeOfNetwork(network: Network): readonly HeldReference[] {
+  const id = (network as AnyObject)[SEGMENT_RANGE_ID];
+  if (typeof id !== 'string') return [];
+  return [{ attribute: 'provider:segmentation_id', type: SEGMENT_RANGE, id, onDelete: 'restrict' }];
 }
 
 /** What the network has alone: its VNI, and its place on the physical network. */
@@ -74,6 +136,26 @@ export function vniClaim(vni: number): Claim {
   };
 }
 
+/** True: something has the VNI. */
+export function isVniTaken(look: Pick<Look, 'by'>, vni: number): boolean {
+  return holderOfVni(look, vni) !== undefined;
+}
+
+/** True: a network has the VLAN of the physical network. */
+export function isVlanTaken(look: Pick<Look, 'by'>, physical: string, vlan: number): boolean {
+  return holderOfVlan(look, physical, vlan) !== undefined;
+}
+
+/** Null: the place of what has no tag. */
+function holderOfVlan(look: Pick<Look, 'by'>, physical: string, vlan: number | null): string | undefined {
+  const isSame = (other: Network): boolean => !isTunnelled(other) && other['provider:segmentation_id'] === vlan;
+  const others =
+    vlan === null
+      ? look.by('network', 'provider:physical_network', physical)
+      : look.by('network', 'provider:segmentation_id', String(vlan));
+  return others.find((one) => one['provider:physical_network'] === physical && isSame(one))?.id;
+}
+
 function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   const named = look.by('network', 'provider:segmentation_id', String(vni)).find(isTunnelled);
   return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? otherOfVni(look, vni);
@@ -95,14 +177,16 @@ function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   return undefined;
 }
 
+function vlanName(physical: string, vlan: number | null): ClaimName {
+  return { kind: 'segment', value: `${physical}/${vlan ?? 'flat'}` };
+}
+
 /** The tag on the physical network, or that it has none. */
 function segmentClaim(network: Network): Claim {
   const { 'provider:physical_network': physical, 'provider:segmentation_id': vlan } = network;
-  const isSame = (other: Network): boolean => !isTunnelled(other) && other['provider:segmentation_id'] === vlan;
   return {
-    kind: 'segment',
-    value: `${physical}/${vlan ?? 'flat'}`,
-    holder: (look) => look.by('network', 'provider:physical_network', String(physical)).find(isSame)?.id,
+    ...vlanName(String(physical), vlan),
+    holder: (look) => holderOfVlan(look, String(physical), vlan),
     taken: () =>
       vlan === null
         ? new CableError(
@@ -118,15 +202,19 @@ function segmentClaim(network: Network): Claim {
   };
 }
 
-/** Chosen at random: with so many there is hardly ever a second try, and servers do not choose the same. */
+/** A VNI for what is no network of VXLAN: none of a range that an administrator made. */
 export function allocateVni({ deps, plan }: Planning): number {
   for (let tries = 0; tries < 1000; tries += 1) {
     const vni = 1 + Math.floor(deps.random() * VNI_MAX);
-    if (holderOfVni(plan, vni) !== undefined || plan.isReserved(vniName(vni))) continue;
+    if (isVniTaken(plan, vni) || plan.isReserved(vniName(vni)) || isInGivenRange(deps, VNIS, vni)) continue;
     plan.reserve(vniName(vni));
     return vni;
   }
-  throw new CableError(
+  throw noneAvailable();
+}
+
+function noneAvailable(): CableError {
+  return new CableError(
     'NoNetworkAvailable',
     'Unable to create the network. No tenant network is available for allocation.',
   );

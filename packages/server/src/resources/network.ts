@@ -4,7 +4,14 @@ import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
-import { carriedMtu, claimsOfSegment, isTunnelled, type Segment, segmentOf } from './network-segment.ts';
+import {
+  carriedMtu,
+  claimsOfSegment,
+  isTunnelled,
+  rangeOfNetwork,
+  type Segment,
+  segmentOf,
+} from './network-segment.ts';
 import { isForeign } from './port.ts';
 import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
 import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
@@ -31,6 +38,7 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     checkUnshared(view, SHARING, network, before);
   },
   claims: claimsOfSegment,
+  references: rangeOfNetwork,
   inUse: (network, holder) =>
     holder !== 'port'
       ? undefined

@@ -45,16 +45,17 @@ export async function startHarness(
 }
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
-export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants'> &
+export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges'> &
   Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
   store: Store,
   resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
-  { quotas = {}, tenants = false, overlayIpVersion = 4, ...others }: TestServerOptions = {},
+  { quotas = {}, tenants = false, overlayIpVersion = 4, segmentRanges, ...others }: TestServerOptions = {},
 ): Promise<CableServer> {
-  const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants };
+  const ranges = segmentRanges === undefined ? {} : { segmentRanges };
+  const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants, ...ranges };
   const registry = { models: resources, extensions: BUILT_IN_REGISTRY.extensions };
   return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger(), ...others });
 }
@@ -94,12 +95,12 @@ export async function assertInvariants(server: CableServer): Promise<void> {
   assert.deepEqual((await checkStore(server.deps)).violations, []);
 }
 
-/** Keys left in the store below the prefixes of objects and invariants, but for the rules that every cloud begins with. */
+/** Keys left in the store below the prefixes of objects and invariants, but for the rules and ranges that every cloud begins with. */
 export async function keysLeft(store: Store): Promise<readonly string[]> {
   const objects = await store.list('/cable/o/');
   const invariants = await store.list('/cable/x/');
   const keys = [...objects.kvs, ...invariants.kvs].map((kv) => kv.key);
-  return keys.filter((key) => !/\/(default_security_group_rule|default_rule)\//.test(key));
+  return keys.filter((key) => !/\/(default_security_group_rule|default_rule|network_segment_range)\//.test(key));
 }
 
 /** Deletes everything through the API, in an order that works. */

@@ -10,6 +10,7 @@ import { DEFAULT_SECURITY_GROUP_RULE_RULES } from './default-security-group-rule
 import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
 import { NETWORK_RULES } from './network.ts';
+import { NETWORK_SEGMENT_RANGE_RULES } from './network-segment-range.ts';
 import { PORT_RULES } from './port.ts';
 import { QOS_RULES } from './qos.ts';
 import { QUOTA_RULES } from './quota.ts';
@@ -27,6 +28,7 @@ import { TRUNK_RULES } from './trunk.ts';
 export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...BASE_RULES,
   ...NETWORK_RULES,
+  ...NETWORK_SEGMENT_RANGE_RULES,
   ...SUBNET_RULES,
   ...SUBNET_POOL_RULES,
   ...ADDRESS_GROUP_RULES,
