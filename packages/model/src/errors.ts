@@ -83,6 +83,9 @@ export const ERRORS = {
     remedy:
       'All numbers of the ranges that the project may use are taken: delete networks, or add a network_segment_range.',
   },
+  // Segments
+  SegmentInUse: { status: 409, remedy: 'Delete the network, with which its segment goes.' },
+  SegmentsSetInConjunctionWithProviders: { status: 400, remedy: 'Give either segments or provider:*.' },
   // Ranges of segments
   NetworkSegmentRangeNetTypeNotSupported: { status: 400, remedy: 'Give network_type vxlan, or vlan.' },
   NetworkVlanRangeError: { status: 400, remedy: 'Give a minimum from 1 and a maximum to 4094, in this order.' },

@@ -55,6 +55,7 @@ import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
+import { SEGMENT_INDEX } from './resources/segment.ts';
 import { SlaacKeeper } from './resources/slaac-keeper.ts';
 import { SnatKeeper } from './resources/snat-keeper.ts';
 import { SubnetPoolBook } from './resources/subnet-pool-book.ts';
@@ -205,6 +206,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     signal: abort.signal,
     derived: SLICE_TABLES,
     extra: {
+      network: { indexes: SEGMENT_INDEX },
       security_group: { indexes: DEFAULT_GROUP_INDEX },
       security_group_rule: { indexes: RULE_MEANING_INDEX },
       default_security_group_rule: { indexes: DEFAULT_RULE_INDEX },

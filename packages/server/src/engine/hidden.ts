@@ -40,6 +40,9 @@ export const REPEATS = '_repeats';
 /** Of a network whose number is one of a range that an administrator made: id of the range. Absent: none. */
 export const SEGMENT_RANGE_ID = '_segment_range';
 
+/** Of a network: name and description of its segment. Absent: it has none. */
+export const SEGMENT_TEXTS = '_segment_texts';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));

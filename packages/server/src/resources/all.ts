@@ -43,6 +43,7 @@ import { routerPolicyModule } from './router-policy.ts';
 import { portScopesModule, routerScopesModule } from './router-scopes.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
+import { networkSegmentsModule, segmentModule, subnetSegmentModule } from './segment.ts';
 import { serviceProviderModule } from './service-provider.ts';
 import { setGatewayModule } from './set-gateway.ts';
 import { shareableModule } from './sharing.ts';
@@ -65,6 +66,7 @@ export const MODULES: ModuleTable = {
   '*': [tagsModule],
   network: [
     shareableModule('network'),
+    networkSegmentsModule,
     networkModule,
     externalNetworkModule,
     networkFloatingIpsModule,
@@ -80,7 +82,13 @@ export const MODULES: ModuleTable = {
   address_scope: [shareableModule('address_scope'), addressScopeModule],
   network_ip_availability: [networkIpAvailabilityModule],
   network_segment_range: [networkSegmentRangeModule],
-  subnet: [subnetAllocationModule, subnetModule, automaticAddressesModule, subnetServiceTypesModule],
+  subnet: [
+    subnetSegmentModule,
+    subnetAllocationModule,
+    subnetModule,
+    automaticAddressesModule,
+    subnetServiceTypesModule,
+  ],
   subnetpool: [
     shareableModule('subnetpool'),
     subnetPoolModule,
@@ -141,6 +149,7 @@ export const MODULES: ModuleTable = {
   healthmonitor: [healthMonitorModule],
   l7policy: [l7PolicyModule],
   lb_provider: [lbProviderModule],
+  segment: [segmentModule],
   service_provider: [serviceProviderModule],
   service_profile: [serviceProfileModule],
   flavor: [flavorModule],

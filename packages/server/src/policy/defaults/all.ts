@@ -18,6 +18,7 @@ import { RBAC_RULES } from './rbac.ts';
 import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
+import { SEGMENT_RULES } from './segment.ts';
 import { SERVICE_PROVIDER_RULES } from './service-provider.ts';
 import { SUBNET_RULES } from './subnet.ts';
 import { SUBNET_POOL_RULES } from './subnet-pool.ts';
@@ -29,6 +30,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...BASE_RULES,
   ...NETWORK_RULES,
   ...NETWORK_SEGMENT_RANGE_RULES,
+  ...SEGMENT_RULES,
   ...SUBNET_RULES,
   ...SUBNET_POOL_RULES,
   ...ADDRESS_GROUP_RULES,
