@@ -86,6 +86,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       needsLength: 'true',
       ruleOfDefault: 'true',
       distinct: 'texts',
+      grantedThrough: 'text',
       nullAsAbsent: 'true',
       refuses: { named: 'text' },
       extension: 'text',

@@ -111,6 +111,8 @@ export type Attribute = {
    * what that comes to is code in the server.
    */
   readonly grantedBy?: string;
+  /** Of a `filterOnly`: a reference. Lists are filtered by whether the attribute of the same name is true of what it leads to (`grantedBy` there). */
+  readonly grantedThrough?: string;
   /** A value as it may be given or shown, for OpenAPI and the reference. */
   readonly example?: unknown;
   /** Alias of the extension that brings the attribute, set by `composeRegistry`; absent: core. */
@@ -341,6 +343,7 @@ type IsStored<A> = A extends
   | { readonly aliasOf: string }
   | { readonly input: true }
   | { readonly grantedBy: string }
+  | { readonly grantedThrough: string }
   ? false
   : true;
 

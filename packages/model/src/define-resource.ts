@@ -53,8 +53,8 @@ function standardAttributes(key: string, loaded: ReadonlySet<string> | undefined
 function storedOf(attributes: Attributes): Attributes {
   return Object.fromEntries(
     Object.entries(attributes).filter(
-      ([, { computed, input, aliasOf, grantedBy }]) =>
-        !computed && !input && aliasOf === undefined && grantedBy === undefined,
+      ([, { computed, input, aliasOf, grantedBy, grantedThrough }]) =>
+        !computed && !input && aliasOf === undefined && grantedBy === undefined && grantedThrough === undefined,
     ),
   );
 }

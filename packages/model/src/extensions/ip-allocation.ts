@@ -10,7 +10,6 @@ export const ipAllocationExtension = {
         type: 'string',
         values: ['immediate', 'none'],
         default: 'immediate',
-        sort: false,
         description:
           'immediate: the port was given addresses when it was made, if its network had any; none: it asked for none.',
       },

@@ -11,8 +11,6 @@ export const securityGroupsNormalizedCidrExtension = {
         type: 'cidr',
         nullable: true,
         computed: true,
-        filter: false,
-        sort: false,
         example: '198.51.100.0/24',
         description: 'The other side’s prefix, its host bits zero.',
       },

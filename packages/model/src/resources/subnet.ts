@@ -113,5 +113,12 @@ export const subnetResource = {
       example: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }],
       description: 'Routes given out by DHCP.',
     },
+    shared: {
+      type: 'boolean',
+      filterOnly: true,
+      grantedThrough: 'network_id',
+      sort: false,
+      description: 'True: subnets of networks that are shared with the caller’s project, or with every one.',
+    },
   },
 } as const;

@@ -37,7 +37,7 @@ export async function listObjects(
   served: ResourceModel = resource,
 ): Promise<List> {
   const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
-  const grants = filtersOfGrants(resource, query.filters, reader.view.credentials.projectId);
+  const grants = filtersOfGrants(deps, resource, query.filters, reader.view.credentials.projectId);
   const early = grants.wanted.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.

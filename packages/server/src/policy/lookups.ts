@@ -118,7 +118,7 @@ function textsOf(left: Left, { credentials }: LookupContext): readonly string[] 
 function fieldReach(resource: string, field: string, wanted: Wanted, context: LookupContext): Reach {
   if (wanted.kind === 'pattern' || wanted.text === '') return 'scan';
   const name = storedName(field);
-  const isOwn = Object.hasOwn(context.model.attributes, name) || grantListOf(context.model, name) !== undefined;
+  const isOwn = attributeOf(context.model, name) !== undefined || grantListOf(context.model, name) !== undefined;
   const found = placeOf(isOwn ? name : `${resource}:${name}`, context);
   if (typeof found === 'string') return found === 'nowhere' ? [] : 'scan';
   if (!found.isBoolean) return [{ ...found.at, value: wanted.text }];
@@ -155,6 +155,8 @@ function placeIn(model: ResourceModel, name: string, through: Relation | null): 
   return { at: { attribute: name, through }, isBoolean: attribute.type === 'boolean', isGranted: false };
 }
 
+/** What lists alone are filtered by is no attribute of objects: of a subnet `shared` is the network's. */
 function attributeOf(model: ResourceModel, name: string): Attribute | undefined {
-  return Object.hasOwn(model.attributes, name) ? model.attributes[name] : undefined;
+  const found = Object.hasOwn(model.attributes, name) ? model.attributes[name] : undefined;
+  return found?.filterOnly === true ? undefined : found;
 }
