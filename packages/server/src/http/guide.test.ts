@@ -56,7 +56,7 @@ test('docs/guide/adding-a-rule.md does what it says', async (t) => {
 test('without what a walk-through adds there is no trace of it', async (t) => {
   const app = await serve(t, registryWith({}));
   const document = (await app.inject({ method: 'GET', url: '/openapi.json' })).body;
-  for (const trace of ['cable:contact', 'rack', 'cable:tier', 'count_ports'])
+  for (const trace of ['cable:contact', '"rack":', 'cable:tier', 'count_ports'])
     assert.ok(!document.includes(trace), trace);
 });
 
