@@ -146,7 +146,9 @@ function parseGiven(
     if (value === undefined) continue;
     refuseUnwritable(name, attribute, verb);
     const declaredName = attribute.aliasOf ?? name;
-    setOnce(parsed, resource, declaredName, valueOrThrow(name, attribute, value));
+    const read = valueOrThrow(name, attribute, value);
+    // Null that counts as absent leaves what is there; it was given all the same.
+    if (read !== undefined) setOnce(parsed, resource, declaredName, read);
     given.push(...namesIn(declaredName, attribute, parsed[declaredName]));
   }
   return given;

@@ -116,6 +116,7 @@ const ATTRIBUTES = {
     'transit_vni',
     'gateway_port_id',
     'cable:snat',
+    'distributed',
   ],
   router_peering: ['id', 'name', 'created_at', 'router_id', 'peer_router_id', 'subnet_ids', 'accepted_prefixes'],
   router_policy: [
@@ -223,6 +224,7 @@ export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
+
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
 export type TapServiceRow = Pick<TapService, Attributes<'tap_service'>>;

@@ -96,6 +96,8 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', port('o-f1', 'x', '', { device_owner: 'network:floatingip' })),
   (s) => withRow(s, 'host', host('h3', '192.0.2.3', { ...ABLE, bridge_mappings: {} })),
   (s) => withRow(s, 'host', host('h3', '192.0.2.3', ABLE)),
+  (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, distributed: false }),
+  (s) => withRow(s, 'router', gatewayOf('r1', 'x', 'h2').router),
   (s) => withRow(s, 'snat_lease', snatLease('a1', 'r1', 'x', 'p1', 'h2')),
   (s) => withRow(s, 'snat_lease', snatLease('a2', 'r1', 'x', 'p2', 'h2')),
   (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, 'cable:snat': 'leased' }),

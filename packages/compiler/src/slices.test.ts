@@ -231,6 +231,9 @@ test('a floating IP is with the host of its port if that is on the physical netw
     { key: 'p1/f1', ...address, macAddress, routerId: 'r1' },
   ]);
   assert.deepEqual(sliceOf(state, `floats:${carrier}`)?.refs, ['network:x', 'router:r1']);
+  const central = withRow(state, 'router', { ...row, distributed: false });
+  assert.equal(sliceOf(central, `floats:${carrier}`)?.items.length, 0, 'a router that is not distributed has it all');
+  assert.deepEqual(sliceOf(central, 'floating:r1')?.items, [{ key: 'f1', ...address, macAddress }]);
   const unbound = withRow(state, 'port', port('p1', 'n1', ''));
   assert.equal(sliceOf(unbound, 'floating:r1')?.items.length, 1, 'a port that no host carries is behind the gateway');
 });

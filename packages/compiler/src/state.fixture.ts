@@ -195,7 +195,13 @@ export function leg(id: string, routerId: string, networkId: string, more: Parti
 export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
   return {
     ...{ id, name: id, admin_state_up: true, routes: [] },
-    ...{ external_gateway_info: null, transit_vni: null, gateway_port_id: null, 'cable:snat': 'shared' },
+    ...{
+      external_gateway_info: null,
+      transit_vni: null,
+      gateway_port_id: null,
+      'cable:snat': 'shared',
+      distributed: true,
+    },
     ...more,
   };
 }

@@ -56,11 +56,16 @@ function isAble(host: HostRow): boolean {
   return host.features?.includes('floats') ?? false;
 }
 
-/** True when what the floating IP stands for is reached by the uplink of its port's host. */
+/** True when what the floating IP stands for is reached by the uplink of its port's host: its router is distributed, and that host is on the physical network. */
 function answersItself(reader: Reader, floating: FloatingIpRow, port: PortRow): boolean {
-  if (!isBound(port)) return false;
+  if (!isBound(port) || !isDistributed(reader, floating)) return false;
   const host = reader.get('host', hostOf(port));
   return mayAnswer(host) && isOn(host, reader.get('network', floating.floating_network_id));
+}
+
+/** A router that was stored before there was a choice says nothing. */
+function isDistributed(reader: Reader, { router_id: routerId }: FloatingIpRow): boolean {
+  return routerId === null || reader.get('router', routerId)?.distributed !== false;
 }
 
 /** True for a host on the physical network that carries the network. */

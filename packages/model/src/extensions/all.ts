@@ -14,6 +14,7 @@ export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableSnatExtension } from './cable-snat.ts';
 export * from './collections.ts';
 export * from './dns-integration.ts';
+export * from './dvr.ts';
 export * from './ext-gw-mode.ts';
 export * from './external-net.ts';
 export * from './extra-dhcp-opt.ts';

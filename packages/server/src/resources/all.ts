@@ -36,7 +36,7 @@ import { renameHostModule } from './rename-host.ts';
 import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
 import { routerModule } from './router.ts';
 import { routerGatewayModule } from './router-gateway.ts';
-import { routerHaModule } from './router-ha.ts';
+import { routerDistributedModule, routerHaModule } from './router-ha.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
 import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
@@ -119,6 +119,7 @@ export const MODULES: ModuleTable = {
     routerScopesModule,
     routerZonesModule,
     routerHaModule,
+    routerDistributedModule,
     routerFlavorModule,
   ],
   router_peering: [routerPeeringModule],

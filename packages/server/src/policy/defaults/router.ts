@@ -41,6 +41,21 @@ export const ROUTER_RULES: readonly RuleDefault[] = [
   { name: 'create_router:ha', check: ADMIN, description: 'Choose whether the gateway of a new router has standbys.' },
   { name: 'get_router:ha', check: ADMIN, description: 'See whether a router’s gateway has standbys.' },
   { name: 'update_router:ha', check: ADMIN, description: 'Choose whether a router’s gateway has standbys.' },
+  {
+    name: 'create_router:distributed',
+    check: ADMIN,
+    description: 'Choose by which hosts floating IPs of a new router are reached.',
+  },
+  {
+    name: 'get_router:distributed',
+    check: ADMIN,
+    description: 'See by which hosts floating IPs of a router are reached.',
+  },
+  {
+    name: 'update_router:distributed',
+    check: ADMIN,
+    description: 'Choose by which hosts floating IPs of a router are reached.',
+  },
   { name: 'add_extraroutes', ...MEMBERS, description: 'Add extra routes to a router.' },
   { name: 'remove_extraroutes', ...MEMBERS, description: 'Remove extra routes from a router.' },
   { name: 'delete_router', ...MEMBERS, description: 'Delete a router.' },
