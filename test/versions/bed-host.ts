@@ -46,6 +46,8 @@ export class BedHost {
   readonly name: string;
   readonly underlay: string;
   readonly pins: string;
+  /** Directory of the agent's state. */
+  readonly state: string;
   readonly #socket: string;
   readonly #enter: readonly string[];
   readonly #agent: Program;
@@ -57,6 +59,7 @@ export class BedHost {
     this.name = name;
     this.underlay = underlay;
     this.pins = `/sys/fs/bpf/cable/${name}`;
+    this.state = join(home, 'state');
     this.#socket = join(home, 'run', 'agent.sock');
     this.#enter = ['nsenter', `--net=/run/netns/${name}`];
     this.#agent = new Program({
@@ -64,7 +67,7 @@ export class BedHost {
       prefix: this.#enter,
       args: [
         ...['--host', name, '--server', `unix:${server}`, '--underlay', underlay, '--log-level', 'error'],
-        ...['--state', join(home, 'state'), '--run', join(home, 'run')],
+        ...['--state', this.state, '--run', join(home, 'run')],
       ],
       isReady: () => eventually(`the agent of ${name} answers`, () => this.status()),
     });

@@ -63,6 +63,8 @@ import { FrameSocket } from './net/frame-socket.ts';
 import type { Netns } from './net/netns.ts';
 import { NetlinkSocket } from './net/socket.ts';
 import type { ChosenOptions } from './options.ts';
+import { openPacketLog } from './packet-log/open.ts';
+import type { PacketLogCounters } from './packet-log/packet-log.ts';
 import { formatAddress } from './plan/address.ts';
 import { Planner } from './plan/planner.ts';
 import type { KernelDataPlane } from './reconcile/kernel-data-plane.ts';
@@ -127,6 +129,7 @@ export async function runAgent(
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const flows = openFlowExport(options, { plane, state, host }, deps);
+  const packetLog = openPacketLog(options, { flows, slices: state.slices }, log);
   const tracing = createTracing(options, { devices, plane, state, host, flows }, deps);
   const handover = startHandover({
     ...options,
@@ -221,6 +224,7 @@ export async function runAgent(
       prober,
       delay,
       flows,
+      packetLog,
     },
     deps,
   );
@@ -242,6 +246,7 @@ export async function runAgent(
   await Promise.all([devices.links.done, devices.serviceLinks.done]);
   tracing.close();
   flows.close();
+  await packetLog.close();
   handover.close();
   await devices.remover.close();
   await disk.close();
@@ -715,6 +720,7 @@ async function startSocket(
     readonly stream: StreamClient;
     readonly prober: Prober;
     readonly flows: Pick<FlowExport, 'counters'>;
+    readonly packetLog: { readonly counters: PacketLogCounters };
     readonly delay: LoopDelay;
   },
   deps: Deps,
@@ -738,7 +744,12 @@ async function startSocket(
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),
-      services: { ...services.counters(), ...parts.prober.counters(), ...parts.flows.counters },
+      services: {
+        ...services.counters(),
+        ...parts.prober.counters(),
+        ...parts.flows.counters,
+        ...parts.packetLog.counters,
+      },
       handover: parts.handover.status,
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),

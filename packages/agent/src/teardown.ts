@@ -15,6 +15,7 @@ import { removeIngressFilter } from './net/filter.ts';
 import { IFF_PROMISC, type Link, listLinks, setPromiscuous } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
+import { LOG_FILES } from './packet-log/open.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 
 /** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, and the queues of limits. */
@@ -46,7 +47,7 @@ export async function teardown(
     removeFragmenterNamespace(runDir),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
     removeOwnFiles(join(stateDir, JOINED_DIRECTORY), JOINED_FILES),
-    removeOwnFiles(stateDir, OLD_STATE_FILES),
+    removeOwnFiles(stateDir, [...OLD_STATE_FILES, ...LOG_FILES]),
     removeOwnFiles(runDir, RUN_FILES),
   ];
   removeIfEmpty(dirname(pinDir));

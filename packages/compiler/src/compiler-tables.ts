@@ -6,6 +6,7 @@ import type {
   Host,
   Listener,
   LoadBalancer,
+  Log,
   Member,
   Network,
   Pool,
@@ -91,6 +92,7 @@ const ATTRIBUTES = {
   ],
   security_group: ['id', 'stateful'],
   address_group: ['id', 'addresses'],
+  log: ['id', 'project_id', 'resource_id', 'target_id', 'event', 'enabled'],
   trunk: ['id', 'port_id', 'sub_ports'],
   tap_service: ['id', 'port_id', 'vni'],
   tap_flow: ['id', 'name', 'tap_service_id', 'source_port', 'in_place', 'out_place', 'cable:filter', 'cable:max_kbps'],
@@ -224,6 +226,7 @@ export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
+export type LogRow = Pick<Log, Attributes<'log'>>;
 
 export type TrunkRow = Pick<Trunk, Attributes<'trunk'>>;
 
@@ -275,6 +278,7 @@ export type Rows = {
   readonly router_policy: RouterPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly address_group: AddressGroupRow;
+  readonly log: LogRow;
   readonly trunk: TrunkRow;
   readonly tap_service: TapServiceRow;
   readonly tap_flow: TapFlowRow;
@@ -314,6 +318,7 @@ type IndexNames = {
   readonly router_policy: 'router_id';
   readonly security_group: never;
   readonly address_group: never;
+  readonly log: 'enabled';
   readonly trunk: 'sub_ports.port_id';
   readonly floatingip: 'router_id' | 'port_id';
   readonly port_forwarding: 'router_id';
@@ -364,6 +369,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   tap_service: { port_id: (row) => [row.port_id] },
   tap_flow: { source_port: (row) => [row.source_port], tap_service_id: (row) => [row.tap_service_id] },
   tap_mirror: { port_id: (row) => [row.port_id] },
+  log: { enabled: (row) => [String(row.enabled)] },
   trunk: { 'sub_ports.port_id': (row) => row.sub_ports.map((one) => one.port_id) },
   floatingip: {
     router_id: (row) => (row.router_id === null ? [] : [row.router_id]),

@@ -1,7 +1,7 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> standby
+ *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
@@ -21,6 +21,7 @@ import { gatewaysKind, sparesKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
 import { blocksKind, leasesKind } from './kinds/leases.ts';
+import { logsKind } from './kinds/logs.ts';
 import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
@@ -47,6 +48,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   floats: floatsKind,
   leases: leasesKind,
   blocks: blocksKind,
+  logs: logsKind,
   policy: policyKind,
   group: groupKind,
   balancers: balancersKind,

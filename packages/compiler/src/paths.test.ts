@@ -1,7 +1,15 @@
 /** Equal tables give equal slices by any path: whatever the changes are, in whatever order and portions. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { CompilerTables, IndexName, PortRow, TableChange, TableName, TableRows } from './compiler-tables.ts';
+import type {
+  CompilerTables,
+  IndexName,
+  LogRow,
+  PortRow,
+  TableChange,
+  TableName,
+  TableRows,
+} from './compiler-tables.ts';
 import { Reader } from './reader.ts';
 import {
   bandwidthLimit,
@@ -46,6 +54,11 @@ const FLAT = { 'provider:network_type': 'flat', 'provider:physical_network': 'ph
 const ABLE = { bridge_mappings: { physnet1: 'eth1' }, features: ['floats'] };
 const BLOCKS = { ...ABLE, features: ['floats', 'blocks'] };
 const LED = floatingIp('f1', 'x', { port_id: 'p1', fixed_ip_address: '10.0.0.1', router_id: 'r1' });
+
+const LOGGED: LogRow = {
+  ...{ id: 'g1', project_id: 'p', resource_id: 'a', target_id: null, enabled: true },
+  event: 'ALL',
+};
 
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
@@ -98,6 +111,10 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h3', '192.0.2.3', ABLE)),
   (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, distributed: false }),
   (s) => withRow(s, 'router', gatewayOf('r1', 'x', 'h2').router),
+  (s) => withRow(s, 'log', LOGGED),
+  (s) => withRow(s, 'log', { ...LOGGED, id: 'g2', event: 'DROP' }),
+  (s) => withRow(s, 'log', { ...LOGGED, enabled: false }),
+  (s) => without(s, 'log', 'g2'),
   (s) => withRow(s, 'snat_lease', snatLease('a1', 'r1', 'x', 'p1', 'h2')),
   (s) => withRow(s, 'snat_lease', snatLease('a2', 'r1', 'x', 'p2', 'h2')),
   (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, 'cable:snat': 'leased' }),

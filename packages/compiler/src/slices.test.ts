@@ -739,6 +739,29 @@ test('a router says its policy routes in the order in which they are asked, the 
   ]);
 });
 
+test('logs that are enabled are in one slice of every host, which is not there while there are none', () => {
+  assert.equal(sliceOf(ONE, 'logs:cloud'), null);
+  assert.ok(!sliceOf(ONE, 'host:h1')?.refs.includes('logs:cloud'), 'it costs nothing');
+  const fields = { project_id: 'p', resource_id: null, target_id: null } as const;
+  const state = [
+    (s: State) => withRow(s, 'log', { id: 'l1', ...fields, target_id: 'p1', event: 'ALL', enabled: true }),
+    (s: State) => withRow(s, 'log', { id: 'l2', ...fields, resource_id: 'a', event: 'DROP', enabled: true }),
+    (s: State) => withRow(s, 'log', { id: 'l3', ...fields, event: 'ACCEPT', enabled: true }),
+    (s: State) => withRow(s, 'log', { id: 'l4', ...fields, event: 'ALL', enabled: false }),
+  ].reduce((s, step) => step(s), ONE);
+  const item = { projectId: 'p', groupId: null, portId: null, accepts: true, drops: true };
+  assert.deepEqual(sliceOf(state, 'logs:cloud'), {
+    header: { of: 'cloud' },
+    items: [
+      { key: 'l1', ...item, id: 'l1', portId: 'p1' },
+      { key: 'l2', ...item, id: 'l2', groupId: 'a', accepts: false },
+      { key: 'l3', ...item, id: 'l3', drops: false },
+    ],
+    refs: [],
+  });
+  for (const id of ['h1', 'h2']) assert.ok(sliceOf(state, `host:${id}`)?.refs.includes('logs:cloud'), id);
+});
+
 /** Router r1 with networks n1 and n2, and r2 with m1 and m2, of which each lets the first through. */
 const PEERED: State = [
   (s: State) => withRow(s, 'router', router('r2')),

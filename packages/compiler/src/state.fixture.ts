@@ -46,6 +46,7 @@ export const EMPTY_STATE: State = {
   router_policy: new Map(),
   security_group: new Map(),
   address_group: new Map(),
+  log: new Map(),
   trunk: new Map(),
   tap_service: new Map(),
   tap_flow: new Map(),

@@ -254,6 +254,16 @@ export const ERRORS = {
   },
   RoutesExhausted: { status: 400, remedy: 'Remove routes that are not needed, or put several into one prefix.' },
   InvalidRoutes: { status: 400, remedy: 'Give next hops in attached subnets, and each route once.' },
+  // Logs
+  InvalidLogResourceType: { status: 400, remedy: 'Give security_group: see /v2.0/log/loggable-resources.' },
+  InvalidResourceConstraint: {
+    status: 400,
+    remedy: 'Give a security group that the port has, or leave one of the two out.',
+  },
+  LoggingTypeNotSupported: {
+    status: 409,
+    remedy: 'Give the port of a machine: no security group holds for those of routers.',
+  },
   // Flavors
   InvalidServiceType: {
     status: 400,

@@ -222,6 +222,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Feature bridges: devices of VMs of the host are made by libvirt, in a bridge for each. An older server passes it over, and shows vif_type tap.',
       },
+      {
+        date: '2026-11-28',
+        change:
+          'The slice logs says of which ports packets are written down. An older agent passes it over, and writes nothing.',
+      },
     ],
   },
 ];

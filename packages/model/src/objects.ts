@@ -12,6 +12,7 @@ import type { joinTokenResource } from './resources/join-token.ts';
 import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
+import type { logResource } from './resources/log.ts';
 import type { networkResource } from './resources/network.ts';
 import type { networkSegmentRangeResource } from './resources/network-segment-range.ts';
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
@@ -154,6 +155,8 @@ export type TapService = ResourceObject<typeof tapServiceResource>;
 export type TapFlow = ResourceObject<typeof tapFlowResource>;
 /** As stored. */
 export type TapMirror = ResourceObject<typeof tapMirrorResource>;
+/** As stored. */
+export type Log = ResourceObject<typeof logResource>;
 /** As stored. */
 export type Trunk = ResourceObject<typeof trunkResource>;
 /** As shown to an admin. */

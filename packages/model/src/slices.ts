@@ -10,7 +10,8 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
 /**
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
- * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`.
+ * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
+ * `logs:cloud`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -23,7 +24,7 @@ export type SliceKind = keyof SliceTypes;
  * What a host needs follows from references, which lead from left to right only. `near:<network id>` is the compiler's own and is never
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
- *   host ──> standby
+ *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
@@ -62,6 +63,8 @@ export type SliceTypes = {
   readonly leases: { readonly header: LeasesHeader; readonly item: SnatLeaseState };
   /** Item: the blocks of the router's addresses that one port has, and its host; key: the lease's id. Hosts that are the gateway's, or stand by, need it. */
   readonly blocks: { readonly header: BlocksHeader; readonly item: SnatBlocks };
+  /** Item: a log that is enabled; key: its id. There is one such slice, `logs:cloud`, and none where there is no log. */
+  readonly logs: { readonly header: LogsHeader; readonly item: PacketLog };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** No items. */
@@ -82,6 +85,22 @@ export type SliceItem<K extends SliceKind = SliceKind> = SliceTypes[K]['item'];
 
 /** What one host carries itself: its ports are the items. */
 export type HostHeader = { readonly host: string };
+
+/** The logs of the cloud. */
+export type LogsHeader = { readonly of: 'cloud' };
+
+/**
+ * Of which ports it is written down what security groups let through (`accepts`) and drop (`drops`): those that have the group, and the one port, where these are not
+ * null; where both are, the project's.
+ */
+export type PacketLog = {
+  readonly id: string;
+  readonly projectId: string;
+  readonly groupId: string | null;
+  readonly portId: string | null;
+  readonly accepts: boolean;
+  readonly drops: boolean;
+};
 
 /** One network. */
 export type NetworkHeader = {

@@ -12,6 +12,7 @@ import type {
   JoinToken,
   Listener,
   LoadBalancer,
+  Log,
   Member,
   Network,
   NetworkSegmentRange,
@@ -61,6 +62,7 @@ type ObjectTypes = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRule;
   readonly qos_dscp_marking_rule: QosDscpMarkingRule;
   readonly trunk: Trunk;
+  readonly log: Log;
   readonly flavor: Flavor;
   readonly service_profile: ServiceProfile;
   readonly floatingip: FloatingIp;

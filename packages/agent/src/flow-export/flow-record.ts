@@ -127,7 +127,8 @@ export function choiceOf(tuple: CbTupleKey): number {
   return Number(BigInt.asUintN(64, sum) >> 33n);
 }
 
-function turned({ src, dst, sportBe, dportBe, ...rest }: CbTupleKey): CbTupleKey {
+/** As its answers would be. */
+export function turned({ src, dst, sportBe, dportBe, ...rest }: CbTupleKey): CbTupleKey {
   return { ...rest, src: dst, dst: src, sportBe: dportBe, dportBe: sportBe };
 }
 

@@ -6,23 +6,23 @@ export type RateLimitOptions = {
   readonly now?: () => number;
 };
 
-/** True when the guest of this VIF may have one more answer now. */
-export type RateLimit = { take(vif: number): boolean };
+/** True when one more may be had now under this key, e.g. by the guest of a VIF. */
+export type RateLimit<K = number> = { take(key: K): boolean };
 
-/** VIFs remembered at most; beyond it the bucket used longest ago is forgotten (it starts full again). */
+/** Keys remembered at most; beyond it the bucket used longest ago is forgotten (it starts full again). */
 const MAX_BUCKETS = 8192;
 
-/** A token bucket for each VIF, so that one guest's flood takes no answers from another. */
-export function createRateLimit(options: RateLimitOptions): RateLimit {
+/** A token bucket for each key, so that one guest's flood takes no answers from another. */
+export function createRateLimit<K = number>(options: RateLimitOptions): RateLimit<K> {
   const now = options.now ?? ((): number => performance.now());
-  const buckets = new Map<number, { tokens: number; at: number }>();
+  const buckets = new Map<K, { tokens: number; at: number }>();
   return {
-    take: (vif) => {
+    take: (key) => {
       const at = now();
-      const old = buckets.get(vif) ?? { tokens: options.burst, at };
+      const old = buckets.get(key) ?? { tokens: options.burst, at };
       const tokens = Math.min(options.burst, old.tokens + ((at - old.at) * options.perSecond) / 1000);
-      buckets.delete(vif);
-      buckets.set(vif, { tokens: tokens >= 1 ? tokens - 1 : tokens, at });
+      buckets.delete(key);
+      buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at });
       if (buckets.size > MAX_BUCKETS) {
         const oldest = buckets.keys().next().value;
         if (oldest !== undefined) buckets.delete(oldest);

@@ -16,6 +16,7 @@ import {
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
 } from '../bpf/abi.gen.ts';
+import { CLOUD, logsOf } from '../packet-log/logs-of.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { type Router6, router6Of } from './advertisements.ts';
 import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
@@ -218,7 +219,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
       (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
       (meters.length === 0 ? 0 : CB_VIF_F_METER) |
-      (device.isFollowed ? CB_VIF_F_FOLLOWED : 0) |
+      (device.isFollowed || isLogged(port, reader) ? CB_VIF_F_FOLLOWED : 0) |
       mirrors.flags,
     mac,
     id,
@@ -229,6 +230,11 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     tells: reader.exportsFlows ? (port.flowExport ?? 0) : 0,
     router6,
   };
+}
+
+/** Somebody has packets of the port written down. */
+function isLogged(port: LocalPort, reader: PlanReader): boolean {
+  return logsOf(port, reader.items('logs', CLOUD)).length > 0;
 }
 
 /** Numbers of the port, its network and its project; or why there are none. */

@@ -57,6 +57,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     leases: true,
     blocks: true,
     peerings: true,
+    logs: true,
     policy: true,
     group: true,
     balancers: true,

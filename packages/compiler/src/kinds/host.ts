@@ -3,6 +3,7 @@ import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { mayAnswer } from './floating.ts';
+import { hasLogs, LOGS } from './logs.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -17,6 +18,7 @@ export const hostKind: Kind = defineKind({
     const refs: NodeKey[] = [`gateways:${id}`, `spares:${id}`];
     if (reader.by('port', 'standby_hosts', id).some(isBound)) refs.push(`standby:${id}`);
     if (mayAnswer(reader.get('host', id))) refs.push(`floats:${id}`);
+    if (hasLogs(reader)) refs.push(LOGS);
     if (reader.by('snat_lease', 'host_id', id).length > 0) refs.push(`leases:${id}`);
     return { value: { host: id }, refs };
   },

@@ -25,6 +25,7 @@ export * from './floatingip-pools.ts';
 export { ipAllocationExtension } from './ip-allocation.ts';
 export * from './l3-ha.ts';
 export { loadBalancerExtension, loadBalancerHealthExtension, loadBalancerQuotasExtension } from './load-balancer.ts';
+export * from './logging.ts';
 export * from './net-mtu.ts';
 export { networkIpAvailabilityExtension } from './network-ip-availability.ts';
 export { networkSegmentRangeExtension } from './network-segment-range.ts';

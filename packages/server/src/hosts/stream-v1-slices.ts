@@ -25,6 +25,7 @@ const LATER_KINDS = [
   'leases',
   'blocks',
   'peerings',
+  'logs',
 ] as const;
 
 type Composed = {

@@ -17,6 +17,7 @@ import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
+import { loggableResourceModule, logModule } from './log.ts';
 import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
 import { networkIpAvailabilityModule } from './network-ip-availability.ts';
@@ -154,6 +155,8 @@ export const MODULES: ModuleTable = {
   service_provider: [serviceProviderModule],
   service_profile: [serviceProfileModule],
   flavor: [flavorModule],
+  log: [logModule],
+  loggable_resource: [loggableResourceModule],
   snat_lease: [snatLeaseModule, snatLogModule],
   availability_zone: [availabilityZoneModule],
   host: [hostModule, renameHostModule, setGatewayModule, revokeHostModule],
