@@ -49,8 +49,9 @@ export async function startCloud(kind: Kind, directory: string): Promise<Cloud> 
 
 function startServer(kind: Kind, home: string, keystone: Keystone): Promise<Pick<Cloud, 'url' | 'close'>> {
   if (kind === 'cable') {
-    // Tests of ranges of segments expect the VNIs that Neutron's own test beds have.
-    return startCable(home, keystone, { policyDefaults: 'zed', args: ['--vni-range', '1:2000'] });
+    // Tests of ranges of segments expect the VNIs that Neutron's own test beds have; the VLANs are the stock server's.
+    const ranges = ['--vni-range', '1:2000', '--vlan-range', `${PHYSICAL_NETWORK}:1:4000`];
+    return startCable(home, keystone, { policyDefaults: 'zed', args: ranges });
   }
   return startStock(home, keystone, { isDurable: false });
 }
