@@ -34,6 +34,7 @@ type OpenStack = (...args: string[]) => Promise<unknown>;
 const run = promisify(execFile);
 /** The machine may be busy with others, and QEMU emulates. */
 const DEADLINE_MS = 600_000;
+const BUSY_TRIES = 10;
 
 /** Prints one line a check, and a table at the end; false when one failed. */
 export async function runScenario(options: ScenarioOptions): Promise<boolean> {
@@ -53,6 +54,7 @@ export async function runScenario(options: ScenarioOptions): Promise<boolean> {
     else failed += 1;
     const seconds = `${((performance.now() - began) / 1000).toFixed(1)} s`;
     process.stdout.write(`  ${outcome.ok ? 'ok    ' : 'FAILED'} ${name} (${seconds})\n`);
+    if (!outcome.ok) process.stdout.write(`         ${outcome.detail.slice(0, 600)}\n`);
     table.push([name, outcome.ok ? 'ok' : 'FAILED', seconds, outcome.detail.slice(0, 600)]);
   };
   process.stdout.write('using it\n');
@@ -78,7 +80,7 @@ async function live(options: ScenarioOptions, check: Check): Promise<void> {
     if (!existsSync(`/sys/class/net/${device}`)) throw new Error(`there is no ${device}`);
     return `${device}, ${port.address}`;
   });
-  await check('its guest has its address by DHCP, and Nova’s metadata', () => untilMetadata(openstack, 1));
+  await check('its guest has its address by DHCP, and Nova’s metadata', () => untilMetadata(openstack, ''));
   await check('an address is added to the port: Nova is told network-changed', async () => {
     const port = await portOf(openstack, 'one');
     await openstack('port', 'set', '--fixed-ip', 'subnet=subnet,ip-address=10.9.0.77', port.id);
@@ -90,10 +92,10 @@ async function live(options: ScenarioOptions, check: Check): Promise<void> {
     return 'server show has 10.9.0.77';
   });
   for (const kind of ['--soft', '--hard'] as const) {
-    const boots = kind === '--soft' ? 2 : 3;
     await check(`it reboots (${kind.slice(2)}), and has its metadata again`, async () => {
+      const before = await consoleOf(openstack);
       await openstack('server', 'reboot', '--wait', kind, 'one');
-      return untilMetadata(openstack, boots);
+      return untilMetadata(openstack, before);
     });
   }
   await check('a port is plugged into it while it runs, and unplugged', () => plugAndUnplug(openstack));
@@ -146,18 +148,25 @@ async function createServer(openstack: OpenStack, { directory }: ScenarioOptions
   return status;
 }
 
-/** Waits for that many boots of the guest to have said all on the console. */
-async function untilMetadata(openstack: OpenStack, boots: number): Promise<string> {
-  const log = async (): Promise<string> => String(await openstack('console', 'log', 'show', 'one'));
-  await until(`boot ${boots} of the guest`, async () => (await log()).split('cable-guest ready').length > boots);
-  const text = await log();
-  const last = text.slice(text.lastIndexOf('cable-guest kernel'));
+/** What the guest said since its QEMU was started: each start begins the file anew. */
+async function consoleOf(openstack: OpenStack): Promise<string> {
+  return String(await openstack('console', 'log', 'show', 'one'));
+}
+
+/** Waits until the guest has said all on the console, anew. */
+async function untilMetadata(openstack: OpenStack, before: string): Promise<string> {
+  let text = before;
+  const last = (): string => text.slice(text.lastIndexOf('cable-guest kernel'));
+  await until('the guest to say that it is ready', async () => {
+    text = await consoleOf(openstack);
+    return text !== before && last().includes('cable-guest ready');
+  });
   const { address } = await portOf(openstack, 'one');
   // Ids in this form are Nova's own: Cable's agent has the machine's UUID.
   for (const line of [/instance-id=i-[0-9a-f]{8}/, /hostname=one/, /user-data=told-by-nova/, / ip=10\.9\.0\./]) {
-    if (!line.test(last)) throw new Error(`no ${line} in: ${last}`);
+    if (!line.test(last())) throw new Error(`no ${line} in: ${last()}`);
   }
-  return `${/instance-id=\S+/.exec(last)?.[0]}, ${address}`;
+  return `${/instance-id=\S+/.exec(last())?.[0]}, ${address}`;
 }
 
 async function plugAndUnplug(openstack: OpenStack): Promise<string> {
@@ -240,13 +249,25 @@ function openstackOf({ url, admin }: Keystone): OpenStack {
       /^(show|create|list)$/.test(args.find((word) => /^(show|create|list)$/.test(word)) ?? '') &&
       args[0] !== 'console';
     const format = isTable ? ['-f', 'json'] : [];
-    const { stdout } = await run('openstack', [...args, ...format], { env, maxBuffer: 1 << 26 });
+    const { stdout } = await patiently(() => run('openstack', [...args, ...format], { env, maxBuffer: 1 << 26 }));
     // With --wait it says how far it is before the answer.
     if (!isTable) return stdout;
     const start = stdout.search(/^[[{]/m);
     if (start < 0) throw new Error(`openstack ${args.join(' ')}: ${stdout.trim()}`);
     return JSON.parse(stdout.slice(start));
   };
+}
+
+/** A service that is busy says 503, and that nothing was done. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (err) {
+      if (tries === BUSY_TRIES || !/\b503\b|ServiceUnavailable/.test(String(err))) throw err;
+      await wait(2000);
+    }
+  }
 }
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
