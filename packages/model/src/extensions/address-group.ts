@@ -4,7 +4,7 @@ import { addressGroupResource } from '../resources/address-group.ts';
 const body = {
   addresses: {
     type: 'list',
-    items: { type: 'cidr', hostBits: 'cleared', needsLength: true },
+    items: { type: 'cidr', hostBits: 'cleared' },
     required: true,
     maxLength: 4096,
     example: ['198.51.100.7/32'],

@@ -3,7 +3,7 @@
  * whoever writes, and requests that take different numbers do not meet.
  *
  *   0 ....................... bound ............ limit
- *   a create takes one here   |  one for each object that was made when there was no limit, and so has no slot
+ *   a create takes one here   |  one for each object that was made when there was no limit, or beyond it, and so has no slot
  *
  * That holds while no held slot is at or above the bound. One may be, after the limit was lowered: then creates of the type in the project meet at the quota's
  * row, which each revises, and the objects are counted. Slots at or above the bound only go, and objects without a slot too, as long as the row is as it is:
@@ -52,18 +52,31 @@ export function limitOf(settings: EngineDeps['settings'], row: AnyObject | undef
   return quotas[type] ?? (tenants ? NEUTRON_QUOTAS[type] : undefined) ?? -1;
 }
 
+/** Types of which what is made besides, for another object, is counted and not refused, as in Neutron: `shared` of an object stands for an RBAC policy. */
+const MADE_BESIDES: ReadonlySet<string> = new Set(['rbac_policy']);
+
 /** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */
-export function takeSlot({ deps, plan }: Planning, { type }: ResourceModel, projectId: string): AnySlot {
+export function takeSlot({ deps, plan, isService }: Planning, { type }: ResourceModel, projectId: string): AnySlot {
   const model = quotaOf(deps.resources, type);
   if (model === undefined) return {};
   const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
-  if (used + plan.countUp(`${type} of ${projectId}`) >= limit) throw overQuota(type);
+  const isUnrefused = isService && MADE_BESIDES.has(type);
+  const withoutSlot = (): AnySlot => {
+    // It is there without a slot, so that fewer are left to others, who rest on the row.
+    meet(plan, model, projectId);
+    return {};
+  };
+  if (used + plan.countUp(`${type} of ${projectId}`) >= limit) {
+    if (isUnrefused) return withoutSlot();
+    throw overQuota(type);
+  }
   if (isTight) meet(plan, model, projectId);
   const held = deps.slots.of(projectId, type);
   const isFree = (slot: number): boolean => !held.has(slot) && !plan.isReserved(slotName(projectId, type, slot));
   const slot = chooseSlot(bound, deps.random, isFree);
+  if (slot === undefined && isUnrefused) return withoutSlot();
   if (slot === undefined) throw overQuota(type);
   plan.reserve(slotName(projectId, type, slot));
   return { [SLOT]: slot };

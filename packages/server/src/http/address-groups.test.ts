@@ -18,8 +18,14 @@ test('an address group has addresses as prefixes, some more and some less', asyn
   const change = (action: string, addresses: unknown, headers = OWNER): ReturnType<typeof send> =>
     send('PUT', `${path}/${action}`, { addresses }, headers);
   for (const bad of ['10.20.30.40', 'this is no address']) {
-    await refused(change('add_addresses', [bad]), 400, 'HTTPBadRequest');
+    await refused(
+      send('POST', '/v2.0/address-groups', { address_group: { addresses: [bad] } }, OWNER),
+      400,
+      'HTTPBadRequest',
+    );
   }
+  await refused(change('add_addresses', ['this is no address']), 400, 'InvalidInput');
+  await refused(change('remove_addresses', ['10.20.30.40']), 404, 'AddressesNotFound');
   const added = await change('add_addresses', ['10.2.0.0/16']);
   assert.deepEqual(added.body['address_group']?.['addresses']?.length, 4);
   assert.equal(added.body['address_group']?.['id'], group['id']);

@@ -172,6 +172,18 @@ test('what a request makes besides counts too: the default group, its rules, and
   await assertInvariants(harness.server);
 });
 
+test('an object is shared whatever the quota of RBAC policies is, and what that makes counts', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  await send('PUT', '/v2.0/quotas/p', { quota: { rbac_policy: 1 } });
+  for (let n = 0; n < 3; n += 1) await create('network', { shared: true, project_id: 'p' });
+  assert.equal(await used(harness, 'rbac_policy'), 3);
+  const network = await create('network', {}, MEMBER);
+  const policy = { object_type: 'network', object_id: network['id'], action: 'access_as_shared', target_tenant: 'q' };
+  await refused(send('POST', '/v2.0/rbac-policies', { rbac_policy: policy }, MEMBER), 409, 'OverQuota');
+  await assertInvariants(harness.server);
+});
+
 test('a type that an extension brings is counted when the extension adds it to the quota', async (t) => {
   const gadget: Resource = {
     ...{

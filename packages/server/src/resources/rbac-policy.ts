@@ -112,9 +112,9 @@ function grant(planning: Planning, policy: RbacPolicy, from: string | null, to: 
   if (to !== EVERY_PROJECT && after.length > RBAC_TARGETS_MAX) throw tooMany(policy);
   const service = { ...planning, isService: true };
   try {
-    // As Neutron, which takes a grant to every one back before it gives another: who uses the object keeps it from both.
-    const rest =
-      from === EVERY_PROJECT && to !== null ? planUpdate(service, resource, object, { [list]: kept }) : object;
+    // As Neutron, which takes what is shared with every one back before it shares it with one: who uses the object keeps it from both.
+    const isTaken = from === EVERY_PROJECT && to !== null && list === 'shared_with';
+    const rest = isTaken ? planUpdate(service, resource, object, { [list]: kept }) : object;
     planUpdate(service, resource, rest, { [list]: after });
   } catch (err) {
     throw err instanceof CableError && from !== null ? inUse(policy.object_id, err.message) : err;

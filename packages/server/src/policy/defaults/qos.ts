@@ -32,6 +32,13 @@ export const QOS_RULES: readonly RuleDefault[] = [
   },
   { name: 'update_qos_policy', ...MANAGERS, description: 'Change a QoS policy.' },
   { name: 'delete_qos_policy', ...MANAGERS, description: 'Delete a QoS policy.' },
+  // Neutron 21 asks nobody who sees one.
+  ...['create', 'update', 'delete'].map((verb) => ({
+    name: `${verb}_policies_tags`,
+    check: 'rule:update_qos_policy',
+    zed: 'rule:get_qos_policy',
+    description: 'Change the tags of a QoS policy.',
+  })),
   ...RULE_TYPES.flatMap((type) => [
     { name: `create_${type}`, ...PARENT_MANAGERS, description: 'Create a rule of a QoS policy.' },
     {
