@@ -1,6 +1,6 @@
 /** What a stock neutron-server passes of Tempest, and in what Cable differs from it. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { skipReason } from './skips.ts';
+import { reasonOf } from './skips.ts';
 import type { Result } from './tempest.ts';
 
 const FILE = new URL('./stock-passes.txt', import.meta.url);
@@ -21,7 +21,7 @@ export function writeStockPasses(results: readonly Result[]): void {
   );
 }
 
-/** Tests that the stock server passes, and which failed here or were skipped for a reason that skips.ts does not have. */
+/** Tests that the stock server passes, and which failed or were skipped here for no reason that skips.ts has. */
 export function differencesOf(
   results: readonly Result[],
   stockPasses: ReadonlySet<string>,
@@ -34,7 +34,7 @@ export function differencesOf(
     const inClass = /^(?:setUp|tearDown)Class \((.*)\)$/.exec(name)?.[1];
     const isOfStock = inClass === undefined ? stockPasses.has(name) : classes.has(inClass);
     if (!isOfStock || status === 'success') continue;
-    const isExplained = status === 'skip' && skipReason(why) !== undefined;
+    const isExplained = reasonOf(name, status === 'skip' ? why : undefined) !== undefined;
     if (!isExplained) differences.push({ id: name, why: why.trim().split('\n').at(-1) ?? status });
   }
   return differences;

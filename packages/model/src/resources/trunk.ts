@@ -57,14 +57,14 @@ export const trunkResource = {
           },
           segmentation_type: {
             type: 'string',
-            values: ['vlan'],
+            values: ['vlan', 'inherit'],
             required: true,
             example: 'vlan',
-            description: 'How its frames are told from others: by a VLAN tag.',
+            description:
+              'How its frames are told from others: by a VLAN tag, which is given, or (inherit) that of the port’s network, which then is one of type vlan.',
           },
           segmentation_id: {
             type: 'integer',
-            required: true,
             minimum: 1,
             maximum: 4094,
             example: 101,

@@ -115,6 +115,27 @@ test('sub-ports that are there twice are refused before anybody is looked for', 
   );
 });
 
+test('a sub-port has the tag of its network where it inherits it', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const on = async (segment: object): Promise<unknown> => {
+    const network = await create('network', segment);
+    return (await create('port', { network_id: network['id'] }))['id'];
+  };
+  const vlan = (id: number, physical = 'physnet1'): object => ({
+    ...{ 'provider:network_type': 'vlan', 'provider:physical_network': physical, 'provider:segmentation_id': id },
+  });
+  const inherit = (port_id: unknown): object => ({ port_id, segmentation_type: 'inherit' });
+  const [parent, one, two, same] = [await on(vlan(9)), await on(vlan(7)), await on({}), await on(vlan(7, 'physnet2'))];
+  const trunk = await create('trunk', { port_id: parent, sub_ports: [inherit(one)] });
+  assert.deepEqual(trunk['sub_ports'], [{ port_id: one, segmentation_type: 'vlan', segmentation_id: 7 }]);
+  const add = (sub: object): ReturnType<typeof send> =>
+    send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports: [sub] });
+  assert.match(await refused(add(inherit(two)), 400, 'InvalidInput'), /give segmentation_type vlan/);
+  await refused(add(inherit(same)), 409, 'DuplicateSubPort');
+  await refused(add({ port_id: two, segmentation_type: 'vlan' }), 400, 'InvalidInput');
+  await assertInvariants(server);
+});
+
 test('security group rules name what is wrong as Neutron does', async (t) => {
   const { create, send } = await startHarness(t);
   const group = await create('security_group', {});

@@ -82,7 +82,7 @@ test('what cannot be a part of a trunk is refused in Neutron’s words', async (
   await refused(add(tagged(await portOf(harness, { device_id: 'vm' }), 102)), 409, 'PortInUse');
   const narrow = await portOf(harness, {}, { mtu: 1400 });
   await refused(make(narrow, [tagged(two, 102)]), 409, 'SubPortMtuGreaterThanTrunkPortMtu');
-  for (const wrong of [{ segmentation_id: 0 }, { segmentation_id: 4095 }, { segmentation_type: 'inherit' }]) {
+  for (const wrong of [{ segmentation_id: 0 }, { segmentation_id: 4095 }, { segmentation_type: 'gre' }]) {
     await refused(add({ ...tagged(two, 102), ...wrong }), 400, 'HTTPBadRequest');
   }
   await refused(add({ port_id: two['id'] }), 400, 'HTTPBadRequest');

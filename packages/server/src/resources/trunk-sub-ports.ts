@@ -9,7 +9,7 @@ import { currentRow, notFound, present } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
-import { refuseDisabled, releaseSubPort, type SubPort, takeSubPorts } from './trunk.ts';
+import { refuseDisabled, releaseSubPort, type SubPort, takeSubPorts, withTags } from './trunk.ts';
 
 /** What becomes of the trunk's sub-ports. */
 type Change = (planning: Planning, trunk: Trunk, given: readonly SubPort[]) => readonly SubPort[];
@@ -53,14 +53,10 @@ async function onTrunk(
   return showObject(resource, shown, new Set());
 }
 
-function added(planning: Planning, trunk: Trunk, given: readonly SubPort[]): readonly SubPort[] {
+function added(planning: Planning, trunk: Trunk, asked: readonly SubPort[]): readonly SubPort[] {
   const parent = planning.plan.get('port', trunk.port_id);
   if (parent === undefined) throw notFound(planning.deps.resources.named('port'), trunk.port_id);
-  for (const { segmentation_id: tag } of given) {
-    if (!trunk.sub_ports.some((one) => one.segmentation_id === tag)) continue;
-    const message = `segmentation_type vlan and segmentation_id ${tag} already in use on trunk ${trunk.id}.`;
-    throw new CableError('DuplicateSubPort', message);
-  }
+  const given = withTags(planning, asked, trunk.sub_ports);
   takeSubPorts(planning, parent, given, trunk.sub_ports);
   return [...trunk.sub_ports, ...given];
 }

@@ -12,11 +12,12 @@ import { hasVip } from './has-vip.ts';
 export type SubPort = Trunk['sub_ports'][number];
 
 export const trunkModule: Contribution<AnyObject> = contribute<Trunk>({
-  derive: (planning, { port_id: parentId = '', sub_ports: added = [] }) => {
+  derive: (planning, { port_id: parentId = '', sub_ports: given = [] }) => {
     const parent = permittedPort(planning, parentId);
     checkParent(planning.plan, parent);
+    const added = withTags(planning, given, []);
     takeSubPorts(planning, parent, added, []);
-    return {};
+    return { sub_ports: added };
   },
   remove: (planning, trunk) => {
     refuseDisabled(trunk);
@@ -70,6 +71,37 @@ export function takeSubPorts(
     checkSubPort(planning.plan, parent, port, [...others, ...added]);
     placeSubPort(planning, port, parent);
   }
+}
+
+/** The sub-ports with their tags, those of their networks where they say `inherit`. `others`: those that the trunk has already. Throws `DuplicateSubPort`. */
+export function withTags(
+  planning: Planning,
+  given: readonly SubPort[],
+  others: readonly SubPort[],
+): readonly SubPort[] {
+  const tags = new Set(others.map((one) => one.segmentation_id));
+  return given.map((one) => {
+    const tagged = one.segmentation_type === 'inherit' ? inherited(planning, one) : one;
+    const tag: number | undefined = tagged.segmentation_id;
+    if (tag === undefined) throw invalid(`sub_ports: port ${one.port_id} has no segmentation_id: give one`);
+    if (tags.has(tag)) {
+      const message = `segmentation_type vlan and segmentation_id ${tag} already in use on the trunk.`;
+      throw new CableError('DuplicateSubPort', message);
+    }
+    tags.add(tag);
+    return tagged;
+  });
+}
+
+function inherited(planning: Planning, one: SubPort): SubPort {
+  const network = planning.plan.get('network', permittedPort(planning, one.port_id).network_id);
+  const tag = network?.['provider:segmentation_id'] ?? null;
+  if (network?.['provider:network_type'] === 'vlan' && tag !== null) {
+    return { ...one, segmentation_type: 'vlan', segmentation_id: tag };
+  }
+  throw invalid(
+    `sub_ports: port ${one.port_id} cannot inherit a tag from a network of type ${network?.['provider:network_type']}: give segmentation_type vlan and a segmentation_id`,
+  );
 }
 
 /** The sub-port is where its parent is. */
