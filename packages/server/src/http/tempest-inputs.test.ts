@@ -136,6 +136,20 @@ test('a sub-port has the tag of its network where it inherits it', async (t) => 
   await assertInvariants(server);
 });
 
+test('a subnet is for ports of any kind of owner', async (t) => {
+  const { create } = await startHarness(t);
+  const network = await create('network', {});
+  const on = { network_id: network['id'], ip_version: 4 };
+  for (const [cidr, type] of [
+    ['10.0.0.0/24', 'test:a'],
+    ['10.0.1.0/24', 'test:b'],
+  ] as const) {
+    await create('subnet', { ...on, cidr, service_types: [type, 'network:distributed'] });
+  }
+  const port = await create('port', { network_id: network['id'], device_owner: 'test:b' });
+  assert.match(String(port['fixed_ips']?.[0]?.['ip_address']), /^10\.0\.1\./);
+});
+
 test('security group rules name what is wrong as Neutron does', async (t) => {
   const { create, send } = await startHarness(t);
   const group = await create('security_group', {});

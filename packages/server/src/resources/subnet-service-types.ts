@@ -5,8 +5,8 @@ import { isAutomatic } from './subnet-modes.ts';
 
 type Owner = Port['device_owner'];
 
-/** What owners of ports begin with. */
-const PREFIXES = ['compute:', 'network:', 'neutron:', 'trunk:'] as const;
+/** As owners of ports are written: what kind, and which. Neutron knows four kinds, and takes most others by accident. */
+const OWNER = /^[a-z]+:/;
 
 /** A port of this owner takes addresses of any subnet with DHCP. */
 const DHCP = 'network:dhcp';
@@ -15,7 +15,7 @@ export const subnetServiceTypesModule: Contribution<AnyObject> = contribute<Subn
   check: (_view, subnet, before) => {
     const types = subnet.service_types ?? [];
     if (before?.service_types === subnet.service_types || types.length === 0) return;
-    const wrong = types.find((type) => !PREFIXES.some((prefix) => type.startsWith(prefix)));
+    const wrong = types.find((type) => !OWNER.test(type));
     if (wrong !== undefined) {
       throw new CableError(
         'InvalidSubnetServiceType',
