@@ -43,7 +43,12 @@ export * from './router.ts';
 export * from './security-group.ts';
 export * from './security-group-rules.ts';
 export { securityGroupsDefaultRulesExtension } from './security-groups-default-rules.ts';
-export { l2AdjacencyExtension, multiProviderExtension, segmentExtension } from './segment.ts';
+export {
+  l2AdjacencyExtension,
+  multiProviderExtension,
+  segmentExtension,
+  standardAttrSegmentExtension,
+} from './segment.ts';
 export * from './service-type.ts';
 export * from './standard-attributes.ts';
 export * from './stateful-security-group.ts';

@@ -22,6 +22,30 @@ export const segmentExtension = {
   },
 } as const;
 
+/** When a segment was made and changed: its network's times and revision, since it is a part of that. */
+export const standardAttrSegmentExtension = {
+  alias: 'standard-attr-segment',
+  name: 'Standard Attribute Segment Extension',
+  description: 'Segments have the times and the revision number of their networks.',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['segment'],
+  attributes: {
+    segment: {
+      created_at: {
+        type: 'timestamp',
+        example: '2026-11-28T12:00:00Z',
+        description: 'When its network was made.',
+      },
+      updated_at: {
+        type: 'timestamp',
+        example: '2026-11-28T12:00:00Z',
+        description: 'When its network, or what is said of it, was last changed.',
+      },
+      revision_number: { type: 'integer', example: 1, description: 'That of its network.' },
+    },
+  },
+} as const;
+
 /** A network as a list of what carries it. */
 export const multiProviderExtension = {
   alias: 'multi-provider',

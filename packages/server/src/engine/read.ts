@@ -26,7 +26,7 @@ export type List = {
 
 /**
  * The objects of a list request. Which objects there are, and what is stored of them, is of one moment: the one of the call. Throws
- * `NotFound` for an unknown marker. `served`: the form; of implied objects those are listed that were given something of it.
+ * `NotFound` for an unknown marker, unless nothing passes the filters. `served`: the form; of implied objects those are listed that were given something of it.
  */
 export async function listObjects(
   deps: Deps,
@@ -62,9 +62,10 @@ export async function listObjects(
   );
   const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
   const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
-  if (objects === undefined) throw notFound(resource, String(query.marker));
+  // Of a list that is empty to the caller any page is, as it is of most of Neutron's types.
+  if (objects === undefined && found.length > 0) throw notFound(resource, String(query.marker));
   return {
-    objects,
+    objects: objects ?? [],
     areRows: resource.stored && !presentFirst,
     computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object, reader)),
   };
@@ -110,8 +111,11 @@ function sourceOf(
   if (candidates !== undefined && candidates.count <= Math.min(passed, table.size) / 2) {
     return { ...UNORDERED, portions: candidates.portions(), mayRepeat: candidates.mayRepeat };
   }
-  if (walk === undefined || rows === undefined) return { ...UNORDERED, portions: table.sorted('id') ?? [] };
-  return { ...ORDERED, portions: walkRows(rows, walk, markerOf(table, resource, query, accept)) };
+  const marker = markerOf(table, query, accept);
+  if (walk === undefined || rows === undefined || marker === undefined) {
+    return { ...UNORDERED, portions: table.sorted('id') ?? [] };
+  }
+  return { ...ORDERED, portions: walkRows(rows, walk, marker) };
 }
 
 /** A reversed page was looked for from its end. */
@@ -119,17 +123,15 @@ function oriented(found: AnyObject[], { pageReverse }: ListQuery): readonly AnyO
   return pageReverse ? found.reverse() : found;
 }
 
-/** The row of the query's marker, which must be one of the list's. Throws `NotFound`. */
+/** The row of the query's marker; null: it has none. Undefined: it is not one of the list's. */
 function markerOf(
   table: Pick<TableReader<AnyObject>, 'get'>,
-  resource: ResourceModel,
   { marker }: ListQuery,
   accept: Accept,
-): AnyObject | null {
+): AnyObject | null | undefined {
   if (marker === null) return null;
   const row = table.get(marker);
-  if (row === undefined || accept(row) === undefined) throw notFound(resource, marker);
-  return row;
+  return row === undefined || accept(row) === undefined ? undefined : row;
 }
 
 function onceOnly(accept: Accept): Accept {

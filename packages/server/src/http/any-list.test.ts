@@ -200,7 +200,7 @@ function wholeList(world: World, query: Query): readonly Json[] {
 /** The answer's objects; undefined: the marker is not in the list. Without a limit it is not looked at, as in Neutron. */
 function pageOf(list: readonly Json[], { limit, marker, reverse }: Query): readonly Json[] | undefined {
   const at = marker === null || limit === 0 ? undefined : list.findIndex((one) => String(one['id']) === marker);
-  if (at === -1) return undefined;
+  if (at === -1) return list.length === 0 ? [] : undefined;
   const most = limit === 0 ? list.length : limit;
   if (!reverse) return list.slice(at === undefined ? 0 : at + 1).slice(0, most);
   const before = list.slice(0, at ?? list.length);

@@ -86,10 +86,16 @@ test('a list shows what an object is now, and each caller what it may see, howev
   assert.deepEqual(await lists(), ['b 1 false', 'b 1 true', 'b 1 false']);
 });
 
-test('bad pages are refused', async (t) => {
-  const { send } = await startHarness(t);
+test('bad pages are refused, but for those of a list that has none', async (t) => {
+  const { send, create } = await startHarness(t);
+  await create('network', {});
   await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'BadRequest');
   await refused(send('GET', '/v2.0/networks?limit=1&marker=none'), 404, 'NetworkNotFound');
+  await refused(send('GET', '/v2.0/networks?limit=1&marker=none&sort_key=name&sort_dir=asc'), 404, 'NetworkNotFound');
+  for (const sort of ['', '&sort_key=name&sort_dir=asc', '&sort_key=description&sort_dir=asc']) {
+    const empty = await send('GET', `/v2.0/networks?limit=1&marker=none&name=nobody${sort}`);
+    assert.deepEqual(empty.body['networks'], []);
+  }
 });
 
 test('ports are found by address, subnet, group and device', async (t) => {

@@ -23,6 +23,7 @@ test('each network has a segment, which lists find by what it says, and which go
   assert.deepEqual(rest, {
     ...{ name: null, description: null, network_id: tagged['id'] },
     ...{ network_type: 'vlan', physical_network: 'physnet1', segmentation_id: 100 },
+    ...{ created_at: tagged['created_at'], updated_at: tagged['updated_at'], revision_number: 1 },
   });
   assert.deepEqual((await send('GET', `${PATH}/${id}`)).body['segment'], segment);
   assert.deepEqual(await list(`id=${id}`), [segment]);
@@ -50,6 +51,9 @@ test('a segment has a name and a description of its own, and is neither made nor
   assert.deepEqual([body['segment']?.['name'], body['segment']?.['description']], ['rack 7', 'by the door']);
   assert.deepEqual((await send('GET', `${PATH}?name=rack 7`)).body['segments'], [body['segment']]);
   const shown = (await send('GET', `/v2.0/networks/${network['id']}`)).body['network'];
+  for (const name of ['created_at', 'updated_at', 'revision_number'])
+    assert.deepEqual(body['segment']?.[name], shown?.[name]);
+  assert.notEqual(body['segment']?.['revision_number'], segment?.['revision_number']);
   assert.deepEqual([shown?.['name'], shown?.['description']], ['n', 'd']);
   assert.ok(!('segment' in (shown ?? {})) && !('_segment_texts' in (shown ?? {})));
   await refused(put({ name: 'x' }, MEMBER), 404, 'SegmentNotFound');

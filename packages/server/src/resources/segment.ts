@@ -105,6 +105,8 @@ function segmentOfNetwork(network: Network): AnyObject {
     network_type: network['provider:network_type'],
     physical_network: network['provider:physical_network'],
     segmentation_id: network['provider:segmentation_id'],
+    ...{ created_at: network.created_at, updated_at: network.updated_at },
+    revision_number: network.revision_number,
   };
 }
 
