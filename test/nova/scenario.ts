@@ -109,7 +109,7 @@ async function live(options: ScenarioOptions, check: Check): Promise<void> {
     return 'no port, no device';
   });
   await check('a machine on a host that Cable does not know is refused', () => refuseElsewhere(openstack));
-  await check('what Nova was told', () => toldOf(options.cable));
+  await check('what Nova was told', () => toldOf(options));
 }
 
 async function untilHost(openstack: OpenStack): Promise<string> {
@@ -210,13 +210,15 @@ async function refuseElsewhere(openstack: OpenStack): Promise<string> {
   return 'binding_failed';
 }
 
-async function toldOf(cable: string): Promise<string> {
-  const text = await (await fetch(`${cable}/metrics`)).text();
-  const lines = text
-    .split('\n')
-    .filter((line) => line.startsWith('cable_nova_events_total{') && line.includes('taken'));
+async function toldOf({ cable, keystone }: Pick<ScenarioOptions, 'cable' | 'keystone'>): Promise<string> {
+  const token = await keystone.token(keystone.admin, { project: 'admin' });
+  const answer = await fetch(`${cable}/metrics`, { headers: { 'x-auth-token': token } });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`/metrics: ${answer.status} ${text}`);
+  const all = text.split('\n').filter((line) => line.startsWith('cable_nova_events_total{'));
+  const lines = all.filter((line) => line.includes('taken'));
   for (const name of ['network-vif-plugged', 'network-changed', 'network-vif-deleted']) {
-    if (!lines.some((line) => line.includes(name))) throw new Error(`Nova took no ${name}: ${lines.join('; ')}`);
+    if (!lines.some((line) => line.includes(name))) throw new Error(`Nova took no ${name}: ${all.join('; ')}`);
   }
   return lines.map((line) => line.replace('cable_nova_events_total', '')).join(' ');
 }
