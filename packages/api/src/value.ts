@@ -266,13 +266,17 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
   const parsed: Record<string, unknown> = {};
   for (const [name, property] of Object.entries(properties)) {
     const given = value[name];
-    if (given === undefined && property.required) return bad(`Expected keys not found: ${name}`);
+    if (given === undefined && isRequired(property, value)) return bad(`Expected keys not found: ${name}`);
     if (given === undefined) continue;
     const inner = parseValue(property, given);
     if (!inner.ok) return { ...inner, reason: `${name}: ${inner.reason}` };
     parsed[name] = inner.value;
   }
   return good(parsed);
+}
+
+function isRequired({ required, requiredUnless }: Attribute, beside: Readonly<Record<string, unknown>>): boolean {
+  return required ?? (requiredUnless !== undefined && beside[requiredUnless.attribute] !== requiredUnless.is);
 }
 
 /** A value in quotes, shortened, on one line. */

@@ -53,6 +53,11 @@ const REFERENCE = shapeOf<Reference>(
 
 const BAD_VALUE = shapeOf<BadValue>(() => ({ code: 'text', message: 'text', label: 'text' }), ['code', 'message']);
 
+const REQUIRED_UNLESS = shapeOf<NonNullable<Attribute['requiredUnless']>>(
+  () => ({ attribute: 'text', is: 'text' }),
+  ['attribute', 'is'],
+);
+
 /** Of an `Attribute`. */
 export const ATTRIBUTE: Shape = shapeOf<Attribute>(
   () => ({
@@ -86,6 +91,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       needsLength: 'true',
       ruleOfDefault: 'true',
       distinct: 'texts',
+      requiredUnless: { one: REQUIRED_UNLESS },
       grantedThrough: 'text',
       nullAsAbsent: 'true',
       refuses: { named: 'text' },

@@ -49,6 +49,8 @@ export type Attribute = {
   readonly write?: 'create' | 'update' | 'both';
   /** Creation without it is refused. */
   readonly required?: true;
+  /** Of an attribute of an `object`: required unless another one has this value. */
+  readonly requiredUnless?: { readonly attribute: string; readonly is: string };
   /** Value when the client gives none. */
   readonly default?: unknown;
   /** Name of the derivation that fills it when the client gives none; what it does is code in the server. */

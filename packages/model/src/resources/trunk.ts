@@ -65,6 +65,7 @@ export const trunkResource = {
           },
           segmentation_id: {
             type: 'integer',
+            requiredUnless: { attribute: 'segmentation_type', is: 'inherit' },
             minimum: 1,
             maximum: 4094,
             example: 101,

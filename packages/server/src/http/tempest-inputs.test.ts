@@ -126,13 +126,14 @@ test('a sub-port has the tag of its network where it inherits it', async (t) => 
   });
   const inherit = (port_id: unknown): object => ({ port_id, segmentation_type: 'inherit' });
   const [parent, one, two, same] = [await on(vlan(9)), await on(vlan(7)), await on({}), await on(vlan(7, 'physnet2'))];
+  const nobody = '11111111-1111-4111-8111-111111111111';
   const trunk = await create('trunk', { port_id: parent, sub_ports: [inherit(one)] });
   assert.deepEqual(trunk['sub_ports'], [{ port_id: one, segmentation_type: 'vlan', segmentation_id: 7 }]);
   const add = (sub: object): ReturnType<typeof send> =>
     send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports: [sub] });
   assert.match(await refused(add(inherit(two)), 400, 'InvalidInput'), /give segmentation_type vlan/);
   await refused(add(inherit(same)), 409, 'DuplicateSubPort');
-  await refused(add({ port_id: two, segmentation_type: 'vlan' }), 400, 'InvalidInput');
+  await refused(add({ port_id: nobody, segmentation_type: 'vlan' }), 400, 'HTTPBadRequest');
   await assertInvariants(server);
 });
 

@@ -82,8 +82,7 @@ export function withTags(
   const tags = new Set(others.map((one) => one.segmentation_id));
   return given.map((one) => {
     const tagged = one.segmentation_type === 'inherit' ? inherited(planning, one) : one;
-    const tag: number | undefined = tagged.segmentation_id;
-    if (tag === undefined) throw invalid(`sub_ports: port ${one.port_id} has no segmentation_id: give one`);
+    const tag = tagged.segmentation_id;
     if (tags.has(tag)) {
       const message = `segmentation_type vlan and segmentation_id ${tag} already in use on the trunk.`;
       throw new CableError('DuplicateSubPort', message);
