@@ -130,8 +130,8 @@ class Fake implements FakeKeystone {
     if (method === 'PATCH' && enabled !== undefined) {
       const one = (plural === 'users' ? this.#users : this.#projects).find((held) => held.id === id);
       if (one !== undefined) one.enabled = enabled;
-      const name = plural === 'users' ? 'user_id' : 'project_id';
-      if (!enabled) this.#tell({ [name]: id ?? '' });
+      // Keystone tells of users who are disabled, and not of projects.
+      if (!enabled && plural === 'users') this.#tell({ user_id: id ?? '' });
     }
     if (method === 'DELETE' && sub === 'users') {
       const user = this.#users.find((held) => held.id === userId);
