@@ -27,6 +27,9 @@ test('each network has a segment, which lists find by what it says, and which go
   });
   assert.deepEqual((await send('GET', `${PATH}/${id}`)).body['segment'], segment);
   assert.deepEqual(await list(`id=${id}`), [segment]);
+  assert.deepEqual(await list(`id=${id}&id=${id}`), [segment]);
+  assert.deepEqual(await list(`network_id=${tagged['id']}&network_id=${tagged['id']}&name=`), [segment]);
+  assert.deepEqual(await list(`network_id=${tunnelled['id']}&id=${id}`), []);
   const types = async (query: string) => (await list(query)).map(({ network_type: type }) => String(type));
   assert.deepEqual(await types('sort_key=segmentation_id&sort_dir=desc'), ['vxlan', 'vlan']);
   assert.deepEqual(await types('physical_network=physnet1'), ['vlan']);

@@ -29,10 +29,14 @@ export const SEGMENT_INDEX: Readonly<Record<string, IndexMaker<AnyObject>>> = {
 /** Segments are shown of networks; a second one would be a bridge between two that nothing here makes. */
 export const segmentModule: Contribution<AnyObject> = {
   rows: (tables, filters) => {
-    const ids = filters.find(({ attribute, substring }) => attribute === 'id' && !substring)?.values;
-    const networks =
-      ids === undefined ? [...tables.of('network').values()] : ids.flatMap((id) => networkOf(tables, id) ?? []);
-    return networks.map(segmentOfNetwork);
+    const valuesOf = (name: string): readonly string[] | undefined => {
+      const filter = filters.find(({ attribute, substring }) => attribute === name && !substring);
+      return filter && [...new Set(filter.values)];
+    };
+    const networks = tables.of('network');
+    const found =
+      valuesOf('id')?.map((id) => networkOf(tables, id)) ?? valuesOf('network_id')?.map((id) => networks.get(id));
+    return (found ?? [...networks.values()]).flatMap((one) => (one === undefined ? [] : [segmentOfNetwork(one)]));
   },
   derive: ({ plan, deps }, { network_id }) => {
     const id = String(network_id);
