@@ -144,6 +144,8 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       implied: 'true',
       tagged: 'true',
       sharedBy: 'text',
+      updateHidesShared: 'true',
+      madeBeyondQuota: 'true',
       visibleThrough: 'text',
       ownedThrough: 'text',
       extension: 'text',

@@ -7,6 +7,7 @@ export const addressGroupResource = {
   path: 'address-groups',
   description:
     'Addresses and prefixes that rules of security groups name as one: a change of it changes what those allow.',
+  updateHidesShared: true,
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,

@@ -12,6 +12,7 @@ export const qosPolicyResource = {
   tagged: true,
   stored: true,
   sharedBy: 'shared',
+  updateHidesShared: true,
   forms: [
     // Neutron has the tags of QoS policies here alone.
     { form: 'tagged', prefix: '/v2.0', path: 'policies', verbs: [] },

@@ -7,6 +7,7 @@ export const rbacPolicyResource = {
   path: 'rbac-policies',
   description: 'Lets a project, or every one, use an object of another.',
   command: 'network rbac',
+  madeBeyondQuota: true,
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: false,
   stored: true,

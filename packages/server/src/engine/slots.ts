@@ -52,17 +52,15 @@ export function limitOf(settings: EngineDeps['settings'], row: AnyObject | undef
   return quotas[type] ?? (tenants ? NEUTRON_QUOTAS[type] : undefined) ?? -1;
 }
 
-/** Types of which what is made besides, for another object, is counted and not refused, as in Neutron: `shared` of an object stands for an RBAC policy. */
-const MADE_BESIDES: ReadonlySet<string> = new Set(['rbac_policy']);
-
 /** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */
-export function takeSlot({ deps, plan, isService }: Planning, { type }: ResourceModel, projectId: string): AnySlot {
+export function takeSlot({ deps, plan, isService }: Planning, resource: ResourceModel, projectId: string): AnySlot {
+  const { type } = resource;
   const model = quotaOf(deps.resources, type);
   if (model === undefined) return {};
   const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
-  const isUnrefused = isService && MADE_BESIDES.has(type);
+  const isUnrefused = isService && resource.madeBeyondQuota === true;
   const withoutSlot = (): AnySlot => {
     // It is there without a slot, so that fewer are left to others, who rest on the row.
     meet(plan, model, projectId);

@@ -42,7 +42,8 @@ const HIDDEN: Decision = { kind: 'hidden' };
 export function authorize(policy: Policy, request: Request): Decision {
   const view = policy.for(request.credentials);
   const { type, row, deed } = request;
-  if (deed.verb !== 'create' && !view.allows(`get_${type}`, { type, object: known(type, deed), row })) return HIDDEN;
+  if (deed.verb !== 'create' && !view.allows(`get_${type}`, { type, object: known(view, type, deed), row }))
+    return HIDDEN;
   const rule = deed.verb === 'action' ? ruleOfAction(view, type, deed.action) : `${deed.verb}_${type}`;
   const object = deed.verb === 'create' ? deed.object : deed.before;
   if (!view.allows(rule, { type, object, row })) return { kind: 'refused', rules: [rule] };
@@ -50,11 +51,10 @@ export function authorize(policy: Policy, request: Request): Decision {
   return failed.length === 0 ? ALLOWED : { kind: 'refused', rules: [rule, ...failed] };
 }
 
-/** Types of which Neutron's updates do not know that they are shared: who may not change one is told that it is not there. */
-const SHARED_UNKNOWN: ReadonlySet<string> = new Set(['address_group', 'qos_policy']);
-
-function known(type: string, { verb, before }: Exclude<Deed, { verb: 'create' }>): TargetObject {
-  return verb === 'update' && SHARED_UNKNOWN.has(type) ? { ...before, shared_with: [] } : before;
+/** The object as far as the caller may know of it. */
+function known(view: PolicyView, type: string, { verb, before }: Exclude<Deed, { verb: 'create' }>): TargetObject {
+  const isHidden = verb === 'update' && view.model(type)?.updateHidesShared === true;
+  return isHidden ? { ...before, shared_with: [] } : before;
 }
 
 function ruleOfAction(view: PolicyView, type: string, action: string): string {
