@@ -122,6 +122,9 @@ function attributeProblem(name: string, a: Attribute, all: Attributes): Problem 
   if (a.grantedBy !== undefined && (a.type !== 'boolean' || all[a.grantedBy]?.items?.type !== 'string')) {
     return problem('grantedBy is of a boolean, and names a list of texts', 'Correct grantedBy, or declare the list.');
   }
+  if (a.grantedThrough !== undefined && (a.filterOnly !== true || all[a.grantedThrough]?.reference === undefined)) {
+    return problem('grantedThrough is of a filterOnly, and names a reference', 'Correct grantedThrough.');
+  }
   return valueProblem(a);
 }
 
@@ -146,6 +149,15 @@ function valueProblem(a: Attribute): Problem | undefined {
     if (a[field] !== undefined && !isOfType(a, a[field])) {
       return problem(`${field} is no value of type ${a.type}`, `Give a ${field} that a client could give.`);
     }
+  }
+  const unknown = (a.distinct ?? []).find((name) => a.items?.properties?.[name] === undefined);
+  if (unknown !== undefined) return problem(`distinct names no property of its items: ${unknown}`, 'Correct distinct.');
+  for (const [name, { requiredUnless }] of Object.entries(a.properties ?? {})) {
+    if (requiredUnless === undefined || a.properties?.[requiredUnless.attribute] !== undefined) continue;
+    return within(name, problem(`requiredUnless names nothing beside it: ${requiredUnless.attribute}`, 'Correct it.'));
+  }
+  if (a.needsLength === true && (a.type !== 'cidr' || a.hostBits !== 'cleared')) {
+    return problem('needsLength is of a cidr whose host bits are cleared', 'Leave it out, or add hostBits.');
   }
   if (a.filterAs === 'members' && a.items?.type !== 'string') {
     return problem('only a list of texts is filtered by its members', 'Leave out filterAs.');

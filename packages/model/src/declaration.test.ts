@@ -86,6 +86,13 @@ test('a declaration that contradicts itself is refused, with what to do', () => 
     [attribute({ type: 'string', values: ['a'], example: 'b' }), /example is no value/],
     [attribute({ type: 'integer', minimum: 2, maximum: 1 }), /minimum is above maximum/],
     [attribute({ type: 'string', aliasOf: 'b' }), /aliasOf/],
+    [attribute({ type: 'boolean', filterOnly: true, grantedThrough: 'b' }), /grantedThrough/],
+    [attribute({ type: 'list', items: { type: 'object', properties: {} }, distinct: ['x'] }), /distinct names no/],
+    [
+      attribute({ type: 'object', properties: { x: { type: 'uuid', requiredUnless: { attribute: 'y', is: 'z' } } } }),
+      /x: requiredUnless names nothing beside it: y/,
+    ],
+    [attribute({ type: 'cidr', needsLength: true }), /needsLength/],
     [{ attributes: { project_id: { type: 'string' } } }, /attribute project_id: it is there twice/],
     [{ attributes: { constructor: { type: 'string' } } }, /attribute constructor: the name cannot be used/],
   ]);
