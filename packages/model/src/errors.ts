@@ -123,7 +123,7 @@ export const ERRORS = {
   HostRoutesExhausted: { status: 400, remedy: 'Give fewer host routes, or put several into one prefix.' },
   InvalidSubnetServiceType: {
     status: 400,
-    remedy: 'Give owners of ports, which begin with compute:, network:, neutron: or trunk:.',
+    remedy: 'Give owners of ports as they are written there, a kind and a name: compute:nova.',
   },
   // Subnet pools
   EmptySubnetPoolPrefixList: { status: 400, remedy: 'Give a prefix.' },
