@@ -115,11 +115,9 @@ export type SecurityGroupView = ResourceView<typeof securityGroupResource>;
 export type SecurityGroupRule = ResourceObject<typeof securityGroupRuleResource> &
   StoredBy<Extensions, 'security_group_rule'>;
 
-/** As stored. */
-export type DefaultSecurityGroupRule = Pick<
+/** What a rule says: two of a group that say the same are one too many. */
+export type RuleMeaning = Pick<
   SecurityGroupRule,
-  | 'id'
-  | 'description'
   | 'direction'
   | 'ethertype'
   | 'protocol'
@@ -128,7 +126,14 @@ export type DefaultSecurityGroupRule = Pick<
   | 'remote_ip_prefix'
   | 'remote_group_id'
   | 'remote_address_group_id'
-> & { readonly used_in_default_sg: boolean; readonly used_in_non_default_sg: boolean };
+>;
+
+/** As stored. */
+export type DefaultSecurityGroupRule = RuleMeaning &
+  Pick<SecurityGroupRule, 'id' | 'description'> & {
+    readonly used_in_default_sg: boolean;
+    readonly used_in_non_default_sg: boolean;
+  };
 
 /** As stored. */
 export type AddressGroup = ResourceObject<typeof addressGroupResource>;

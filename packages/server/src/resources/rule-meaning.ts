@@ -1,20 +1,14 @@
 /** What a rule of a security group says, made canonical and checked, and when two say the same. */
 import { createHash } from 'node:crypto';
 import { protocolNumber } from '@cable/compiler';
-import { CableError, formatCidr, type IpPrefix, parseIpOrCidr, type SecurityGroupRule } from '@cable/model';
-
-/** What makes two rules of a group the same. */
-export type Meaning = Pick<
-  SecurityGroupRule,
-  | 'direction'
-  | 'ethertype'
-  | 'protocol'
-  | 'port_range_min'
-  | 'port_range_max'
-  | 'remote_ip_prefix'
-  | 'remote_group_id'
-  | 'remote_address_group_id'
->;
+import {
+  CableError,
+  formatCidr,
+  type IpPrefix,
+  parseIpOrCidr,
+  type RuleMeaning,
+  type SecurityGroupRule,
+} from '@cable/model';
 
 /** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
@@ -24,7 +18,7 @@ const PORT_MAX = 65535;
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 
 /** What a given rule says, as it is stored. Throws what is wrong with it. */
-export function ruleMeaning(given: Partial<Meaning>): Meaning {
+export function ruleMeaning(given: Partial<RuleMeaning>): RuleMeaning {
   const meaning = meaningOf(given);
   checkProtocol(meaning);
   checkRemote(meaning);
@@ -45,7 +39,7 @@ const OF_IPV6: ReadonlySet<number> = new Set([41, 43, 44, 58, 59, 60]);
 /** What Neutron stores for ICMP with IPv6, whatever it was called. */
 const ICMPV6: Readonly<Record<string, string>> = { icmp: 'ipv6-icmp', icmpv6: 'ipv6-icmp', '1': '58' };
 
-function meaningOf(given: Partial<Meaning>): Meaning {
+function meaningOf(given: Partial<RuleMeaning>): RuleMeaning {
   const prefix = given.remote_ip_prefix == null ? undefined : parseIpOrCidr(given.remote_ip_prefix);
   const ethertype = given.ethertype ?? 'IPv4';
   return {
@@ -65,18 +59,18 @@ function withLength(given: string, prefix: IpPrefix): string {
 }
 
 /** All ports are no restriction. */
-function portRange(min: number | null, max: number | null): Pick<Meaning, 'port_range_min' | 'port_range_max'> {
+function portRange(min: number | null, max: number | null): Pick<RuleMeaning, 'port_range_min' | 'port_range_max'> {
   const isWhole = min === 1 && max === PORT_MAX;
   return { port_range_min: isWhole ? null : min, port_range_max: isWhole ? null : max };
 }
 
-function protocolOf(given: string, ethertype: Meaning['ethertype']): string | null {
+function protocolOf(given: string, ethertype: RuleMeaning['ethertype']): string | null {
   const protocol = given.toLowerCase();
   if (protocol === '' || protocol === 'any') return null;
   return ethertype === 'IPv6' && Object.hasOwn(ICMPV6, protocol) ? (ICMPV6[protocol] ?? protocol) : protocol;
 }
 
-function checkProtocol(rule: Meaning): void {
+function checkProtocol(rule: RuleMeaning): void {
   const number = protocolNumber(rule.protocol, rule.ethertype);
   if (number === undefined) {
     throw new CableError(
@@ -138,7 +132,7 @@ function checkPorts(min: number | null, max: number | null): void {
   if (min === 0) throw new CableError('SecurityGroupInvalidPortValue', 'Invalid value for port 0');
 }
 
-function checkRemote(rule: Meaning): void {
+function checkRemote(rule: RuleMeaning): void {
   const remotes = [rule.remote_ip_prefix, rule.remote_group_id, rule.remote_address_group_id];
   if (remotes.filter((one) => one !== null).length > 1) {
     throw new CableError(
@@ -157,14 +151,14 @@ function checkRemote(rule: Meaning): void {
 }
 
 /** Of what the rule allows, for keys of the store. */
-export function meaningHash(rule: Meaning): string {
+export function meaningHash(rule: RuleMeaning): string {
   return createHash('sha256').update(described(rule)).digest('hex').slice(0, 32);
 }
 
-const descriptions = new WeakMap<Meaning, string>();
+const descriptions = new WeakMap<RuleMeaning, string>();
 
 /** The same text for rules that allow the same; kept for as long as the rule. */
-export function described(rule: Meaning): string {
+export function described(rule: RuleMeaning): string {
   const known = descriptions.get(rule);
   if (known !== undefined) return known;
   const text = describe(rule);
@@ -173,7 +167,7 @@ export function described(rule: Meaning): string {
 }
 
 /** By number, so that `tcp` and `6` are one. */
-function describe(rule: Meaning): string {
+function describe(rule: RuleMeaning): string {
   const cidr = normalizedCidr(rule);
   const { port_range_min: min, port_range_max: max } = portRange(rule.port_range_min, rule.port_range_max);
   return [
