@@ -1,5 +1,8 @@
-#!/usr/bin/env node
-/** `cable`: starts the process that the first word names; every other word is a verb of the command line client. */
+#!/usr/bin/env -S node --max-semi-space-size=64
+/**
+ * `cable`: starts the process that the first word names; every other word is a verb of the command line client.
+ * The heap's young part may grow to more than node's 16 MB: what requests leave behind is then gone before it counts as old, and a server takes more of them.
+ */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';

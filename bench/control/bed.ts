@@ -84,8 +84,8 @@ async function startEtcd(started: Started): Promise<{ pid: number; address: stri
 
 async function startServer(started: Started, store: string): Promise<{ pid: number; port: number }> {
   const port = await freePort();
-  const args = [LAUNCHER, 'server', '--store', store, '--listen', `${HOST}:${port}`, '--log-level', 'warn'];
-  const child = launch(started, 'server', process.execPath, args);
+  const args = ['server', '--store', store, '--listen', `${HOST}:${port}`, '--log-level', 'warn'];
+  const child = launch(started, 'server', LAUNCHER, args);
   await untilOk(started, 'server', child, `http://${HOST}:${port}/readyz`);
   return { pid: child.pid ?? 0, port };
 }

@@ -91,10 +91,10 @@ async function startServer(
   port: number,
 ): Promise<Running> {
   const name = `server-${index}`;
-  const args = [LAUNCHER, 'server', '--store', `etcd:${etcd.url}`, '--listen', `127.0.0.1:${port}`];
+  const args = ['server', '--store', `etcd:${etcd.url}`, '--listen', `127.0.0.1:${port}`];
   const socket = `unix:${join(directory, `${name}.sock`)}`;
   args.push('--listen', socket, '--log-level', 'warn');
-  const child = launch(name, process.execPath, args, directory, children);
+  const child = launch(name, LAUNCHER, args, directory, children);
   const url = `http://127.0.0.1:${port}`;
   await untilOk(`${url}/readyz`, child, directory, name);
   return { name, pid: child.pid ?? 0, url, socket };

@@ -28,7 +28,7 @@ export async function startCable(directory: string, keystone: Keystone, options:
   const server = new Program({
     name: 'cable',
     command: [
-      ...([process.execPath, LAUNCHER, 'server', '--store', `etcd:${etcd.address}`, '--listen', listen] as const),
+      ...([LAUNCHER, 'server', '--store', `etcd:${etcd.address}`, '--listen', listen] as const),
       ...['--auth', 'keystone', '--keystone', writeCloud(directory, keystone)],
       ...['--policy-defaults', options.policyDefaults, '--log-level', 'warn', ...(options.args ?? [])],
     ],

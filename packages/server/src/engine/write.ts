@@ -180,16 +180,23 @@ export function planUpdate(
 ): AnyObject {
   const { deps, plan } = planning;
   const contributions = deps.modules.of(resource.type);
-  let after: AnyObject = { ...before, ...changes };
-  for (const one of contributions) after = { ...after, ...one.change?.(planning, before, after) };
-  after = withoutInputs(resource, withoutGranted(resource, after));
-  if (JSON.stringify(after) === JSON.stringify(before)) return before;
+  const changed: AnyObject = { ...before, ...changes };
+  for (const one of contributions) Object.assign(changed, one.change?.(planning, before, changed));
+  const after = withoutInputs(resource, withoutGranted(resource, changed));
+  if (isAlike(before, after)) return before;
   for (const one of contributions) one.check?.(plan, after, before);
   reviseParents(planning, resource, before, after);
   if (plan.get(resource.type, before.id) === undefined) plan.create(resource.type, before);
   const written = plan.replace(resource.type, after);
   for (const one of contributions) one.changed?.(planning, before, written);
   return written;
+}
+
+/** Attribute by attribute: what an update leaves as it is is the same value. */
+function isAlike(before: AnyObject, after: AnyObject): boolean {
+  const isSame = (name: string): boolean =>
+    before[name] === after[name] || JSON.stringify(before[name]) === JSON.stringify(after[name]);
+  return Object.keys(after).every(isSame) && Object.keys(before).every((name) => Object.hasOwn(after, name));
 }
 
 /** What is true to some and not to others is not stored: contributions have taken from it what it stands for. */
@@ -201,9 +208,19 @@ function withoutGranted(resource: ResourceModel, object: AnyObject): AnyObject {
 
 /** What a client gives besides the object's own is not stored: contributions have looked at it. */
 function withoutInputs({ attributes }: ResourceModel, object: AnyObject): AnyObject {
-  const isInput = (name: string): boolean => attributes[name]?.input === true;
-  if (!Object.keys(object).some(isInput)) return object;
-  return Object.fromEntries(Object.entries(object).filter(([name]) => !isInput(name))) as AnyObject;
+  const inputs = inputsOf(attributes);
+  if (!inputs.some((name) => name in object)) return object;
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !inputs.includes(name))) as AnyObject;
+}
+
+const inputNames = new WeakMap<ResourceModel['attributes'], readonly string[]>();
+
+function inputsOf(attributes: ResourceModel['attributes']): readonly string[] {
+  const known = inputNames.get(attributes);
+  if (known !== undefined) return known;
+  const made = Object.keys(attributes).filter((name) => attributes[name]?.input === true);
+  inputNames.set(attributes, made);
+  return made;
 }
 
 /** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */

@@ -24,8 +24,10 @@ type Binding = Pick<InactiveBinding, 'host' | 'vnic_type' | 'profile'>;
 export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
   derive: (planning, given) => {
     if (given.device_owner === ROUTER_GATEWAY) return {};
-    const port = { ...EMPTY, ...given };
-    return { ...standbyOf(port), binding_failed: isRefused(planning, port['binding:host_id'] ?? '') };
+    const host = given['binding:host_id'] ?? '';
+    const { 'binding:profile': profile = {}, inactive_bindings = [] } = given;
+    const placed = { 'binding:host_id': host, 'binding:profile': profile, inactive_bindings };
+    return { ...standbyOf(placed), binding_failed: isRefused(planning, host) };
   },
   change: (planning, before, after) => {
     if (after.device_owner === ROUTER_GATEWAY) {
@@ -79,8 +81,6 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
 });
 
 const activate = onPort('activate_port_binding', (_planning, port, host) => activated(port, host));
-
-const EMPTY = { 'binding:host_id': '', 'binding:profile': {}, inactive_bindings: [] as readonly InactiveBinding[] };
 
 /**
  * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
