@@ -134,6 +134,8 @@ export type GuestAddress = {
   readonly dhcpServer: string;
   readonly dnsNameservers: readonly string[];
   readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
+  /** Of the network's other subnets of IPv4: machines there are on the same link. */
+  readonly linkCidrs: readonly string[];
 };
 
 /** What a subnet says of advertisements. `raMode`: `ipv6_ra_mode`; null: the network's advertisements come from elsewhere. */

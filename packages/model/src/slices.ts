@@ -429,7 +429,7 @@ export type SubnetState = {
   readonly id: string;
   readonly cidr: string;
   readonly ipVersion: 4 | 6;
-  /** With IPv6 it may lie outside of the prefix, e.g. be a link-local address. */
+  /** It may lie outside of the prefix, e.g. be a link-local address of IPv6. */
   readonly gatewayIp: string | null;
   readonly enableDhcp: boolean;
   readonly dnsNameservers: readonly string[];

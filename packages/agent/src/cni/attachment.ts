@@ -46,7 +46,11 @@ export function linkOf(made: Attachment, { conf }: CniRequest): PodLink {
 
 /** As of any port; metadata is reached by the default route. */
 function routesOf(subnets: readonly SubnetFacts[], byDefault: boolean): readonly PodRoute[] {
-  const known = subnets.map((subnet) => ({ gatewayIp: subnet.gateway_ip, hostRoutes: subnet.host_routes }));
+  const known = subnets.map(({ cidr, gateway_ip: gatewayIp, host_routes: hostRoutes }) => ({
+    cidr,
+    gatewayIp,
+    hostRoutes,
+  }));
   const routes = portRoutes(known, { byDefault, metadata: false, ipv6: true });
   return routes.flatMap(({ destination, nexthop }) =>
     nexthop === null || (!byDefault && isDefault(destination)) ? [] : [{ destination, gateway: nexthop }],

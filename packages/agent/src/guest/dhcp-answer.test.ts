@@ -228,6 +228,31 @@ test('routes: host routes first, then metadata, then the default', () => {
   ]);
 });
 
+test('routes: a gateway outside of the subnet is reached on the link, which is told before what needs it', () => {
+  const hostRoutes = [{ destination: '10.9.0.0/16', nexthop: '10.0.0.254' }];
+  const address = guestAddress({ gatewayIp: '203.0.113.1', dhcpServer: '203.0.113.1', hostRoutes });
+  const { options } = replyTo(guestRecord({ addresses: [address] }), clientMessage(discover));
+  const routes = decodeClasslessRoutes(options.get(OPTION.classlessRoutes) ?? new Uint8Array(0)) ?? [];
+  assert.deepEqual(routes.map(formatGuestRoute), [
+    '203.0.113.1/32 on link',
+    '169.254.169.254/32 via 203.0.113.1',
+    '0.0.0.0/0 via 203.0.113.1',
+    '10.9.0.0/16 via 10.0.0.254',
+  ]);
+  assert.equal(dotted(options.get(OPTION.router)), '203.0.113.1');
+});
+
+test('routes: other subnets of the network are on the link, unless a host route leads there', () => {
+  const hostRoutes = [{ destination: '10.2.0.0/24', nexthop: '10.0.0.254' }];
+  const address = guestAddress({ hostRoutes, linkCidrs: ['10.1.0.0/24', '10.2.0.0/24'] });
+  assert.deepEqual(guestRoutes(address).map(formatGuestRoute), [
+    '10.2.0.0/24 via 10.0.0.254',
+    '169.254.169.254/32 via 10.0.0.1',
+    '0.0.0.0/0 via 10.0.0.1',
+    '10.1.0.0/24 on link',
+  ]);
+});
+
 test('routes: metadata is on the link in a subnet without a gateway, and there is no router option', () => {
   const address = guestAddress({ gatewayIp: null, dhcpServer: '169.254.169.254' });
   assert.deepEqual(guestRoutes(address).map(formatGuestRoute), ['169.254.169.254/32 on link']);

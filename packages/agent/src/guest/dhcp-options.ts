@@ -152,15 +152,20 @@ function withRouter(routes: readonly GuestRoute[], router: Uint8Array | undefine
 
 /**
  * Every route of a guest on this subnet: the subnet's host routes, the way to metadata, and the default route, which must be
- * repeated here because a client that reads these ignores the router option (RFC 3442). A host route wins over ours.
+ * repeated here because a client that reads these ignores the router option (RFC 3442); then the network's other subnets, which are on the link. A host route
+ * wins over ours.
  */
 export function guestRoutes(address: GuestAddress): readonly GuestRoute[] {
-  return portRoutes([address], { byDefault: true, metadata: true, ipv6: false }).flatMap(({ destination, nexthop }) => {
-    const to = parseIpv4Cidr(destination);
-    const via = nexthop === null ? 0 : parseIpv4(nexthop);
-    if (to === undefined || via === undefined) return [];
-    return [{ destination: to.address, prefixLength: to.prefixLength, nexthop: via }];
-  });
+  const own = portRoutes([address], { byDefault: true, metadata: true, ipv6: false });
+  const others = address.linkCidrs.filter((cidr) => own.every(({ destination }) => destination !== cidr));
+  return [...own, ...others.map((destination) => ({ destination, nexthop: null }))].flatMap(
+    ({ destination, nexthop }) => {
+      const to = parseIpv4Cidr(destination);
+      const via = nexthop === null ? 0 : parseIpv4(nexthop);
+      if (to === undefined || via === undefined) return [];
+      return [{ destination: to.address, prefixLength: to.prefixLength, nexthop: via }];
+    },
+  );
 }
 
 /** RFC 3442: prefix length, the significant octets of the destination, the next hop (0.0.0.0: on the link). */
@@ -174,9 +179,12 @@ export function encodeClasslessRoutes(routes: readonly GuestRoute[]): Uint8Array
   );
 }
 
-/** The default route and the way to metadata before all others: where there is no room for all, the last ones are left out. */
+/** The default route, the way to metadata and what they need on the link before all others: where there is no room for all, the last ones are left out. */
 function neededFirst(routes: readonly GuestRoute[]): readonly GuestRoute[] {
-  const needed = (route: GuestRoute): boolean => route.prefixLength === 0 || route.destination === METADATA;
+  const usual = (route: GuestRoute): boolean => route.prefixLength === 0 || route.destination === METADATA;
+  const hops = new Set(routes.filter(usual).map(({ nexthop }) => nexthop));
+  const needed = (route: GuestRoute): boolean =>
+    usual(route) || (route.nexthop === 0 && route.prefixLength === 32 && hops.has(route.destination));
   return [...routes.filter(needed), ...routes.filter((route) => !needed(route))];
 }
 

@@ -1,4 +1,10 @@
-import { type ExtraDhcpOption, type LocalPort, type NetworkHeader, parseExtraDhcpOption } from '@cable/model';
+import {
+  type ExtraDhcpOption,
+  type LocalPort,
+  type NetworkHeader,
+  parseExtraDhcpOption,
+  type SubnetState,
+} from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
 import { domainOf } from './advertisements.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
@@ -36,8 +42,15 @@ export function guestPort(
       dhcpServer: subnet.gatewayIp ?? METADATA_ADDRESS,
       dnsNameservers: subnet.dnsNameservers,
       hostRoutes: subnet.hostRoutes,
+      linkCidrs: linkCidrs(network, subnet),
     })),
   };
+}
+
+/** As Neutron's DHCP tells them, so that machines of two subnets of a network meet without a router. */
+function linkCidrs({ subnets }: NetworkHeader, { id, cidr: own, ipVersion }: SubnetState): readonly string[] {
+  if (ipVersion === 6) return [];
+  return subnets.flatMap((one) => (one.ipVersion === 4 && one.id !== id && one.cidr !== own ? [one.cidr] : []));
 }
 
 /** The server has looked at them; what a newer one takes and this agent does not know is left out. */

@@ -25,7 +25,9 @@ export const SERVICES: Family = topicFamily(
     const metadata = network.subnets.some(({ ipVersion }) => ipVersion === 6)
       ? [METADATA_ADDRESS, METADATA_ADDRESS6]
       : [METADATA_ADDRESS];
-    const addresses = endpointEntries(net, service, [...gateways, ...metadata]);
+    // On a physical network whoever is the gateway answers there for itself.
+    const answered = network.wire === undefined ? gateways : [];
+    const addresses = endpointEntries(net, service, [...answered, ...metadata]);
     return {
       projectId: network.projectId,
       entries: [

@@ -54,7 +54,7 @@ export const subnetResource = {
       derive: 'gateway',
       example: '10.0.0.1',
       description:
-        'Address of the gateway; null: none; by default the first of the prefix. With IPv6 it may lie outside of the prefix, e.g. be a link-local one.',
+        'Address of the gateway; null: none; by default the first of the prefix. It may lie outside of the prefix, e.g. be a link-local one of IPv6; guests have a route on the link to it.',
     },
     allocation_pools: {
       type: 'list',

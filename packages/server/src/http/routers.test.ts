@@ -50,6 +50,18 @@ test('an interface is added and removed by subnet', async (t) => {
   assert.equal((await send('DELETE', path)).status, 204);
 });
 
+test('a router has no leg at a gateway outside of the subnet, but may have one by a port', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const router = await create('router', {});
+  const subnet = await subnetOf(harness, '10.0.0.0/24', { gateway_ip: '192.0.2.1' });
+  const add = (body: object): ReturnType<typeof send> =>
+    send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, body);
+  await refused(add({ subnet_id: subnet['id'] }), 400, 'InvalidIpForSubnet');
+  const port = await create('port', { network_id: subnet['network_id'], fixed_ips: [{ subnet_id: subnet['id'] }] });
+  assert.equal((await add({ port_id: port['id'] })).status, 200);
+});
+
 test('an interface that is removed and added again has the MAC address that it had, unless somebody took it', async (t) => {
   const harness = await startHarness(t);
   const { send, create } = harness;

@@ -46,8 +46,12 @@ const CREATES: readonly Row[] = [
   ],
   [{ ...four, gateway_ip: '10.0.0.0' }, '400 InvalidInput'],
   [{ ...four, gateway_ip: '10.0.0.255' }, '400 InvalidInput'],
-  // Neutron: 201. No guest reaches a gateway of IPv4 that is not on its link.
-  [{ ...four, gateway_ip: '10.0.1.1' }, '400 InvalidInput'],
+  [
+    { ...four, gateway_ip: '10.0.1.1' },
+    { gateway_ip: '10.0.1.1', allocation_pools: [{ start: '10.0.0.1', end: '10.0.0.254' }] },
+  ],
+  [{ ...four, gateway_ip: '169.254.169.254' }, '400 InvalidInput'],
+  [{ ...four, gateway_ip: '127.0.0.1' }, '400 InvalidInput'],
   [{ ...four, gateway_ip: '224.0.0.1' }, '400 InvalidInput'],
   [{ ...four, gateway_ip: 'fe80::1' }, '400 InvalidInput'],
   [{ ...four, gateway_ip: '' }, '400 HTTPBadRequest'],

@@ -1,6 +1,7 @@
 import {
   type AnyObject,
   CableError,
+  cidrContains,
   cidrsOverlap,
   formatCidr,
   type IpPrefix,
@@ -87,16 +88,16 @@ function refuseOverlap(view: View, subnet: Subnet): void {
   );
 }
 
-/** Where guests reach the metadata service over IPv6. */
-const METADATA_ADDRESS = 'fe80::a9fe:a9fe';
+/** Where guests reach the metadata service. */
+const METADATA_ADDRESSES = ['169.254.169.254', 'fe80::a9fe:a9fe'];
 
-/** With IPv6 it may lie outside of the prefix, as in Neutron: what is on the link cannot be told from the prefix. */
+/** It may lie outside of the prefix, as in Neutron: guests get a route on the link to it. */
 function checkGateway(prefix: IpPrefix, gateway: string): void {
   const ip = parseIp(gateway);
   if (ip === undefined) throw invalid(`Gateway ${gateway} is not valid on subnet`);
   if (ip.version !== prefix.base.version) throw mismatch('gateway_ip', gateway, prefix.base.version);
-  if (gateway === METADATA_ADDRESS) throw invalid(`Gateway ${gateway} is the address of the metadata service`);
-  const isFit = ip.version === 6 ? isMachineAddress(ip) : isPortAddress(prefix, ip, '');
+  if (METADATA_ADDRESSES.includes(gateway)) throw invalid(`Gateway ${gateway} is the address of the metadata service`);
+  const isFit = ip.version === 6 || !cidrContains(prefix, ip) ? isMachineAddress(ip) : isPortAddress(prefix, ip, '');
   if (!isFit) throw invalid(`Gateway ${gateway} is not valid on subnet`);
 }
 

@@ -13,6 +13,7 @@ export function guestAddress(changes: Partial<GuestAddress> = {}): GuestAddress 
     dhcpServer: '10.0.0.1',
     dnsNameservers: ['10.0.0.53'],
     hostRoutes: [],
+    linkCidrs: [],
     ...changes,
   };
 }
