@@ -76,6 +76,16 @@ const TRUE: readonly (readonly [what: string, entries: readonly Entry[], objects
     ],
     new Map([['security_group_rule', new Map([[A, { id: A, description: 'n' }]])]]),
   ],
+  [
+    'a floating IP that went with its network',
+    [
+      entry({ kind: 'create', type: 'floatingip', names: ['n'], given: [{}], key: null }, 201, 0, {
+        floatingip: { id: A, description: 'n', floating_network_id: B },
+      }),
+      entry({ kind: 'delete', type: 'network', id: B, ifRevision: null }, 204, 2),
+    ],
+    stored(),
+  ],
   ['404 beside a delete', [created('n', A, 0), remove(A, 204, 2), remove(A, 404, 2.5, notFound)], stored()],
 ];
 

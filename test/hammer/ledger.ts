@@ -86,6 +86,8 @@ function knownOf(entries: readonly Entry[]): ReadonlyMap<string, Known> {
 
 function parentsOf(type: string, row: Row): readonly string[] {
   if (type === 'subnet') return [textOf(row, 'network_id')];
+  // With its network goes one that leads nowhere.
+  if (type === 'floatingip') return [textOf(row, 'floating_network_id')];
   if (type === 'security_group_rule') return [textOf(row, 'security_group_id'), textOf(row, 'remote_group_id')];
   return [];
 }
