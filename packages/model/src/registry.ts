@@ -218,11 +218,15 @@ function define(resources: readonly Resource[], loaded: ReadonlySet<string>): re
   return resources.flatMap((resource) => models.get(typeOf(resource)) ?? []);
 }
 
-/** What no declaration can say alone: references lead to types that are there. */
+/** What no declaration can say alone: references lead to types that are there, from objects that are stored, and can be found by what they refer to. */
 function checkAcross(models: readonly ResourceModel[]): void {
   const types = new Set(models.map(({ type }) => type));
-  for (const { type, storedAttributes, attributes } of models) {
+  for (const { type, stored, storedAttributes, attributes } of models) {
     for (const [name, attribute] of Object.entries({ ...storedAttributes, ...attributes })) {
+      if (!stored && targetsOf(attribute).length > 0) {
+        const text = `attribute ${name}: it refers to ${targetsOf(attribute)[0]}, but ${type} is not stored`;
+        throw new DeclarationError(`resource ${type}`, text, 'Leave the reference out.');
+      }
       const stray = targetsOf(attribute).find((target) => !types.has(target));
       if (stray === undefined) continue;
       const text = `attribute ${name}: it refers to ${stray}, which is not there`;
