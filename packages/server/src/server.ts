@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { ExpectedError, type Logger } from '@cable/kit';
 import type { ExtensionDeclaration, Registry } from '@cable/model';
@@ -155,6 +156,8 @@ type Running = {
 /** Builds the server and takes in the store's content. Throws when the store cannot be listed, or not be written to; nothing runs then. */
 export async function startServer(options: ServerOptions): Promise<CableServer> {
   const running: Running = { abort: new AbortController() };
+  // Each loop of the server listens to it: more than Node takes for a leak.
+  setMaxListeners(100, running.abort.signal);
   try {
     return await build(options, running);
   } catch (err) {
