@@ -16,10 +16,6 @@ const SKIPS: readonly Skip[] = [
   { said: /l3-ndp-proxy extension not enabled/, reason: 'docs/design/openstack.md: not built' },
   { said: /local_ip extension not enabled/, reason: 'docs/design/openstack.md: not built' },
   { said: /dhcp_agent_scheduler extension not enabled/, reason: 'docs/design/agents.md: nothing is scheduled' },
-  {
-    said: /single_node\.SingleNodeDriver is not available/,
-    reason: 'docs/design/agents.md: routers have one provider, which is not one of neutron-server’s drivers',
-  },
 ];
 
 /** Tests of what Cable does in another way on purpose. */

@@ -92,7 +92,10 @@ test('what does not fit together is refused, by name', () => {
   };
   assert.throws(() => composeRegistry([part]), /resource part: attribute box_id: it refers to box, which is not there/);
   const shown: Resource = { ...part, stored: false };
-  assert.throws(() => composeRegistry([shown]), /resource part: attribute box_id: it refers to box, but part is not sto/);
+  assert.throws(
+    () => composeRegistry([shown]),
+    /resource part: attribute box_id: it refers to box, but part is not sto/,
+  );
 });
 
 test('each built-in extension may be left out when none requires it', () => {

@@ -14,9 +14,8 @@ export const dvrExtension = {
         ruleOfDefault: true,
         seeBy: 'admin',
         nullAsAbsent: true,
-        default: true,
         description:
-          'True: a floating IP is answered for by the host of its port where that is on the physical network. False: all by the host of the gateway. Between subnets every host routes, whatever it says. Changed while admin_state_up is false.',
+          'True, the default: a floating IP is answered for by the host of its port where that is on the physical network. False: all by the host of the gateway. Between subnets every host routes, whatever it says. Changed while admin_state_up is false.',
       },
     },
   },

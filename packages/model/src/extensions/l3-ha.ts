@@ -14,9 +14,8 @@ export const l3HaExtension = {
         writeBy: 'admin',
         seeBy: 'admin',
         nullAsAbsent: true,
-        default: true,
         description:
-          'True: the gateway has standbys, of which one takes its place within some two seconds when its host dies, and connections go on. False: it has none, and moves to another host when the server has not heard its host for 30 s. Changed while admin_state_up is false.',
+          'True, the default: the gateway has standbys, of which one takes its place within some two seconds when its host dies, and connections go on. False: it has none, and moves to another host when the server has not heard its host for 30 s. Changed while admin_state_up is false.',
       },
     },
   },

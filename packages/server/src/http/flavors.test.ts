@@ -124,3 +124,31 @@ test('a router is made of a flavor whose provider does routers', async (t) => {
   assert.equal((await send('DELETE', path)).status, 204);
   assert.equal((await send('DELETE', `${FLAVORS}/${flavor['id']}`)).status, 204);
 });
+
+const DRIVERS = 'neutron.services.l3_router.service_providers';
+
+for (const [driver, ha, distributed] of [
+  ['dvrha.DvrHaDriver', true, true],
+  ['dvr.DvrDriver', false, true],
+  ['ha.HaDriver', true, false],
+  ['single_node.SingleNodeDriver', false, false],
+] as const) {
+  test(`a router of ${driver} has ha ${ha} and distributed ${distributed}, and keeps them`, async (t) => {
+    const harness = await startHarness(t);
+    const { create, send, server } = harness;
+    const [flavor] = await routers(harness, {}, { driver: `${DRIVERS}.${driver}` });
+    const given = { flavor_id: flavor['id'] };
+    const { id } = await create('router', { ...given, admin_state_up: false }, MEMBER);
+    const path = `/v2.0/routers/${id}`;
+    const router = (await send('GET', path)).body['router'];
+    assert.deepEqual([router?.['ha'], router?.['distributed']], [ha, distributed]);
+    for (const other of [{ ha: !ha }, { distributed: !distributed }]) {
+      await refused(send('PUT', path, { router: other }), 400, 'InvalidInput');
+      await refused(send('POST', '/v2.0/routers', { router: { ...given, ...other } }), 400, 'InvalidInput');
+    }
+    assert.equal((await send('PUT', path, { router: { ha, distributed } })).status, 200);
+    const same = await create('router', { ...given, ha, distributed });
+    assert.deepEqual([same['ha'], same['distributed']], [ha, distributed]);
+    await assertInvariants(server);
+  });
+}

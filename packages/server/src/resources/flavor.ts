@@ -9,7 +9,7 @@ import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { objectKey, referencesOfType } from '../keys.ts';
-import { ROUTER_PROVIDER } from './service-provider.ts';
+import { ROUTER_PROVIDERS, type RouterProvider } from './service-provider.ts';
 
 /** Profiles: what a flavor has does not change under it. */
 export const serviceProfileModule: Contribution<AnyObject> = contribute<ServiceProfile>({
@@ -59,30 +59,64 @@ export const flavorModule: Contribution<AnyObject> = {
   },
 };
 
-/** Routers: a flavor that they are made of must name their provider, and both its halves be enabled. */
+/**
+ * Routers: a flavor that they are made of must name their provider, and both its halves be enabled. They are of the provider's kind. Goes before what says what they are
+ * by default.
+ */
 export const routerFlavorModule: Contribution<AnyObject> = contribute<Router>({
-  check: (view, { flavor_id: id }, before) => {
-    if (id === null || before !== undefined) return;
-    const flavor = view.rely('flavor', id);
-    if (flavor === undefined) return;
-    if (flavor.service_type !== 'L3_ROUTER_NAT') {
-      throw new CableError(
-        'BadRequest',
-        `Bad router request: flavor_id: flavor ${id} is of the service ${flavor.service_type}: give one of L3_ROUTER_NAT.`,
-      );
-    }
-    if (!flavor.enabled) throw new CableError('FlavorDisabled', 'Flavor is not enabled.');
-    const [first] = flavor.service_profiles;
-    providerOf(id, first === undefined ? undefined : view.rely('service_profile', first));
+  derive: ({ plan }, given) => {
+    const provider = providerOfFlavor(plan, given.flavor_id ?? null);
+    if (provider === undefined) return {};
+    refuseOther(provider, given);
+    const { name: _name, ...kind } = provider;
+    return kind;
+  },
+  change: ({ plan }, before, after) => {
+    // One that was stored before there were flavors says nothing.
+    const id = before.flavor_id ?? null;
+    const [first = ''] = id === null ? [] : (plan.get('flavor', id)?.service_profiles ?? []);
+    const provider = first === '' ? undefined : ROUTER_PROVIDERS.get(plan.get('service_profile', first)?.driver ?? '');
+    for (const key of ['ha', 'distributed'] as const)
+      if (provider !== undefined && before[key] !== after[key]) refuseOther(provider, { [key]: after[key] });
+    return {};
   },
 });
 
+/** Its provider; undefined: there is no such flavor, which what refers to it is refused for. Throws when routers cannot be made of it. */
+function providerOfFlavor(view: Pick<Plan, 'rely'>, id: string | null): RouterProvider | undefined {
+  const flavor = id === null ? undefined : view.rely('flavor', id);
+  if (flavor === undefined) return undefined;
+  if (flavor.service_type !== 'L3_ROUTER_NAT') {
+    throw new CableError(
+      'BadRequest',
+      `Bad router request: flavor_id: flavor ${id} is of the service ${flavor.service_type}: give one of L3_ROUTER_NAT.`,
+    );
+  }
+  if (!flavor.enabled) throw new CableError('FlavorDisabled', 'Flavor is not enabled.');
+  const [first] = flavor.service_profiles;
+  return providerOf(flavor.id, first === undefined ? undefined : view.rely('service_profile', first));
+}
+
 /** Throws when the profile that counts names no provider. Undefined: the flavor has none. */
-function providerOf(flavorId: string, profile: ServiceProfile | undefined): string {
+function providerOf(flavorId: string, profile: ServiceProfile | undefined): RouterProvider {
   if (profile === undefined) throw bindingNotFound('', flavorId);
   if (!profile.enabled) throw new CableError('ServiceProfileDisabled', 'Service Profile is not enabled.');
-  if (profile.driver !== ROUTER_PROVIDER) throw driverNotFound(profile.driver);
-  return ROUTER_PROVIDER;
+  const provider = ROUTER_PROVIDERS.get(profile.driver);
+  if (provider === undefined) throw driverNotFound(profile.driver);
+  return provider;
+}
+
+/** What is asked for and is not the provider's. */
+function refuseOther({ name, ...kind }: RouterProvider, asked: Partial<Router>): void {
+  for (const key of ['ha', 'distributed'] as const) {
+    const [is, wanted] = [kind[key], asked[key]];
+    if (is === undefined || wanted === undefined || is === wanted) continue;
+    throw new CableError(
+      'InvalidInput',
+      `Invalid input for operation: Provider ${name} does not support ${key}=${wanted ? 'True' : 'False'}.`,
+      { detail: 'The provider is that of the router’s flavor.', fields: { attribute: key } },
+    );
+  }
 }
 
 async function nextProvider(...[deps, id, , asked]: Parameters<ActionHandler>): Promise<unknown> {
@@ -92,7 +126,7 @@ async function nextProvider(...[deps, id, , asked]: Parameters<ActionHandler>): 
   const deed = { type: 'flavor', action: 'get_flavor_next_provider', before: before as unknown as AnyObject };
   permitRead(deps, { credentials, row: reader.row }, deed);
   const profile = deps.tables.of('service_profile').get(before.service_profiles[0] ?? '');
-  return { next_providers: [{ provider: providerOf(id, profile), driver: profile?.driver }] };
+  return { next_providers: [{ provider: providerOf(id, profile).name, driver: profile?.driver }] };
 }
 
 async function rebind(
@@ -117,7 +151,7 @@ function requireNoFlavors(plan: Plan, { id }: ServiceProfile): void {
 }
 
 function checkDriver(driver: string | undefined): void {
-  if (driver !== undefined && driver !== '' && driver !== ROUTER_PROVIDER) throw driverNotFound(driver);
+  if (driver !== undefined && driver !== '' && !ROUTER_PROVIDERS.has(driver)) throw driverNotFound(driver);
 }
 
 function driverNotFound(driver: string): CableError {

@@ -4,6 +4,7 @@ import { type Contribution, contribute } from '../engine/module.ts';
 
 /** Whether the gateway has standbys. */
 export const routerHaModule: Contribution<AnyObject> = contribute<Router>({
+  derive: (_planning, { ha = true }) => ({ ha }),
   change: (_planning, before, after) => {
     if (before.ha !== after.ha && after.admin_state_up) {
       throw badRequest(
@@ -16,6 +17,7 @@ export const routerHaModule: Contribution<AnyObject> = contribute<Router>({
 
 /** Whether floating IPs are reached by the hosts of their ports. */
 export const routerDistributedModule: Contribution<AnyObject> = contribute<Router>({
+  derive: (_planning, { distributed = true }) => ({ distributed }),
   change: (_planning, before, after) => {
     if (isDistributed(before) !== isDistributed(after) && (before.admin_state_up || after.admin_state_up)) {
       throw badRequest(
