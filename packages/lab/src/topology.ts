@@ -12,7 +12,7 @@ import { controlAddress, type LabHost, type LabNames, routesOf, UNDERLAY_MTU } f
  */
 export async function createTopology(names: LabNames, hosts: readonly LabHost[], ledger: Ledger): Promise<void> {
   const { underlayNamespace, overlayIpVersion } = names;
-  const { underlay, control } = routesOf(overlayIpVersion);
+  const { underlay } = routesOf(overlayIpVersion);
   await createNamespace(underlayNamespace, ledger);
   await ipBatch(underlayNamespace, [
     `link add br0 type bridge`,
@@ -22,14 +22,18 @@ export async function createTopology(names: LabNames, hosts: readonly LabHost[],
   const forwarding = overlayIpVersion === 6 ? 'net/ipv6/conf/all/forwarding' : 'net/ipv4/ip_forward';
   await mustRun(['sh', '-c', `echo 1 >/proc/sys/${forwarding}`], { netns: underlayNamespace });
   await createControl(names, ledger);
-  for (const host of hosts) {
-    await createUplink(names, host.netns, `to-${host.short}`, ledger);
-    await ipBatch(underlayNamespace, [`link set to-${host.short} master br0`]);
-    await ipBatch(host.netns, [
-      addressOn('up0', host.underlay, overlayIpVersion),
-      `route add ${control.subnet} via ${underlay.router}`,
-    ]);
-  }
+  for (const host of hosts) await createHost(names, host, ledger);
+}
+
+/** A machine on the underlay, with a route to the control plane. */
+export async function createHost(names: LabNames, host: LabHost, ledger: Ledger): Promise<void> {
+  const { underlay, control } = routesOf(names.overlayIpVersion);
+  await createUplink(names, host.netns, `to-${host.short}`, ledger);
+  await ipBatch(names.underlayNamespace, [`link set to-${host.short} master br0`]);
+  await ipBatch(host.netns, [
+    addressOn('up0', host.underlay, names.overlayIpVersion),
+    `route add ${control.subnet} via ${underlay.router}`,
+  ]);
 }
 
 async function createControl(names: LabNames, ledger: Ledger): Promise<void> {
