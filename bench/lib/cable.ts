@@ -80,7 +80,7 @@ export async function buildCable({
     const agents = new Map<LabHost, number>();
     for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
-      await giveJoinToken(names, host);
+      await giveJoinToken(names, processes, host);
       const more = hasOutside && host === names.h1 ? ['--bridge-mappings', 'physnet1:ext0'] : [];
       agents.set(host, (await startAgent(names, processes, host, encapsulation, more)).current().pid);
     }

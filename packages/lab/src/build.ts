@@ -96,7 +96,7 @@ async function startAgents(
   const started = hosts.map(async (host) => {
     if (host.root !== '') return { ...host, agent: undefined };
     deps.ledger.add({ kind: 'host', name: host.name, netns: host.netns });
-    await giveJoinToken(deps.names, host);
+    await giveJoinToken(deps.names, deps.processes, host);
     const agent = await startAgent(deps.names, deps.processes, host, deps.encapsulation, more);
     await untilSynced(host, JOINED_MS);
     removeJoinToken(deps.names, host);

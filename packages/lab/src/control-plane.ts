@@ -49,10 +49,13 @@ export async function startControlPlane(
   count = 1,
 ): Promise<ControlPlane> {
   const places = placesOf(names, count);
-  const [store] = await Promise.all([kind === 'etcd' ? startEtcd(names, processes) : lmdb(names), createPki(places)]);
+  const [store] = await Promise.all([
+    kind === 'etcd' ? startEtcd(names, processes) : lmdb(names),
+    createPki(processes, places),
+  ]);
   if (count > 1) await addAddresses(names, places);
   const starting = places.map((place) => startServer(names, processes, store, place));
-  const [[first, ...others]] = await Promise.all([Promise.all(starting), issuePodUser(names)]);
+  const [[first, ...others]] = await Promise.all([Promise.all(starting), issuePodUser(names, processes)]);
   if (first === undefined) throw new Error('a control plane has at least one server');
   if (count > 1) await startBalancer(names, processes, places);
   const url = await startLoopback(names, processes, places);

@@ -124,7 +124,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { h1 } = hosts;
       const { result, pings } = await duringPings(guests.vm2, guests.vm1, async () => {
         const startedAt = performance.now();
-        await operate(names, ['host', 'revoke', h1.name]);
+        await operate(names, lab.processes, ['host', 'revoke', h1.name]);
         const words = await untilRefused(h1, 'CertificateRefused');
         const took = performance.now() - startedAt;
         await untilLogged(names, 'agent-h1', ['CertificateRefused', 'cable join-token create']);
@@ -147,7 +147,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const old = `${names.dir}/certificate-of-before.pem`;
       cpSync(certificateOf(h1), old);
       const { pings } = await duringPings(guests.vm2, guests.vm1, async () => {
-        await giveJoinToken(names, h1, true);
+        await giveJoinToken(names, lab.processes, h1, true);
         await h1.agent?.stop();
         await h1.agent?.start();
         await untilSynced(h1);

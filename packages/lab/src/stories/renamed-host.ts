@@ -46,9 +46,9 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
           const found = await lab.tenants.blue.get('host', hosts.h1.name);
           return found.alive ? undefined : true;
         });
-        await operate(names, ['host', 'rename', hosts.h1.name, '--name', renamed.name]);
+        await operate(names, processes, ['host', 'rename', hosts.h1.name, '--name', renamed.name]);
         ledger.add({ kind: 'host', name: renamed.name, netns: renamed.netns });
-        await giveJoinToken(names, renamed, true);
+        await giveJoinToken(names, processes, renamed, true);
         await startAgent(names, processes, renamed, lab.encapsulation);
         return duration(await untilSynced(renamed));
       };

@@ -27,7 +27,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     run: async (lab) => {
       const { guests, hosts, names } = lab;
       const { result, pings } = await duringPings(guests.vm2, guests.vm1, async () => {
-        await giveJoinToken(names, hosts.twin);
+        await giveJoinToken(names, lab.processes, hosts.twin);
         const agent = await startAgent(names, lab.processes, hosts.twin, lab.encapsulation);
         const words = await untilUnconnected(hosts.twin, /refuses this host: There is a host .* already/);
         await agent.stop();
