@@ -6,6 +6,7 @@ import {
   createLedger,
   createProcesses,
   createTopology,
+  giveJoinToken,
   type LabHost,
   type LabNames,
   type Ledger,
@@ -79,6 +80,7 @@ export async function buildCable({
     const agents = new Map<LabHost, number>();
     for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
+      await giveJoinToken(names, processes, host);
       const more = hasOutside && host === names.h1 ? ['--bridge-mappings', 'physnet1:ext0'] : [];
       agents.set(host, (await startAgent(names, processes, host, encapsulation, more)).current().pid);
     }
@@ -87,7 +89,7 @@ export async function buildCable({
       [...readFileSync(`/proc/${agentPid(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
         ([, name = '']) => name,
       );
-    const client = createClient({ transport: httpTransport(control.url), projectId: PROJECT });
+    const client = createClient({ transport: httpTransport(`unix:${names.serverSocket}`), projectId: PROJECT });
     const network = await client.create('network', { name: 'bench' });
     const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });
     const addPod: CableBed['addPod'] = async (name, host, groupId, networkId = network.id) => {

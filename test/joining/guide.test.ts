@@ -65,6 +65,8 @@ grep -o '"path":"/cable/v1/join","status":201' /var/log/cable-audit.log
   const [code] = await once(child, 'close');
   assert.equal(code, 0, `${out}\n${err}`);
   assert.equal(out.match(/the agent is there/g)?.length, 2);
+  // Alice sees what she has made.
+  assert.match(out, /\| [0-9a-f-]{36} +\| blue /);
   assert.match(out, /networks 1\n/);
   assert.match(out, /modes 600 600 600/);
   assert.equal(out.match(/"path":"\/cable\/v1\/join","status":201/g)?.length, 2);

@@ -1,11 +1,15 @@
 import { mkdirSync } from 'node:fs';
 import { askAgent } from './agent-socket.ts';
 import { eventually } from './eventually.ts';
+import { joinFile, podUserFiles } from './joining.ts';
 import { LAUNCHER, type LabHost, type LabNames } from './names.ts';
 import { checkAlive, type Processes } from './processes.ts';
 import { type Restartable, restartable } from './restartable.ts';
 
-/** Starts the agent of a host; its socket answers when this resolves. `encapsulation`: default the agent's. `more`: further options. */
+/**
+ * Starts the agent of a host; its socket answers when this resolves. A host that has not joined needs a token (`giveJoinToken`). `encapsulation`: default the
+ * agent's. `more`: further options.
+ */
 export async function startAgent(
   names: LabNames,
   processes: Processes,
@@ -13,8 +17,17 @@ export async function startAgent(
   encapsulation?: string,
   more: readonly string[] = [],
 ): Promise<Restartable> {
-  const agent = [process.execPath, LAUNCHER, 'agent', '--server', `unix:${names.serverSocket}`];
-  agent.push('--host', host.name, '--underlay', host.underlay, ...more);
+  const { cert, key } = podUserFiles(names);
+  const agent = [
+    process.execPath,
+    LAUNCHER,
+    'agent',
+    '--server',
+    names.serverUrl,
+    '--join-file',
+    joinFile(names, host),
+  ];
+  agent.push('--cni-cert', cert, '--cni-key', key, '--host', host.name, '--underlay', host.underlay, ...more);
   if (encapsulation !== undefined) agent.push('--encapsulation', encapsulation);
   const command = host.root === '' ? agent : [...onOwnFiles(host.root), ...agent];
   return restartable(`agent-${host.short}`, async () => {

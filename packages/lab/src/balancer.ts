@@ -1,6 +1,6 @@
 /**
- * What an operator puts before several servers: `balancer.js LISTEN... -- SOCKET...` takes connections on ports of loopback and on Unix sockets, and
- * passes each to the first of the servers' sockets that accepts.
+ * What an operator puts before several servers: `balancer.js LISTEN... -- SERVER...` takes connections and passes each, byte by byte, to the first of the
+ * servers that accepts. Both are given as ADDRESS:PORT, or as paths of Unix sockets.
  */
 import { rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
@@ -20,26 +20,31 @@ async function pass(client: Socket): Promise<void> {
 }
 
 async function firstAccepting(): Promise<Socket | undefined> {
-  for (const path of servers) {
-    const socket = await tryConnect(path);
+  for (const server of servers) {
+    const socket = await tryConnect(server);
     if (socket !== undefined) return socket;
   }
   return undefined;
 }
 
-function tryConnect(path: string): Promise<Socket | undefined> {
+function tryConnect(place: string): Promise<Socket | undefined> {
   return new Promise((resolve) => {
-    const socket = createConnection({ path, allowHalfOpen: true });
+    const socket = createConnection({ ...placeOf(place), allowHalfOpen: true });
     socket.once('connect', () => resolve(socket));
     socket.once('error', () => resolve(undefined));
   });
 }
 
+/** As Node takes it. */
+function placeOf(place: string): { readonly path: string } | { readonly host: string; readonly port: number } {
+  if (place.startsWith('/')) return { path: place };
+  const colon = place.lastIndexOf(':');
+  return { host: place.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(place.slice(colon + 1)) };
+}
+
 for (const place of words.slice(0, cut)) {
   const server = createServer({ allowHalfOpen: true }, (client) => void pass(client));
   if (place.startsWith('/')) rmSync(place, { force: true });
-  await new Promise<void>((resolve) =>
-    place.startsWith('/') ? server.listen(place, resolve) : server.listen(Number(place), '127.0.0.1', resolve),
-  );
+  await new Promise<void>((resolve) => server.listen(placeOf(place), resolve));
 }
 process.stdout.write('ready\n');

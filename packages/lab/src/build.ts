@@ -1,9 +1,11 @@
 import { createClient } from '@cable/api';
 import { httpTransport } from '@cable/kit';
 import { startAgent } from './agent.ts';
+import { untilSynced } from './checks/agent-status.ts';
 import { createCloud, type Tenants } from './cloud.ts';
 import { startControlPlane } from './control-plane.ts';
 import { startGuests, startRealMachines } from './guests/start.ts';
+import { giveJoinToken, removeJoinToken } from './joining.ts';
 import type { Lab, RunningHost } from './lab.ts';
 import type { Ledger } from './ledger.ts';
 import { type LabHost, type LabNames, labHost } from './names.ts';
@@ -38,7 +40,7 @@ export async function buildLab(world: World, options: LabOptions): Promise<Lab> 
   await createTopology(names, planned, ledger);
   say(`starting ${world.servers === 1 ? 'the server' : `${world.servers} servers`} (store: ${options.store})`);
   const control = await startControlPlane(names, processes, options.store, world.servers);
-  say('starting an agent on each host');
+  say('starting an agent on each host: they join by tokens');
   const hosts = await startAgents(planned, world.agentOptions, {
     ...{ names, processes, ledger },
     encapsulation: options.encapsulation,
@@ -78,6 +80,9 @@ function clientsOf(url: string, projects: readonly string[]): Tenants {
   return Object.fromEntries(projects.map((projectId) => [projectId, createClient({ transport, projectId })]));
 }
 
+/** On a busy machine, with all hosts at once. */
+const JOINED_MS = 60_000;
+
 async function startAgents(
   hosts: readonly LabHost[],
   more: readonly string[] | undefined,
@@ -91,7 +96,11 @@ async function startAgents(
   const started = hosts.map(async (host) => {
     if (host.root !== '') return { ...host, agent: undefined };
     deps.ledger.add({ kind: 'host', name: host.name, netns: host.netns });
-    return { ...host, agent: await startAgent(deps.names, deps.processes, host, deps.encapsulation, more) };
+    await giveJoinToken(deps.names, deps.processes, host);
+    const agent = await startAgent(deps.names, deps.processes, host, deps.encapsulation, more);
+    await untilSynced(host, JOINED_MS);
+    removeJoinToken(deps.names, host);
+    return { ...host, agent };
   });
   return Object.fromEntries((await Promise.all(started)).map((host) => [host.short, host]));
 }

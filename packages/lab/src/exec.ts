@@ -7,6 +7,8 @@ export type RunOptions = {
   readonly input?: string;
   /** Ends the command (SIGKILL) after this long. Default 60 s. */
   readonly timeoutMs?: number;
+  /** Told its number once it runs; what this throws is thrown. */
+  readonly onStart?: (pid: number) => void;
 };
 
 export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
@@ -19,13 +21,18 @@ export function inNetns(netns: string | null | undefined, command: readonly stri
 /** Runs a command to its end. Does not throw when it fails (code 127: could not start, 124: timed out). */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const [program = 'true', ...args] = inNetns(options.netns, command);
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
       // In a group of its own: Ctrl-C is for the lab, which removes what there is by such commands.
       detached: true,
     });
+    try {
+      if (child.pid !== undefined) options.onStart?.(child.pid);
+    } catch (err) {
+      reject(err);
+    }
     let stdout = '';
     let stderr = '';
     let timedOut = false;

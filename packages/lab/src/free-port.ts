@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** Below the ports that the kernel gives to outgoing connections: a server that is killed finds its port free again. */
+/** Below the ports that the kernel gives to outgoing connections: a process that is started again finds its port free. */
 const FIRST = 20_000;
 const COUNT = 12_000;
 

@@ -4,6 +4,7 @@ export type { ControlPlane } from './control-plane.ts';
 export { startControlPlane } from './control-plane.ts';
 export type { PodOptions } from './guests/pod.ts';
 export { startPod } from './guests/pod.ts';
+export { giveJoinToken } from './joining.ts';
 export type { Ledger } from './ledger.ts';
 export { createLedger } from './ledger.ts';
 export type { LabHost, LabNames } from './names.ts';

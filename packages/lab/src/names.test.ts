@@ -20,6 +20,7 @@ function sharedNames(lab: string, world: World): readonly string[] {
   return [
     names.dir,
     names.underlayNamespace,
+    names.controlNamespace,
     ...hosts.flatMap((host) => [host.netns, ...Object.values(agentPaths(host.name, host.root))]),
     ...guests,
   ];

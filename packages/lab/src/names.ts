@@ -18,11 +18,15 @@ export type LabNames = {
   readonly lab: string;
   /** Of the hosts' underlay addresses. */
   readonly overlayIpVersion: OverlayIpVersion;
-  /** Namespace whose bridge joins the hosts. */
+  /** Namespace whose bridge joins the hosts, and which routes between them and the control plane. */
   readonly underlayNamespace: string;
+  /** Namespace of the store, the servers and the balancer before them. */
+  readonly controlNamespace: string;
   /** Data, logs, sockets and the ledger. */
   readonly dir: string;
-  /** Unix socket of the server or balancer, for the agents: they live in other network namespaces. */
+  /** Where hosts find the server, or the balancer before several. */
+  readonly serverUrl: string;
+  /** Unix socket of the server or balancer, for the operator on the machine. */
   readonly serverSocket: string;
 };
 
@@ -50,7 +54,15 @@ export function labOfStory(story: string): string {
 
 export function labNames(lab: string, overlayIpVersion: OverlayIpVersion = 4): LabNames {
   const dir = `${LABS_DIR}/${lab}`;
-  return { lab, overlayIpVersion, underlayNamespace: `${lab}-net`, dir, serverSocket: `${dir}/server.sock` };
+  return {
+    lab,
+    overlayIpVersion,
+    underlayNamespace: `${lab}-net`,
+    controlNamespace: `${lab}-ctl`,
+    dir,
+    serverUrl: `https://${socketAddress(controlAddress(0, overlayIpVersion), SERVER_PORT)}`,
+    serverSocket: `${dir}/server.sock`,
+  };
 }
 
 /** The `index`th host of a lab, from 1. `posesAs`: the host whose name its agent is given. */
@@ -67,6 +79,39 @@ export function labHost(names: LabNames, short: string, index: number, posesAs?:
 /** The `index`th address of the underlay, from 1. Each lab's underlay is its own. */
 export function underlayAddress(index: number, version: OverlayIpVersion = 4): string {
   return version === 6 ? `fd00:255::${index}` : `10.255.255.${index}`;
+}
+
+/** Of HTTPS, at every address of the control plane. */
+export const SERVER_PORT = 9697;
+
+/** Where hosts ask (0), and the address of the `index`th of several servers behind it, from 1. */
+export function controlAddress(index: number, version: OverlayIpVersion = 4): string {
+  const last = index === 0 ? 1 : 10 + index;
+  return version === 6 ? `fd00:254::${last}` : `10.255.254.${last}`;
+}
+
+/** The two subnets, and the addresses of the router between them. */
+export function routesOf(version: OverlayIpVersion = 4): {
+  readonly prefixLength: number;
+  readonly underlay: { readonly subnet: string; readonly router: string };
+  readonly control: { readonly subnet: string; readonly router: string };
+} {
+  if (version === 6)
+    return {
+      prefixLength: 64,
+      underlay: { subnet: 'fd00:255::/64', router: 'fd00:255::fffe' },
+      control: { subnet: 'fd00:254::/64', router: 'fd00:254::fffe' },
+    };
+  return {
+    prefixLength: 24,
+    underlay: { subnet: '10.255.255.0/24', router: '10.255.255.254' },
+    control: { subnet: '10.255.254.0/24', router: '10.255.254.254' },
+  };
+}
+
+/** `10.0.0.1:80`, `[fd00::1]:80`. */
+export function socketAddress(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 /** The root of the repository this file is in. */

@@ -38,11 +38,16 @@ export type LogFile = {
 
 export type Processes = {
   start(spec: ProcessSpec): Promise<LabProcess>;
+  /** Notes a command that is waited for (`onStart`), so that one that writes into the lab's directory ends with the lab. */
+  note(name: string, pid: number): void;
 };
 
 /** Starts processes whose output goes to `<dir>/logs/<name>.log`, and notes them in the ledger. */
 export function createProcesses(dir: string, ledger: Ledger): Processes {
-  return { start: (spec) => startProcess(`${dir}/logs/${spec.name}.log`, ledger, spec) };
+  return {
+    start: (spec) => startProcess(`${dir}/logs/${spec.name}.log`, ledger, spec),
+    note: (name, pid) => note(ledger, name, pid),
+  };
 }
 
 async function startProcess(logPath: string, ledger: Ledger, spec: ProcessSpec): Promise<LabProcess> {

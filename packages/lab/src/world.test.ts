@@ -47,6 +47,7 @@ const FAULTS: readonly (readonly [string, Partial<World>, readonly string[]])[] 
   ['several servers on LMDB', { servers: 3 }, ['servers: LMDB is for one server']],
   ['a guest called as a host', { guests: { h1: VM } }, ['h1: named twice']],
   ['a host called as the underlay', { hosts: { h1: {}, net: {} } }, ['net: not fit for a name']],
+  ['a host called as the control plane', { hosts: { h1: {}, ctl: {} } }, ['ctl: not fit for a name']],
   ['a guest on no host', { guests: { vm1: { ...VM, host: 'h9' } } }, ['guest vm1: there is no host h9']],
   [
     'a guest in no network',

@@ -85,10 +85,10 @@ function serverFaults({ servers, stores }: World): readonly string[] {
   return servers > 1 && stores.includes('lmdb') ? ['servers: LMDB is for one server'] : [];
 }
 
-/** `net` is the underlay's namespace. */
+/** `net` is the underlay's namespace, `ctl` the control plane's. */
 function nameFaults(names: readonly string[]): readonly string[] {
   const twice = names.filter((name, index) => names.indexOf(name) !== index);
-  const unfit = names.filter((name) => !/^[a-z][a-z0-9-]{0,10}$/.test(name) || name === 'net');
+  const unfit = names.filter((name) => !/^[a-z][a-z0-9-]{0,10}$/.test(name) || ['net', 'ctl'].includes(name));
   return [...twice.map((name) => `${name}: named twice`), ...unfit.map((name) => `${name}: not fit for a name`)];
 }
 

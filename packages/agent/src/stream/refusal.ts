@@ -25,9 +25,11 @@ export function makeRefusal(code: string, message: string): Refusal {
   return { code, message, remedy: isErrorCode(code) ? ERRORS[code].remedy : null };
 }
 
-/** The refusal that an error answer is; undefined: it is another failure. */
+/** The refusal that an error answer is, with the remedy of the answer, which knows more than the code's; undefined: it is another failure. */
 export function refusalOf(err: unknown): Refusal | undefined {
-  return err instanceof ApiError && REFUSALS.has(err.type) ? makeRefusal(err.type, err.message) : undefined;
+  if (!(err instanceof ApiError) || !REFUSALS.has(err.type)) return undefined;
+  const refusal = makeRefusal(err.type, err.message);
+  return err.detail === '' ? refusal : { ...refusal, remedy: err.detail };
 }
 
 /** The error of an answer to the watch, from its body. */

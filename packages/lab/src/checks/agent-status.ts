@@ -38,6 +38,15 @@ export function untilRefused(host: LabHost, code: string, deadlineMs = 10_000): 
   });
 }
 
+/** Waits until the agent says by such words why it is not connected. Returns them. */
+export function untilUnconnected(host: LabHost, words: RegExp, deadlineMs = 10_000): Promise<string> {
+  return eventually({ what: `the agent of ${host.short} to say ${words}`, deadlineMs }, async () => {
+    const { connected, reason } = await serverStatus(host);
+    expect(!connected && reason !== null && words.test(reason), `it says: ${connected ? 'connected' : reason}`);
+    return reason;
+  });
+}
+
 /** Waits until a process of the lab has written a line with all those words into its log, after `from` bytes. Returns the line. */
 export function untilLogged(names: LabNames, log: string, words: readonly string[], from = 0): Promise<string> {
   const path = `${names.dir}/logs/${log}.log`;

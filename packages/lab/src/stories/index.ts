@@ -5,6 +5,7 @@ import { FAULTS } from './faults.ts';
 import { FLOW_EXPORT } from './flow-export.ts';
 import { GUEST_SERVICES } from './guest-services/guest-services.ts';
 import { IPV6 } from './ipv6.ts';
+import { JOINING } from './joining.ts';
 import { L2 } from './l2.ts';
 import { LIVE } from './live.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
@@ -42,6 +43,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   FAULTS,
   LIVE,
   BURST,
+  JOINING,
   UNDERLAY_CHANGE,
   TWO_MACHINES_ONE_NAME,
   RENAMED_HOST,

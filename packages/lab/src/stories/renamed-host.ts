@@ -5,11 +5,11 @@ import { untilSynced } from '../checks/agent-status.ts';
 import { type Check, duration, expect, expectPings } from '../checks/check.ts';
 import { duringPings } from '../checks/during.ts';
 import { eventually } from '../eventually.ts';
-import { mustRun } from '../exec.ts';
 import { addedPod, addPodTo } from '../guests/later.ts';
 import type { Pod } from '../guests/pod.ts';
+import { giveJoinToken, operate } from '../joining.ts';
 import type { Lab } from '../lab.ts';
-import { agentPaths, LAUNCHER, type LabHost } from '../names.ts';
+import { agentPaths, type LabHost } from '../names.ts';
 import { defineStory, type Story } from '../story.ts';
 import { portLinks } from '../topology.ts';
 import { TWO_VMS } from './two-vms.ts';
@@ -38,7 +38,7 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
     name: 'the guide’s steps: not a ping is lost, from the stop of the old name to the new one in sync',
     concerns: ['server', 'agent'],
     run: async (lab) => {
-      const { hosts, guests, control, ledger, names, processes } = lab;
+      const { hosts, guests, ledger, names, processes } = lab;
       const renamed = renamedHost(lab);
       const steps = async (): Promise<string> => {
         await hosts.h1.agent?.stop();
@@ -46,9 +46,9 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
           const found = await lab.tenants.blue.get('host', hosts.h1.name);
           return found.alive ? undefined : true;
         });
-        const words = [process.execPath, LAUNCHER, '--server', control.url, 'host', 'rename', hosts.h1.name];
-        await mustRun([...words, '--name', renamed.name]);
+        await operate(names, processes, ['host', 'rename', hosts.h1.name, '--name', renamed.name]);
         ledger.add({ kind: 'host', name: renamed.name, netns: renamed.netns });
+        await giveJoinToken(names, processes, renamed, true);
         await startAgent(names, processes, renamed, lab.encapsulation);
         return duration(await untilSynced(renamed));
       };

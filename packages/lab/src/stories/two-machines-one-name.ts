@@ -1,8 +1,11 @@
+import { cpSync } from 'node:fs';
 import { ApiError, type Client } from '@cable/api';
 import { startAgent } from '../agent.ts';
-import { untilLogged, untilRefused, untilSynced } from '../checks/agent-status.ts';
+import { untilLogged, untilRefused, untilSynced, untilUnconnected } from '../checks/agent-status.ts';
 import { type Check, duration, expect, expectPings } from '../checks/check.ts';
 import { duringPings } from '../checks/during.ts';
+import { giveJoinToken, removeJoinToken } from '../joining.ts';
+import { agentPaths, type LabHost } from '../names.ts';
 import { defineStory, type Story } from '../story.ts';
 import { TWO_VMS } from './two-vms.ts';
 
@@ -19,11 +22,29 @@ const NAME_IS_FREE_MS = 60_000;
 const CHECKS: readonly Check<typeof WORLD>[] = [
   {
     group: 'refusal',
-    name: 'a second machine with the name of a live host is refused; traffic of the first goes on',
+    name: 'a second machine with a token for the name of a host that has joined gets no certificate, and is told why',
+    concerns: ['server', 'agent-twin'],
+    run: async (lab) => {
+      const { guests, hosts, names } = lab;
+      const { result, pings } = await duringPings(guests.vm2, guests.vm1, async () => {
+        await giveJoinToken(names, lab.processes, hosts.twin);
+        const agent = await startAgent(names, lab.processes, hosts.twin, lab.encapsulation);
+        const words = await untilUnconnected(hosts.twin, /refuses this host: There is a host .* already/);
+        await agent.stop();
+        return words;
+      });
+      removeJoinToken(names, hosts.twin);
+      return `${pings} of ${pings} pings answered; the second says: ${result}`;
+    },
+  },
+  {
+    group: 'refusal',
+    name: 'with a copy of the first’s certificate it is refused while that is alive; traffic of the first goes on',
     concerns: ['server', 'agent-h1', 'agent-twin'],
     run: async (lab) => {
       const { guests, hosts } = lab;
       const { result, pings } = await duringPings(guests.vm2, guests.vm1, async () => {
+        copyCertificate(hosts.h1, hosts.twin);
         await startAgent(lab.names, lab.processes, hosts.twin, lab.encapsulation);
         return untilRefused(hosts.twin, 'HostNameInUse');
       });
@@ -76,6 +97,12 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
   },
 ];
 
+/** As by whoever copies a machine's disk, and gives the copy an agent id of its own. */
+function copyCertificate(from: LabHost, to: LabHost): void {
+  const [source, target] = [from, to].map(({ name, root }) => `${agentPaths(name, root).state}/joined`);
+  if (source !== undefined && target !== undefined) cpSync(source, target, { recursive: true });
+}
+
 /** As another agent would. */
 async function registerAgain(
   client: Client,
@@ -95,7 +122,8 @@ async function registerAgain(
 
 export const TWO_MACHINES_ONE_NAME: Story = defineStory({
   name: 'two-machines-one-name',
-  sentence: 'A second machine comes with the name of a live host: it is refused, and takes no traffic away.',
+  sentence:
+    'A second machine comes with the name of a live host, by a token or a copy of its certificate: it is refused, and takes no traffic away.',
   world: WORLD,
   checks: CHECKS,
 });

@@ -4,8 +4,9 @@ import { type Check, duration, expect, expectPings, pingFrom } from '../checks/c
 import { expectChange } from '../checks/rule.ts';
 import { eventually } from '../eventually.ts';
 import { ipBatch, mustRun } from '../exec.ts';
-import { underlayAddress } from '../names.ts';
+import { routesOf, underlayAddress } from '../names.ts';
 import { defineStory, type Story } from '../story.ts';
+import { addressOn } from '../topology.ts';
 import { TWO_VMS } from './two-vms.ts';
 
 const WORLD = { stores: ['lmdb', 'etcd'], servers: 1, ...TWO_VMS } as const;
@@ -21,7 +22,12 @@ const CHECKS: readonly Check<typeof WORLD>[] = [
       const { h1 } = lab.hosts;
       const { vm1, vm2 } = lab.guests;
       await expectPings(vm2, vm1);
-      await ipBatch(h1.netns, [`addr add ${NEW_ADDRESS}/24 dev up0`]);
+      const { control, underlay } = routesOf();
+      await ipBatch(h1.netns, [
+        addressOn('up0', NEW_ADDRESS, 4),
+        // Else the agent's own connection would come from the address that goes, and be found dead only after some silence.
+        `route replace ${control.subnet} via ${underlay.router} src ${NEW_ADDRESS}`,
+      ]);
       await h1.agent?.stop();
       await startAgent(lab.names, lab.processes, { ...h1, underlay: NEW_ADDRESS }, lab.encapsulation);
       const startedAt = performance.now();
