@@ -1,5 +1,5 @@
 /** The real `openstack` client of Debian's packages, one process for many commands: starting it takes longer than what most commands do. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { User } from './keystone.ts';
@@ -62,8 +62,8 @@ export function startClient(options: ClientOptions): OpenstackClient {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const gone = once(child, 'exit');
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
+  if (running.size === 0) process.once('exit', abandon);
+  running.add(child);
   let said = '';
   child.stderr.on('data', (text: Buffer) => {
     said = `${said}${text.toString()}`.slice(-4000);
@@ -79,9 +79,16 @@ export function startClient(options: ClientOptions): OpenstackClient {
     close: async () => {
       child.stdin.end();
       await gone;
-      process.off('exit', end);
+      running.delete(child);
+      if (running.size === 0) process.off('exit', abandon);
     },
   };
+}
+
+const running = new Set<ChildProcess>();
+
+function abandon(): void {
+  for (const child of running) child.kill('SIGKILL');
 }
 
 /** Of this process, but for settings of another cloud. */

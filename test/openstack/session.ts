@@ -7,13 +7,16 @@ import { type OpenstackClient, startClient } from './openstack-client.ts';
 import { type Answer, differencesOf, type Names, settle } from './session-answers.ts';
 import { DIFFERENCES, type Difference } from './session-differences.ts';
 import type { Area, Step, UserName } from './session-script.ts';
+import { type Ask, sweep } from './session-sweep.ts';
 import { startStock } from './stock.ts';
 
 /** Both servers and who asks them. */
 export type Clouds = {
   readonly keystone: Keystone;
-  /** IDs of projects and users by their names, the same in both. */
+  /** IDs of projects, the same in both. */
   readonly names: Names;
+  /** As the administrator. */
+  readonly ask: Readonly<Record<Kind, Ask>>;
   close(): Promise<void>;
 };
 
@@ -35,6 +38,8 @@ const VNIS = 2000;
 const REGIONS = { stock: 'stock', cable: 'cable' } as const;
 type Kind = keyof typeof REGIONS;
 
+type Server = { readonly url: string; close(): Promise<void> };
+
 const PROJECTS: Readonly<Record<UserName, string>> = {
   admin: 'admin',
   member: 'alpha',
@@ -51,7 +56,7 @@ const GRANTS: Readonly<Record<Exclude<UserName, 'admin'>, readonly Grant[]>> = {
 export async function startClouds(directory: string): Promise<Clouds> {
   const keystone = await startKeystone(directory);
   const names: Names = new Map();
-  const servers: { readonly url: string; close(): Promise<void> }[] = [];
+  const servers: Server[] = [];
   const close = async (): Promise<void> => {
     for (const server of servers) await server.close();
     await keystone.close();
@@ -65,23 +70,34 @@ export async function startClouds(directory: string): Promise<Clouds> {
     for (const { id } of projects) names.set(id, '<project admin>');
     // The same ranges, so that both have the same numbers to give.
     const ranges = ['--vni-range', `1:${VNIS}`, '--vlan-range', 'physnet1:1:4000'];
-    const starts: Record<Kind, (home: string) => Promise<{ readonly url: string; close(): Promise<void> }>> = {
+    const starts: Record<Kind, (home: string) => Promise<Server>> = {
       cable: (home) => startCable(home, keystone, { policyDefaults: 'zed', args: ranges }),
       stock: (home) => startStock(home, keystone, { isDurable: false, vxlanUpTo: VNIS }),
     };
-    for (const kind of ['stock', 'cable'] as const) {
+    const start = async (kind: Kind): Promise<Ask> => {
       const home = join(directory, kind);
       mkdirSync(home, { recursive: true });
       const server = await starts[kind](home);
       servers.push(server);
       await keystone.addEndpoint('network', 'neutron', server.url, REGIONS[kind]);
       await keystone.addEndpoint('identity', 'keystone', keystone.url, REGIONS[kind]);
-    }
-    return { keystone, names, close };
+      return askOf(server.url, await keystone.token(keystone.admin, { project: 'admin' }));
+    };
+    return { keystone, names, ask: { stock: await start('stock'), cable: await start('cable') }, close };
   } catch (err) {
     await close();
     throw err;
   }
+}
+
+function askOf(url: string, token: string): Ask {
+  const headers = { 'x-auth-token': token, 'content-type': 'application/json' };
+  return async (method, path, body) => {
+    const json = body === undefined ? {} : { body: JSON.stringify(body) };
+    const answer = await fetch(`${url}/v2.0${path}`, { method, headers, signal: AbortSignal.timeout(60_000), ...json });
+    const text = await answer.text();
+    return answer.ok && text !== '' ? (JSON.parse(text) as Record<string, unknown>) : undefined;
+  };
 }
 
 /** Runs all commands in order on both, which do not wait for each other; `tell` gets each as soon as both have answered. */
@@ -158,8 +174,9 @@ function laneOf(kind: Kind, clouds: Clouds, steps: readonly Step[]): Lane {
     return settle(output, names, step.place);
   };
   let last: Promise<unknown> = Promise.resolve();
-  const answers = steps.map((step) => {
-    const answer = last.then(() => runStep(step));
+  const answers = steps.map((step, index) => {
+    const isFirst = areaOf(step) !== areaOf(steps[index - 1] ?? step);
+    const answer = last.then(() => (isFirst ? sweep(clouds.ask[kind]) : undefined)).then(() => runStep(step));
     // Who waits for it is told of the failure; here it only must not go unheard.
     answer.catch(() => undefined);
     last = answer;
@@ -170,6 +187,10 @@ function laneOf(kind: Kind, clouds: Clouds, steps: readonly Step[]): Lane {
     for (const client of clients.values()) await client.close();
   };
   return { answers, close };
+}
+
+function areaOf({ place }: Step): string {
+  return place.slice(0, place.indexOf(':'));
 }
 
 /** Of a command that shows what it made. */

@@ -262,7 +262,7 @@ function startObject(
   if (projectId !== credentials.projectId && !mayNameProject(deps, credentials)) {
     throw new CableError(
       'HTTPBadRequest',
-      "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
+      "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges",
     );
   }
   const start = { ...attributes, project_id: projectId };

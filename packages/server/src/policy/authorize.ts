@@ -61,10 +61,10 @@ function ruleOfAction(view: PolicyView, type: string, action: string): string {
   return actionRule(view.model(type) ?? { type, plural: `${type}s` }, action);
 }
 
-/** The error for a request that rules refused. */
+/** The error for a request that rules refused, which stand in it as Neutron's library of policies writes them: each with all before it in brackets. */
 export function refusal(rules: readonly string[]): CableError {
-  const [only, ...more] = rules;
-  const text = more.length === 0 ? `rule:${only}` : `(${rules.map((rule) => `(rule:${rule})`).join(' and ')})`;
+  const [first, ...more] = rules.map((rule) => `rule:${rule}`);
+  const text = more.reduce((before, rule) => `(${before} and ${rule})`, first ?? '');
   return new CableError('PolicyNotAuthorized', `${text} is disallowed by policy`, { fields: { rules } });
 }
 
