@@ -75,9 +75,10 @@ export const portResource = {
     },
     status: {
       type: 'string',
-      values: ['ACTIVE', 'DOWN', 'BUILD', 'ERROR'],
+      values: ['ACTIVE', 'DOWN', 'BUILD', 'ERROR', 'N/A'],
       default: 'DOWN',
-      description: 'ACTIVE when every host that must carry the port has programmed it.',
+      description:
+        'ACTIVE when every host that must carry the port has programmed it. N/A: a floating IP has it, and no host.',
     },
   },
   hidden: {

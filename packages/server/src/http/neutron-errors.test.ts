@@ -53,7 +53,7 @@ test('networks: MTU and VNI are checked', async (t) => {
   assert.equal(network['provider:segmentation_id'], 77);
   const again = send('POST', '/v2.0/networks', { network: { 'provider:segmentation_id': 77 } });
   await refused(again, 409, 'TunnelIdInUse');
-  await refused(send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'gre' } }), 400, 'HTTPBadRequest');
+  await refused(send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'gre' } }), 400, 'InvalidInput');
 });
 
 test('subnets: prefixes, gateways and pools are checked', async (t) => {

@@ -1,0 +1,90 @@
+/** What the `openstack` client asks, and a stock neutron-server answers: one case for each difference that was found by running test/openstack/session on both. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertInvariants, refused, startHarness } from '../testing/harness.ts';
+
+const OWNER = { 'x-project-id': 'owner', 'x-roles': 'member' };
+
+test('a floating IP’s own port has no status', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const network = await create('network', { 'router:external': true });
+  await create('subnet', { network_id: network['id'], cidr: '172.24.4.0/24', ip_version: 4 });
+  await create('floatingip', { floating_network_id: network['id'] });
+  const { body } = await send('GET', '/v2.0/ports?device_owner=network:floatingip&status=N/A');
+  assert.deepEqual(
+    (body['ports'] as { status: string }[]).map(({ status }) => status),
+    ['N/A'],
+  );
+  await assertInvariants(server);
+});
+
+test('a network of type vlan that names no physical network is on one with a free VLAN', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const vlan = { 'provider:network_type': 'vlan' };
+  const post = (more: object): ReturnType<typeof send> =>
+    send('POST', '/v2.0/networks', { network: { ...vlan, ...more } });
+  assert.match(await refused(post({}), 400, 'InvalidInput'), /physical_network required for vlan provider network/);
+  for (const [physical_network, only] of [
+    ['physnet1', 10],
+    ['physnet2', 20],
+  ] as const) {
+    const range = { network_type: 'vlan', physical_network, minimum: only, maximum: only, shared: true };
+    await create('network_segment_range', range);
+  }
+  for (const [physical, id] of [
+    ['physnet1', 10],
+    ['physnet2', 20],
+  ]) {
+    const network = await create('network', vlan);
+    assert.deepEqual([network['provider:physical_network'], network['provider:segmentation_id']], [physical, id]);
+  }
+  await refused(post({}), 503, 'NoNetworkAvailable');
+  const alone = { 'provider:segmentation_id': 7 };
+  assert.match(await refused(post(alone), 400, 'InvalidInput'), /segmentation_id requires physical_network/);
+  await assertInvariants(server);
+});
+
+test('a type of network that is none is refused as by Neutron’s drivers', async (t) => {
+  const { send } = await startHarness(t);
+  const asked = send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'strange' } });
+  assert.match(await refused(asked, 400, 'InvalidInput'), /network_type value 'strange' not supported\.$/);
+});
+
+test('a deletion that ports are in the way of names them', async (t) => {
+  const { create, send } = await startHarness(t);
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const router = await create('router', {});
+  const path = `/v2.0/routers/${router['id']}`;
+  const { body } = await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
+  const leg = String(body['port_id']);
+  const ofRouter = await refused(send('DELETE', path), 409, 'RouterInUse');
+  assert.equal(ofRouter, `Router ${router['id']} has ports still attached: ${leg}`);
+  const ofNetwork = await refused(send('DELETE', `/v2.0/networks/${network['id']}`), 409, 'NetworkInUse');
+  assert.match(ofNetwork, new RegExp(`id for these ports is: ${leg}\\.$`));
+});
+
+test('a refusal has Neutron’s names of rules', async (t) => {
+  const { send } = await startHarness(t);
+  const asked = send('POST', '/v2.0/qos/policies', { policy: {} }, OWNER);
+  assert.equal(await refused(asked, 403, 'PolicyNotAuthorized'), 'rule:create_policy is disallowed by policy');
+});
+
+test('who changes what all projects see is told that he may not, and not that it is not there', async (t) => {
+  const { create, send } = await startHarness(t);
+  const policy = await create('qos_policy', { shared: true });
+  const asked = send('PUT', `/v2.0/qos/policies/${policy['id']}`, { policy: { name: 'mine' } }, OWNER);
+  await refused(asked, 403, 'PolicyNotAuthorized');
+});
+
+test('a port is not made with security groups and without port security', async (t) => {
+  const { create, send } = await startHarness(t);
+  const network = await create('network', {});
+  const group = await create('security_group', {});
+  const port = { network_id: network['id'], port_security_enabled: false, security_groups: [group['id']] };
+  const asked = send('POST', '/v2.0/ports', { port });
+  await refused(asked, 400, 'PortSecurityAndIPRequiredForSecurityGroups');
+  const nobody = { network_id: network['id'], mac_address: '00:00:00:00:00:00' };
+  const made = send('POST', '/v2.0/ports', { port: nobody });
+  assert.match(await refused(made, 400, 'HTTPBadRequest'), /^Invalid input for mac_address\. Reason: /);
+});
