@@ -17,6 +17,9 @@ const CHOSEN: readonly (readonly [RegExp, string])[] = [
   [/\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?/g, '<time>'],
   [/\bfa:16:3e(?::[0-9a-f]{2}){3}\b/g, '<mac>'],
   [/\bf816:3eff:fe[0-9a-f]{2}:[0-9a-f]{1,4}\b/g, '<interface of mac>'],
+  [/\bf816-3eff-fe[0-9a-f]{2}-[0-9a-f]{1,4}\b/g, '<interface of mac>'],
+  // Of Neutron's table of standard attributes.
+  [/"standard_attr_id": \d+/g, '"standard_attr_id": "<number>"'],
 ];
 
 /** Lists of texts whose order says nothing. */
@@ -34,9 +37,14 @@ export function settle({ code, out, err }: Output, names: Names, place: string):
     return known;
   };
   const settled = mapTexts(sorted(parsed ?? text), (one) => one.replace(ID, nameFresh));
-  const settledErr = without(err, names).replace(ID, nameFresh).trim();
+  const settledErr = inOrder(without(err, names).replace(ID, nameFresh)).trim();
   for (const [id, name] of fresh) names.set(id, name);
   return { code, out: typeof settled === 'string' ? settled.trim() : settled, err: settledErr };
+}
+
+/** Lists of names in a text, whose order says nothing. */
+function inOrder(text: string): string {
+  return text.replace(/<[^<>]+>(?:, ?<[^<>]+>)+/g, (list) => list.split(/, ?/).sort().join(', '));
 }
 
 /** What the two differ in, a line each: `mtu: 1450 -> 1500`, the stock server's first. */
@@ -74,6 +82,9 @@ function keyOf(row: Row): string {
 }
 
 function compare(what: string, stock: unknown, cable: unknown): readonly string[] {
+  if (isRows(stock) && isRows(cable) && stock.length + cable.length > 0)
+    return compareRows(stock, cable).map((difference) => `${what} ${difference}`);
+  if (isRecord(stock) && isRecord(cable)) return compareOut(stock, cable).map((difference) => `${what}.${difference}`);
   return isDeepStrictEqual(stock, cable) ? [] : [`${what}: ${show(stock)} -> ${show(cable)}`];
 }
 
@@ -95,7 +106,8 @@ function sorted(value: unknown, key = ''): unknown {
     return isFree ? items.sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1)) : items;
   }
   if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, sorted(inner, name)]));
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(fields.map(([name, inner]) => [name, sorted(inner, name)]));
 }
 
 function orderOf(item: unknown): string {

@@ -240,7 +240,7 @@ test('a subnet’s prefix is of its ip_version', async (t) => {
   const network = await create('network', {});
   const subnet = { network_id: network['id'], ip_version: 4, cidr: 'fd00::/64' };
   const message = await refused(send('POST', '/v2.0/subnets', { subnet }), 400, 'InvalidInput');
-  assert.match(message, /'cidr' 'fd00::\/64' does not match the ip_version '4'/);
+  assert.match(message, /cidr 'fd00::\/64' does not match the ip_version '4'/);
 });
 
 test('a path that cannot be decoded is refused in Neutron’s form', async (t) => {

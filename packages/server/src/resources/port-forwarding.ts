@@ -233,8 +233,8 @@ function checkForwarding(view: View, forwarding: PortForwarding): void {
   const others = view.parts('port', portId, (look) => forwardingsTo(look, portId).filter(isOther));
   if (beside.length >= MOST) throw tooMany(`floating IP ${floatingIpId}`);
   if (others.length >= MOST) throw tooMany(`port ${portId}`);
-  for (const one of beside) if (isSameOutside(one, forwarding)) throw duplicate('external', one);
-  for (const one of others) if (isSameInside(one, forwarding)) throw duplicate('internal', one);
+  for (const one of beside) if (isSameOutside(one, forwarding)) throw collision('external_port_range', one, forwarding);
+  for (const one of others) if (isSameInside(one, forwarding)) throw collision('internal_port_range', one, forwarding);
   const [own] = view.parts('port', portId, (look) => look.by('floatingip', 'port_id', portId));
   if (own === undefined) return;
   throw new CableError(
@@ -274,14 +274,13 @@ function tooMany(what: string): CableError {
   return new CableError('HTTPConflict', `The ${what} has ${MOST} port forwardings, which is the most.`);
 }
 
-function duplicate(side: 'external' | 'internal', other: PortForwarding): CableError {
-  const { protocol, internal_ip_address: address } = other;
-  const where =
-    side === 'external'
-      ? `the ports ${other.external_port_range}`
-      : `${address} at its ports ${other.internal_port_range}`;
+function collision(
+  side: 'external_port_range' | 'internal_port_range',
+  other: PortForwarding,
+  forwarding: PortForwarding,
+): CableError {
   return badForwarding(
-    `A duplicate port forwarding entry with same attributes already exists: ${other.id} has ${protocol} of ${where}`,
+    `There is a port collision with the ${side}. The following ranges collides: ${other[side]} and ${forwarding[side]}`,
   );
 }
 

@@ -82,8 +82,10 @@ function refuseOverlap(view: View, subnet: Subnet): void {
   const beside = view.parts('network', subnet.network_id, (look) => look.beside('subnet', PREFIX_ORDER, subnet));
   const overlapping = beside.find((other) => overlaps(other, subnet));
   if (overlapping === undefined) return;
-  throw invalid(
-    `Requested subnet with cidr for network: ${subnet.network_id} overlaps with another subnet (${overlapping.cidr})`,
+  throw new CableError(
+    'InvalidInput',
+    `Invalid input for operation: Requested subnet with cidr: ${subnet.cidr} for network: ${subnet.network_id} overlaps with another subnet.`,
+    { detail: `Choose a prefix that has no address of ${overlapping.cidr}.` },
   );
 }
 
@@ -129,7 +131,10 @@ function checkPool(prefix: IpPrefix, pool: Pool): Range {
   const text = `${pool.start}-${pool.end}`;
   const { version } = prefix.base;
   if (start?.version !== version || end?.version !== version || start.value > end.value) {
-    throw new CableError('InvalidAllocationPool', `The allocation pool ${text} is not valid.`);
+    throw new CableError(
+      'InvalidAllocationPool',
+      `The allocation pool {'start': '${pool.start}', 'end': '${pool.end}'} is not valid.`,
+    );
   }
   if (!isPortAddress(prefix, start, '') || !isPortAddress(prefix, end, '')) {
     throw new CableError(
@@ -206,7 +211,7 @@ function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
 }
 
 function mismatch(name: string, text: string, version: number): CableError {
-  return invalid(`'${name}' '${text}' does not match the ip_version '${version}'`);
+  return invalid(`${name} '${text}' does not match the ip_version '${version}'`);
 }
 
 function invalid(reason: string): CableError {
