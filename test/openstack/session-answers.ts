@@ -50,15 +50,19 @@ function inOrder(text: string): string {
 /** What the two differ in, a line each: `mtu: 1450 -> 1500`, the stock server's first. */
 export function differencesOf(stock: Answer, cable: Answer): readonly string[] {
   return [
-    ...compare('exit', stock.code, cable.code),
+    ...unlike('exit', stock.code, cable.code),
     ...compareOut(stock.out, cable.out),
-    ...compare('error', stock.err, cable.err),
+    ...unlike('error', stock.err, cable.err),
   ];
 }
 
 function compareOut(stock: unknown, cable: unknown): readonly string[] {
   if (isRows(stock) && isRows(cable)) return compareRows(stock, cable);
-  if (!isRecord(stock) || !isRecord(cable)) return compare('output', stock, cable);
+  if (isRecord(stock) && isRecord(cable)) return compareFields(stock, cable);
+  return unlike('output', stock, cable);
+}
+
+function compareFields(stock: Row, cable: Row): readonly string[] {
   const keys = new Set([...Object.keys(stock), ...Object.keys(cable)]);
   return [...keys].flatMap((key) => compare(key, stock[key], cable[key]));
 }
@@ -67,10 +71,12 @@ function compareOut(stock: unknown, cable: unknown): readonly string[] {
 function compareRows(stock: readonly Row[], cable: readonly Row[]): readonly string[] {
   const keys = new Set([...stock, ...cable].map(keyOf));
   return [...keys].flatMap((key) => {
-    const [left, right] = [stock, cable].map((rows) => rows.filter((row) => keyOf(row) === key));
-    if (left?.length === 1 && right?.length === 1)
-      return compareOut(left[0], right[0]).map((difference) => `row ${key}: ${difference}`);
-    return compare(`row ${key}`, left, right);
+    const ofKey = (row: Row): boolean => keyOf(row) === key;
+    const [left, right] = [stock.filter(ofKey), cable.filter(ofKey)];
+    const [one, other] = [left[0], right[0]];
+    if (left.length === 1 && right.length === 1 && one !== undefined && other !== undefined)
+      return compareFields(one, other).map((difference) => `row ${key}: ${difference}`);
+    return unlike(`row ${key}`, left, right);
   });
 }
 
@@ -82,9 +88,13 @@ function keyOf(row: Row): string {
 }
 
 function compare(what: string, stock: unknown, cable: unknown): readonly string[] {
-  if (isRows(stock) && isRows(cable) && stock.length + cable.length > 0)
-    return compareRows(stock, cable).map((difference) => `${what} ${difference}`);
-  if (isRecord(stock) && isRecord(cable)) return compareOut(stock, cable).map((difference) => `${what}.${difference}`);
+  if (isRows(stock) && isRows(cable)) return compareRows(stock, cable).map((difference) => `${what} ${difference}`);
+  if (isRecord(stock) && isRecord(cable))
+    return compareFields(stock, cable).map((difference) => `${what}.${difference}`);
+  return unlike(what, stock, cable);
+}
+
+function unlike(what: string, stock: unknown, cable: unknown): readonly string[] {
   return isDeepStrictEqual(stock, cable) ? [] : [`${what}: ${show(stock)} -> ${show(cable)}`];
 }
 

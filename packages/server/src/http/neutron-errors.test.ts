@@ -124,7 +124,10 @@ test('ports: port security, groups and pairs belong together', async (t) => {
   const port = await create('port', { network_id: network['id'], allowed_address_pairs: [pair] });
   assert.deepEqual(port['allowed_address_pairs'], [{ mac_address: port['mac_address'], ...pair }]);
   const path = `/v2.0/ports/${port['id']}`;
-  await refused(send('PUT', path, { port: { port_security_enabled: false } }), 409, 'PortSecurityPortHasSecurityGroup');
+  const turnOff = (more: object): ReturnType<typeof send> =>
+    send('PUT', path, { port: { port_security_enabled: false, ...more } });
+  await refused(turnOff({}), 409, 'AddressPairAndPortSecurityRequired');
+  await refused(turnOff({ allowed_address_pairs: [] }), 409, 'PortSecurityPortHasSecurityGroup');
   const both = { port_security_enabled: false, security_groups: [], allowed_address_pairs: [] };
   assert.equal((await send('PUT', path, { port: both })).status, 200);
   const twice = { network_id: network['id'], allowed_address_pairs: [pair, pair] };

@@ -125,7 +125,7 @@ test('a port is forwarded once, and nothing leads to one port inside by two ways
   const { server } = harness;
   const { network, portIn, take, post, made, put } = await forwardingWorld(harness);
   const first = await made({ external_port_range: '8000:8009', internal_port: 80 });
-  const twice = /A duplicate port forwarding entry .* has tcp of/;
+  const twice = /There is a port collision with the (ex|in)ternal_port_range\. The following ranges collides: /;
   for (const ports of [
     { external_port: 8005, internal_port: 1 },
     { external_port_range: '7000:8000', internal_port: 2 },

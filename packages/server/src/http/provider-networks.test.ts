@@ -63,7 +63,11 @@ test('a segment that does not fit its type is refused, and tells what is wrong',
   assert.match(await wrong({ type: 'vlan', physical: 'p', id: 4095 }), /1 through 4094/);
   assert.match(await wrong({ type: 'flat', physical: 'p', id: 5 }), /segmentation_id prohibited/);
   assert.match(await wrong({ physical: 'p' }), /physical_network specified for vxlan/);
-  for (const bad of [{ type: 'gre' }, { type: 'vlan', physical: '', id: 1 }, { type: 'vlan', physical: 'p', id: 0 }]) {
+  assert.match(await wrong({ type: 'gre' }), /network_type value 'gre' not supported/);
+  for (const bad of [
+    { type: 'vlan', physical: '', id: 1 },
+    { type: 'vlan', physical: 'p', id: 0 },
+  ]) {
     await refused(post(harness, bad), 400, 'HTTPBadRequest');
   }
   const big = { network: { ...given({ type: 'flat', physical: 'p' }), mtu: 1501 } };
