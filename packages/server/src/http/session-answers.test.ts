@@ -93,3 +93,15 @@ test('every answer names its request, whatever comes of it', async (t) => {
     assert.match(String(headers['x-openstack-request-id']), /^req-[0-9a-f-]{36}$/);
   }
 });
+
+test('what is not there is said in the words of each part of Neutron', async (t) => {
+  const { send } = await startHarness(t);
+  const nobody = '11111111-1111-4111-8111-111111111111';
+  for (const [path, type, message] of [
+    ['routers', 'RouterNotFound', `Router ${nobody} could not be found`],
+    ['networks', 'NetworkNotFound', `Network ${nobody} could not be found.`],
+    ['security-groups', 'SecurityGroupNotFound', `Security group ${nobody} does not exist`],
+    ['qos/policies', 'QosPolicyNotFound', `QoS policy ${nobody} could not be found.`],
+  ])
+    assert.equal(await refused(send('GET', `/v2.0/${path}/${nobody}`), 404, type ?? ''), message);
+});
