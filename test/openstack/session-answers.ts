@@ -18,6 +18,7 @@ const CHOSEN: readonly (readonly [RegExp, string])[] = [
   [/\bfa:16:3e(?::[0-9a-f]{2}){3}\b/g, '<mac>'],
   [/\bf816:3eff:fe[0-9a-f]{2}:[0-9a-f]{1,4}\b/g, '<interface of mac>'],
   [/\bf816-3eff-fe[0-9a-f]{2}-[0-9a-f]{1,4}\b/g, '<interface of mac>'],
+  [/"region_name": "\w+"/g, '"region_name": "<region>"'],
   // Of Neutron's table of standard attributes.
   [/"standard_attr_id": \d+/g, '"standard_attr_id": "<number>"'],
 ];
