@@ -11,6 +11,7 @@ export const portResource = {
   tagged: true,
   stored: true,
   ownedThrough: 'network_id',
+  madeBeyondQuota: true,
   columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
   attributes: {
     name: {

@@ -105,3 +105,39 @@ test('what is not there is said in the words of each part of Neutron', async (t)
   ])
     assert.equal(await refused(send('GET', `/v2.0/${path}/${nobody}`), 404, type ?? ''), message);
 });
+
+test('what a router and a floating IP have of ports counts, and is not refused for the quota of ports', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const outside = await create('network', { 'router:external': true });
+  await create('subnet', { network_id: outside['id'], cidr: '172.24.4.0/24', ip_version: 4 });
+  const network = await create('network', {}, OWNER);
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 }, OWNER);
+  const router = await create('router', {}, OWNER);
+  await send('PUT', '/v2.0/quotas/owner', { quota: { port: 1 } });
+  await create('port', { network_id: network['id'] }, OWNER);
+  const port = { network_id: network['id'] };
+  await refused(send('POST', '/v2.0/ports', { port }, OWNER), 409, 'OverQuota');
+  const path = `/v2.0/routers/${router['id']}/add_router_interface`;
+  assert.equal((await send('PUT', path, { subnet_id: subnet['id'] }, OWNER)).status, 200);
+  await create('floatingip', { floating_network_id: outside['id'] }, OWNER);
+  const { body } = await send('GET', '/v2.0/quotas/owner/details.json');
+  assert.deepEqual(body['quota']?.['port'], { limit: 1, used: 2, reserved: 0 });
+  await assertInvariants(server);
+});
+
+test('what is of another version of IP than its subnet is named as by Neutron', async (t) => {
+  const { create, send } = await startHarness(t);
+  const network = await create('network', {});
+  const post = (more: object): ReturnType<typeof send> =>
+    send('POST', '/v2.0/subnets', {
+      subnet: { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4, ...more },
+    });
+  const server = refused(post({ dns_nameservers: ['2001:db8::53'] }), 400, 'InvalidInput');
+  assert.match(await server, /dns_nameserver '2001:db8::53' does not match the ip_version '4'\.$/);
+  const pool = { start: 'fd00::1', end: 'fd00::2' };
+  const pools = refused(post({ allocation_pools: [pool] }), 400, 'InvalidAllocationPool');
+  assert.equal(await pools, 'The allocation pool fd00::1-fd00::2 is not valid.');
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  const both = refused(post({ cidr: '10.0.0.128/25' }), 400, 'InvalidInput');
+  assert.match(await both, /cidr: 10\.0\.0\.128\/25 for network: \S+ overlaps with another subnet\.$/);
+});
