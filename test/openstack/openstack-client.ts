@@ -99,5 +99,7 @@ function environmentOf({ authUrl, user, project, region }: ClientOptions): NodeJ
     ...{ OS_AUTH_URL: authUrl, OS_USERNAME: user.name, OS_PASSWORD: user.password, OS_PROJECT_NAME: project },
     ...{ OS_USER_DOMAIN_ID: 'default', OS_PROJECT_DOMAIN_ID: 'default', OS_REGION_NAME: region },
     ...{ OS_IDENTITY_API_VERSION: '3', PYTHONWARNINGS: 'ignore', COLUMNS: '400', LC_ALL: 'C.UTF-8' },
+    // The client says sets of Python in their order.
+    PYTHONHASHSEED: '0',
   };
 }
