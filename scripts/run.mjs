@@ -29,7 +29,7 @@ const COMMANDS = {
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   openstack: {
-    help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server',
+    help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server; session [--only PREFIX]: the openstack client on both',
     root: true,
     run: openstack,
   },
@@ -87,6 +87,8 @@ async function openstack(args) {
   await build();
   if (args[0] === 'tempest' || args[0] === 'stock')
     return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-tempest.ts'), ...args]);
+  if (args[0] === 'session')
+    return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-session.ts'), ...args.slice(1)]);
   return runOpenstackTests(ROOT, FROM_SOURCE, args);
 }
 

@@ -31,8 +31,8 @@ export type Keystone = {
   createProject(name: string): Promise<string>;
   /** Makes a user, its password being `secret-of-<name>`. */
   createUser(name: string, grants: readonly Grant[]): Promise<User & { readonly id: string }>;
-  /** Puts an endpoint of this type in the catalog, for all three interfaces. */
-  addEndpoint(type: string, name: string, url: string): Promise<void>;
+  /** Puts an endpoint of this type in the catalog, for all three interfaces. `region`: another than the one that all are in. */
+  addEndpoint(type: string, name: string, url: string, region?: string): Promise<void>;
   /** The process stops answering, and goes on. */
   stop(): void;
   goOn(): void;
@@ -40,7 +40,7 @@ export type Keystone = {
   close(): Promise<void>;
 };
 
-/** The region that all endpoints are in. */
+/** The region that endpoints are in unless another is named. */
 export const REGION = 'RegionOne';
 
 const ROLES = ['admin', 'manager', 'member', 'reader', 'service'] as const;
@@ -197,12 +197,14 @@ function clientOf(url: string, systemToken: string): Client {
       }
       return { name, password, id: user.id };
     },
-    addEndpoint: async (type, name, endpoint) => {
+    addEndpoint: async (type, name, endpoint, region = REGION) => {
+      const { regions } = (await request('GET', '/regions')) as { regions: readonly { id: string }[] };
+      if (!regions.some(({ id }) => id === region)) await request('POST', '/regions', { region: { id: region } });
       const { service } = (await request('POST', '/services', { service: { type, name } })) as {
         service: { id: string };
       };
       for (const face of ['admin', 'internal', 'public']) {
-        const body = { interface: face, region_id: REGION, service_id: service.id, url: endpoint };
+        const body = { interface: face, region_id: region, service_id: service.id, url: endpoint };
         await request('POST', '/endpoints', { endpoint: body });
       }
     },

@@ -20,6 +20,8 @@ export type StockOptions = {
   readonly isDurable: boolean;
   /** Hosts with an Open vSwitch agent that is alive, as far as the database says: ports bind there. Default: none. */
   readonly hosts?: readonly string[];
+  /** VXLAN alone, with the VNIs from 1 to this. A list of ranges takes half a minute where there are many numbers. Default: all kinds of tunnels. */
+  readonly vxlanUpTo?: number;
 };
 
 /** What python3-neutron can do without another daemon. */
@@ -28,7 +30,8 @@ const SERVICE_PLUGINS = [
   ...['conntrack_helper', 'local_ip', 'ndp_proxy'],
 ];
 const EXTENSION_DRIVERS = [
-  ...['port_security', 'qos', 'dns_domain_ports', 'data_plane_status', 'uplink_status_propagation'],
+  ...['port_security', 'qos', 'data_plane_status', 'uplink_status_propagation'],
+  // What dns_domain_ports does it does, too: with both no network with a domain can be made.
   ...['port_device_profile', 'port_numa_affinity_policy', 'subnet_dns_publish_fixed_ip'],
   'tag_ports_during_bulk_creation',
 ];
@@ -47,7 +50,13 @@ export async function startStock(directory: string, keystone: Keystone, options:
   const database = await startMariaDb(directory, { name: 'neutron', isDurable: options.isDurable });
   const program = new Program({
     name: 'neutron-server',
-    command: [PYTHON, '-c', SERVE, '--config-file', writeConfig(home, { port, keystone, database })],
+    command: [
+      PYTHON,
+      '-c',
+      SERVE,
+      '--config-file',
+      writeConfig(home, { port, keystone, database, vxlanUpTo: options.vxlanUpTo }),
+    ],
     env: { PYTHONWARNINGS: 'ignore' },
     log: join(directory, 'neutron.log'),
     ready: url,
@@ -72,9 +81,14 @@ export async function startStock(directory: string, keystone: Keystone, options:
   }
 }
 
-type Surroundings = { readonly port: number; readonly keystone: Keystone; readonly database: Database };
+type Surroundings = {
+  readonly port: number;
+  readonly keystone: Keystone;
+  readonly database: Database;
+  readonly vxlanUpTo: number | undefined;
+};
 
-function writeConfig(home: string, { port, keystone, database }: Surroundings): string {
+function writeConfig(home: string, { port, keystone, database, vxlanUpTo }: Surroundings): string {
   mkdirSync(join(home, 'policy.d'), { recursive: true });
   const file = join(home, 'neutron.conf');
   // Messages go nowhere: there is no agent that would hear them. Agents are alive for ever, since nobody says that they are.
@@ -96,14 +110,15 @@ function writeConfig(home: string, { port, keystone, database }: Surroundings): 
     '[oslo_policy]',
     ...[`policy_file = ${join(home, 'no-policy.yaml')}`, `policy_dirs = ${join(home, 'policy.d')}`],
     '[ml2]',
-    ...['type_drivers = local,flat,vlan,gre,vxlan,geneve', 'tenant_network_types = vxlan'],
+    `type_drivers = local,flat,vlan,vxlan${vxlanUpTo === undefined ? ',gre,geneve' : ''}`,
+    'tenant_network_types = vxlan',
     ...['mechanism_drivers = openvswitch', `extension_drivers = ${EXTENSION_DRIVERS.join(',')}`],
     '[ml2_type_flat]',
     'flat_networks = *',
     '[ml2_type_vlan]',
     'network_vlan_ranges = physnet1:1:4000',
     '[ml2_type_vxlan]',
-    'vni_ranges = 1:100000',
+    `vni_ranges = 1:${vxlanUpTo ?? 100_000}`,
     '[ml2_type_gre]',
     'tunnel_id_ranges = 1:10000',
     '[ml2_type_geneve]',

@@ -235,7 +235,7 @@ export type Resource = {
   readonly tagged?: true;
   /** A boolean attribute that makes an object visible to every project, or to those to which it is granted. */
   readonly sharedBy?: string;
-  /** True: who sees it only because it is shared, and updates it, is told that it is not there, as by Neutron; absent: that he may not. */
+  /** True: who sees it only because it is shared with its project, and updates it, is told that it is not there, as by Neutron; absent, or where all projects see it: that he may not. */
   readonly updateHidesShared?: true;
   /** True: one that the server makes for another object counts, and is not refused for the quota, as in Neutron; absent: it is. */
   readonly madeBeyondQuota?: true;

@@ -98,7 +98,7 @@ const BINDING: Readonly<Record<string, Attribute>> = {
  */
 export const bindingsExtension = {
   alias: 'binding-extended',
-  name: 'Expose port bindings of a virtual port to external application',
+  name: 'Port Bindings Extended',
   description: 'Bindings of a port to several hosts, of which one is active: for live migration.',
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['binding'],

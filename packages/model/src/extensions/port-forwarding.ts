@@ -29,7 +29,7 @@ export const portForwardingExtension = {
 /** Every port forwarding has a `description`, as all objects have. */
 export const portForwardingDescriptionExtension = {
   alias: 'floating-ip-port-forwarding-description',
-  name: 'Floating IP Port Forwarding support description',
+  name: 'Floating IP Port Forwarding new attribute description',
   description: 'Descriptions of port forwardings.',
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['floating-ip-port-forwarding', 'standard-attr-description'],
@@ -47,7 +47,7 @@ export const portForwardingRangesExtension = {
 /** `port_forwardings` of a floating IP. */
 export const exposePortForwardingExtension = {
   alias: 'expose-port-forwarding-in-fip',
-  name: 'Expose Port Forwarding in Floating IP',
+  name: 'Expose Floating IP port forwardings',
   description: 'The port forwardings of a floating IP, shown with it.',
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['floating-ip-port-forwarding'],
@@ -80,7 +80,7 @@ export const exposePortForwardingExtension = {
 /** `id` and `internal_port_id` in `port_forwardings`. */
 export const portForwardingDetailExtension = {
   alias: 'floating-ip-port-forwarding-detail',
-  name: 'Floating IP Port Forwarding Detail',
+  name: 'Floating IP port forwarding detail',
   description: 'IDs of port forwardings and of their ports, shown with the floating IP.',
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['expose-port-forwarding-in-fip'],

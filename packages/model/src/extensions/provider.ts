@@ -11,6 +11,10 @@ export const providerExtension = {
         ruleOfDefault: true,
         type: 'string',
         values: ['vxlan', 'vlan', 'flat'],
+        badValue: {
+          code: 'InvalidInput',
+          message: "Invalid input for operation: network_type value '{value}' not supported.",
+        },
         write: 'create',
         writeBy: 'admin',
         seeBy: 'admin',

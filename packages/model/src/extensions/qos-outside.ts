@@ -24,7 +24,7 @@ export const qosFipExtension = {
 /** Policies that limit what passes by a router's own address outside. */
 export const qosGatewayIpExtension = {
   alias: 'qos-gateway-ip',
-  name: 'Gateway IP QoS',
+  name: 'Router gateway IP QoS',
   description: 'QoS policies of the gateways of routers.',
   updated: '2026-11-27T00:00:00-00:00',
   requires: ['qos', 'ext-gw-mode'],

@@ -49,7 +49,7 @@ export const qosExtension = {
 /** Rules that limit packets. */
 export const qosPpsExtension = {
   alias: 'qos-pps',
-  name: 'QoS packet rate limit rule',
+  name: 'QoS Rule Type Packet per Second Extension',
   description: 'Rules of QoS policies that limit packets a second.',
   updated: '2026-11-26T00:00:00-00:00',
   requires: ['qos'],
@@ -112,7 +112,7 @@ export const qosRuleTypeDetailsExtension = {
 /** Rules by their ID alone. */
 export const qosRulesAliasExtension = {
   alias: 'qos-rules-alias',
-  name: 'QoS rules alias',
+  name: 'Quality of Service rules alias API',
   description: 'Rules can be shown, changed and deleted without naming their policy.',
   updated: '2026-11-26T00:00:00-00:00',
   requires: ['qos'],
@@ -121,7 +121,7 @@ export const qosRulesAliasExtension = {
 /** The policy that a port has from its network. */
 export const qosPortNetworkPolicyExtension = {
   alias: 'qos-port-network-policy',
-  name: 'QoS policy of a port’s network',
+  name: 'QoS port network policy ID',
   description: 'Ports show the QoS policy of their network.',
   updated: '2026-11-26T00:00:00-00:00',
   requires: ['qos'],

@@ -11,6 +11,7 @@ export const portResource = {
   tagged: true,
   stored: true,
   ownedThrough: 'network_id',
+  madeBeyondQuota: true,
   columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
   attributes: {
     name: {
@@ -75,9 +76,10 @@ export const portResource = {
     },
     status: {
       type: 'string',
-      values: ['ACTIVE', 'DOWN', 'BUILD', 'ERROR'],
+      values: ['ACTIVE', 'DOWN', 'BUILD', 'ERROR', 'N/A'],
       default: 'DOWN',
-      description: 'ACTIVE when every host that must carry the port has programmed it.',
+      description:
+        'ACTIVE when every host that must carry the port has programmed it. N/A: a floating IP has it, and no host.',
     },
   },
   hidden: {

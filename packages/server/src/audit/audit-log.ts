@@ -1,11 +1,11 @@
 /** One line of JSON for each write: who, from where, what, and what came of it. No value of a request or of an object is in it, so no secret. */
-import { randomUUID } from 'node:crypto';
 import type { Op } from '@cable/store';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isOfPlugin } from '../contrail/exceptions.ts';
 import { doorOf } from '../doors.ts';
 import { REPORT_ROUTE } from '../hosts/routes.ts';
 import { askedOf } from '../http/asked.ts';
+import { requestIdOf } from '../http/request-id.ts';
 import { kindOfBody } from '../http/request-kind.ts';
 import { nameShown } from '../tls/certificates.ts';
 import type { AuditFile } from './audit-file.ts';
@@ -38,9 +38,8 @@ export function createAuditLog(file: Pick<AuditFile, 'add' | 'lost' | 'waitingBy
       app.addHook('onRequest', (request, reply, next) => {
         // The socket of a client that has left says no address any more.
         if (!READS.has(request.method)) {
-          const note = noteFor(request);
+          const note = noteFor(request, requestIdOf(reply));
           openNote(request, note);
-          reply.header('x-openstack-request-id', note.requestId);
         }
         next();
       });
@@ -54,12 +53,12 @@ export function createAuditLog(file: Pick<AuditFile, 'add' | 'lost' | 'waitingBy
   };
 }
 
-function noteFor({ raw: { socket }, headers }: FastifyRequest): Note {
+function noteFor({ raw: { socket }, headers }: FastifyRequest, requestId: string): Note {
   const sent = headers['x-openstack-request-id'];
   return {
     address: socket.remoteAddress ?? null,
     shown: doorOf(socket) === 'tls' ? (nameShown(socket) ?? null) : null,
-    requestId: `req-${randomUUID()}`,
+    requestId,
     changed: [],
     ...(typeof sent === 'string' && REQUEST_ID.test(sent) ? { askedAs: sent } : {}),
   };

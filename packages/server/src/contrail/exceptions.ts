@@ -162,7 +162,7 @@ const EXACT: Readonly<Partial<Record<ErrorCode, Exact>>> = {
     /floating IP (?<floating_ip_address>\S+) \((?<fip_id>\S+)\) with port (?<port_id>\S+) using fixed IP (?<fixed_ip>\S+), .* network (?<net_id>\S+?)\.$/,
   GatewayConflictWithAllocationPools: /^Gateway ip (?<ip_address>\S+) conflicts with allocation pool (?<pool>\S+?)\.$/,
   GatewayIpInUse: /gateway ip (?<ip_address>\S+) already in use by port (?<port_id>\S+?)\. /,
-  InvalidAllocationPool: /allocation pool (?<pool>\S+) is not valid/,
+  InvalidAllocationPool: /allocation pool (?<pool>.+) is not valid/,
   InvalidIpForNetwork: /^IP address (?<ip_address>\S+) /,
   InvalidIpForSubnet: /^IP address (?<ip_address>\S+) /,
   InvalidSharedSetting: /for network (?<network>\S+?)\. /,

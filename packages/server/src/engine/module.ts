@@ -87,8 +87,8 @@ export type Contribution<T> = {
   readonly references?: (object: T) => readonly HeldReference[];
   /** What of the stored object breaks a rule, for `/cable/v1/check`; claims, references and marks are looked at without this. */
   readonly broken?: (look: Look, object: T) => Iterable<Broken>;
-  /** The error when a delete is refused because an object of `holderType` refers to it; undefined: the general one. */
-  readonly inUse?: (object: T, holderType: string) => CableError | undefined;
+  /** The error when a delete is refused because objects of `holderType` refer to it, the first hundred of them by their IDs; undefined: the general one. */
+  readonly inUse?: (object: T, holderType: string, holders: readonly string[]) => CableError | undefined;
   /** Computed attributes, and of an implied object those that it has not been given. */
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
   /** All objects of a type that is not stored, or at least those that pass the filters of a list. What a caller does not see by the type's own rule is left out afterwards. */

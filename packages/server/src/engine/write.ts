@@ -236,7 +236,8 @@ export function planDelete(
   plan.delete(resource.type, row.id);
   const all = deps.resources.holdersOf(resource.type);
   for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
-    if (plan.by(holder.type, index, row.id).length > 0) throw inUse(deps, resource, row, holder.type);
+    const holders = plan.by(holder.type, index, row.id);
+    if (holders.length > 0) throw inUse(deps, resource, row, { type: holder.type, holders });
   }
   for (const one of all) {
     if (one.onDelete !== 'cascade' || buried.has(one)) continue;
@@ -247,6 +248,8 @@ export function planDelete(
   for (const one of deps.modules.of(resource.type)) one.removed?.(planning, row);
 }
 
+/** How many of what is in the way an error names. */
+const MOST_HOLDERS = 100;
 const NO_HOLDERS: ReadonlySet<Holder> = new Set();
 
 /** A row with which the caller may do something. Throws `NotFound`, or `PolicyNotAuthorized` when it is visible but not for that. */
@@ -279,7 +282,7 @@ function startObject(
   if (projectId !== credentials.projectId && !mayNameProject(deps, credentials)) {
     throw new CableError(
       'HTTPBadRequest',
-      "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin privileges",
+      "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges",
     );
   }
   const start = { ...attributes, project_id: projectId };
@@ -379,11 +382,17 @@ export function checkRevision(row: AnyObject, ifRevision: number | null): void {
   );
 }
 
-function inUse(deps: EngineDeps, resource: ResourceModel, row: AnyObject, holderType: string): CableError {
+function inUse(
+  deps: EngineDeps,
+  resource: ResourceModel,
+  row: AnyObject,
+  { type, holders }: { readonly type: string; readonly holders: readonly AnyObject[] },
+): CableError {
+  const ids = holders.slice(0, MOST_HOLDERS).map(({ id }) => id);
   for (const one of deps.modules.of(resource.type)) {
-    const own = one.inUse?.(row, holderType);
+    const own = one.inUse?.(row, type, ids);
     if (own !== undefined) return own;
   }
-  const { plural } = deps.resources.named(holderType);
+  const { plural } = deps.resources.named(type);
   return new CableError('InUse', `${resource.label} ${row.id} is in use by ${plural}.`, { label: resource.label });
 }

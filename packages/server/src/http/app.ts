@@ -19,6 +19,7 @@ import { addDiscoveryRoutes } from './discovery.ts';
 import { answerError, type CountError } from './error-handler.ts';
 import { addHealthRoutes, type ConnectionCounts, createMetrics, type TokenCounts } from './metrics.ts';
 import type { ReadinessCheck } from './readiness.ts';
+import { nameRequests } from './request-id.ts';
 import { addResourceRoutes, type ResourceRouteOptions } from './resource-routes.ts';
 import { PARAMETER_MAX } from './route-table.ts';
 
@@ -81,6 +82,7 @@ export function createApp(options: AppOptions): App {
     frameworkErrors: (err, request, reply) => answerError(err, request, reply, errors),
   });
   app.setErrorHandler<FastifyError>((err, request, reply) => answerError(err, request, reply, errors));
+  nameRequests(app);
   admission.guard(app);
   options.audit?.follow(app);
   addHealthRoutes(app, metrics, options.readiness, (request) => {

@@ -45,7 +45,7 @@ test('names and domains that are none are refused', async (t) => {
     [port({ dns_name: 'web.example.com.' }), /is a FQDN, and the domain of the port is 'example.org.'/],
     [port({ dns_name: 'example.org.' }), /is a FQDN/],
     [port({ dns_name: `${long.repeat(4).slice(0, -1)}` }), /is longer than 255 characters/],
-    [port({ dns_domain: 'example.org' }), /dns_domain. Reason: 'example.org' is not a FQDN: give it with a dot/],
+    [port({ dns_domain: 'example.org' }), /dns_domain. Reason: 'example.org' is not a FQDN\.$/],
     [send('POST', '/v2.0/networks', { network: { dns_domain: 'a b.' } }), /dns_domain. Reason: 'a b.' not a valid/],
     [send('POST', '/v2.0/networks', { network: { dns_domain: 'x' } }), /'x' is not a FQDN/],
   ];

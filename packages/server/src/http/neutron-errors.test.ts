@@ -53,7 +53,7 @@ test('networks: MTU and VNI are checked', async (t) => {
   assert.equal(network['provider:segmentation_id'], 77);
   const again = send('POST', '/v2.0/networks', { network: { 'provider:segmentation_id': 77 } });
   await refused(again, 409, 'TunnelIdInUse');
-  await refused(send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'gre' } }), 400, 'HTTPBadRequest');
+  await refused(send('POST', '/v2.0/networks', { network: { 'provider:network_type': 'gre' } }), 400, 'InvalidInput');
 });
 
 test('subnets: prefixes, gateways and pools are checked', async (t) => {
@@ -124,7 +124,10 @@ test('ports: port security, groups and pairs belong together', async (t) => {
   const port = await create('port', { network_id: network['id'], allowed_address_pairs: [pair] });
   assert.deepEqual(port['allowed_address_pairs'], [{ mac_address: port['mac_address'], ...pair }]);
   const path = `/v2.0/ports/${port['id']}`;
-  await refused(send('PUT', path, { port: { port_security_enabled: false } }), 409, 'PortSecurityPortHasSecurityGroup');
+  const turnOff = (more: object): ReturnType<typeof send> =>
+    send('PUT', path, { port: { port_security_enabled: false, ...more } });
+  await refused(turnOff({}), 409, 'AddressPairAndPortSecurityRequired');
+  await refused(turnOff({ allowed_address_pairs: [] }), 409, 'PortSecurityPortHasSecurityGroup');
   const both = { port_security_enabled: false, security_groups: [], allowed_address_pairs: [] };
   assert.equal((await send('PUT', path, { port: both })).status, 200);
   const twice = { network_id: network['id'], allowed_address_pairs: [pair, pair] };
@@ -240,7 +243,7 @@ test('a subnet’s prefix is of its ip_version', async (t) => {
   const network = await create('network', {});
   const subnet = { network_id: network['id'], ip_version: 4, cidr: 'fd00::/64' };
   const message = await refused(send('POST', '/v2.0/subnets', { subnet }), 400, 'InvalidInput');
-  assert.match(message, /'cidr' 'fd00::\/64' does not match the ip_version '4'/);
+  assert.match(message, /cidr 'fd00::\/64' does not match the ip_version '4'/);
 });
 
 test('a path that cannot be decoded is refused in Neutron’s form', async (t) => {

@@ -125,7 +125,7 @@ test('a port is forwarded once, and nothing leads to one port inside by two ways
   const { server } = harness;
   const { network, portIn, take, post, made, put } = await forwardingWorld(harness);
   const first = await made({ external_port_range: '8000:8009', internal_port: 80 });
-  const twice = /A duplicate port forwarding entry .* has tcp of/;
+  const twice = /There is a port collision with the (ex|in)ternal_port_range\. The following ranges collides: /;
   for (const ports of [
     { external_port: 8005, internal_port: 1 },
     { external_port_range: '7000:8000', internal_port: 2 },
@@ -190,7 +190,7 @@ test('port forwardings go with their port, or with its address, and hold the rou
       400,
       'BadRequest',
     ),
-    /internal_ip_address 10.0.0.250 is no IPv4 address of port/,
+    /Requested internal IP address 10.0.0.250 is not suitable for internal neutron port/,
   );
   const bare = await portIn(network, { fixed_ips: [] });
   const nowhere = { internal_port_id: bare['id'], external_port: 3, internal_port: 3 };
@@ -233,7 +233,10 @@ test('one floating IP leads through one router, and only where its owner may lea
   const subnet = await create('subnet', { network_id: apart['id'], cidr: '10.7.0.0/24', ip_version: 4 }, MEMBER);
   const there = await create('port', { network_id: apart['id'] }, MEMBER);
   const asked = { external_port: 9, internal_port: 9, internal_port_id: there['id'] };
-  assert.match(await refused(post(asked), 404, 'ExternalGatewayForFloatingIPNotFound'), /is not reachable from subnet/);
+  assert.match(
+    await refused(post(asked), 400, 'BadRequest'),
+    /is not reachable from subnet .* Cannot set Port forwarding/,
+  );
   const added = { subnet_id: subnet['id'] };
   await send('PUT', `/v2.0/routers/${second['id']}/add_router_interface`, added, MEMBER);
   const one = await made({ external_port: 1, internal_port: 1 });

@@ -58,12 +58,16 @@ test('a segment that does not fit its type is refused, and tells what is wrong',
   const harness = await startHarness(t);
   const wrong = (segment: Segment): Promise<string> => refused(post(harness, segment), 400, 'InvalidInput');
   assert.match(await wrong({ type: 'flat' }), /physical_network required for flat/);
-  assert.match(await wrong({ type: 'vlan', id: 5 }), /physical_network required for vlan/);
+  assert.match(await wrong({ type: 'vlan', id: 5 }), /segmentation_id requires physical_network/);
   assert.match(await wrong({ type: 'vlan', physical: 'p' }), /physical network p requires that segmentation_id/);
   assert.match(await wrong({ type: 'vlan', physical: 'p', id: 4095 }), /1 through 4094/);
   assert.match(await wrong({ type: 'flat', physical: 'p', id: 5 }), /segmentation_id prohibited/);
   assert.match(await wrong({ physical: 'p' }), /physical_network specified for vxlan/);
-  for (const bad of [{ type: 'gre' }, { type: 'vlan', physical: '', id: 1 }, { type: 'vlan', physical: 'p', id: 0 }]) {
+  assert.match(await wrong({ type: 'gre' }), /network_type value 'gre' not supported/);
+  for (const bad of [
+    { type: 'vlan', physical: '', id: 1 },
+    { type: 'vlan', physical: 'p', id: 0 },
+  ]) {
     await refused(post(harness, bad), 400, 'HTTPBadRequest');
   }
   const big = { network: { ...given({ type: 'flat', physical: 'p' }), mtu: 1501 } };

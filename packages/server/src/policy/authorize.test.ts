@@ -28,7 +28,7 @@ test('a refusal names the rules that failed, in Neutron’s words', () => {
   const deed: Deed = { verb: 'create', object: { ...PORT, ...choice }, given: Object.keys(choice) };
   assert.equal(
     answer(policyOf(), 'port', deed),
-    '((rule:create_port) and (rule:create_port:mac_address) and (rule:create_port:fixed_ips:ip_address)) is disallowed by policy',
+    '((rule:create_port and rule:create_port:mac_address) and rule:create_port:fixed_ips:ip_address) is disallowed by policy',
   );
   assert.equal(answer(policyOf({ create_port: '!' }), 'port', deed), 'rule:create_port is disallowed by policy');
   const error = refusal(['create_port']);

@@ -1,8 +1,9 @@
 /** The question that the engine asks before it writes: may this caller do this to this object? Neutron's order and words. */
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, EVERY_PROJECT, type ResourceModel } from '@cable/model';
 import type { AttributeRule } from './attribute-rules.ts';
 import type { TargetObject } from './compile.ts';
 import type { Credentials } from './credentials.ts';
+import { neutronNameOf } from './neutron-names.ts';
 import type { HiddenAttributes, Policy, PolicyView } from './policy.ts';
 import type { RowOf } from './relations.ts';
 import { actionRule } from './rules.ts';
@@ -51,20 +52,23 @@ export function authorize(policy: Policy, request: Request): Decision {
   return failed.length === 0 ? ALLOWED : { kind: 'refused', rules: [rule, ...failed] };
 }
 
-/** The object as far as the caller may know of it. */
+/** The object as far as the caller may know of it: Neutron's eyes, when they look whether it is there, are an administrator's, who is no project that it is shared with. */
 function known(view: PolicyView, type: string, { verb, before }: Exclude<Deed, { verb: 'create' }>): TargetObject {
   const isHidden = verb === 'update' && view.model(type)?.updateHidesShared === true;
-  return isHidden ? { ...before, shared_with: [] } : before;
+  if (!isHidden) return before;
+  const sharedWith: unknown = before['shared_with'];
+  const isForAll = Array.isArray(sharedWith) && sharedWith.includes(EVERY_PROJECT);
+  return { ...before, shared_with: isForAll ? [EVERY_PROJECT] : [] };
 }
 
 function ruleOfAction(view: PolicyView, type: string, action: string): string {
   return actionRule(view.model(type) ?? { type, plural: `${type}s` }, action);
 }
 
-/** The error for a request that rules refused. */
+/** The error for a request that rules refused, which stand in it as Neutron's library of policies writes them: each with all before it in brackets. */
 export function refusal(rules: readonly string[]): CableError {
-  const [only, ...more] = rules;
-  const text = more.length === 0 ? `rule:${only}` : `(${rules.map((rule) => `(rule:${rule})`).join(' and ')})`;
+  const [first, ...more] = rules.map((rule) => `rule:${neutronNameOf(rule)}`);
+  const text = more.reduce((before, rule) => `(${before} and ${rule})`, first ?? '');
   return new CableError('PolicyNotAuthorized', `${text} is disallowed by policy`, { fields: { rules } });
 }
 

@@ -24,3 +24,23 @@ export function nameOfNeutron(name: string): string {
   const part = PARTS.find(([pattern]) => pattern.test(name));
   return part === undefined ? name : name.replace(part[0], part[1]);
 }
+
+/** Back: the rule as Neutron calls it, for who reads why he was refused. */
+const OURS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(WHOLE).map(([name, own]) => [own, name]),
+);
+
+const PARTS_OF_OURS: readonly (readonly [RegExp, string])[] = [
+  [/^(create|get|update|delete)_qos_policy(?=:|$)/, '$1_policy'],
+  [/^(create|get|update|delete)_qos_(\w+_rule)(?=:|$)/, '$1_policy_$2'],
+  [/^(create|get|update|delete)_qos_policies_tags$/, '$1_policies_tags'],
+  [/^(create|get|update|delete)_port_forwarding(?=:|$)/, '$1_floatingip_port_forwarding'],
+];
+
+/** Neutron's name of one of our rules; the same where there is no other. */
+export function neutronNameOf(name: string): string {
+  const whole = Object.hasOwn(OURS, name) ? OURS[name] : undefined;
+  if (whole !== undefined) return whole;
+  const part = PARTS_OF_OURS.find(([pattern]) => pattern.test(name));
+  return part === undefined ? name : name.replace(part[0], part[1]);
+}

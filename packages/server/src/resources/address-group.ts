@@ -63,21 +63,24 @@ function added({ id, addresses }: AddressGroup, given: Addresses): Addresses {
   if (known.length === 0) return [...addresses, ...given];
   throw new CableError(
     'AddressesAlreadyExist',
-    `Addresses ${known.slice(0, 20).join(', ')} already exist in the address group ${id}.`,
+    `Addresses ${asPython(known)} already exist in the address group ${id}.`,
   );
 }
 
 function removed({ id, addresses }: AddressGroup, given: Addresses): Addresses {
   const unknown = given.filter((one) => !addresses.includes(one));
   if (unknown.length === 0) return addresses.filter((one) => !given.includes(one));
-  throw new CableError(
-    'AddressesNotFound',
-    `Addresses ${unknown.slice(0, 20).join(', ')} not found in the address group ${id}.`,
-  );
+  throw new CableError('AddressesNotFound', `Addresses ${asPython(unknown)} not found in the address group ${id}.`);
 }
 
 function tooMany(id: string): CableError {
   return new CableError('HTTPConflict', `Address group ${id} would have more than ${ADDRESSES_MAX} addresses.`, {
     detail: 'Give prefixes in place of single addresses, or name a second group in a rule of its own.',
   });
+}
+
+/** The first twenty, spelled as Python does a list. */
+function asPython(addresses: readonly string[]): string {
+  const shown = addresses.slice(0, 20).map((one) => `'${one}'`);
+  return `[${shown.join(', ')}]`;
 }

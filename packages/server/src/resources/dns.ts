@@ -57,7 +57,7 @@ function faultInDomain(name: string, domain: string): string | undefined {
 function parseDomain(given: string): string {
   const domain = given.toLowerCase();
   if (domain === '') return domain;
-  const wrong = domain.endsWith('.') ? faultOfName(domain) : `'${given}' is not a FQDN: give it with a dot at its end`;
+  const wrong = domain.endsWith('.') ? faultOfName(domain) : `'${given}' is not a FQDN`;
   if (wrong !== undefined) throw invalid('dns_domain', wrong);
   if (domain.length > FQDN_MAX_LENGTH - 2) {
     throw invalid(
@@ -83,5 +83,9 @@ function faultOfName(name: string): string | undefined {
 }
 
 function invalid(name: string, reason: string): CableError {
-  return new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${reason}.`, { fields: { name } });
+  const detail = reason.endsWith('is not a FQDN') ? { detail: 'Give it with a dot at its end.' } : {};
+  return new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: ${reason}.`, {
+    fields: { name },
+    ...detail,
+  });
 }

@@ -119,8 +119,13 @@ export function routerKeys(look: Look, portId: string | null | undefined): reado
   return [...new Set(routers)].map((id) => objectKey('router', id));
 }
 
-/** The router by which a port's address reaches the external network, as its legs and its gateway say. Throws `ExternalGatewayForFloatingIPNotFound`. */
-export function routerBetween({ deps, plan }: Planning, port: Port, fixed: FixedIp, networkId: string): Router {
+/** The router by which a port's address reaches the external network, as its legs and its gateway say; undefined: there is none. */
+export function findRouterBetween(
+  { deps, plan }: Planning,
+  port: Port,
+  fixed: FixedIp,
+  networkId: string,
+): Router | undefined {
   const gateway = plan.get('subnet', fixed.subnet_id)?.gateway_ip;
   const legs = deps.tables
     .of('router_interface')
@@ -133,6 +138,13 @@ export function routerBetween({ deps, plan }: Planning, port: Port, fixed: Fixed
     const router = plan.get('router', leg.device_id);
     if (router?.external_gateway_info?.network_id === networkId) return router;
   }
+  return undefined;
+}
+
+/** The same. Throws `ExternalGatewayForFloatingIPNotFound`. */
+function routerBetween(planning: Planning, port: Port, fixed: FixedIp, networkId: string): Router {
+  const router = findRouterBetween(planning, port, fixed, networkId);
+  if (router !== undefined) return router;
   throw new CableError(
     'ExternalGatewayForFloatingIPNotFound',
     `External network ${networkId} is not reachable from subnet ${fixed.subnet_id}.  ` +
@@ -216,6 +228,7 @@ function takeAddress(
       fixed_ips: [fixedIp],
       device_id: given.id,
       device_owner: FLOATING_IP,
+      status: 'N/A',
       port_security_enabled: false,
       security_groups: [],
     }) as unknown as Port;

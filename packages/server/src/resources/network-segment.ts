@@ -18,6 +18,7 @@ import {
   chooseNumber,
   contains,
   isInGivenRange,
+  physicalsWithRanges,
   rangesIn,
   SEGMENT_RANGE,
   type SegmentSpace,
@@ -48,8 +49,9 @@ type Derived = Pick<Network, 'provider:segmentation_id' | 'provider:physical_net
  */
 export function segmentOf(planning: Planning, given: Given<Network>): Derived {
   const type = given['provider:network_type'] ?? 'vxlan';
-  const physical = given['provider:physical_network'] ?? null;
   const id = given['provider:segmentation_id'] ?? null;
+  const named = given['provider:physical_network'] ?? null;
+  const physical = named ?? (type === 'vlan' ? anyPhysical(planning, id, given.project_id) : null);
   if (type === 'vxlan') {
     if (physical !== null) throw invalid(`provider:physical_network specified for vxlan network`);
     return { 'provider:physical_network': null, vni: null, ...numberIn(planning, VNIS, id, given.project_id) };
@@ -65,6 +67,15 @@ export function segmentOf(planning: Planning, given: Given<Network>): Derived {
 }
 
 const VNIS: SegmentSpace = { type: 'vxlan', physical: null };
+
+/** The first physical network, by name, with a free VLAN for a network that names neither; null: no physical network has ranges. */
+function anyPhysical(planning: Planning, id: number | null, projectId: string): string | null {
+  if (id !== null) throw invalid('segmentation_id requires physical_network for VLAN provider network');
+  const physicals = physicalsWithRanges(planning);
+  const free = physicals.find((physical) => freeNumber(planning, { type: 'vlan', physical }, projectId) !== undefined);
+  if (free === undefined && physicals.length > 0) throw noneAvailable();
+  return free ?? null;
+}
 
 /** The number, which is given or chosen, and the range of an administrator that it is in. */
 function numberIn(
@@ -91,14 +102,32 @@ function chosenNumber(
       `physical network ${physical} requires that segmentation_id be specified when creating a vlan provider network`,
     );
   }
+  const id = freeNumber(planning, { type, physical }, projectId, ranges);
+  if (id === undefined) throw noneAvailable();
+  planning.plan.reserve(nameIn({ type, physical }, id));
+  return id;
+}
+
+function freeNumber(
+  planning: Planning,
+  space: SegmentSpace,
+  projectId: string,
+  ranges = rangesIn(planning, space),
+): number | undefined {
   const { plan } = planning;
-  const nameOf = (id: number): ClaimName => (type === 'vxlan' ? vniName(id) : vlanName(String(physical), id));
+  const { type, physical } = space;
   const isTaken = (id: number): boolean =>
     type === 'vxlan' ? isVniTaken(plan, id) : isVlanTaken(plan, String(physical), id);
-  const id = chooseNumber(planning, ranges ?? [], projectId, (one) => !isTaken(one) && !plan.isReserved(nameOf(one)));
-  if (id === undefined) throw noneAvailable();
-  plan.reserve(nameOf(id));
-  return id;
+  return chooseNumber(
+    planning,
+    ranges ?? [],
+    projectId,
+    (one) => !isTaken(one) && !plan.isReserved(nameIn(space, one)),
+  );
+}
+
+function nameIn({ type, physical }: SegmentSpace, id: number): ClaimName {
+  return type === 'vxlan' ? vniName(id) : vlanName(String(physical), id);
 }
 
 /** The range that a network refers to by its number. */

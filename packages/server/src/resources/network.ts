@@ -39,12 +39,12 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
   },
   claims: claimsOfSegment,
   references: rangeOfNetwork,
-  inUse: (network, holder) =>
+  inUse: (network, holder, ids) =>
     holder !== 'port'
       ? undefined
       : new CableError(
           'InUse',
-          `Unable to complete operation on network ${network.id}. There are one or more ports still in use on the network.`,
+          `Unable to complete operation on network ${network.id}. There are one or more ports still in use on the network, id for these ports is: ${ids.join(',')}.`,
           { label: 'Network' },
         ),
   present: (tables, network) => ({

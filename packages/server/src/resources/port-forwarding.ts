@@ -1,12 +1,20 @@
 /** Port forwardings: parts of a floating IP that leads nowhere itself, each to an address of a port behind the router that leads to the first of them. */
-import { type AnyObject, CableError, type FloatingIp, type Port, type PortForwarding, parseIp } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  type FloatingIp,
+  type Port,
+  type PortForwarding,
+  parseIp,
+  type Router,
+} from '@cable/model';
 import { asService, type Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import { notFound } from '../engine/read.ts';
 import type { Look, View } from '../engine/view.ts';
 import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
 import { isServiceOwner } from './device-owners.ts';
-import { innerPort, interfaceInUse, routerBetween, routerKeys } from './floating-ip.ts';
+import { findRouterBetween, innerPort, interfaceInUse, routerKeys } from './floating-ip.ts';
 import {
   badForwarding,
   changedPorts,
@@ -170,7 +178,7 @@ function targetOf(
     );
   }
   const fixed = innerAddress(port, wanted);
-  const router = routerBetween(planning, port, fixed, floating.floating_network_id);
+  const router = routerTo(planning, floating, port, fixed);
   const target = { internal_port_id: port.id, internal_ip_address: fixed.ip_address, router_id: router.id };
   // The only one of its floating IP may take it to another router.
   const isAlone = forwardingsOf(planning.plan, floating.id).every((one) => one.id === id);
@@ -180,13 +188,31 @@ function targetOf(
   );
 }
 
+/** Throws `BadRequest`, as Neutron does for a port forwarding where it says 404 for a floating IP. */
+function routerTo(
+  planning: Planning,
+  { id, floating_network_id: networkId }: FloatingIp,
+  port: Port,
+  fixed: FixedIp,
+): Router {
+  const router = findRouterBetween(planning, port, fixed, networkId);
+  if (router !== undefined) return router;
+  throw badForwarding(
+    `External network ${networkId} is not reachable from subnet ${fixed.subnet_id}. ` +
+      `Cannot set Port forwarding for port ${port.id} with Floating IP ${id}`,
+  );
+}
+
 function innerAddress(port: Port, wanted: string | undefined): FixedIp {
   const fit = port.fixed_ips.filter(({ ip_address: address }) => parseIp(address)?.version === 4);
   const found = fit.find(({ ip_address: address }) => address === (wanted ?? address));
   if (found !== undefined) return found;
-  const has = port.fixed_ips.map(({ ip_address: address }) => address).join(', ');
-  if (wanted === undefined) throw badForwarding(`port ${port.id} has no IPv4 address, but [${has}]`);
-  throw badForwarding(`internal_ip_address ${wanted} is no IPv4 address of port ${port.id}, which has [${has}]`);
+  const has = port.fixed_ips.map((one) => `{'subnet_id': '${one.subnet_id}', 'ip_address': '${one.ip_address}'}`);
+  if (wanted === undefined) throw badForwarding(`port ${port.id} has no IPv4 address, but [${has.join(', ')}]`);
+  throw badForwarding(
+    `Requested internal IP address ${wanted} is not suitable for internal neutron port ${port.id}, ` +
+      `as its fixed_ips are [${has.join(', ')}]`,
+  );
 }
 
 /** The floating IP leads through the router as long as it has port forwardings. */
@@ -207,8 +233,8 @@ function checkForwarding(view: View, forwarding: PortForwarding): void {
   const others = view.parts('port', portId, (look) => forwardingsTo(look, portId).filter(isOther));
   if (beside.length >= MOST) throw tooMany(`floating IP ${floatingIpId}`);
   if (others.length >= MOST) throw tooMany(`port ${portId}`);
-  for (const one of beside) if (isSameOutside(one, forwarding)) throw duplicate('external', one);
-  for (const one of others) if (isSameInside(one, forwarding)) throw duplicate('internal', one);
+  for (const one of beside) if (isSameOutside(one, forwarding)) throw collision('external_port_range', one, forwarding);
+  for (const one of others) if (isSameInside(one, forwarding)) throw collision('internal_port_range', one, forwarding);
   const [own] = view.parts('port', portId, (look) => look.by('floatingip', 'port_id', portId));
   if (own === undefined) return;
   throw new CableError(
@@ -248,14 +274,13 @@ function tooMany(what: string): CableError {
   return new CableError('HTTPConflict', `The ${what} has ${MOST} port forwardings, which is the most.`);
 }
 
-function duplicate(side: 'external' | 'internal', other: PortForwarding): CableError {
-  const { protocol, internal_ip_address: address } = other;
-  const where =
-    side === 'external'
-      ? `the ports ${other.external_port_range}`
-      : `${address} at its ports ${other.internal_port_range}`;
+function collision(
+  side: 'external_port_range' | 'internal_port_range',
+  other: PortForwarding,
+  forwarding: PortForwarding,
+): CableError {
   return badForwarding(
-    `A duplicate port forwarding entry with same attributes already exists: ${other.id} has ${protocol} of ${where}`,
+    `There is a port collision with the ${side}. The following ranges collides: ${other[side]} and ${forwarding[side]}`,
   );
 }
 

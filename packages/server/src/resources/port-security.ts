@@ -42,24 +42,26 @@ function nameOf({ mac_address, ip_address }: Pair): string {
   return `${mac_address} ${ip_address}`;
 }
 
-/** Groups and pairs need port security. */
-export function checkPortSecurity(
-  portId: string,
-  isSecure: boolean,
-  groups: readonly string[],
-  pairs: readonly Pair[],
-): void {
-  if (isSecure) return;
-  if (groups.length > 0) {
-    throw new CableError(
-      'PortSecurityPortHasSecurityGroup',
-      `Port ${portId} has security groups: port security cannot be off with them.`,
-    );
-  }
-  if (pairs.length > 0) {
+type Secured = Pick<Port, 'port_security_enabled' | 'security_groups' | 'allowed_address_pairs'>;
+
+/** Groups and pairs need port security. Who gives groups without it is told otherwise than who turns it off under those that are there, as in Neutron. */
+export function checkPortSecurity(port: Secured, before: Secured | undefined): void {
+  if (port.port_security_enabled) return;
+  if (port.allowed_address_pairs.length > 0) {
     throw new CableError(
       'AddressPairAndPortSecurityRequired',
       'Port Security must be enabled in order to have allowed address pairs on a port.',
     );
   }
+  if (port.security_groups.length === 0) return;
+  if (before?.security_groups !== port.security_groups) {
+    throw new CableError(
+      'PortSecurityAndIPRequiredForSecurityGroups',
+      'Port security must be enabled and port must have an IP address in order to use security groups.',
+    );
+  }
+  throw new CableError(
+    'PortSecurityPortHasSecurityGroup',
+    'Port has security group associated. Cannot disable port security or IP address until security group is removed.',
+  );
 }

@@ -34,7 +34,7 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
     checkMac(port.mac_address);
     if (before?.security_groups !== port.security_groups) checkOneKind(view, port.security_groups);
     if (before !== undefined && before.mac_address !== port.mac_address) refuseMacOfBound(before, port);
-    checkPortSecurity(port.id, port.port_security_enabled, port.security_groups, port.allowed_address_pairs);
+    checkPortSecurity(port, before);
   },
   remove: ({ isService }, port) => {
     if (isServiceOwner(port.device_owner) && !isService) throw servicePort(port, 'deleted');
@@ -210,9 +210,14 @@ function allocateMac({ deps, plan }: Planning, networkId: string): string {
   throw new CableError('TooManyRequestsAtOnce', `Unable to generate unique mac on network ${networkId}.`);
 }
 
+/** What Neutron takes for no address at all. */
+const NO_MACS: readonly string[] = ['00:00:00:00:00:00', 'ff:ff:ff:ff:ff:ff'];
+
 function checkMac(mac: string): void {
   if (parsePortMac(mac) !== undefined) return;
-  throw new CableError('InvalidInput', `Invalid input for operation: a port cannot have the MAC address ${mac}.`);
+  if (!NO_MACS.includes(mac))
+    throw new CableError('InvalidInput', `Invalid input for operation: a port cannot have the MAC address ${mac}.`);
+  throw new CableError('HTTPBadRequest', `Invalid input for mac_address. Reason: '${mac}' is not a valid MAC address.`);
 }
 
 function refuseMacOfBound(before: Port, after: Port): void {

@@ -38,10 +38,7 @@ function defaultClaim(projectId: string): Claim {
     value: projectId,
     holder: (look) => look.by('qos_policy', 'project_id', projectId).find((policy) => policy.is_default)?.id,
     taken: () =>
-      new CableError(
-        'QoSPolicyDefaultAlreadyExists',
-        `A default QoS policy exists for project ${projectId}. Only one default policy per project is allowed.`,
-      ),
+      new CableError('QoSPolicyDefaultAlreadyExists', `A default QoS policy exists for project ${projectId}.`),
   };
 }
 

@@ -21,8 +21,10 @@ export const routerModule: Contribution<AnyObject> = contribute<Router>({
     if (!isSame) checkRoutes(view, router);
   },
   remove: ({ plan }, router) => {
-    if (interfacesOf(plan, router.id).length === 0) return;
-    throw new CableError('InUse', `Router ${router.id} still has ports`, {
+    const legs = interfacesOf(plan, router.id);
+    if (legs.length === 0) return;
+    const ids = legs.map(({ id }) => id).join(', ');
+    throw new CableError('InUse', `Router ${router.id} has ports still attached: ${ids}`, {
       label: 'Router',
       detail: 'Detach its interfaces first, with remove_router_interface.',
     });

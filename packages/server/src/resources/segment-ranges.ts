@@ -28,6 +28,13 @@ export function rangesIn({ deps, plan }: Planning, space: SegmentSpace): readonl
   return ranges;
 }
 
+/** Names of the physical networks that have ranges of VLANs, in order. */
+export function physicalsWithRanges({ deps }: Planning): readonly string[] {
+  if (deps.resources.find(SEGMENT_RANGE) === undefined) return [];
+  const ranges = deps.tables.of(SEGMENT_RANGE).by('network_type', 'vlan');
+  return [...new Set(ranges.flatMap((one) => one.physical_network ?? []))].sort();
+}
+
 /** True: an administrator made a range that the number is in. Nothing rests on it. */
 export function isInGivenRange({ resources, tables }: EngineDeps, space: SegmentSpace, id: number): boolean {
   if (resources.find(SEGMENT_RANGE) === undefined) return false;

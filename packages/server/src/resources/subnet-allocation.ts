@@ -136,7 +136,7 @@ function specificPrefix(pool: SubnetPool, { cidr, gateway_ip: gateway, prefixlen
   if (prefix === undefined || prefix.base.version !== pool.ip_version) {
     throw new CableError(
       'InvalidInput',
-      `Invalid input for operation: 'gateway_ip' '${gateway}' does not match the ip_version '${pool.ip_version}'.`,
+      `Invalid input for operation: gateway_ip '${gateway}' does not match the ip_version '${pool.ip_version}'.`,
     );
   }
   return prefix;

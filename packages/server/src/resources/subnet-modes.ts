@@ -47,7 +47,7 @@ export function checkModes(subnet: Subnet, before: Subnet | undefined): void {
   const { prefixLength } = prefixOf(subnet.cidr);
   if (isAutomatic(subnet) && prefixLength !== EUI64_PREFIX_LENGTH) {
     throw invalid(
-      `Invalid CIDR ${subnet.cidr} for IPv6 address mode. The addresses are EUI-64, which requires the prefix to be /64`,
+      `Invalid CIDR ${subnet.cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the prefix to be /64`,
     );
   }
   checkDhcp(subnet, before);

@@ -83,8 +83,10 @@ function refuseOverlap(view: View, subnet: Subnet): void {
   const beside = view.parts('network', subnet.network_id, (look) => look.beside('subnet', PREFIX_ORDER, subnet));
   const overlapping = beside.find((other) => overlaps(other, subnet));
   if (overlapping === undefined) return;
-  throw invalid(
-    `Requested subnet with cidr for network: ${subnet.network_id} overlaps with another subnet (${overlapping.cidr})`,
+  throw new CableError(
+    'InvalidInput',
+    `Invalid input for operation: Requested subnet with cidr: ${subnet.cidr} for network: ${subnet.network_id} overlaps with another subnet.`,
+    { detail: `Choose a prefix that has no address of ${overlapping.cidr}.` },
   );
 }
 
@@ -129,8 +131,14 @@ function checkPool(prefix: IpPrefix, pool: Pool): Range {
   const [start, end] = [parseIp(pool.start), parseIp(pool.end)];
   const text = `${pool.start}-${pool.end}`;
   const { version } = prefix.base;
-  if (start?.version !== version || end?.version !== version || start.value > end.value) {
+  if (start?.version !== version || end?.version !== version) {
     throw new CableError('InvalidAllocationPool', `The allocation pool ${text} is not valid.`);
+  }
+  if (start.value > end.value) {
+    throw new CableError(
+      'InvalidAllocationPool',
+      `The allocation pool {'start': '${pool.start}', 'end': '${pool.end}'} is not valid.`,
+    );
   }
   if (!isPortAddress(prefix, start, '') || !isPortAddress(prefix, end, '')) {
     throw new CableError(
@@ -164,12 +172,11 @@ function checkNumbers(subnet: Subnet, before: Subnet | undefined): void {
 function checkRoutes(prefix: IpPrefix, routes: Subnet['host_routes'], servers: readonly string[]): void {
   const { version } = prefix.base;
   for (const { destination, nexthop } of routes) {
-    if (parseCidr(destination)?.base.version !== version || parseIp(nexthop)?.version !== version) {
-      throw invalid(`host route ${destination} via ${nexthop} is not of the subnet's version of IP`);
-    }
+    if (parseIp(nexthop)?.version !== version) throw mismatch('nexthop', nexthop, version);
+    if (parseCidr(destination)?.base.version !== version) throw mismatch('destination', destination, version);
   }
   const foreign = servers.find((server) => parseIp(server)?.version !== version);
-  if (foreign !== undefined) throw invalid(`name server ${foreign} is not of the subnet's version of IP`);
+  if (foreign !== undefined) throw mismatch('dns_nameserver', foreign, version);
 }
 
 /** A link of IPv6 carries packets of 1280 bytes (RFC 8200 §5). Each subnet revises its network, and so does a change of its MTU. */
@@ -207,7 +214,7 @@ function* brokenSubnet(look: Look, subnet: Subnet): Iterable<Broken> {
 }
 
 function mismatch(name: string, text: string, version: number): CableError {
-  return invalid(`'${name}' '${text}' does not match the ip_version '${version}'`);
+  return invalid(`${name} '${text}' does not match the ip_version '${version}'`);
 }
 
 function invalid(reason: string): CableError {

@@ -189,7 +189,9 @@ function parentInUse(portId: string): CableError {
 }
 
 function inOtherTrunk(portId: string, trunkId: string): CableError {
-  return new CableError('TrunkPortInUse', `Port ${portId} is in use by another trunk ${trunkId}.`);
+  return new CableError('TrunkPortInUse', `Port ${portId} is in use by another trunk.`, {
+    detail: `Remove the port from trunk ${trunkId} first.`,
+  });
 }
 
 /** See the attribute's description. A port that is administratively down is as it shall be. */
