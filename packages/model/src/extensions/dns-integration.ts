@@ -3,8 +3,31 @@ export const dnsIntegrationExtension = {
   alias: 'dns-integration',
   name: 'DNS Integration',
   description: 'Names of ports, and the domains of networks.',
-  updated: '2026-11-26T00:00:00-00:00',
+  updated: '2026-11-28T00:00:00-00:00',
+  requires: ['router'],
   attributes: {
+    floatingip: {
+      dns_name: {
+        type: 'string',
+        write: 'create',
+        default: '',
+        maxLength: 255,
+        filter: false,
+        sort: false,
+        example: '',
+        description: 'Empty: there is no name server outside that would be told of one.',
+      },
+      dns_domain: {
+        type: 'string',
+        write: 'create',
+        default: '',
+        maxLength: 255,
+        filter: false,
+        sort: false,
+        example: '',
+        description: 'Empty, as dns_name is.',
+      },
+    },
     network: {
       dns_domain: {
         type: 'string',

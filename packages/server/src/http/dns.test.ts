@@ -51,3 +51,17 @@ test('names and domains that are none are refused', async (t) => {
   ];
   for (const [answer, wanted] of cases) assert.match(await refused(answer, 400, 'HTTPBadRequest'), wanted);
 });
+
+test('floating IPs have no names: nobody outside would be told', async (t) => {
+  const { create, send } = await startHarness(t);
+  const network = await create('network', { 'router:external': true });
+  await create('subnet', { network_id: network['id'], cidr: '203.0.113.0/24', ip_version: 4 });
+  const given = { floating_network_id: network['id'] };
+  const floating = await create('floatingip', { ...given, dns_name: '', dns_domain: '' });
+  assert.deepEqual([floating['dns_name'], floating['dns_domain']], ['', '']);
+  for (const name of ['dns_name', 'dns_domain']) {
+    const body = { floatingip: { ...given, [name]: 'web.example.org.' } };
+    const said = await refused(send('POST', '/v2.0/floatingips', body), 400, 'HTTPBadRequest');
+    assert.match(said, new RegExp(`Invalid input for ${name}\\. Reason: no name server outside`));
+  }
+});

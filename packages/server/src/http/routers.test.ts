@@ -166,11 +166,11 @@ test('extra routes lead into attached subnets and hold their interface', async (
   await refused(send('PUT', path, { router: { routes: [route] } }), 400, 'InvalidRoutes');
   await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
   assert.deepEqual((await send('PUT', path, { router: { routes: [route] } })).body['router']?.['routes'], [route]);
-  await refused(send('PUT', path, { router: { routes: [route, route] } }), 400, 'InvalidRoutes');
+  await refused(send('PUT', path, { router: { routes: [route, route] } }), 400, 'HTTPBadRequest');
   const toItself = [{ ...route, nexthop: '10.0.0.1' }];
   assert.match(
     await refused(send('PUT', path, { router: { routes: toItself } }), 400, 'InvalidRoutes'),
-    /the nexthop 10\.0\.0\.1 is used by router$/,
+    /the nexthop is used by router$/,
   );
   await refused(send('PUT', `${path}/add_extraroutes`, { router: { routes: toItself } }), 400, 'InvalidRoutes');
   await refused(

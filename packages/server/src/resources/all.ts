@@ -7,7 +7,7 @@ import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-alloc
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
 import { defaultSecurityGroupRuleModule } from './default-security-group-rule.ts';
-import { networkDnsModule, portDnsModule } from './dns.ts';
+import { floatingIpDnsModule, networkDnsModule, portDnsModule } from './dns.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
 import { flavorModule, routerFlavorModule, serviceProfileModule } from './flavor.ts';
@@ -125,7 +125,7 @@ export const MODULES: ModuleTable = {
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
-  floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule],
+  floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule, floatingIpDnsModule],
   floatingip_pool: [floatingIpPoolModule],
   port_forwarding: [portForwardingModule],
   security_group: [shareableModule('security_group'), securityGroupModule],

@@ -1,4 +1,12 @@
-import { type AnyObject, CableError, dnsAssignments, dnsDomainOf, type Network, type Port } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  dnsAssignments,
+  dnsDomainOf,
+  type FloatingIp,
+  type Network,
+  type Port,
+} from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 
@@ -11,6 +19,23 @@ export const networkDnsModule: Contribution<AnyObject> = contribute<Network>({
   derive: (_planning, given) => ({ dns_domain: parseDomain(given.dns_domain ?? '') }),
   change: (_planning, before, after) =>
     after.dns_domain === before.dns_domain ? {} : { dns_domain: parseDomain(after.dns_domain) },
+});
+
+/** Floating IPs: names of theirs would be for a name server outside, of which there is none. */
+export const floatingIpDnsModule: Contribution<AnyObject> = contribute<FloatingIp>({
+  check: (_view, { dns_name: name = '', dns_domain: domain = '' }) => {
+    for (const [attribute, value] of Object.entries({ dns_name: name, dns_domain: domain })) {
+      if (value === '') continue;
+      const remedy = 'Leave it out, and name the address where the name server outside is managed.';
+      throw new CableError(
+        'HTTPBadRequest',
+        `Invalid input for ${attribute}. Reason: no name server outside is told of floating IPs.`,
+        { detail: remedy, fields: { attribute } },
+      );
+    }
+  },
+  // One that was stored before says nothing.
+  present: () => ({ dns_name: '', dns_domain: '' }),
 });
 
 /** Names and domains of ports (Neutron's `dns-integration`, `dns-domain-ports`). */

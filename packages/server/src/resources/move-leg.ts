@@ -16,7 +16,7 @@ export function moveLeg({ plan }: Planning, leg: Port, fixedIps: Port['fixed_ips
   if (router === undefined) throw servicePort(leg, 'changed');
   plan.revise('router', router.id);
   const hop = router.routes.find(({ nexthop }) => added.some((fixed) => fixed.ip_address === nexthop))?.nexthop;
-  if (hop !== undefined) throw invalidRoutes(router, `the nexthop ${hop} is used by router`);
+  if (hop !== undefined) throw invalidRoutes(router, 'the nexthop is used by router', hop);
 }
 
 /** One address of each. */

@@ -166,8 +166,8 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
   const leg = hasIpv6(port) ? findIpv6Leg(planning, router, port.network_id) : undefined;
   if (leg !== undefined) {
     throw badRouter(
-      `Router already contains IPv6 port ${leg.id} belonging to network id ${port.network_id}. ` +
-        'Only one IPv6 port from the same network subnet can be connected to a router',
+      'Cannot have multiple router ports with the same network id if both contain IPv6 subnets. ' +
+        `Existing port ${leg.id} has IPv6 subnet(s) and network id ${port.network_id}`,
     );
   }
   checkSubnets(planning, router, subnets);

@@ -88,15 +88,34 @@ function checkRoutes(view: View, router: Router): void {
       throw invalidRoutes(router, `${destination} via ${nexthop} mixes versions of IP`);
     }
     if (!isConnected(subnets, nexthop)) {
-      throw invalidRoutes(router, `the nexthop ${nexthop} is not connected with router`);
+      throw invalidRoutes(router, 'the nexthop is not connected with router', nexthop);
     }
-    if (own.has(nexthop)) throw invalidRoutes(router, `the nexthop ${nexthop} is used by router`);
-    if (seen.has(`${destination} ${nexthop}`)) throw invalidRoutes(router, 'routes contain duplicates');
+    if (own.has(nexthop)) throw invalidRoutes(router, 'the nexthop is used by router', nexthop);
+    if (seen.has(`${destination} ${nexthop}`)) throw duplicateRoute({ destination, nexthop });
     seen.add(`${destination} ${nexthop}`);
   }
 }
 
-/** The error for routes that cannot be. */
-export function invalidRoutes(router: Router, reason: string): CableError {
-  return new CableError('InvalidRoutes', `Invalid format for routes: ${JSON.stringify(router.routes)}, ${reason}`);
+type Route = Router['routes'][number];
+
+/** The error for routes that cannot be, in Neutron's words. `nexthop`: of the one that cannot. */
+export function invalidRoutes({ routes }: Router, reason: string, nexthop?: string): CableError {
+  const text = `Invalid format for routes: [${routes.map(routeText).join(', ')}], ${reason}`;
+  const where = nexthop === undefined ? {} : { detail: `The next hop is ${nexthop}.`, fields: { nexthop } };
+  return new CableError('InvalidRoutes', text, where);
+}
+
+function duplicateRoute(route: Route): CableError {
+  return new CableError(
+    'HTTPBadRequest',
+    `Invalid input for routes. Reason: Duplicate hostroute '${routeText(route)}'.`,
+    {
+      fields: { attribute: 'routes' },
+    },
+  );
+}
+
+/** As Neutron writes it. */
+function routeText({ destination, nexthop }: Route): string {
+  return `{'destination': '${destination}', 'nexthop': '${nexthop}'}`;
 }

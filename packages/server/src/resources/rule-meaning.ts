@@ -97,7 +97,7 @@ function checkProtocol(rule: RuleMeaning): void {
   else {
     throw new CableError(
       'SecurityGroupInvalidProtocolForPort',
-      `Invalid protocol ${rule.protocol} for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP.`,
+      `Ports cannot be specified for protocol ${number}. Ports are only supported for DCCP, SCTP, TCP, UDP, UDPLITE.`,
     );
   }
 }
