@@ -56,7 +56,7 @@ async function onTrunk(
 function added(planning: Planning, trunk: Trunk, asked: readonly SubPort[]): readonly SubPort[] {
   const parent = planning.plan.get('port', trunk.port_id);
   if (parent === undefined) throw notFound(planning.deps.resources.named('port'), trunk.port_id);
-  const given = withTags(planning, asked, trunk.sub_ports);
+  const given = withTags(planning, asked, trunk);
   takeSubPorts(planning, parent, given, trunk.sub_ports);
   return [...trunk.sub_ports, ...given];
 }
@@ -65,7 +65,7 @@ function removed(planning: Planning, trunk: Trunk, given: readonly SubPort[]): r
   const gone = new Set(given.map((one) => one.port_id));
   for (const portId of gone) {
     if (!trunk.sub_ports.some((one) => one.port_id === portId)) {
-      const message = `SubPort ${portId} on trunk ${trunk.id} with parent port ${trunk.port_id} could not be found.`;
+      const message = `SubPort ${portId} on trunk ${trunk.id} could not be found.`;
       throw new CableError('SubPortNotFound', message);
     }
     releaseSubPort(planning, portId);

@@ -12,10 +12,10 @@ import { hasVip } from './has-vip.ts';
 export type SubPort = Trunk['sub_ports'][number];
 
 export const trunkModule: Contribution<AnyObject> = contribute<Trunk>({
-  derive: (planning, { port_id: parentId = '', sub_ports: given = [] }) => {
+  derive: (planning, { id, port_id: parentId = '', sub_ports: given = [] }) => {
     const parent = permittedPort(planning, parentId);
     checkParent(planning.plan, parent);
-    const added = withTags(planning, given, []);
+    const added = withTags(planning, given, { id, sub_ports: [] });
     takeSubPorts(planning, parent, added, []);
     return { sub_ports: added };
   },
@@ -73,18 +73,18 @@ export function takeSubPorts(
   }
 }
 
-/** The sub-ports with their tags, those of their networks where they say `inherit`. `others`: those that the trunk has already. Throws `DuplicateSubPort`. */
+/** The sub-ports with their tags, those of their networks where they say `inherit`. `trunk`: with those that it has already. Throws `DuplicateSubPort`. */
 export function withTags(
   planning: Planning,
   given: readonly SubPort[],
-  others: readonly SubPort[],
+  trunk: Pick<Trunk, 'id' | 'sub_ports'>,
 ): readonly SubPort[] {
-  const tags = new Set(others.map((one) => one.segmentation_id));
+  const tags = new Set(trunk.sub_ports.map((one) => one.segmentation_id));
   return given.map((one) => {
     const tagged = one.segmentation_type === 'inherit' ? inherited(planning, one) : one;
     const tag = tagged.segmentation_id;
     if (tags.has(tag)) {
-      const message = `segmentation_type vlan and segmentation_id ${tag} already in use on the trunk.`;
+      const message = `segmentation_type vlan and segmentation_id ${tag} already in use on trunk ${trunk.id}.`;
       throw new CableError('DuplicateSubPort', message);
     }
     tags.add(tag);
