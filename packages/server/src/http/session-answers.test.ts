@@ -141,3 +141,18 @@ test('what is of another version of IP than its subnet is named as by Neutron', 
   const both = refused(post({ cidr: '10.0.0.128/25' }), 400, 'InvalidInput');
   assert.match(await both, /cidr: 10\.0\.0\.128\/25 for network: \S+ overlaps with another subnet\.$/);
 });
+
+test('a tag that a trunk has, and a sub-port that it has not, are told with the trunk', async (t) => {
+  const { create, send } = await startHarness(t);
+  const port = async (): Promise<unknown> =>
+    (await create('port', { network_id: (await create('network', {}))['id'] }))['id'];
+  const [parent, one, two] = [await port(), await port(), await port()];
+  const sub = (port_id: unknown): object => ({ port_id, segmentation_type: 'vlan', segmentation_id: 7 });
+  const { id } = await create('trunk', { port_id: parent, sub_ports: [sub(one)] });
+  const change = (action: string, sub_ports: readonly object[]): ReturnType<typeof send> =>
+    send('PUT', `/v2.0/trunks/${id}/${action}`, { sub_ports });
+  const taken = await refused(change('add_subports', [sub(two)]), 409, 'DuplicateSubPort');
+  assert.equal(taken, `segmentation_type vlan and segmentation_id 7 already in use on trunk ${id}.`);
+  const gone = await refused(change('remove_subports', [{ port_id: two }]), 404, 'SubPortNotFound');
+  assert.equal(gone, `SubPort ${two} on trunk ${id} could not be found.`);
+});
