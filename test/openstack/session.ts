@@ -133,7 +133,7 @@ export async function runSession(
 /** Reasons that explained nothing: what they are about is no longer so, or no command meets it. */
 export function staleReasons(all: readonly Told[]): readonly Difference[] {
   const used = new Set(all.flatMap(({ reasons }) => reasons));
-  return DIFFERENCES.filter((difference) => !used.has(difference));
+  return DIFFERENCES.filter((difference) => difference.isChance !== true && !used.has(difference));
 }
 
 /** What failed, for a reader: the command, who ran it, and each difference. */

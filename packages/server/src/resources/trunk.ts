@@ -79,7 +79,7 @@ export function withTags(
   given: readonly SubPort[],
   { id, sub_ports: others }: Pick<Trunk, 'id' | 'sub_ports'>,
 ): readonly SubPort[] {
-  const tags = new Set(trunk.sub_ports.map((one) => one.segmentation_id));
+  const tags = new Set(others.map((one) => one.segmentation_id));
   return given.map((one) => {
     const tagged = one.segmentation_type === 'inherit' ? inherited(planning, one) : one;
     const tag = tagged.segmentation_id;
