@@ -113,6 +113,22 @@ async function issueClient(context: CliContext, options: Options, identity: Iden
   await writeNew(`${prefix}.key`, made.key);
   await writeNew(`${prefix}.pem`, made.certificate);
   print(context, describe(made.certificate, `${prefix}.pem`));
+  for (const hint of hintsOf(identity)) context.printError(`note: ${hint}`);
+}
+
+/** What such a user will wonder about. */
+function hintsOf(identity: Identity): readonly string[] {
+  if (identity.kind !== 'user') return [];
+  const { projectId, roles } = identity;
+  const isAdmin = roles.includes('admin');
+  const ownsNothing = roles.length > 0 && projectId === null && !isAdmin;
+  const isBlind = roles.includes('member') && !roles.includes('reader') && !isAdmin;
+  return [
+    ...(ownsNothing ? ['without --in-project it sees nothing that is a project’s: give the ID of one'] : []),
+    ...(isBlind
+      ? ['roles of a certificate imply no others: a member that is to see anything has --with-role reader, too']
+      : []),
+  ];
 }
 
 async function show(context: CliContext, options: Options): Promise<void> {

@@ -270,6 +270,25 @@ test('options with values may stand before the command, whose words are found be
   assert.match(err, /cannot read \/nowhere\/authority\.pem/);
 });
 
+test('a user’s certificate that will show him nothing is made with a note', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-pki-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  assert.equal((await cable(`pki init --dir ${dir} --name one`)).status, 0);
+  const issue = (name: string, options: string): ReturnType<typeof cable> =>
+    cable(`pki issue user ${name} --dir ${dir} --out ${dir}/${name} ${options}`);
+  for (const [name, options, note] of [
+    ['a', '--with-role member --with-role reader', /^note: without --in-project /],
+    ['b', '--in-project p --with-role member', /^note: roles of a certificate imply no others/],
+    ['c', '--in-project p --with-role member --with-role reader', /^$/],
+    ['d', '--with-role admin', /^$/],
+    ['e', '', /^$/],
+  ] as const) {
+    const made = await issue(name, options);
+    assert.equal(made.status, 0, made.err);
+    assert.match(made.err, note);
+  }
+});
+
 test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
   const server = await stub(t);
   const cases: readonly (readonly [string, RegExp])[] = [
