@@ -20,7 +20,7 @@ test('a world is drawn with its hosts, guests, underlay and networks', () => {
   assert.equal(
     drawing,
     [
-      'server, store: lmdb or etcd',
+      'server at https://10.255.254.1:9697, a router away from the hosts, store: lmdb or etcd',
       '┌ h1 ─────────────────────────┐  ┌ h2 ─────────────────┐',
       '│ vm1   VM, udhcpc      front │  │                     │',
       '│ pod1  pod, cable-cni  back  │  │                     │',

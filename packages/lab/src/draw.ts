@@ -1,5 +1,5 @@
 import { describeGuest } from './guests/start.ts';
-import { UNDERLAY_MTU, underlayAddress } from './names.ts';
+import { controlAddress, SERVER_PORT, socketAddress, UNDERLAY_MTU, underlayAddress } from './names.ts';
 import type { World } from './world.ts';
 
 /** Boxes stand side by side up to this width. */
@@ -22,7 +22,8 @@ export function drawWorld(world: World): string {
 
 function drawControl({ servers, stores }: World): string {
   const many = servers === 1 ? 'server' : `${servers} servers behind a balancer`;
-  return `${many}, store: ${stores.join(' or ')}`;
+  const place = socketAddress(controlAddress(0), SERVER_PORT);
+  return `${many} at https://${place}, a router away from the hosts, store: ${stores.join(' or ')}`;
 }
 
 /** One host's lines, all of one width: name, guests, and the uplink's address at the bottom. */
