@@ -64,7 +64,7 @@ test('subnets: prefixes, gateways and pools are checked', async (t) => {
     send('POST', '/v2.0/subnets', { subnet: { network_id: network['id'], ip_version: 4, ...attributes } });
   await refused(post({ cidr: '10.0.0.128/25' }), 400, 'InvalidInput');
   await refused(post({ cidr: '224.0.0.0/24' }), 400, 'InvalidInput');
-  await refused(post({ cidr: '10.2.0.0/24', gateway_ip: '10.3.0.1' }), 400, 'InvalidInput');
+  await refused(post({ cidr: '10.2.0.0/24', gateway_ip: '10.2.0.255' }), 400, 'InvalidInput');
   const pool = (start: string, end: string): object => ({ cidr: '10.2.0.0/24', allocation_pools: [{ start, end }] });
   await refused(post(pool('10.2.0.9', '10.2.0.5')), 400, 'InvalidAllocationPool');
   await refused(post(pool('10.2.0.9', '10.2.1.5')), 400, 'OutOfBoundsAllocationPool');
