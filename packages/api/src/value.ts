@@ -228,7 +228,7 @@ function mapped(value: unknown): Parsed {
 /** A value that two of the objects have of the property. */
 function repeatedIn(objects: readonly Readonly<Record<string, unknown>>[], name: string): unknown {
   const seen = new Set<unknown>();
-  return objects.map((one) => one[name]).find((value) => seen.has(value) || !seen.add(value));
+  return objects.map((one) => one[name]).find((value) => value !== undefined && (seen.has(value) || !seen.add(value)));
 }
 
 function parseList(value: unknown, attribute: Attribute): Parsed {

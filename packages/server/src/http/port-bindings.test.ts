@@ -125,3 +125,31 @@ test('sub-ports of a trunk go where their parent goes, prepared and activated wi
   assert.deepEqual(await hostsOf(), ['h2 ACTIVE']);
   await assertInvariants(server);
 });
+
+test('a port that is bound to no host has no binding beside', async (t) => {
+  const harness = await startHosts(t);
+  const port = await portOf(harness, { device_owner: 'compute:nova' });
+  const given = { binding: { host: 'h2' } };
+  const said = await refused(harness.send('POST', `/v2.0/ports/${port['id']}/bindings`, given), 400, 'HTTPBadRequest');
+  assert.match(said, /is bound to no host/);
+});
+
+test('a sub-port, and a router’s port, are moved by nobody else', async (t) => {
+  const harness = await startHosts(t);
+  const { create, send, server } = harness;
+  const [parent, sub] = [await portOf(harness), await portOf(harness, {})];
+  const sub_ports = [{ port_id: sub['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
+  await create('trunk', { port_id: parent['id'], sub_ports });
+  await send('POST', `/v2.0/ports/${parent['id']}/bindings`, { binding: { host: 'h2' } });
+  const path = `/v2.0/ports/${sub['id']}/bindings`;
+  for (const [method, where] of [
+    ['PUT', `${path}/h2/activate`],
+    ['DELETE', `${path}/h1`],
+    ['DELETE', `${path}/h2`],
+  ] as const) {
+    await refused(send(method, where), 409, 'UnsupportedPortDeviceOwner');
+  }
+  assert.equal((await send('PUT', `/v2.0/ports/${parent['id']}/bindings/h2/activate`)).status, 200);
+  assert.equal((await send('GET', `/v2.0/ports/${sub['id']}`)).body['port']?.['binding:host_id'], 'h2');
+  await assertInvariants(server);
+});

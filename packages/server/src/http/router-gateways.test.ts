@@ -190,3 +190,42 @@ test('a network stays external as long as something reaches out by it, whoever w
   assert.ok(first.status === 200 ? second.status === 409 : first.status === 400, `${first.status} ${second.status}`);
   await assertInvariants(server);
 });
+
+test('no addresses asked for are none that are asked for: a gateway has some', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const network = await external(harness);
+  const given = { external_gateway_info: { network_id: network['id'], external_fixed_ips: [] } };
+  const router = await create('router', given);
+  const taken = router['external_gateway_info']?.['external_fixed_ips'];
+  assert.equal(Array.from(taken ?? []).length, 1);
+  const changed = await send('PUT', `/v2.0/routers/${router['id']}`, { router: given });
+  assert.deepEqual(changed.body['router']?.['external_gateway_info']?.['external_fixed_ips'], taken);
+  await assertInvariants(server);
+});
+
+test('a port that a floating IP or a port forwarding leads to becomes no interface', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create, server } = harness;
+  const network = await external(harness);
+  const router = await create('router', { external_gateway_info: { network_id: network['id'] } });
+  const subnet = await withInside(harness, router, '10.0.0.0/24');
+  const other = await create('router', {});
+  const port = await create('port', { network_id: subnet['network_id'] });
+  const add = (): ReturnType<typeof send> =>
+    send('PUT', `/v2.0/routers/${other['id']}/add_router_interface`, { port_id: port['id'] });
+  const floating = await create('floatingip', { floating_network_id: network['id'], port_id: port['id'] });
+  assert.match(await refused(add(), 400, 'BadRequest'), /a floating IP leads to it/);
+  await send('PUT', `/v2.0/floatingips/${floating['id']}`, { floatingip: { port_id: null } });
+  const forwarding = {
+    ...{ internal_port_id: port['id'], internal_ip_address: port['fixed_ips'][0]['ip_address'] },
+    ...{ internal_port: 80, external_port: 80, protocol: 'tcp' },
+  };
+  const path = `/v2.0/floatingips/${floating['id']}/port_forwardings`;
+  const made = await send('POST', path, { port_forwarding: forwarding });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  assert.match(await refused(add(), 400, 'BadRequest'), /a port forwarding leads to it/);
+  await send('DELETE', `${path}/${made.body['port_forwarding']?.['id']}`);
+  assert.equal((await add()).status, 200);
+  await assertInvariants(server);
+});

@@ -10,7 +10,7 @@ import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
 import { objectKey } from '../keys.ts';
-import { ROUTER_GATEWAY } from './device-owners.ts';
+import { ROUTER_GATEWAY, TRUNK_SUBPORT } from './device-owners.ts';
 import { waitForFlows } from './flows-here.ts';
 import { standbysAfterMove } from './gateway-hosts.ts';
 import { takesAnything } from './host.ts';
@@ -41,7 +41,8 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
   broken: brokenBindings,
   actions: {
     create_port_binding: onPort('create_port_binding', (planning, port, host, given) => {
-      refuseOwner(port);
+      if (!port.device_owner.startsWith('compute:')) throw unsupported('create_port_binding', port);
+      if (hostOf(port) === '') throw unbound(port);
       if (bindingOf(port, host) !== undefined) throw exists(port, host);
       if (isRefused(planning, host)) throw refused(port, host);
       const added = { host, vnic_type: given.vnic_type ?? port['binding:vnic_type'], profile: given.profile ?? {} };
@@ -180,12 +181,22 @@ function refused(port: Port, host: string): CableError {
   });
 }
 
-function refuseOwner(port: Port): void {
-  if (port.device_owner.startsWith('compute:')) return;
-  throw new CableError(
+/** Where it is its router says, or its trunk's parent. */
+function isPlacedByOthers({ device_owner: owner }: Port): boolean {
+  return owner.startsWith('network:router_') || owner === TRUNK_SUBPORT;
+}
+
+function unsupported(action: string, { id, device_owner: owner }: Port): CableError {
+  return new CableError(
     'UnsupportedPortDeviceOwner',
-    `Operation create_port_binding is not supported for device_owner ${port.device_owner} on port ${port.id}.`,
+    `Operation ${action} is not supported for device_owner ${owner} on port ${id}.`,
   );
+}
+
+function unbound({ id }: Port): CableError {
+  return new CableError('HTTPBadRequest', `Port ${id} is bound to no host, which a binding to another one is beside.`, {
+    detail: 'Give the port its host by binding:host_id.',
+  });
 }
 
 function shown({ tables }: Pick<EngineDeps, 'tables'>, port: Port, host: string): Readonly<Record<string, unknown>> {
@@ -214,6 +225,7 @@ function onPort(
       permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
       const port = planning.plan.get('port', id);
       if (port === undefined) throw notFound(resource, id);
+      if (isPlacedByOthers(port)) throw unsupported(action, port);
       return planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
     };
     const written = await deps.lock.run([objectKey('port', id)], asked, () =>

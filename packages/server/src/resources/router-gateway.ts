@@ -63,6 +63,11 @@ function wantedOf(given: Wanted | null | undefined): Wanted | null {
   return given === null || given === undefined || Object.keys(given).length === 0 ? null : given;
 }
 
+/** No addresses are none that are asked for, as in Neutron: a gateway has some. */
+function hasAddresses({ external_fixed_ips: asked = [] }: Wanted): boolean {
+  return asked.length > 0;
+}
+
 function openGateway(planning: Planning, router: Owner, wanted: Wanted): GatewayPart {
   const { deps, plan } = planning;
   const network = networkOf(planning, wanted);
@@ -71,7 +76,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     // Tenants do not see it; who owns the network does.
     project_id: network.project_id,
     network_id: network.id,
-    ...(wanted.external_fixed_ips === undefined ? {} : { fixed_ips: wanted.external_fixed_ips }),
+    ...(hasAddresses(wanted) ? { fixed_ips: wanted.external_fixed_ips } : {}),
     device_id: router.id,
     device_owner: ROUTER_GATEWAY,
     port_security_enabled: false,
@@ -92,9 +97,9 @@ function changeGateway(planning: Planning, before: Router, wanted: Wanted | null
   const port = gatewayPortOf(plan, before.id);
   if (port === undefined) return wanted === null ? NO_GATEWAY : openGateway(planning, before, wanted);
   if (wanted !== null && networkOf(planning, wanted).id === port.network_id) {
-    const { external_fixed_ips: fixedIps } = wanted;
-    const after =
-      fixedIps === undefined ? port : planUpdate(asService(planning), resource, port, { fixed_ips: fixedIps });
+    const after = hasAddresses(wanted)
+      ? planUpdate(asService(planning), resource, port, { fixed_ips: wanted.external_fixed_ips })
+      : port;
     checkAddresses(plan, before.id, after as Port);
     const kept: Wanted = before.external_gateway_info ?? {};
     const { qos_policy_id: policy = kept.qos_policy_id } = wanted;

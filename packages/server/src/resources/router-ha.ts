@@ -6,7 +6,8 @@ import { type Contribution, contribute } from '../engine/module.ts';
 export const routerHaModule: Contribution<AnyObject> = contribute<Router>({
   derive: (_planning, { ha = true }) => ({ ha }),
   change: (_planning, before, after) => {
-    if (before.ha !== after.ha && after.admin_state_up) {
+    // One that was stored before there was a choice says nothing.
+    if ((before.ha ?? true) !== (after.ha ?? true) && after.admin_state_up) {
       throw badRequest(
         'Cannot change HA attribute of active routers. Please set router admin_state_up to False prior to upgrade.',
       );

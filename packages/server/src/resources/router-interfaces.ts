@@ -162,6 +162,7 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
     );
   }
   if (port.fixed_ips.length === 0) throw badRouter(`Router port must have at least one fixed IP`);
+  refuseReached(planning, port);
   const subnets = port.fixed_ips.map((fixed) => ownSubnet(planning, fixed.subnet_id));
   const leg = hasIpv6(port) ? findIpv6Leg(planning, router, port.network_id) : undefined;
   if (leg !== undefined) {
@@ -183,6 +184,18 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
     'binding:host_id': '',
   });
   return answer(router, port, port.fixed_ips);
+}
+
+/** What leads to a port from outside leads to a machine; each that comes revises the port. */
+function refuseReached({ plan, deps }: Planning, { id }: Port): void {
+  for (const [type, index] of [
+    ['floatingip', 'port_id'],
+    ['port_forwarding', 'internal_port_id'],
+  ] as const) {
+    if (deps.resources.find(type) === undefined || plan.by(type, index, id).length === 0) continue;
+    const what = type === 'floatingip' ? 'a floating IP' : 'a port forwarding';
+    throw badRouter(`Port ${id} cannot become an interface: ${what} leads to it`);
+  }
 }
 
 /** The subnet, which stays as it is: its gateway is not changed beside a leg that takes it. */
