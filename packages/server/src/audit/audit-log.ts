@@ -45,7 +45,7 @@ export function createAuditLog(file: Pick<AuditFile, 'add' | 'lost' | 'waitingBy
       });
       app.addHook('onResponse', (request, reply, next) => {
         const note = noteOf(request);
-        if (note !== undefined && isWrite(request) && reply.statusCode !== TOO_MANY)
+        if (note !== undefined && isWrite(request) && !isUnknown(request, reply.statusCode))
           file.add(JSON.stringify(lineOf(request, note, reply.statusCode, now())));
         next();
       });
@@ -62,6 +62,15 @@ function noteFor({ raw: { socket }, headers }: FastifyRequest, requestId: string
     changed: [],
     ...(typeof sent === 'string' && REQUEST_ID.test(sent) ? { askedAs: sent } : {}),
   };
+}
+
+/** Refused for asking too much, or as nobody (a join without a good token): strangers do not fill the log. */
+function isUnknown(request: FastifyRequest, status: number): boolean {
+  const { caller } = askedOf(request);
+  if (status === TOO_MANY) return true;
+  if (status < 400 || caller.kind === 'host') return false;
+  const { userId, projectId, roles } = caller.credentials;
+  return userId === null && projectId === null && roles.length === 0;
 }
 
 /** Of the plug-in's requests the body says what they are; most reports of hosts have nothing written, and `told` knows. */

@@ -18,14 +18,15 @@ const SERVICE = 'service';
 export type CallerOf = (sender: UserCaller, context: PluginContext) => UserCaller;
 
 /**
- * Believes the context of a sender who is an administrator, by the rules, or a service. Any other speaks for himself: his project must be that of the context,
+ * Believes the context of a sender who is an administrator, by the rules, or a service of Keystone's. A certificate with the role `service` is an agent's for
+ * its pods, as a rule, and may not speak for all. Any other speaks for himself: his project must be that of the context,
  * and what he may is what his own roles say.
  */
 export function createCallers(deps: Pick<EngineDeps, 'permission'>): CallerOf {
   const known = new Map<string, UserCaller>();
   return (sender, context) => {
     const { credentials } = sender;
-    const isService = credentials.roles.some((role) => role.toLowerCase() === SERVICE);
+    const isService = sender.byCertificate !== true && credentials.roles.some((role) => role.toLowerCase() === SERVICE);
     if (!isService && !isAdmin(deps, credentials)) {
       const { projectId } = credentials;
       if (projectId === null || withoutDashes(projectId) !== context.projectId) throw notTheirs();

@@ -154,5 +154,6 @@ function nameOf({ type, requestId, said }: SentCreate): string {
 }
 
 function keyOf(name: string, { answered }: Count): string {
-  return `plugin-${name}-${answered}`;
+  // No client’s key has a space in it: nobody makes what the door looks for.
+  return `plugin ${name} ${answered}`;
 }

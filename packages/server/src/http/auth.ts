@@ -15,7 +15,13 @@ export type AuthenticatedCaller = UserCaller | HostCaller;
  * Somebody whom the rules are asked of; the same value for the same token, certificate or headers, since what the rules come to is kept with the credentials.
  * `projectGiven`: the request is of a project that it named; false: the default one stands in, or it is of none.
  */
-export type UserCaller = { readonly kind: 'user'; readonly credentials: Credentials; readonly projectGiven: boolean };
+export type UserCaller = {
+  readonly kind: 'user';
+  readonly credentials: Credentials;
+  readonly projectGiven: boolean;
+  /** True: by a certificate of his own, not by a token. */
+  readonly byCertificate?: boolean;
+};
 
 /** The agent of a host, which may ask for what is that host's own, and nothing else. */
 export type HostCaller = { readonly kind: 'host'; readonly host: string };

@@ -218,7 +218,7 @@ test('a port that a floating IP or a port forwarding leads to becomes no interfa
   assert.match(await refused(add(), 400, 'BadRequest'), /a floating IP leads to it/);
   await send('PUT', `/v2.0/floatingips/${floating['id']}`, { floatingip: { port_id: null } });
   const forwarding = {
-    ...{ internal_port_id: port['id'], internal_ip_address: port['fixed_ips'][0]['ip_address'] },
+    ...{ internal_port_id: port['id'], internal_ip_address: port['fixed_ips']?.[0]?.['ip_address'] },
     ...{ internal_port: 80, external_port: 80, protocol: 'tcp' },
   };
   const path = `/v2.0/floatingips/${floating['id']}/port_forwardings`;

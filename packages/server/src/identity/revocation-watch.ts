@@ -12,6 +12,8 @@ export type RevocationWatchOptions = {
 };
 
 const EVERY_MS = 5000;
+/** After it was refused: five minutes. */
+const ROUNDS_TO_SKIP = 60;
 /** Clocks of Keystone's own servers differ, and an event is told once it is stored. */
 const OVERLAP_MS = 60_000;
 
@@ -19,7 +21,7 @@ const OVERLAP_MS = 60_000;
 export class RevocationWatch {
   readonly #options: RevocationWatchOptions;
   readonly #loop: Loop;
-  #isRefused = false;
+  #roundsToSkip = 0;
   #sinceMs: number | null = null;
   /** Told last time: an event is one for tokens that were asked for before. */
   #told: ReadonlySet<string> = new Set();
@@ -37,10 +39,14 @@ export class RevocationWatch {
 
   async round(): Promise<void> {
     const { keystone, book, log } = this.#options;
-    if (this.#isRefused) return;
+    if (this.#roundsToSkip > 0) {
+      this.#roundsToSkip -= 1;
+      return;
+    }
     const events = await this.#events();
     if (events === undefined) {
-      this.#isRefused = true;
+      // It may be a proxy's word while Keystone is away, or a role that comes back.
+      this.#roundsToSkip = ROUNDS_TO_SKIP;
       log.warn({}, 'Keystone does not tell what was revoked: a token that was is refused once it is asked for anew');
       return;
     }

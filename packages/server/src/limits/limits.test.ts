@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { CableError, parseIpOrCidr } from '@cable/model';
 import { noauth } from '../http/auth.ts';
 import { type Edge, startEdge } from '../http/edge.fixture.ts';
+import { credentialsOf } from '../policy/credentials.ts';
 import { type LimitSettings, NO_LIMITS } from './request-limits.ts';
 import { ANY_SHARE } from './shares.ts';
 
@@ -145,4 +146,12 @@ test('other settings count from the next request on', async (t) => {
   assert.equal((await one.ask('GET', '/v2.0/networks')).status, 429);
   edge.server.shares.take({ ...NO_LIMITS });
   assert.equal((await one.ask('GET', '/v2.0/networks')).status, 200);
+});
+
+test('who is nobody shares no place with all others who are', async (t) => {
+  const nobody = { ...credentialsOf({ projectId: '', roles: [] }), projectId: null, userId: null, isAdmin: false };
+  const share = { rate: SLOW, burst: 1, inFlight: 1 };
+  const caller = { kind: 'user', credentials: nobody, projectGiven: false } as const;
+  const edge = await startEdge(t, {}, async () => caller, { ...NO_LIMITS, project: share });
+  for (let i = 0; i < 3; i += 1) assert.notEqual((await edge.ask('GET', '/v2.0/networks')).status, 429);
 });

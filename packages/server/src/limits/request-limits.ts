@@ -97,10 +97,12 @@ export class RequestLimits {
     if (caller.kind === 'host') return NOT_COUNTED;
     const { credentials } = caller;
     const { project, projects } = this.#settings;
-    const { projectId } = credentials;
+    const { projectId, userId } = credentials;
+    // Who is nobody (a host that asks to join, a client that looks at the versions) would share one with all others: that of his address counts.
+    if (projectId === null && userId === null) return NOT_COUNTED;
     const share = (projectId === null ? undefined : projects.get(projectId)) ?? project;
     if (share.rate === Infinity && share.inFlight === Infinity) return NOT_COUNTED;
-    return this.#enter('project', projectId === null ? `user ${credentials.userId}` : `project ${projectId}`, share);
+    return this.#enter('project', projectId === null ? `user ${userId}` : `project ${projectId}`, share);
   }
 
   /** True of those whose requests are not counted: hosts, administrators, services, and users whose request a service passes on. */

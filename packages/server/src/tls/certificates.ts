@@ -70,7 +70,8 @@ export function certificates(options: CertificateOptions): Authenticator {
       return client.caller;
     }
     const { next } = options;
-    if (next !== undefined && headers['x-auth-token'] !== undefined) return await next(request);
+    const hasToken = headers['x-auth-token'] !== undefined || headers['x-storage-token'] !== undefined;
+    if (next !== undefined && hasToken) return await next(request);
     if (isJoin(request)) return JOINER;
     if (client.kind === 'user') {
       refuseExpired(client.name, client.expiresAt, options.now());
@@ -127,7 +128,8 @@ function client(identity: Identity, certificate: X509Certificate, isOurs: boolea
 
 function userCaller(userId: string | null, projectId: string | null, roles: readonly string[]): UserCaller {
   const nowhere = { domainId: null, userDomainId: null, projectDomainId: null, systemScope: null };
-  return { kind: 'user', credentials: { userId, projectId, roles, ...nowhere }, projectGiven: projectId !== null };
+  const credentials = { userId, projectId, roles, ...nowhere };
+  return { kind: 'user', credentials, projectGiven: projectId !== null, byCertificate: true };
 }
 
 const WHY: Readonly<Record<string, string>> = {
