@@ -73,6 +73,8 @@ test('of the Contrail plug-in’s requests those that write are told, of the use
   assert.equal(made.status, 200, JSON.stringify(made.body));
   const { user, project, path, global_request_id: asked } = last();
   assert.deepEqual([user, project, path, asked], ['u1', 'p1', '/neutron/network', requestId]);
+  const { sent_by: sentBy } = last() as { readonly sent_by?: { readonly user: unknown; readonly project: unknown } };
+  assert.deepEqual([sentBy?.user, typeof sentBy?.project], [null, 'string']);
   assert.ok(last().changed.some((one) => one.type === 'network' && one.id === String(made.body['id'])));
   assert.equal((await ask('READALL', { filters: {}, fields: [] })).status, 200);
   assert.equal(texts.length, 1);

@@ -97,10 +97,12 @@ function lineOf(request: FastifyRequest, note: Note, status: number, time: Date)
   };
 }
 
-/** The user is null where nobody says who he is: on loopback and Unix sockets, and where a host joins. */
+/** The user is null where nobody says who he is: on loopback and Unix sockets, and where a host joins. `sent_by`: who has said that it is his request. */
 function whoOf(request: FastifyRequest, note: Note): object {
   const { caller } = askedOf(request);
   if (caller.kind === 'host') return { host: caller.host };
   const { userId, projectId } = note.credentials ?? caller.credentials;
-  return { user: userId, project: projectId };
+  const who = { user: userId, project: projectId };
+  if (note.credentials === undefined || note.credentials === caller.credentials) return who;
+  return { ...who, sent_by: { user: caller.credentials.userId, project: caller.credentials.projectId } };
 }
