@@ -134,7 +134,7 @@ export type GuestAddress = {
   readonly dhcpServer: string;
   readonly dnsNameservers: readonly string[];
   readonly hostRoutes: readonly { readonly destination: string; readonly nexthop: string }[];
-  /** Of the network's other subnets of IPv4: machines there are on the same link. */
+  /** Of the network's subnets of IPv4, its own among them: machines there are on the same link. */
   readonly linkCidrs: readonly string[];
 };
 

@@ -244,7 +244,7 @@ test('routes: a gateway outside of the subnet is reached on the link, which is t
 
 test('routes: other subnets of the network are on the link, unless a host route leads there', () => {
   const hostRoutes = [{ destination: '10.2.0.0/24', nexthop: '10.0.0.254' }];
-  const address = guestAddress({ hostRoutes, linkCidrs: ['10.1.0.0/24', '10.2.0.0/24'] });
+  const address = guestAddress({ hostRoutes, linkCidrs: ['10.0.0.0/24', '10.1.0.0/24', '10.2.0.0/24'] });
   assert.deepEqual(guestRoutes(address).map(formatGuestRoute), [
     '10.2.0.0/24 via 10.0.0.254',
     '169.254.169.254/32 via 10.0.0.1',

@@ -157,7 +157,8 @@ function withRouter(routes: readonly GuestRoute[], router: Uint8Array | undefine
  */
 export function guestRoutes(address: GuestAddress): readonly GuestRoute[] {
   const own = portRoutes([address], { byDefault: true, metadata: true, ipv6: false });
-  const others = address.linkCidrs.filter((cidr) => own.every(({ destination }) => destination !== cidr));
+  const led = new Set(own.map(({ destination }) => destination));
+  const others = address.linkCidrs.filter((cidr) => cidr !== address.cidr && !led.has(cidr));
   return [...own, ...others.map((destination) => ({ destination, nexthop: null }))].flatMap(
     ({ destination, nexthop }) => {
       const to = parseIpv4Cidr(destination);

@@ -1,10 +1,4 @@
-import {
-  type ExtraDhcpOption,
-  type LocalPort,
-  type NetworkHeader,
-  parseExtraDhcpOption,
-  type SubnetState,
-} from '@cable/model';
+import { type ExtraDhcpOption, type LocalPort, type NetworkHeader, parseExtraDhcpOption } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
 import { domainOf } from './advertisements.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
@@ -42,15 +36,20 @@ export function guestPort(
       dhcpServer: subnet.gatewayIp ?? METADATA_ADDRESS,
       dnsNameservers: subnet.dnsNameservers,
       hostRoutes: subnet.hostRoutes,
-      linkCidrs: linkCidrs(network, subnet),
+      linkCidrs: linkCidrs(network),
     })),
   };
 }
 
-/** As Neutron's DHCP tells them, so that machines of two subnets of a network meet without a router. */
-function linkCidrs({ subnets }: NetworkHeader, { id, cidr: own, ipVersion }: SubnetState): readonly string[] {
-  if (ipVersion === 6) return [];
-  return subnets.flatMap((one) => (one.ipVersion === 4 && one.id !== id && one.cidr !== own ? [one.cidr] : []));
+const cidrs = new WeakMap<NetworkHeader['subnets'], readonly string[]>();
+
+/** Of all subnets of IPv4, as Neutron's DHCP tells them, so that machines of two subnets of a network meet without a router. One list for all its ports. */
+function linkCidrs({ subnets }: NetworkHeader): readonly string[] {
+  const known = cidrs.get(subnets);
+  if (known !== undefined) return known;
+  const made = subnets.flatMap(({ ipVersion, cidr }) => (ipVersion === 4 ? [cidr] : []));
+  cidrs.set(subnets, made);
+  return made;
 }
 
 /** The server has looked at them; what a newer one takes and this agent does not know is left out. */
