@@ -1,9 +1,7 @@
-import type { Logger } from '@cable/kit';
+import type { AgentDeps } from './deps.ts';
 import { isSentByIpsec } from './net/ipsec.ts';
 import { watchIpsecPolicies } from './net/watch.ts';
 import type { AgentOptions, ChosenOptions, Encapsulation } from './options.ts';
-
-type Deps = { readonly log: Logger; readonly signal: AbortSignal };
 
 /**
  * Runs an agent until the signal aborts. Who makes VXLAN where that is left to the host: the vrouter itself, unless the kernel's IPsec is to have what is sent from the underlay
@@ -12,7 +10,7 @@ type Deps = { readonly log: Logger; readonly signal: AbortSignal };
  */
 export async function runChosen(
   options: AgentOptions,
-  { log, signal }: Deps,
+  { log, signal }: AgentDeps,
   run: (options: ChosenOptions, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { underlay, encapsulation } = options;

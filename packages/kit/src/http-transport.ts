@@ -6,6 +6,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { request as httpsRequest, Agent as SecureAgent } from 'node:https';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { ExpectedError } from './expected.ts';
@@ -38,6 +39,8 @@ export type HttpStream = {
 export type HttpUpgrade = {
   readonly status: 101;
   readonly headers: Readonly<Record<string, string>>;
+  /** Whence the connection comes, without an IPv6 zone; undefined: a Unix socket. */
+  readonly localAddress: string | undefined;
   /** Each without its newline. To be read once; ends when the server ends it or after `close`, throws when the connection breaks. */
   readonly lines: AsyncIterable<string>;
   /** Sends a line, given without its newline. A server that takes nothing is cut at 16 MiB. After the end of the connection: nothing. */
@@ -53,7 +56,7 @@ export type HttpTransport = {
   stream(request: HttpRequest): Promise<HttpStream>;
   /** Asks for the protocol named by the `upgrade` header; a stream when the server answers anything but 101. The signal ends either. */
   upgrade(request: HttpRequest): Promise<HttpUpgrade | HttpStream>;
-  /** Closes idle connections; for the end of a process. */
+  /** Ends its connections but those that were upgraded: at the end of a process, or when they are known to be dead. The next request opens another. */
   close(): void;
 };
 
@@ -240,6 +243,7 @@ function toUpgrade(
   return {
     status: 101,
     headers: headersOf(head),
+    localAddress: localAddressOf(socket),
     lines: readLines(context, socket, signal, () => closed),
     send: (line) => {
       if (!socket.writable) return;
@@ -251,6 +255,11 @@ function toUpgrade(
       socket.end(() => socket.destroy());
     },
   };
+}
+
+function localAddressOf(socket: Duplex): string | undefined {
+  const address = socket instanceof Socket ? socket.localAddress : undefined;
+  return address?.replace(/^::ffff:|%.*$/g, '');
 }
 
 /** A signal that aborts with the caller's or after `ms`; `stop` ends both. (`AbortSignal.any` would keep long-lived signals growing.) */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Logger } from '@cable/kit';
 import { openPinnedMap } from '../bpf/map.ts';
 import { RingBuffer } from '../bpf/ring.ts';
+import type { AgentDeps } from '../deps.ts';
 import type { ChosenOptions } from '../options.ts';
 import { FlowCollector, openCollector } from './collector.ts';
 import { FlowExport, type FlowExportDeps } from './flow-export.ts';
@@ -18,7 +18,7 @@ export function openFlowExport(
     readonly state: Pick<FlowNamesDeps, 'slices'>;
     readonly host: Pick<FlowNamesDeps, 'planner'>;
   },
-  deps: { readonly log: Logger; readonly signal: AbortSignal },
+  deps: AgentDeps,
 ): OpenFlowExport {
   const log = deps.log.child('flows');
   const path = join(pinDir, 'maps', 'cb_told_1');

@@ -83,6 +83,7 @@ async function replayV2(lines: readonly string[], state = memoryState()) {
   const sent: { readonly type: string }[] = [];
   const upgrade: HttpUpgrade = {
     status: 101,
+    localAddress: undefined,
     headers: {},
     lines: linesOf(lines),
     send: (line) => sent.push(JSON.parse(line) as { readonly type: string }),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { type AddressInfo, connect as connectTo, createServer as createListener, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
@@ -42,7 +43,13 @@ async function serve(t: TestContext, options: FakeServerOptions = {}): Promise<F
 type Said = { readonly level: 'warn' | 'error'; readonly fields: object; readonly message: string };
 
 /** A client over a state in memory, which programs every update at once; `said` has what it logs as warnings and errors. */
-function follow(t: TestContext) {
+function follow(
+  t: TestContext,
+  options: {
+    readonly server?: string;
+    readonly watchAddress?: (address: string, onLost: () => void) => () => void;
+  } = {},
+) {
   const stop = new AbortController();
   const said: Said[] = [];
   const note =
@@ -56,7 +63,7 @@ function follow(t: TestContext) {
   const ports = new Map<string, VifStatus>();
   let programmed = state.position.revision;
   let seconds = 0;
-  const transport = httpTransport(`unix:${path}`);
+  const transport = httpTransport(options.server ?? `unix:${path}`);
   const client = new StreamClient(
     { host: 'h1', underlay: '192.0.2.1', agentVersion: '0', session: 'session-1' },
     {
@@ -69,6 +76,7 @@ function follow(t: TestContext) {
       bandwidth: {},
       availabilityZone: 'nova',
       features: [],
+      ...(options.watchAddress === undefined ? {} : { watchAddress: options.watchAddress }),
       onUpdate: (update) => {
         updates.push(update);
         programmed = update.revision;
@@ -545,4 +553,47 @@ test('a server that stays away is said once, and one that sends nonsense is name
   server.say(['nonsense']);
   await until('it is said', () => said.length === 2);
   assert.match(JSON.stringify(said[1]?.fields), /not understood: .*nonsense/);
+});
+
+test('a connection from an address that the host has no more is given up at once', async (t) => {
+  const server = await serve(t);
+  server.set([hostSlice(1)]);
+  const passed = new Set<Socket>();
+  const listener = createListener((socket) => {
+    passed.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => passed.delete(socket));
+    socket.pipe(connectTo(path)).pipe(socket);
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  t.after(() => listener.close());
+  const watched: { readonly address: string; readonly lost: () => void; ended: boolean }[] = [];
+  const { client, end } = follow(t, {
+    server: `http://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    watchAddress: (address, lost) => {
+      const watch = { address, lost, ended: false };
+      watched.push(watch);
+      return () => {
+        watch.ended = true;
+      };
+    },
+  });
+  await until('sync', () => client.status.connected);
+  assert.deepEqual(
+    watched.map(({ address, ended }) => ({ address, ended })),
+    [{ address: '127.0.0.1', ended: false }],
+  );
+  const before = [...passed];
+  assert.ok(before.length > 0);
+  watched[0]?.lost();
+  await until('it is noticed', () => !client.status.connected);
+  assert.match(client.status.reason ?? '', /no longer the address 127\.0\.0\.1/);
+  await until('all that came from it is closed', () => before.every((socket) => !passed.has(socket)));
+  await until('it connects anew', () => client.status.connected);
+  assert.deepEqual(
+    watched.map(({ ended }) => ended),
+    [true, false],
+  );
+  await end();
+  assert.equal(watched[1]?.ended, true);
 });

@@ -31,7 +31,7 @@ export type StreamClientOptions = {
 
 export type StreamClientDeps = {
   readonly client: Pick<Client, 'request' | 'stream'>;
-  readonly transport: Pick<HttpTransport, 'upgrade'>;
+  readonly transport: Pick<HttpTransport, 'upgrade' | 'close'>;
   readonly state: HostState;
   readonly source: ReportSource;
   /** Default: the host probes none. */
@@ -45,6 +45,8 @@ export type StreamClientDeps = {
   readonly availabilityZone: string;
   /** As in `HostRegistration`. */
   readonly features: readonly string[];
+  /** Calls `onLost` once the host has the address no more; answers what ends that. Absent: a connection from an address that is gone lives until it is silent. */
+  readonly watchAddress?: (address: string, onLost: () => void) => () => void;
   /** Answers what the server asks; absent: nothing is answered. Does not throw. */
   readonly answer?: Answer;
   /** Told of each change, in order; it is in `state` already. */
@@ -246,39 +248,56 @@ export class StreamClient {
     const abort = (): void => stop.abort();
     this.#deps.signal.addEventListener('abort', abort, { once: true });
     const watchdog = setTimeout(abort, SILENCE_MS);
+    let reason = `nothing heard for ${SILENCE_MS / 1000} s`;
+    let unwatch = (): void => undefined;
+    const cameFrom = (address: string): void => {
+      const lost = (): void => {
+        reason = `this host has no longer the address ${address}, from which the connection was`;
+        // What else was opened from it would be waited for too.
+        this.#deps.transport.close();
+        abort();
+      };
+      unwatch = this.#deps.watchAddress?.(address, lost) ?? unwatch;
+    };
     try {
-      const connection = await this.#open(stop.signal, () => {
+      const heard = (): void => {
         this.#heardMs = this.#now();
         watchdog.refresh();
-      });
+      };
+      const connection = await this.#open(stop.signal, { heard, cameFrom });
       if (!('run' in connection)) return connection;
       this.#active = connection;
       return await connection.run();
     } catch (err) {
-      if (stop.signal.aborted) return { reason: `nothing heard for ${SILENCE_MS / 1000} s` };
+      if (stop.signal.aborted) return { reason };
       const refusal = refusalOf(err);
-      const reason = err instanceof Error ? err.message : String(err);
-      return refusal === undefined ? { reason } : { reason, refusal };
+      const message = err instanceof Error ? err.message : String(err);
+      return refusal === undefined ? { reason: message } : { reason: message, refusal };
     } finally {
       this.#active = undefined;
       clearTimeout(watchdog);
+      unwatch();
       this.#deps.signal.removeEventListener('abort', abort);
       stop.abort();
     }
   }
 
-  async #open(signal: AbortSignal, heard: () => void): Promise<Connection | Ending> {
+  async #open(
+    signal: AbortSignal,
+    told: { readonly heard: () => void; readonly cameFrom: (address: string) => void },
+  ): Promise<Connection | Ending> {
     const { client, state } = this.#deps;
     const answer = await client.request('PUT', hostPath(this.#options.host), this.#registration());
     const welcome = parseWelcome(answer);
-    if (welcome === undefined) return await this.#openV1(signal, heard);
+    if (welcome === undefined) return await this.#openV1(signal, told.heard);
     const refusal = refuseHistory(state.followed.history, welcome);
     if (refusal !== undefined) return { reason: refusal.message, refusal };
     // Before the server can know the session by an open stream.
     await state.saveSession(this.#options.session);
     const upgraded = await this.#upgrade(signal);
-    const deps = this.#connectionDeps(signal, heard);
+    const deps = this.#connectionDeps(signal, told.heard);
     if (!('send' in upgraded)) return this.#v1(upgraded.lines, deps);
+    if (upgraded.localAddress !== undefined) told.cameFrom(upgraded.localAddress);
     this.#protocol = HOST_PROTOCOL;
     return new ConnectionV2(upgraded, { session: this.#options.session, history: welcome, anew: this.#anew }, deps);
   }

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '@cable/kit';
+import { MAPS } from '../bpf/abi.gen.ts';
+import { textBytes } from '../bpf/codec.ts';
+import { WatchedDevices } from '../capture/watched-devices.ts';
+import type { AgentDeps } from '../deps.ts';
+import { type Devices, linkDriver } from '../devices/open-devices.ts';
+import { FailOver } from '../gateways/fail-over.ts';
+import { QuestionSender } from '../gateways/gateway-keeper.ts';
+import { kernelProbeRows } from '../gateways/kernel-rows.ts';
+import type { Handover } from '../handover/handover.ts';
+import type { Prober } from '../health/prober.ts';
+import { FrameSocket } from '../net/frame-socket.ts';
+import type { ChosenOptions } from '../options.ts';
+import { formatAddress } from '../plan/address.ts';
+import { Planner } from '../plan/planner.ts';
+import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
+import { stateNumber } from '../reconcile/programmed.ts';
+import { Reconciler } from '../reconcile/reconciler.ts';
+import type { HostState } from '../stream/host-state.ts';
+import { Announcer } from './announcer.ts';
+import { HostLoop } from './host-loop.ts';
+import { createHostIds } from './ids.ts';
+import { keptIds } from './kept-ids.ts';
+import { heldRows, LeaseUses } from './lease-uses.ts';
+import { NeighbourAsker, neighbourRows, startNeighbourWatch } from './neighbour-asker.ts';
+import { NetworkZones } from './network-zones.ts';
+import { PortsByDevice } from './ports-by-device.ts';
+
+/** What plans and writes this host's part of the data plane, and what is known of it. */
+export type Host = {
+  readonly loop: HostLoop;
+  readonly planner: Planner;
+  readonly watched: WatchedDevices;
+  readonly ports: PortsByDevice;
+  readonly zones: NetworkZones;
+  readonly failOver: FailOver;
+  readonly leases: LeaseUses;
+  closeProbes(): void;
+  /** Who is told of ports whose state changed, after each round that changed something; one. */
+  onChange(listener: (ports: ReadonlySet<string>) => void): void;
+};
+
+/** Makes what the state and the devices are compiled by; `loop.start` begins it. */
+export function createHost(
+  options: ChosenOptions,
+  parts: {
+    readonly devices: Devices;
+    readonly plane: KernelDataPlane;
+    readonly state: HostState;
+    readonly prober: Prober;
+    readonly moving: Pick<Handover, 'hasFlows'>;
+    /** How long the server has said nothing. */
+    readonly silentMs: () => number | undefined;
+  },
+  deps: AgentDeps,
+): Host {
+  const { devices, plane, state, prober, moving } = parts;
+  const log = deps.log.child('host');
+  const kept = keptIds({ plane, host: options.host, slices: state.slices });
+  const ids = createHostIds(kept, () => performance.now());
+  const watched = new WatchedDevices(devices.links.table);
+  const questions = new QuestionSender(options.underlay);
+  const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
+  const planner = new Planner({
+    host: options.host,
+    gateways: failOver,
+    ownEncapsulation: options.encapsulation === 'own',
+    bridgeMappings: options.bridgeMappings,
+    exportsFlows: options.flowCollector !== null,
+    snoopsGroups: options.snoopsGroups,
+    slices: state.slices,
+    devices: watched,
+    health: prober,
+    ids,
+    log: log.child('plan'),
+  });
+  const announcer = startAnnouncer(planner, { log, signal: deps.signal });
+  const asker = startAsker(planner, plane, { log, signal: deps.signal });
+  let listener: (ports: ReadonlySet<string>) => void = () => undefined;
+  const loop = new HostLoop({
+    host: options.host,
+    slices: state.slices,
+    planner,
+    reconciler: new Reconciler(plane, planner, { log }),
+    ids,
+    stateNumber: stateNumber(state.agentId),
+    programmed: plane.readProgrammed(),
+    links: linkDriver(devices, log),
+    probe: (targets) => prober.take(targets),
+    hasFlows: (portId) => moving.hasFlows(portId),
+    onWritten: () => asker.changed(),
+    announce: (moved) => announcer.announce(moved),
+    onChange: ({ ports }) => listener(ports),
+    log,
+    signal: deps.signal,
+  });
+  watched.onChange((name) => loop.takeDevices({ names: [], moved: [name] }));
+  const onChange = (next: typeof listener): void => {
+    listener = next;
+  };
+  const ports = new PortsByDevice(options.host, state.slices);
+  const closeProbes = (): void => questions.close();
+  const zones = new NetworkZones(state.slices);
+  const leases = new LeaseUses({
+    ...{ host: options.host, slices: state.slices, nowNs: () => process.hrtime.bigint() },
+    held: heldRows(() => plane.held),
+  });
+  return { loop, planner, watched, ports, zones, failOver, leases, closeProbes, onChange };
+}
+
+function createFailOver(
+  { host, underlay, bridgeMappings }: ChosenOptions,
+  parts: Parameters<typeof createHost>[1] & {
+    readonly questions: QuestionSender;
+    readonly peers: () => Iterable<string>;
+  },
+  log: Logger,
+): FailOver {
+  const { devices, plane, state, questions, peers, silentMs } = parts;
+  const now = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+  return new FailOver({
+    ...{ host, underlay, slices: state.slices, rows: kernelProbeRows(() => plane.probes), peers, now, log },
+    ask: (other, question) => questions.send(other, question),
+    hasCarrier: (physical) => devices.links.table.byName(bridgeMappings.get(physical) ?? '')?.carrier === true,
+    serverHeardMs: () => {
+      const silent = silentMs();
+      return silent === undefined ? undefined : now() - silent;
+    },
+    isCold: plane.readProgrammed().revision === 0,
+    newToken: () => randomBytes(8).readBigUInt64LE(),
+  });
+}
+
+/** Underlay addresses of the hosts with which this one exchanges probes. */
+function* probePeers({ entries }: Pick<Planner, 'entries'>): Generator<string> {
+  for (const key of entries.of('cb_peer_2').keys()) {
+    const { wireId, remote } = MAPS.cb_peer_2.key.decode(textBytes(key));
+    if (wireId === 0) yield formatAddress(remote);
+  }
+}
+
+function startAnnouncer({ entries }: Pick<Planner, 'entries'>, deps: AgentDeps): Announcer {
+  const frames = new FrameSocket();
+  const announcer = new Announcer({
+    entries,
+    send: (ifindex, frame) => frames.send(ifindex, frame),
+    after: (ms, call) => void setTimeout(call, ms).unref(),
+    ...deps,
+  });
+  void announcer.done.then(() => frames.close());
+  return announcer;
+}
+
+/** Asks next hops outside where they are. */
+function startAsker(
+  planner: Pick<Planner, 'entries' | 'askers'>,
+  plane: Pick<KernelDataPlane, 'neighbours'>,
+  deps: AgentDeps,
+): { readonly changed: () => void } {
+  const frames = new FrameSocket();
+  const asker = new NeighbourAsker({
+    planner,
+    ...neighbourRows(() => plane.neighbours),
+    send: (ifindex, frame) => frames.send(ifindex, frame),
+    nowNs: () => process.hrtime.bigint(),
+  });
+  const watch = startNeighbourWatch({ asker, ...deps });
+  void watch.done.then(() => frames.close());
+  const changed = (): void => {
+    asker.changed();
+    watch.trigger();
+  };
+  return { changed };
+}

@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@cable/api';
+import type { HttpTransport } from '@cable/kit';
+import { AGENT_FEATURES, type RefusedEntries, TAP_BRIDGES } from '@cable/model';
+import type { AgentDeps } from '../deps.ts';
+import type { Devices } from '../devices/open-devices.ts';
+import type { TapBridgeSweep } from '../devices/tap-bridges.ts';
+import { concernsNetworks } from '../devices/underlay-mtu.ts';
+import type { Handover } from '../handover/handover.ts';
+import type { Prober } from '../health/prober.ts';
+import type { Host } from '../host/create-host.ts';
+import type { ChosenOptions } from '../options.ts';
+import type { RefusalCount } from '../reconcile/refusals.ts';
+import type { Answer } from './connection.ts';
+import type { HostState } from './host-state.ts';
+import { StreamClient } from './stream-client.ts';
+
+/** Makes the host's stream from the server, whose updates go to all who keep something of them; `run` connects. */
+export function createStream(
+  options: ChosenOptions,
+  parts: {
+    readonly version: string;
+    readonly client: Client;
+    readonly transport: HttpTransport;
+    readonly state: HostState;
+    readonly host: Host;
+    readonly devices: Pick<Devices, 'underlay' | 'mtu' | 'addresses'>;
+    readonly bridges: Pick<TapBridgeSweep, 'take'>;
+    readonly handover: Pick<Handover, 'take' | 'takeGateways'>;
+    readonly prober: Prober;
+    readonly answer: Answer;
+  },
+  { log, signal }: AgentDeps,
+): StreamClient {
+  const { client, transport, state, host, devices, bridges, handover, prober, answer } = parts;
+  const { host: name, underlay } = options;
+  return new StreamClient(
+    { host: name, underlay, agentVersion: parts.version, session: randomUUID() },
+    {
+      client,
+      transport,
+      state,
+      source: {
+        programmedRevision: () => host.loop.view.revision,
+        ports: () => host.loop.view.ports,
+        refused: () => sumOf(host.loop.view.refused),
+        gateways: () => host.failOver.taken,
+        leases: () => host.leases.uses,
+      },
+      members: prober,
+      onUpdate: (update) => {
+        host.ports.take(update);
+        host.zones.take(update);
+        handover.take(update);
+        const moved = host.failOver.take(update.changes);
+        handover.takeGateways(update, moved);
+        host.loop.takeState(update);
+        host.loop.takeGateways(moved);
+        bridges.take(update);
+        if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
+      },
+      answer,
+      watchAddress: (address, onLost) => devices.addresses.watch(address, onLost),
+      underlayMtuBytes: () => devices.underlay.now?.mtuBytes,
+      bridgeMappings: options.bridgeMappings,
+      bandwidth: options.bandwidth,
+      availabilityZone: options.availabilityZone,
+      features: featuresOf(options),
+      log: log.child('stream'),
+      signal,
+    },
+  );
+}
+
+/** What the host's row says that it can do, sorted. */
+function featuresOf({ vifType }: Pick<ChosenOptions, 'vifType'>): readonly string[] {
+  return vifType === 'bridge' ? [...AGENT_FEATURES, TAP_BRIDGES].sort() : AGENT_FEATURES;
+}
+
+/** All maps' together, with the reason of one. */
+function sumOf([first, ...others]: readonly RefusalCount[]): RefusedEntries | undefined {
+  if (first === undefined) return undefined;
+  return { entries: others.reduce((sum, { entries }) => sum + entries, first.entries), reason: first.reason };
+}
