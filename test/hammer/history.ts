@@ -12,6 +12,12 @@ export const TYPES = {
   trunk: { body: 'trunk', plural: 'trunks', path: 'trunks' },
   qos_policy: { body: 'policy', plural: 'policies', path: 'qos/policies' },
   loadbalancer: { body: 'loadbalancer', plural: 'loadbalancers', path: 'lbaas/loadbalancers' },
+  network_segment_range: {
+    body: 'network_segment_range',
+    plural: 'network_segment_ranges',
+    path: 'network_segment_ranges',
+  },
+  address_group: { body: 'address_group', plural: 'address_groups', path: 'address-groups' },
   floatingip: { body: 'floatingip', plural: 'floatingips', path: 'floatingips' },
 } as const;
 

@@ -24,6 +24,13 @@ const VERY_MANY = 600;
 
 /** Few, so that they overlap and meet. */
 const CIDRS = ['10.0.0.0/24', '10.0.0.0/23', '10.0.1.0/24', '10.0.2.0/24', '10.0.0.0/22'] as const;
+const ADDRESSES: readonly [readonly string[], ...(readonly string[])[]] = [
+  [],
+  ['192.0.2.0/24'],
+  ['192.0.2.1/32', '2001:db8:1::/48'],
+];
+/** Of networks whose number is chosen, and of ranges. */
+const FIRST_NUMBER = 5000;
 const HOSTS = ['', 'host-1', 'host-2'] as const;
 const OWNERS = ['', 'compute:nova', 'network:dhcp', 'network:other'] as const;
 
@@ -69,6 +76,12 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [4, (world, random) => update(world, random, 'qos_policy', { shared: random.chance(0.6) }, ADMIN)],
   [3, (world, random) => remove(world, random, 'qos_policy')],
   [6, changePolicy],
+  [4, createNumberedNetwork],
+  [3, createSegmentRange],
+  [4, changeSegmentRange],
+  [3, (world, random) => remove(world, random, 'network_segment_range')],
+  [3, (world, random) => create(world, random, 'address_group', [{ addresses: random.one(ADDRESSES) }], ADMIN)],
+  [3, (world, random) => remove(world, random, 'address_group')],
   [4, read],
   [25, duel],
 ];
@@ -137,6 +150,34 @@ function onceOrTwice(random: Random, deed: Deed): Wish {
 function pickFor(world: World, random: Random, type: TypeName): Row | undefined {
   const leg = type === 'port' && random.chance(0.1) ? world.pickLeg(random) : undefined;
   return leg === undefined ? world.pick(type, random) : { id: leg['port_id'] };
+}
+
+/** A number out of a few, which ranges come to have and lose. */
+function createNumberedNetwork(world: World, random: Random): Wish {
+  const number = FIRST_NUMBER + random.below(8);
+  const given = { 'provider:network_type': 'vxlan', 'provider:segmentation_id': number };
+  return create(world, random, 'network', [given], ADMIN);
+}
+
+function createSegmentRange(world: World, random: Random): Wish {
+  const shared = random.chance(0.5);
+  const owner = shared ? {} : { project_id: random.one(MEMBERS).project };
+  return create(
+    world,
+    random,
+    'network_segment_range',
+    [{ network_type: 'vxlan', shared, ...owner, ...drawRange(random) }],
+    ADMIN,
+  );
+}
+
+function changeSegmentRange(world: World, random: Random): Wish | undefined {
+  return update(world, random, 'network_segment_range', drawRange(random), ADMIN);
+}
+
+function drawRange(random: Random): Row {
+  const minimum = FIRST_NUMBER + random.below(6);
+  return { minimum, maximum: minimum + random.below(4) };
 }
 
 function read(world: World, random: Random): Wish | undefined {
@@ -291,9 +332,16 @@ function createRule(world: World, random: Random): Wish | undefined {
     protocol: 'tcp',
     port_range_min: 80,
     port_range_max: 80 + random.below(3),
-    remote_group_id: other?.['id'] ?? null,
+    ...remoteOf(world, random, other),
   };
   return create(world, random, 'security_group_rule', [given], ADMIN);
+}
+
+/** Another group, an address group, or nobody in particular. */
+function remoteOf(world: World, random: Random, other: Row | undefined): Row {
+  const addresses = other === undefined && random.chance(0.3) ? world.pick('address_group', random) : undefined;
+  if (addresses !== undefined) return { remote_address_group_id: addresses['id'] };
+  return { remote_group_id: other?.['id'] ?? null };
 }
 
 function changeGateway(world: World, random: Random): Wish | undefined {
@@ -368,6 +416,9 @@ function duel(world: World, random: Random): Wish | undefined {
     [createSubnet, (all, draws, first) => createSubnetBeside(all, draws, first)],
     [createPort, (_world, _random, first) => removalOf(first)],
     [createPort, createSlaacBeside],
+    [createSegmentRange, (all, draws) => createSegmentRange(all, draws)],
+    [createNumberedNetwork, (all, draws) => changeSegmentRange(all, draws)],
+    [createNumberedNetwork, (all, draws) => createNumberedNetwork(all, draws)],
     [createRule, (_world, _random, first) => removalOf(first)],
     [changeRouter, (all, draws) => detach(all, draws)],
     [changeGateway, (all, draws) => detach(all, draws)],
@@ -412,8 +463,8 @@ function attachOf(world: World, random: Random, first: Wish): Wish | undefined {
 /** Deletes what the first request refers to. */
 function removalOf(first: Wish): Wish | undefined {
   const given = givenBy(first);
-  for (const type of ['subnet', 'port', 'network', 'security_group'] as const) {
-    const id = textOf(given, `${type}_id`);
+  for (const type of ['subnet', 'port', 'network', 'address_group', 'security_group'] as const) {
+    const id = textOf(given, type === 'address_group' ? 'remote_address_group_id' : `${type}_id`);
     if (id !== '') return { deeds: [{ kind: 'delete', type, id, ifRevision: null }], caller: ADMIN };
   }
   return undefined;
