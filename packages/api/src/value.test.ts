@@ -23,6 +23,7 @@ test('values are made canonical', () => {
     [{ type: 'string', nullable: true }, null, null],
     [{ type: 'list', items: { type: 'ip' }, default: [] }, null, []],
     [{ type: 'object', properties: { a: { type: 'integer' } } }, { a: '1' }, { a: 1 }],
+    [{ type: 'object', properties: { a: { type: 'integer' } }, besides: 'ignored' }, { a: 1, b: {} }, { a: 1 }],
     [{ type: 'hostname' }, 'web-1', 'web-1'],
     [{ type: 'base64' }, 'aGk=', 'aGk='],
   ];

@@ -262,7 +262,8 @@ function parseObjectValue(value: unknown, attribute: Attribute): Parsed {
   if (!isRecord(value)) return bad(`${quote(value)} is not a dictionary`);
   const properties = attribute.properties ?? {};
   const extra = Object.keys(value).filter((name) => !Object.hasOwn(properties, name));
-  if (extra.length > 0) return bad(`Unexpected keys supplied: ${extra.slice(0, 10).join(', ')}`);
+  if (extra.length > 0 && attribute.besides === undefined)
+    return bad(`Unexpected keys supplied: ${extra.slice(0, 10).join(', ')}`);
   const parsed: Record<string, unknown> = {};
   for (const [name, property] of Object.entries(properties)) {
     const given = value[name];

@@ -156,6 +156,9 @@ function valueProblem(a: Attribute): Problem | undefined {
     if (requiredUnless === undefined || a.properties?.[requiredUnless.attribute] !== undefined) continue;
     return within(name, problem(`requiredUnless names nothing beside it: ${requiredUnless.attribute}`, 'Correct it.'));
   }
+  if (a.besides !== undefined && a.properties === undefined) {
+    return problem('only an object with properties has something besides them', 'Leave out besides.');
+  }
   if (a.needsLength === true && (a.type !== 'cidr' || a.hostBits !== 'cleared')) {
     return problem('needsLength is of a cidr whose host bits are cleared', 'Leave it out, or add hostBits.');
   }

@@ -91,6 +91,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       needsLength: 'true',
       ruleOfDefault: 'true',
       distinct: 'texts',
+      besides: ['ignored'],
       requiredUnless: { one: REQUIRED_UNLESS },
       grantedThrough: 'text',
       nullAsAbsent: 'true',

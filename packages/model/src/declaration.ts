@@ -45,6 +45,8 @@ export type Attribute = {
   readonly distinct?: readonly string[];
   /** Attributes of an `object`; each may be absent unless `required`. */
   readonly properties?: Readonly<Record<string, Attribute>>;
+  /** Of an `object`: what is given besides its properties is left out; absent: it is refused. */
+  readonly besides?: 'ignored';
   /** When a client may give it; absent: never, the server sets it. */
   readonly write?: 'create' | 'update' | 'both';
   /** Creation without it is refused. */

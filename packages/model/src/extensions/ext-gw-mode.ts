@@ -22,7 +22,11 @@ export const extGwModeExtension = {
           external_fixed_ips: {
             type: 'list',
             maxLength: 16,
-            items: { type: 'object', properties: { subnet_id: { type: 'uuid' }, ip_address: { type: 'ip' } } },
+            items: {
+              type: 'object',
+              besides: 'ignored',
+              properties: { subnet_id: { type: 'uuid' }, ip_address: { type: 'ip' } },
+            },
             description: 'Addresses of the router in the external network; by default one of each version of IP.',
           },
         },

@@ -48,6 +48,7 @@ export const portResource = {
       derive: 'addresses',
       items: {
         type: 'object',
+        besides: 'ignored',
         properties: {
           subnet_id: { type: 'uuid', reference: { type: 'subnet', onDelete: 'restrict' } },
           ip_address: { type: 'ip', indexed: true },

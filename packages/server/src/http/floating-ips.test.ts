@@ -144,7 +144,9 @@ test('what cannot be is refused, and says why', async (t) => {
   );
   const bare = await portIn(network, { fixed_ips: [] });
   assert.match(await refused(post({ ...given, port_id: bare['id'] }), 400, 'BadRequest'), /no fixed IPv4/);
-  const double = await portIn(network, { fixed_ips: [{}, {}] });
+  const single = await portIn(network);
+  const inSubnet = { subnet_id: single['fixed_ips']?.[0]?.['subnet_id'] };
+  const double = await portIn(network, { fixed_ips: [inSubnet, inSubnet] });
   assert.match(await refused(post({ ...given, port_id: double['id'] }), 400, 'BadRequest'), /multiple fixed IPv4/);
   const fixed = double['fixed_ips']?.[1]?.['ip_address'];
   const chosen = await post({ ...given, port_id: double['id'], fixed_ip_address: fixed });

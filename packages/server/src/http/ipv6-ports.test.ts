@@ -240,11 +240,11 @@ test('a subnet of SLAAC gives addresses to ports that are there, and takes them 
 test('a port has no more addresses than a port may have', async (t) => {
   const { server, subnet, port, post, network, send } = await startCloud(t);
   for (let n = 0; n < 15; n += 1) await subnet(`2001:db8:${n}::/64`, SLAAC);
-  await subnet('10.0.0.0/24');
+  const last = { subnet_id: (await subnet('10.0.0.0/24'))['id'] };
   const made = await port();
   assert.equal(addresses(made).length, 16);
   assert.match(
-    await refused(post({ fixed_ips: [{}, {}] }), 400, 'InvalidInput'),
+    await refused(post({ fixed_ips: [last, last] }), 400, 'InvalidInput'),
     /would have 17 addresses, more than 16/,
   );
   const one = { network_id: network['id'], cidr: '2001:db8:f::/64', ...SLAAC };

@@ -179,7 +179,7 @@ test('port forwardings go with their port, or with its address, and hold the rou
   const { send, server } = harness;
   const { router, network, subnet, portIn, inside, floating, path, post, made, showFloating } =
     await forwardingWorld(harness);
-  const double = await portIn(network, { fixed_ips: [{}, {}] });
+  const double = await portIn(network, { fixed_ips: [{ subnet_id: subnet['id'] }, { subnet_id: subnet['id'] }] });
   const [, fixed] = double['fixed_ips'] ?? [];
   const to = { internal_port_id: double['id'] };
   assert.equal((await made({ ...to, external_port: 1, internal_port: 1 }))['internal_ip_address'], address(double));

@@ -58,7 +58,7 @@ export function chooseAddresses(
   const chosen =
     wanted === undefined
       ? chooseDefaults(planning, port, others)
-      : chooseWanted({ planning, port, all, automatic, others, kept }, wanted.filter(isWanted(subnets, kept)));
+      : chooseWanted({ planning, port, all, automatic, kept }, wanted.filter(isWanted(subnets, kept)));
   const addresses = [...chosen, ...automatic.map((subnet) => automaticAddress(subnet, port.mac_address))];
   if (addresses.length > MOST) {
     throw invalid(
@@ -114,9 +114,8 @@ type Choice = {
   readonly planning: Planning;
   readonly port: Addressed;
   readonly all: readonly Subnet[];
-  /** Of `all`, those that give the port an address whatever is wanted; the rest is `others`. */
+  /** Of `all`, those that give the port an address whatever is wanted. */
   readonly automatic: readonly Subnet[];
-  readonly others: readonly Subnet[];
   readonly kept: readonly FixedIp[];
 };
 
@@ -138,10 +137,10 @@ function chooseWanted(choice: Choice, wanted: readonly Partial<FixedIp>[]): read
 }
 
 function chooseOne(choice: Choice, entry: Partial<FixedIp>, keptAddress: () => FixedIp | undefined): FixedIp {
-  const { planning, port, all, others } = choice;
+  const { planning, port, all } = choice;
   const { network_id: networkId } = port;
   if (entry.subnet_id === undefined) {
-    if (entry.ip_address === undefined) return allocateAny(planning, networkId, others);
+    if (entry.ip_address === undefined) throw invalid('IP allocation requires subnet_id or ip_address');
     return inAnySubnet(choice, entry.ip_address);
   }
   const subnet = all.find((one) => one.id === entry.subnet_id);
