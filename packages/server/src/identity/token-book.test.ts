@@ -261,3 +261,42 @@ test('tokens that an event is about are asked for anew', async () => {
   state.answer = null;
   assert.equal(await book.find('t'), null);
 });
+
+test('a token that an event is about is asked for anew when the answer was under way', async () => {
+  const { book, state } = openBook();
+  for (const isVouched of [false, true]) {
+    for (const isKnown of [false, true]) {
+      const name = `${isVouched} ${isKnown}`.replace(' ', '-');
+      state.nowMs = 0;
+      state.answer = isVouched ? { ...INFO, expiresAtMs: -1 } : INFO;
+      if (isKnown) await book.find(name, isVouched);
+      state.nowMs = 61_000;
+      state.isHeld = true;
+      const asked = state.asked.length;
+      const found = book.find(name, isVouched);
+      await settle();
+      const issued_before = new Date(1000).toISOString();
+      book.revoke([{ audit_id: 'other', issued_before }]);
+      book.revoke([{ audit_id: 'a', issued_before }]);
+      // What it says first it had found before that.
+      state.answers.set(name, [state.answer, null]);
+      state.isHeld = false;
+      state.held.shift()?.();
+      await settle();
+      assert.equal(state.asked.length, asked + 2, name);
+      assert.equal(await found, null, name);
+      assert.equal(await book.find(name, isVouched), null, name);
+    }
+  }
+});
+
+test('an answer under way counts where events are about other tokens', async () => {
+  const { book, state } = openBook();
+  state.isHeld = true;
+  const found = book.find('t');
+  await settle();
+  book.revoke([{ audit_id: 'other', issued_before: new Date(1000).toISOString() }]);
+  state.held.shift()?.();
+  assert.ok(await found);
+  assert.equal(state.asked.length, 1);
+});

@@ -56,6 +56,8 @@ export class TokenBook {
   /** Tokens that were over when a service vouched for them. */
   readonly #vouched = new BoundedMap<Entry>(TOKENS_KEPT);
   readonly #pending = new Map<string, Promise<KnownToken | null>>();
+  /** What was revoked since each question under way was asked. */
+  readonly #underWay = new Set<(readonly RevocationEvent[])[]>();
   readonly #turns: QuestionTurns;
   readonly #repeats: Repeats;
   #lookups = 0;
@@ -101,8 +103,9 @@ export class TokenBook {
     return await this.#ask(hash, token, { asker: 'unknown', isVouched: false });
   }
 
-  /** Forgets the tokens that events are about: they are asked for again. */
+  /** Forgets the tokens that events are about: they are asked for again, and so are those whose answer is under way. */
   revoke(events: readonly RevocationEvent[]): void {
+    for (const told of this.#underWay) told.push(events);
     for (const book of [this.#known, this.#vouched]) {
       for (const [hash, { token }] of book.entries()) {
         if (events.some((event) => revokes(event, token.info))) book.delete(hash);
@@ -151,11 +154,25 @@ export class TokenBook {
     return await asked;
   }
 
+  /** What Keystone says now: an answer that an event has overtaken may be from before it. */
+  async #validate(token: string, allowExpired: boolean): Promise<TokenInfo | null> {
+    for (;;) {
+      const told: (readonly RevocationEvent[])[] = [];
+      this.#underWay.add(told);
+      try {
+        const info = await this.#options.keystone.validate(token, { allowExpired });
+        if (info === null || !told.flat().some((event) => revokes(event, info))) return info;
+      } finally {
+        this.#underWay.delete(told);
+      }
+    }
+  }
+
   async #question(hash: string, token: string, isVouched: boolean): Promise<KnownToken | null> {
-    const { keystone, log } = this.#options;
+    const { log } = this.#options;
     this.#questions += 1;
     try {
-      const info = await keystone.validate(token, { allowExpired: isVouched });
+      const info = await this.#validate(token, isVouched);
       this.#repeats.forget('keystone');
       return info === null ? this.#refuse(hash, isVouched) : this.#take(hash, info, isVouched);
     } catch (err) {
