@@ -15,6 +15,7 @@ import {
   rotateAuthority,
 } from '@cable/pki';
 import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
+import { certificateKey } from './host-certificates.ts';
 
 const REGISTRATION = { underlay: '192.0.2.11', agentVersion: '1' };
 
@@ -140,6 +141,29 @@ describe('a host joins', () => {
     const statuses = all.map(({ answer }) => answer.status);
     assert.equal(statuses.filter((one) => one === 201).length, 5);
     assert.equal(statuses.filter((one) => one === 403).length, 15);
+  });
+
+  test('and whoever has no token that is good holds nobody up: what he sends waits for no lock', {
+    timeout: 60_000,
+  }, async (t) => {
+    const edge = await startSecureEdge(t);
+    const token = await edge.token({ host: 'a' });
+    const [id = '', , authority = ''] = token.split('.');
+    const { lock } = edge.server.deps;
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    t.after(() => letGo());
+    const signal = new AbortController().signal;
+    const holding = lock.run([certificateKey('a'), `join_token/${id}`], { signal }, () => held);
+    const bad = [`${id}.${'A'.repeat(43)}.${authority}`, `${'0'.repeat(12)}.${'A'.repeat(43)}.${authority}`];
+    for (const text of bad) assert.equal(typeOf((await edge.join('a', text)).answer), 'JoinTokenInvalid');
+    assert.equal(typeOf((await edge.join('b', token)).answer), 'JoinTokenOfOtherHost');
+    const good = edge.join('a', token);
+    letGo();
+    await holding;
+    assert.equal((await good).answer.status, 201);
   });
 
   test('not with a request that is too long, is no request, or asks for other names', async (t) => {
