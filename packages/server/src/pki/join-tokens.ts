@@ -129,7 +129,7 @@ function tokenOf(token: JoinToken | undefined, { secret, host }: ShownToken, now
 
 /**
  * Spends a token for a host, in the transaction that makes it one. The same host with the same key may repeat itself: its answer may have been lost. Throws `JoinTokenInvalid`,
- * `JoinTokenExpired`, `JoinTokenUsed`, `JoinTokenOfOtherHost` and `HostHasJoined`.
+ * `JoinTokenExpired`, `JoinTokenUsed`, `JoinTokenOfOtherHost`, `HostWasRevoked` and `HostHasJoined`.
  */
 export function planSpend(plan: Plan, attempt: JoinAttempt, now: Date): void {
   const { id, host, key } = attempt;
@@ -137,6 +137,13 @@ export function planSpend(plan: Plan, attempt: JoinAttempt, now: Date): void {
   const before = plan.rely('host_certificate', host);
   if (before !== undefined && !before.revoked && before.token === id && before.key === key) return;
   if (token.uses_left < 1) throw new CableError('JoinTokenUsed', 'The join token is used up.');
+  // Ports may be bound to that name: who has taken its trust away says so himself when it is to come back.
+  if (before?.revoked && token.host === null) {
+    throw new CableError('HostWasRevoked', `Host ${host} was revoked or deleted, and the join token names no host.`, {
+      detail: `Make a token with cable join-token create --host ${host} --replace true, or give this machine another name with --host.`,
+      fields: { host },
+    });
+  }
   const holds = before?.expires_at && !before.revoked && Date.parse(before.expires_at) > now.getTime();
   if (!token.replace && (holds || plan.rely('host', host) !== undefined)) {
     throw new CableError('HostHasJoined', `There is a host ${host} already.`, { fields: { host } });

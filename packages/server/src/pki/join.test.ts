@@ -14,6 +14,7 @@ import {
   parseJoinToken,
   rotateAuthority,
 } from '@cable/pki';
+import { objectKey } from '../keys.ts';
 import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
 import { certificateKey } from './host-certificates.ts';
 
@@ -248,6 +249,40 @@ describe('a host that has joined', () => {
       typeOf(await edge.ask('PUT', '/cable/v1/hosts/a', { shown: again, body: REGISTRATION })),
       'CertificateRefused',
     );
+  });
+
+  test('comes back after it was revoked or deleted by a token that names it alone', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const open = await edge.token({ uses: 9 });
+    const refusedBack = async (host: string): Promise<void> => {
+      const { error, status } = (await edge.join(host, open)).answer;
+      assert.deepEqual([status, error?.type], [409, 'HostWasRevoked']);
+      assert.match(String(error?.detail), new RegExp(`cable join-token create --host ${host} --replace true`));
+    };
+    // Revoked, and then deleted; deleted alone.
+    const { store, tables } = edge.server.deps;
+    for (const [host, underlay] of [
+      ['b', '192.0.2.12'],
+      ['c', '192.0.2.13'],
+    ] as const) {
+      await edge.joined(host);
+      // As it is when its agent has been gone for long enough.
+      const row = { id: host, underlay, agent_version: '1', created_at: '2026-01-01T00:00:00Z', updated_at: null };
+      const value = JSON.stringify(row);
+      const { revision } = await store.txn([], [{ kind: 'put', key: objectKey('host', host), value }]);
+      await tables.waitFor(revision, 10_000);
+    }
+    const revoked = await edge.ask('PUT', '/cable/v1/hosts/b/revoke', { shown });
+    assert.equal(revoked.status, 204);
+    await refusedBack('b');
+    for (const host of ['b', 'c']) {
+      const gone = await edge.ask('DELETE', `/cable/v1/hosts/${host}`, { shown });
+      assert.equal(gone.status, 204, JSON.stringify(gone.body));
+      await refusedBack(host);
+      assert.equal((await edge.join(host, await edge.token({ host }))).answer.status, 201);
+    }
+    assert.equal((await edge.join('d', open)).answer.status, 201);
   });
 
   test('loses the tokens that name it with its certificate', async (t) => {
