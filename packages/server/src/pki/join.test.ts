@@ -14,6 +14,7 @@ import {
   parseJoinToken,
   rotateAuthority,
 } from '@cable/pki';
+import { createAuditLog } from '../audit/audit-log.ts';
 import { objectKey } from '../keys.ts';
 import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
 import { certificateKey } from './host-certificates.ts';
@@ -205,6 +206,31 @@ test('the store has no secret, and no log either', async (t) => {
     lines.some((line) => line.includes('has joined')),
     'nothing was logged',
   );
+});
+
+test('a join that is refused has no line in the audit log, however it is refused: strangers do not fill it', async (t) => {
+  const texts: string[] = [];
+  const file = { add: (line: string) => void texts.push(line), lost: 0, waitingBytes: 0 };
+  const edge = await startSecureEdge(t, { audit: createAuditLog(file, () => new Date()) });
+  const token = await edge.token({ host: 'a' });
+  const before = texts.length;
+  const [id = '', secret = '', authority = ''] = token.split('.');
+  for (const [host, text] of [
+    ['a', `${id}.${'A'.repeat(43)}.${authority}`],
+    ['a', `${'0'.repeat(12)}.${secret}.${authority}`],
+    ['b', token],
+  ] as const) {
+    assert.equal((await edge.join(host, text)).answer.status, 403);
+  }
+  const shown = await edge.issue({ kind: 'host', name: 'a' }, edge.authorities.authority);
+  for (const body of [{}, { host: 'a' }, { host: 'a', token: id, secret, request: 'x' }, 'x'.repeat(20_000), 7]) {
+    for (const by of [undefined, shown])
+      assert.ok((await edge.ask('POST', '/cable/v1/join', { body, shown: by })).status >= 400);
+  }
+  assert.ok((await edge.ask('PUT', '/cable/v1/join', { body: {} })).status >= 400);
+  assert.deepEqual(texts.slice(before), []);
+  assert.equal((await edge.join('a', token)).answer.status, 201);
+  assert.equal(texts.length, before + 1);
 });
 
 describe('a host that has joined', () => {
