@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { type HttpUpgrade, httpTransport, TransportError } from './http-transport.ts';
+import { type HttpUpgrade, httpTransport } from './http-transport.ts';
+import { TransportError } from './transport-error.ts';
 
 async function listen(
   t: { after(fn: () => void): void },

@@ -9,7 +9,7 @@ import { request as httpsRequest, Agent as SecureAgent } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { ExpectedError } from './expected.ts';
+import { codeOf, explainNoAnswer, TransportError } from './transport-error.ts';
 import { startTurns } from './turns.ts';
 
 /** `path` begins with a slash and is below the server's address. */
@@ -73,20 +73,6 @@ export type ClientTls = {
   readonly ca?: readonly string[];
   readonly own?: { readonly cert: string; readonly key: string };
 };
-
-/** No answer came. `retryable`: a later try may get one (false: the call was aborted or the address is wrong). */
-export class TransportError extends ExpectedError {
-  /** The system's code such as ECONNREFUSED, or `timeout`, `aborted`, `broken`. */
-  readonly code: string;
-  readonly retryable: boolean;
-
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.name = 'TransportError';
-    this.code = code;
-    this.retryable = code !== 'aborted' && code !== 'invalid-address';
-  }
-}
 
 /** Longest line of a stream; a longer one breaks it. */
 const MAX_LINE_CHARS = 256 * 1024 * 1024;
@@ -374,43 +360,6 @@ function headersOf(answer: IncomingMessage): Readonly<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
-const OF_NOBODY =
-  'its certificate is of an authority that is not trusted here: give that of the cloud’s (authority.pem), or the address of the right server';
-
-/** Codes of `TransportError`s: the server's certificate is of no authority that is trusted. */
-export const UNTRUSTED: ReadonlySet<string> = new Set([
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_SIGNATURE_FAILURE',
-]);
-
-const REASONS: Readonly<Record<string, string>> = {
-  ...Object.fromEntries([...UNTRUSTED].map((code) => [code, OF_NOBODY])),
-  INVALID_PURPOSE: 'what it shows is no certificate of a server: somebody else may answer there',
-  CERT_HAS_EXPIRED: 'its certificate has expired: issue another there (cable pki issue server)',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet: compare the clocks of both machines',
-  ERR_TLS_CERT_ALTNAME_INVALID:
-    'its certificate is of other names and addresses: use one of them, or issue another with this one (cable pki issue server)',
-  EPROTO: 'what answers does not speak TLS as it is spoken here: is it https, and the right port',
-  ECONNREFUSED: 'nothing listens there: start the server, or give the address of one that runs',
-  ENOENT: 'there is no such socket: start the process that makes it, or correct the path',
-  EACCES: 'this user may not open the socket: run as the user that owns it',
-  ENOTFOUND: 'the host name is unknown: correct the address',
-  ECONNRESET: 'it closed the connection without an answer: try again, and see its log',
-  EHOSTUNREACH: 'there is no route to the host: check the address and the network',
-  ENETUNREACH: 'there is no route to the network: check the address and the network',
-};
-
-/** What became of a connection to a server, as the transport says it: with what to do. */
-export function explainNoAnswer(server: string, err: unknown): TransportError {
-  const code = codeOf(err);
-  const reason = REASONS[code] ?? (err instanceof Error ? err.message : String(err));
-  return new TransportError(code, `cannot reach ${server}: ${reason}`, code.startsWith('ERR_TLS') ? undefined : err);
-}
-
 function explain(context: Context, err: unknown, caller?: AbortSignal, timeout?: AbortSignal): TransportError {
   if (err instanceof TransportError) return err;
   if (caller?.aborted) return new TransportError('aborted', `the request to ${context.server} was aborted`, err);
@@ -418,8 +367,4 @@ function explain(context: Context, err: unknown, caller?: AbortSignal, timeout?:
     return new TransportError('timeout', `${context.server} did not answer within ${context.timeoutMs} ms`, err);
   }
   return explainNoAnswer(context.server, err);
-}
-
-function codeOf(err: unknown): string {
-  return err instanceof Error && 'code' in err && typeof err.code === 'string' ? err.code : 'broken';
 }

@@ -13,7 +13,7 @@ export type {
   HttpTransportOptions,
   HttpUpgrade,
 } from './http-transport.ts';
-export { explainNoAnswer, httpTransport, TransportError, UNTRUSTED } from './http-transport.ts';
+export { httpTransport } from './http-transport.ts';
 export { Interner } from './interner.ts';
 export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';
@@ -29,6 +29,7 @@ export { LineSink, sayLast } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
 export { TextCache } from './text-cache.ts';
+export { explainNoAnswer, TransportError, UNTRUSTED } from './transport-error.ts';
 export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';
 export { startTurns, TURN_MS } from './turns.ts';

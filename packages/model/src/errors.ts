@@ -337,6 +337,11 @@ export const ERRORS = {
     remedy:
       'Give this machine another name with --host; or let it take the place of that host with a token made by: cable join-token create --host NAME --replace true.',
   },
+  HostWasRevoked: {
+    status: 409,
+    remedy:
+      'Let it in again with a token that names it, made by: cable join-token create --host NAME --replace true; or give this machine another name with --host.',
+  },
   HostsJoinElsewhere: {
     status: 409,
     remedy:

@@ -24,12 +24,6 @@ type Beginning = {
   readonly token: JoinTokenText | undefined;
 };
 
-/** Answers that another try may change. */
-const PASSING: ReadonlySet<string> = new Set([
-  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'],
-  ...['ENOTFOUND', 'EAI_AGAIN', 'timeout', 'broken'],
-]);
-
 const JOIN_WAITS = { minMs: 500, maxMs: 10_000 };
 
 /** Time between attempts at a server that refuses the token: another may be in its place by then. */
@@ -210,9 +204,10 @@ function expiryOf({ certificate }: Pick<Given, 'certificate'>): string {
   return new Date(new X509Certificate(certificate).validTo).toISOString();
 }
 
+/** Whether another try may be answered otherwise, whatever the server thinks of the token. */
 function mayPass(err: unknown): boolean {
   if (err instanceof ApiError) return err.status >= 500 || err.status === 429;
-  return err instanceof TransportError && PASSING.has(err.code);
+  return err instanceof TransportError && err.isUnreachable;
 }
 
 /** A server's refusal with its remedy. */

@@ -24,7 +24,8 @@ export const joinTokenResource = {
           type: 'string',
           maxLength: 255,
           example: 'node-1',
-          description: 'The only host that can join with it; without it any name can that no host has.',
+          description:
+            'The only host that can join with it; without it any name can that no host has, and that was not revoked or deleted.',
         },
         replace: {
           type: 'boolean',
@@ -65,7 +66,8 @@ export const joinTokenResource = {
       default: null,
       indexed: true,
       example: 'node-1',
-      description: 'The only host that can join with it; null: any name can that no host has.',
+      description:
+        'The only host that can join with it; null: any name can that no host has, and that was not revoked or deleted.',
     },
     replace: {
       type: 'boolean',

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { silentLogger, sleep } from '@cable/kit';
 import type { Store } from '@cable/store';
 import { startTestEtcd } from '../hosts/etcd.fixture.ts';
+import { readAsked } from '../http/asked.ts';
 import { objectKey } from '../keys.ts';
 import { listen } from '../listen.ts';
 import type { CableServer } from '../server.ts';
@@ -235,6 +236,16 @@ test('a server that made it and says no more is waited for, and then taken for d
   Object.assign(answered, { writableFinished: true }).emit('close');
   await repeats.settled();
   assert.notEqual(await repeats.begin(sent, reply()), key);
+});
+
+test('no client may bring a key that the door makes', async () => {
+  const store = { get: async () => undefined, txn: async () => ({ ok: true, revision: 1 }) } as unknown as Store;
+  const repeats = new Repeats({ store, log: silentLogger(), monotonicMs: () => 0 });
+  const asked = { signal: new AbortController().signal, isGone: false };
+  const sent = { type: 'network', requestId: 'req-1', said: {}, idOf: (key: string) => key, asked };
+  const reply = Object.assign(new EventEmitter(), { writableFinished: false, statusCode: 200 }) as Reply;
+  const key = await repeats.begin(sent, reply);
+  assert.throws(() => readAsked({ 'idempotency-key': key }, 0), { code: 'HTTPBadRequest' });
 });
 
 type Reply = Parameters<Repeats['begin']>[1];

@@ -140,7 +140,7 @@ function parseBucketDigests(value: unknown): readonly number[] {
   return value as readonly number[];
 }
 
-const FAULTS: readonly string[] = ['unknown', 'no-port', 'busy', 'failed'] satisfies AskFault['code'][];
+const FAULTS: readonly AskFault['code'][] = ['unknown', 'no-port', 'busy', 'failed'];
 
 /** Of a value it is for who asked to judge whether it is one. */
 function parseAnswer(fields: Fields): AgentLine {
@@ -151,8 +151,8 @@ function parseAnswer(fields: Fields): AgentLine {
     type: 'answer',
     id,
     fault: {
-      code: FAULTS.includes(String(code)) ? (code as AskFault['code']) : 'failed',
-      message: String(message).slice(0, MAX_FAULT_TEXT),
+      code: FAULTS.find((one) => one === code) ?? 'failed',
+      message: typeof message === 'string' ? message.slice(0, MAX_FAULT_TEXT) : 'it does not say why',
     },
   };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CableError, type HostAsk, MAX_ASKS_A_HOST } from '@cable/model';
 import { testHost } from '../slices/rows.fixture.ts';
+import { parseAgentLine } from './agent-lines.ts';
 import { HostAsks } from './host-asks.ts';
 import { createRig, StreamClient, within } from './stream.fixture.ts';
 
@@ -90,4 +91,15 @@ test('a stream asks the agent that says that it answers, and no other', async ()
   } finally {
     await rig.stop();
   }
+});
+
+test('a fault of an agent is taken for one whatever it is made of', () => {
+  for (const odd of [{ toString: 1 }, [{ toString: null }], 7, null, undefined, { message: 'x' }]) {
+    const text = JSON.stringify({ type: 'answer', id: 1, fault: { code: odd, message: odd } });
+    const line = parseAgentLine(text, 'later');
+    assert.deepEqual(line, { type: 'answer', id: 1, fault: { code: 'failed', message: 'it does not say why' } }, text);
+  }
+  const said = { code: 'busy', message: 'x'.repeat(1000) } as const;
+  const line = parseAgentLine(JSON.stringify({ type: 'answer', id: 1, fault: said }), 'later');
+  assert.deepEqual(line, { type: 'answer', id: 1, fault: { code: 'busy', message: 'x'.repeat(512) } });
 });

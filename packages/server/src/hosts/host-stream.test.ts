@@ -603,6 +603,31 @@ describe('a stream', () => {
     }
   });
 
+  test('that asks for everything anew all the time does not keep others from what they need', async (t) => {
+    const rig = await createNetwork(2000);
+    t.after(rig.stop);
+    const greedy = new StreamClient(rig, 'h1');
+    greedy.connect();
+    await greedy.reached(2);
+    let isOver = false;
+    t.after(() => {
+      isOver = true;
+    });
+    // Whenever something of it has come, and in each turn besides: it is never done with.
+    const ask = (): void => {
+      if (isOver || !greedy.isConnected) return;
+      greedy.lines.length = 0;
+      greedy.socket.say({ type: 'refresh' });
+      setImmediate(ask);
+    };
+    ask();
+    for (let round = 0; round < 50; round += 1) await new Promise(setImmediate);
+    const client = new StreamClient(rig, 'h2');
+    client.connect();
+    await within(client.reached(2), 'a host that comes meanwhile', 20_000);
+    assertHolds(rig, client);
+  });
+
   test('a host may have two; a third ends the oldest', async (t) => {
     const rig = await createNetwork(1);
     t.after(rig.stop);

@@ -7,10 +7,10 @@ import type { VifRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { type PortEvidence, portStatus } from './port-status.ts';
 
-/** Ports written in one transaction. A port takes one compare, and two for each report to be dropped. */
+/** Ports written in one transaction. A port takes one compare, and one more for each report to be dropped. */
 const PORTS_A_TXN = 32;
 
-/** Stale reports dropped with one write of a port; others follow. */
+/** Stale reports of a port dropped at a time; others follow. */
 const MAX_STALE_REPORTS = 60;
 
 export type StatusWriterDeps = {
@@ -30,37 +30,44 @@ export type StatusWrite = { readonly compare: Compare; readonly op: Op };
 
 type Write = { readonly portId: string; readonly compares: readonly Compare[]; readonly ops: readonly Op[] };
 
+/** Ports to be looked at. */
+type Due = {
+  /** Their status may have to change. */
+  readonly marked: Set<string>;
+  /** Hosts that do not carry them have told of their devices. */
+  readonly told: Set<string>;
+};
+
 /**
- * Keeps the stored status of ports at what it should be, and drops reports about devices of ports that their host does not carry any
- * more. Every server does this; a compare on each object's revision makes that harmless: the second to write is
+ * Keeps the stored status of ports at what it should be, and, when none has to change, drops reports about devices of ports that their host does not carry any
+ * more: a host may tell of as many as it likes. Every server does this; a compare on each object's revision makes that harmless: the second to write is
  * refused, looks again, and finds nothing to do.
  */
 export function startStatusWriter(deps: StatusWriterDeps): StatusWriter {
-  const marked = new Set<string>();
+  const due: Due = { marked: new Set(), told: new Set() };
   const loop: Loop = startLoop({
     name: 'port-status',
     log: deps.log,
     signal: deps.signal,
     run: async () => {
-      while (marked.size > 0) await writeSome(deps, marked);
+      while (due.marked.size + due.told.size > 0) await writeSome(deps, due);
     },
     backoff: { minMs: 20, maxMs: 5000 },
   });
   const mark = (portId: string): void => {
-    marked.add(portId);
+    due.marked.add(portId);
     loop.trigger();
   };
   return { mark, done: loop.done };
 }
 
-async function writeSome(deps: StatusWriterDeps, marked: Set<string>): Promise<void> {
-  const writes: Write[] = [];
-  for (const portId of marked) {
-    if (writes.length >= PORTS_A_TXN) break;
-    marked.delete(portId);
-    const write = planWrite(deps, portId);
-    if (write !== undefined) writes.push(write);
-  }
+async function writeSome(deps: StatusWriterDeps, { marked, told }: Due): Promise<void> {
+  const statuses = takeSome(marked, (portId) => {
+    const port = deps.tables.of('port').get(portId);
+    if (staleReports(deps, portId, port).length > 0) told.add(portId);
+    return port === undefined ? undefined : planPort(deps, port);
+  });
+  const writes = statuses.length > 0 ? statuses : takeSome(told, (portId) => planDrop(deps, portId));
   const oversize = (write: Write): boolean => write.ops.length > 3;
   const together = writes.filter((write) => !oversize(write));
   try {
@@ -70,6 +77,18 @@ async function writeSome(deps: StatusWriterDeps, marked: Set<string>): Promise<v
     for (const write of writes) marked.add(write.portId);
     throw err;
   }
+}
+
+/** Plans for ports, which are due no more, as long as that fits into one transaction. */
+function takeSome(due: Set<string>, plan: (portId: string) => Write | undefined): readonly Write[] {
+  const writes: Write[] = [];
+  for (const portId of due) {
+    if (writes.length >= PORTS_A_TXN) break;
+    due.delete(portId);
+    const write = plan(portId);
+    if (write !== undefined) writes.push(write);
+  }
+  return writes;
 }
 
 /** One transaction; when it is refused, each port by itself, so that one that just changed does not hold up the rest. */
@@ -89,15 +108,16 @@ async function commit(deps: StatusWriterDeps, writes: readonly Write[], marked: 
   for (const write of writes) marked.add(write.portId);
 }
 
-function planWrite(deps: StatusWriterDeps, portId: string): Write | undefined {
-  const port = deps.tables.of('port').get(portId);
-  const stale = staleReports(deps, portId, port);
-  const ops: Op[] = stale.map((row) => ({ kind: 'delete', key: vifKey(row.host, portId) }));
-  const write = port === undefined ? undefined : planStatus(deps, port, deps.evidence(port));
-  if (write !== undefined) ops.push(write.op);
-  if (ops.length === 0) return undefined;
-  const compares = [portCompare(deps, portId), ...stale.flatMap((row) => reportCompare(deps, row))];
-  return { portId, ops, compares };
+function planPort(deps: StatusWriterDeps, port: Port): Write | undefined {
+  const write = planStatus(deps, port, deps.evidence(port));
+  return write === undefined ? undefined : { portId: port.id, compares: [write.compare], ops: [write.op] };
+}
+
+function planDrop(deps: StatusWriterDeps, portId: string): Write | undefined {
+  const stale = staleReports(deps, portId, deps.tables.of('port').get(portId));
+  if (stale.length === 0) return undefined;
+  const ops = stale.map((row): Op => ({ kind: 'delete', key: vifKey(row.host, portId) }));
+  return { portId, ops, compares: [portCompare(deps, portId), ...stale.flatMap((row) => reportCompare(deps, row))] };
 }
 
 /** Undefined: the port shows the right status already. */

@@ -14,6 +14,9 @@ import { SlicesV1 } from './stream-v1-slices.ts';
 /** A restarted agent may connect before its old connection is known to be dead; more than these are a mistake, and the oldest goes. */
 const STREAMS_A_HOST = 2;
 
+/** How long a client that takes all it is given stays at the head of the line: one that always asks for more must not keep it. */
+const AT_HEAD_MS = 1000;
+
 export type StreamsOptions = {
   readonly store: SliceStore;
   readonly tables: Pick<CompilerTables, 'router_interface'>;
@@ -214,12 +217,17 @@ export class Streams implements Follower {
     this.#isPumping = true;
     await nextTurn();
     for (const stream of this.#ready) {
+      const until = performance.now() + AT_HEAD_MS;
+      let isMore: boolean;
       do {
         this.#ready.delete(stream);
-        while (this.#pump(stream)) await nextTurn();
-        await nextTurn();
+        do {
+          isMore = this.#pump(stream);
+          await nextTurn();
+        } while (isMore && performance.now() < until);
         await stream.making;
-      } while (this.#ready.has(stream));
+      } while (!isMore && this.#ready.has(stream) && performance.now() < until);
+      if (isMore) this.#ready.add(stream);
     }
     this.#isPumping = false;
   }

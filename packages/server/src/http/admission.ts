@@ -167,7 +167,7 @@ export class Admission {
       const client = new Client(reply);
       const caller = await authenticate(request.raw);
       if (shares.isExempt(caller)) byAddress?.giveBack();
-      else passes = [...passes, shares.enterByProject(caller)];
+      passes = [...passes, shares.enterByCaller(caller)];
       checkBodyHeaders(headers, bodyLimitOf(method, kind, request.url));
       const enterAsList = (): Promise<boolean> => this.#enterAsList(request);
       const place = { client, ends: leave };

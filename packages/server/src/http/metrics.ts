@@ -204,7 +204,7 @@ function addLoadGauges(registry: Registry, { admission, connections }: MetricsSo
 function addLimitMetrics(registry: Registry, shares: MetricsSources['shares']): void {
   const refused: Counter<'by' | 'why'> = new Counter({
     name: 'cable_http_limited_total',
-    help: 'Requests that were refused (429) because one address or one project sent too many: a second (rate), or under way (in_flight).',
+    help: 'Requests that were refused (429) because one address, project or host sent too many: a second (rate), or under way (in_flight).',
     labelNames: ['by', 'why'],
     registers: [registry],
     collect: () => {

@@ -5,7 +5,8 @@ import type { Authenticator, UserCaller } from '../http/auth.ts';
 import type { AskedRequest } from '../http/local-request.ts';
 import { allowsAccess } from './access-rules.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { type KnownToken, type TokenBook, TooManyTokensError } from './token-book.ts';
+import { TooManyTokensError } from './question-turns.ts';
+import type { KnownToken, TokenBook } from './token-book.ts';
 import { callerOfToken } from './token-callers.ts';
 
 export type KeystoneAuthenticatorOptions = {
@@ -85,7 +86,7 @@ function unauthorized(uri: string): CableError {
 
 function unavailable(cause: unknown): unknown {
   if (cause instanceof TooManyTokensError) {
-    return new CableError('ServiceUnavailable', 'More tokens that are not known yet come than Keystone is asked for.', {
+    return new CableError('ServiceUnavailable', 'More tokens come than Keystone is asked for at once.', {
       detail: 'Nothing was done: send it again after a second.',
     });
   }

@@ -14,13 +14,16 @@ const INFO: TokenInfo = {
 type Answer = TokenInfo | null | KeystoneError;
 
 /** A book whose Keystone answers what it is told to, at once or when it is let. */
-function openBook(first: Answer = INFO) {
+function openBook(first: Answer = INFO, waitMs = 60_000) {
   const state = {
     nowMs: 0,
     answer: first,
+    /** Of one token, in turn; the last one stays. */
+    answers: new Map<string, Answer[]>(),
     held: [] as (() => void)[],
     isHeld: false,
     asked: [] as boolean[],
+    tokens: [] as string[],
     atOnce: 0,
     most: 0,
   };
@@ -29,18 +32,20 @@ function openBook(first: Answer = INFO) {
       get keystoneMs() {
         return state.nowMs;
       },
-      validate: async (_token, { allowExpired }) => {
+      validate: async (token, { allowExpired }) => {
         state.asked.push(allowExpired);
+        state.tokens.push(token);
         state.atOnce += 1;
         state.most = Math.max(state.most, state.atOnce);
         if (state.isHeld) await new Promise<void>((resolve) => state.held.push(resolve));
         state.atOnce -= 1;
-        const { answer } = state;
+        const own = state.answers.get(token);
+        const answer = (own !== undefined && own.length > 1 ? own.shift() : own?.[0]) ?? (own ? null : state.answer);
         if (answer instanceof KeystoneError) throw answer;
         return answer;
       },
     },
-    ...{ freshMs: 60_000, monotonicMs: () => state.nowMs, log: silentLogger(), waitMs: 60_000 },
+    ...{ freshMs: 60_000, monotonicMs: () => state.nowMs, log: silentLogger(), waitMs },
   });
   return { book, state };
 }
@@ -164,13 +169,84 @@ test('a flood of tokens does not become one to Keystone', async () => {
   state.isHeld = true;
   const all = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`t${at}`)));
   await settle();
-  assert.equal(state.atOnce, 32);
+  assert.equal(state.atOnce, 24);
   state.isHeld = false;
   for (const go of state.held.splice(0)) go();
   const answers = await all;
-  assert.equal(state.most, 32);
-  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 32 + 512);
-  assert.equal(state.asked.length, 32 + 512);
+  assert.equal(state.most, 24);
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 24 + 512);
+  assert.equal(state.asked.length, 24 + 512);
+});
+
+/** A book that knows `count` tokens, all stale, with as many strangers’ before it as find a place, and none that Keystone answers. */
+async function besiegedBook(count: number, waitMs?: number) {
+  const { book, state } = openBook(INFO, waitMs);
+  for (let at = 0; at < count; at += 1) await book.find(`known${at}`);
+  state.nowMs = 61_000;
+  state.isHeld = true;
+  const strangers = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`)));
+  await settle();
+  const letGo = async (): Promise<void> => {
+    state.isHeld = false;
+    for (const go of state.held.splice(0)) go();
+    await strangers;
+  };
+  return { book, state, letGo };
+}
+
+test('strangers do not put off that a token that was good is asked for anew', async () => {
+  const { book, state, letGo } = await besiegedBook(1);
+  state.tokens.length = 0;
+  const found = book.find('known0');
+  await settle();
+  assert.deepEqual(state.tokens, ['known0']);
+  state.answers.set('known0', [null]);
+  state.held.at(-1)?.();
+  assert.equal(await found, null);
+  await letGo();
+});
+
+test('tokens that were good are asked for before those that wait and were not', async () => {
+  const { book, state, letGo } = await besiegedBook(20);
+  state.tokens.length = 0;
+  const all = Array.from({ length: 20 }, (_, at) => book.find(`known${at}`));
+  await settle();
+  for (let at = 0; at < 12; at += 1) state.held.shift()?.();
+  await settle();
+  assert.deepEqual(
+    state.tokens,
+    Array.from({ length: 20 }, (_, at) => `known${at}`),
+  );
+  await letGo();
+  assert.ok((await Promise.all(all)).every((one) => one !== null));
+});
+
+test('a token whose turn does not come goes on for as long again as it was fresh, and not further', async () => {
+  const { book, state, letGo } = await besiegedBook(40, 5);
+  const all = Promise.allSettled(Array.from({ length: 40 }, (_, at) => book.find(`known${at}`)));
+  await settle();
+  assert.equal(state.atOnce, 32);
+  // Eight wait for Keystone; the others have no turn.
+  assert.ok(await book.find('known39'));
+  for (const at of [70_000, 90_000, 119_000]) {
+    state.nowMs = at;
+    assert.ok(await book.find('known39'), String(at));
+  }
+  state.nowMs = 125_000;
+  await assert.rejects(book.find('known39'), { name: 'TooManyTokensError' });
+  await letGo();
+  assert.ok(await book.find('known39'));
+  await all;
+});
+
+test('what strangers ask in vain does not put off that a token that was good is asked for anew', async () => {
+  const { book, state } = openBook();
+  await book.find('known');
+  state.answer = AWAY;
+  state.answers.set('known', [null]);
+  state.nowMs = 61_000;
+  for (let at = 0; at < 100; at += 1) await assert.rejects(book.find(`stranger${at}`));
+  assert.equal(await book.find('known'), null);
 });
 
 test('tokens that an event is about are asked for anew', async () => {
@@ -184,4 +260,43 @@ test('tokens that an event is about are asked for anew', async () => {
   await assert.rejects(book.find('t'), { kind: 'away' });
   state.answer = null;
   assert.equal(await book.find('t'), null);
+});
+
+test('a token that an event is about is asked for anew when the answer was under way', async () => {
+  const { book, state } = openBook();
+  for (const isVouched of [false, true]) {
+    for (const isKnown of [false, true]) {
+      const name = `${isVouched} ${isKnown}`.replace(' ', '-');
+      state.nowMs = 0;
+      state.answer = isVouched ? { ...INFO, expiresAtMs: -1 } : INFO;
+      if (isKnown) await book.find(name, isVouched);
+      state.nowMs = 61_000;
+      state.isHeld = true;
+      const asked = state.asked.length;
+      const found = book.find(name, isVouched);
+      await settle();
+      const issued_before = new Date(1000).toISOString();
+      book.revoke([{ audit_id: 'other', issued_before }]);
+      book.revoke([{ audit_id: 'a', issued_before }]);
+      // What it says first it had found before that.
+      state.answers.set(name, [state.answer, null]);
+      state.isHeld = false;
+      state.held.shift()?.();
+      await settle();
+      assert.equal(state.asked.length, asked + 2, name);
+      assert.equal(await found, null, name);
+      assert.equal(await book.find(name, isVouched), null, name);
+    }
+  }
+});
+
+test('an answer under way counts where events are about other tokens', async () => {
+  const { book, state } = openBook();
+  state.isHeld = true;
+  const found = book.find('t');
+  await settle();
+  book.revoke([{ audit_id: 'other', issued_before: new Date(1000).toISOString() }]);
+  state.held.shift()?.();
+  assert.ok(await found);
+  assert.equal(state.asked.length, 1);
 });

@@ -2,13 +2,15 @@
  * Tokens and what Keystone said of them. A token is known by its SHA-256: nothing here can be used to log in.
  *
  *   fresh ── used as it is; in the last quarter of that time it is asked for anew beside it
- *   stale ── asked for anew first; while Keystone is away it goes on to its end
+ *   stale ── asked for anew first; while Keystone is away it goes on to its end, and while too many others are asked for
+ *            at once for as long again as it was fresh
  *   over  ── refused, unless a service vouches for the request
  */
 import { createHash } from 'node:crypto';
 import { KeystoneError, type KeystoneSession, type RevocationEvent, revokes, type TokenInfo } from '@cable/keystone';
 import { type Logger, Repeats } from '@cable/kit';
 import { BoundedMap } from './bounded-map.ts';
+import { type Asker, QuestionTurns, TooManyTokensError } from './question-turns.ts';
 
 export type TokenBookOptions = {
   readonly keystone: Pick<KeystoneSession, 'validate' | 'keystoneMs'>;
@@ -23,31 +25,27 @@ export type TokenBookOptions = {
 /** A token that Keystone knows. The same value as long as Keystone says the same of it. */
 export type KnownToken = { readonly info: TokenInfo; readonly hash: string };
 
-/** Too many tokens that are not known here are asked for at once: nothing was asked. */
-export class TooManyTokensError extends Error {
-  override name = 'TooManyTokensError';
-}
-
 type Entry = {
   readonly token: KnownToken;
   freshUntilMs: number;
+  /** Until when it goes on though its question has no turn. */
+  readonly turnlessUntilMs: number;
   /** The end of the token's life, in the time of `monotonicMs`. */
   readonly overMs: number;
 };
+
+/** `isVouched`: it may be over. */
+type Question = { readonly asker: Asker; readonly isVouched: boolean };
+
+const KNOWN: Question = { asker: 'known', isVouched: false };
 
 const TOKENS_KEPT = 20_000;
 /** Tokens that Keystone does not know. They are kept apart, so that a flood of them takes no good one's place. */
 const UNKNOWN_KEPT = 20_000;
 const UNKNOWN_MS = 10_000;
-/** Questions to Keystone at once, how many wait for their turn, and for how long. */
-const ASKED = 32;
-const WAITING = 512;
 const WAIT_MS = 1000;
-/** After so many questions in a row without an answer none is asked for a moment: who comes then is told so at once. */
-const VAIN = 5;
-const PAUSE_MS = 1000;
-/** While Keystone is away a token that is stale is asked for so often. */
-const AWAY_MS = 5000;
+/** A token that is stale and had no answer is asked for so often. */
+const RETRY_MS = 5000;
 /** Longer ones are none: the longest of Keystone's providers have some two thousand characters. */
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
@@ -58,18 +56,17 @@ export class TokenBook {
   /** Tokens that were over when a service vouched for them. */
   readonly #vouched = new BoundedMap<Entry>(TOKENS_KEPT);
   readonly #pending = new Map<string, Promise<KnownToken | null>>();
-  readonly #waiting = new Set<(isTurn: boolean) => void>();
+  /** What was revoked since each question under way was asked. */
+  readonly #underWay = new Set<(readonly RevocationEvent[])[]>();
+  readonly #turns: QuestionTurns;
   readonly #repeats: Repeats;
-  #asked = 0;
   #lookups = 0;
   #questions = 0;
   #failures = 0;
-  /** Questions in a row that had no answer; why the last one had none, and until when no further is asked. */
-  #vain = 0;
-  #pause: { readonly error: unknown; readonly untilMs: number } | undefined;
 
   constructor(options: TokenBookOptions) {
     this.#options = options;
+    this.#turns = new QuestionTurns({ waitMs: options.waitMs ?? WAIT_MS, monotonicMs: options.monotonicMs });
     this.#repeats = new Repeats(options.monotonicMs);
   }
 
@@ -103,11 +100,12 @@ export class TokenBook {
     if (entry !== undefined && now < entry.overMs) return await this.#use(entry, token, now);
     if (isVouched) return await this.#vouch(hash, token, now);
     if (entry !== undefined || (this.#unknown.get(hash) ?? 0) > now) return null;
-    return await this.#ask(hash, token, false);
+    return await this.#ask(hash, token, { asker: 'unknown', isVouched: false });
   }
 
-  /** Forgets the tokens that events are about: they are asked for again. */
+  /** Forgets the tokens that events are about: they are asked for again, and so are those whose answer is under way. */
   revoke(events: readonly RevocationEvent[]): void {
+    for (const told of this.#underWay) told.push(events);
     for (const book of [this.#known, this.#vouched]) {
       for (const [hash, { token }] of book.entries()) {
         if (events.some((event) => revokes(event, token.info))) book.delete(hash);
@@ -121,75 +119,64 @@ export class TokenBook {
     if (now < dueMs) return entry.token;
     if (now < entry.freshUntilMs) {
       // Beside the request: who uses a token all the time never waits for Keystone.
-      if (this.#asked < ASKED && !this.#pending.has(hash)) void this.#ask(hash, token, false).catch(() => {});
+      if (this.#turns.isFree && !this.#pending.has(nameOf(hash, KNOWN)))
+        void this.#ask(hash, token, KNOWN).catch(() => {});
       return entry.token;
     }
     try {
-      return await this.#ask(hash, token, false);
+      return await this.#ask(hash, token, KNOWN);
     } catch (err) {
+      const asked = this.#options.monotonicMs();
       // What was revoked meanwhile has been forgotten.
       if (this.#known.get(hash) !== entry) throw err;
-      entry.freshUntilMs = this.#options.monotonicMs() + AWAY_MS;
+      // That Keystone is away is seen and mended; that it is never this one's turn might last.
+      if (err instanceof TooManyTokensError && asked >= entry.turnlessUntilMs) throw err;
+      entry.freshUntilMs = asked + RETRY_MS;
       return entry.token;
     }
   }
 
   async #vouch(hash: string, token: string, now: number): Promise<KnownToken | null> {
     const entry = this.#vouched.get(hash);
-    return entry !== undefined && now < entry.freshUntilMs ? entry.token : await this.#ask(hash, token, true);
+    if (entry !== undefined && now < entry.freshUntilMs) return entry.token;
+    return await this.#ask(hash, token, { asker: entry === undefined ? 'unknown' : 'known', isVouched: true });
   }
 
   /** Those who ask for the same share one question. */
-  async #ask(hash: string, token: string, isVouched: boolean): Promise<KnownToken | null> {
-    const name = `${isVouched}${hash}`;
+  async #ask(hash: string, token: string, question: Question): Promise<KnownToken | null> {
+    const name = nameOf(hash, question);
     const pending = this.#pending.get(name);
     if (pending !== undefined) return await pending;
-    const asked = this.#askInTurn(hash, token, isVouched).finally(() => this.#pending.delete(name));
+    const asked = this.#turns
+      .run(question.asker, () => this.#question(hash, token, question.isVouched))
+      .finally(() => this.#pending.delete(name));
     this.#pending.set(name, asked);
     return await asked;
   }
 
-  async #askInTurn(hash: string, token: string, isVouched: boolean): Promise<KnownToken | null> {
-    const { monotonicMs } = this.#options;
-    if (this.#pause !== undefined && monotonicMs() < this.#pause.untilMs) throw this.#pause.error;
-    if (this.#asked < ASKED) this.#asked += 1;
-    else if (!(await this.#turn())) throw new TooManyTokensError('too many tokens are asked for at once');
-    try {
-      return await this.#question(hash, token, isVouched);
-    } finally {
-      // Whoever leaves hands its place on.
-      const [next] = this.#waiting;
-      if (next === undefined) this.#asked -= 1;
-      else next(true);
+  /** What Keystone says now: an answer that an event has overtaken may be from before it. */
+  async #validate(token: string, allowExpired: boolean): Promise<TokenInfo | null> {
+    for (;;) {
+      const told: (readonly RevocationEvent[])[] = [];
+      this.#underWay.add(told);
+      try {
+        const info = await this.#options.keystone.validate(token, { allowExpired });
+        if (info === null || !told.flat().some((event) => revokes(event, info))) return info;
+      } finally {
+        this.#underWay.delete(told);
+      }
     }
   }
 
-  /** False: there is no place in time. */
-  async #turn(): Promise<boolean> {
-    if (this.#waiting.size >= WAITING) return false;
-    return await new Promise<boolean>((resolve) => {
-      const settle = (isTurn: boolean): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(settle);
-        resolve(isTurn);
-      };
-      const timer = setTimeout(settle, this.#options.waitMs ?? WAIT_MS, false);
-      this.#waiting.add(settle);
-    });
-  }
-
   async #question(hash: string, token: string, isVouched: boolean): Promise<KnownToken | null> {
-    const { keystone, log } = this.#options;
+    const { log } = this.#options;
     this.#questions += 1;
     try {
-      const info = await keystone.validate(token, { allowExpired: isVouched });
-      this.#vain = 0;
+      const info = await this.#validate(token, isVouched);
       this.#repeats.forget('keystone');
       return info === null ? this.#refuse(hash, isVouched) : this.#take(hash, info, isVouched);
     } catch (err) {
       this.#failures += 1;
-      this.#vain += 1;
-      if (this.#vain >= VAIN) this.#pause = { error: err, untilMs: this.#options.monotonicMs() + PAUSE_MS };
       const kind = err instanceof KeystoneError ? err.kind : 'away';
       if (this.#repeats.isNews('keystone', kind)) log.warn({ kind, err }, 'Keystone was asked about a token in vain');
       throw err;
@@ -212,11 +199,17 @@ export class TokenBook {
     const before = this.#known.get(hash);
     const isSame = before !== undefined && JSON.stringify(before.token.info) === JSON.stringify(info);
     const token = isSame ? before.token : { info, hash };
-    const entry = { token, freshUntilMs: now + freshMs, overMs: now + lifeMs };
+    const fresh = { freshUntilMs: now + freshMs, turnlessUntilMs: now + 2 * freshMs };
+    const entry = { token, ...fresh, overMs: now + lifeMs };
     if (lifeMs > 0) this.#known.set(hash, entry);
     else if (isVouched) this.#vouched.set(hash, entry);
     return token;
   }
+}
+
+/** Of one token, at once, there is one of each name. */
+function nameOf(hash: string, { asker, isVouched }: Question): string {
+  return `${asker} ${isVouched} ${hash}`;
 }
 
 function hashOf(token: string): string {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CableError, parseIpOrCidr } from '@cable/model';
-import { noauth } from '../http/auth.ts';
-import { type Edge, startEdge } from '../http/edge.fixture.ts';
+import { type AuthenticatedCaller, noauth } from '../http/auth.ts';
+import { type Edge, type EdgeAnswer, startEdge } from '../http/edge.fixture.ts';
 import { credentialsOf } from '../policy/credentials.ts';
 import { type LimitSettings, NO_LIMITS } from './request-limits.ts';
 import { ANY_SHARE } from './shares.ts';
@@ -154,4 +154,29 @@ test('who is nobody shares no place with all others who are', async (t) => {
   const caller = { kind: 'user', credentials: nobody, projectGiven: false } as const;
   const edge = await startEdge(t, {}, async () => caller, { ...NO_LIMITS, project: share });
   for (let i = 0; i < 3; i += 1) assert.notEqual((await edge.ask('GET', '/v2.0/networks')).status, 429);
+});
+
+test('one host has so many requests under way at most, and others go on', { timeout: 60_000 }, async (t) => {
+  const caller = (host: unknown): AuthenticatedCaller => ({ kind: 'host', host: String(host) });
+  const edge = await startEdge(t, {}, async ({ headers }) => caller(headers['x-test-host']));
+  const register = (host: string, at: number): ReturnType<Edge['ask']> => {
+    const body = JSON.stringify({ underlay: `192.0.2.${at}`, agentVersion: '1' });
+    return edge.ask('PUT', `/cable/v1/hosts/${host}`, { headers: { 'x-test-host': host }, body });
+  };
+  const { letGo } = edge.hold();
+  const all = Array.from({ length: 40 }, () => register('h1', 1));
+  const refused: EdgeAnswer[] = [];
+  for (const one of all) void one.then((answer) => answer.status === 429 && refused.push(answer));
+  await until(() => refused.length === 24);
+  for (const { status, error, headers } of refused) {
+    assert.deepEqual([status, error?.type, headers['retry-after']], [429, 'OverLimit', '1']);
+    assert.match(error?.message ?? '', /^This host has as many requests under way as it may\.$/);
+  }
+  const other = register('h2', 2);
+  letGo();
+  assert.equal((await other).status, 204);
+  const answers = await Promise.all(all);
+  assert.equal(answers.filter(({ status }) => status === 204).length, 16);
+  const { refused: counted } = edge.server.shares.counts;
+  assert.deepEqual(counted, [{ by: 'host', why: 'in_flight', count: 24 }]);
 });

@@ -36,18 +36,21 @@ export type RequestLimitsDeps = {
 };
 
 /** Whom a refusal was about. */
-export type LimitKind = 'address' | 'project';
+export type LimitKind = 'address' | 'project' | 'host';
 
 /** Refusals since the start, by whom they were about and what was too many; and of how many something is kept. */
 export type LimitCounts = {
   readonly refused: readonly { readonly by: LimitKind; readonly why: Refused['refused']; readonly count: number }[];
-  readonly kept: Readonly<Record<LimitKind, number>>;
+  readonly kept: Readonly<Record<Exclude<LimitKind, 'host'>, number>>;
 };
 
 type Asking = Pick<IncomingMessage, 'headers' | 'socket'>;
 
 /** Of how many addresses and projects something is kept: some 10 MB. */
-const KEPT = { address: 50_000, project: 20_000 } as const;
+const KEPT = { address: 50_000, project: 20_000, host: 0 } as const;
+
+/** What one host may ask: its agent has two or three requests under way. It costs nothing that is kept, and has no rate. */
+const HOST_SHARE: Share = { rate: Infinity, burst: Infinity, inFlight: 16 };
 
 /** Who has it works for others. */
 const SERVICE = 'service';
@@ -70,6 +73,7 @@ export class RequestLimits {
     this.#shares = {
       address: new Shares(KEPT.address, monotonicMs),
       project: new Shares(KEPT.project, monotonicMs),
+      host: new Shares(KEPT.host, monotonicMs),
     };
     this.#repeats = new Repeats(monotonicMs);
   }
@@ -92,9 +96,10 @@ export class RequestLimits {
     return name === undefined ? NOT_COUNTED : this.#enter('address', name, share);
   }
 
-  /** When it is known who asks. Throws `OverLimit`. */
-  enterByProject(caller: AuthenticatedCaller): Pass {
-    if (caller.kind === 'host') return NOT_COUNTED;
+  /** When it is known who asks: of a project, or a host. Throws `OverLimit`. */
+  enterByCaller(caller: AuthenticatedCaller): Pass {
+    if (caller.kind === 'host') return this.#enter('host', caller.host, HOST_SHARE);
+    if (this.isExempt(caller)) return NOT_COUNTED;
     const { credentials } = caller;
     const { project, projects } = this.#settings;
     const { projectId, userId } = credentials;
@@ -105,7 +110,7 @@ export class RequestLimits {
     return this.#enter('project', projectId === null ? `user ${userId}` : `project ${projectId}`, share);
   }
 
-  /** True of those whose requests are not counted: hosts, administrators, services, and users whose request a service passes on. */
+  /** True of those whose requests are not counted by address and project: hosts, administrators, services, and users whose request a service passes on. */
   isExempt(caller: AuthenticatedCaller): boolean {
     if (caller.kind === 'host') return true;
     const { credentials } = caller;
@@ -141,7 +146,7 @@ export class RequestLimits {
 }
 
 function overLimit(by: LimitKind, why: Refused['refused'], afterMs: number): CableError {
-  const whose = by === 'address' ? 'This address' : 'This project';
+  const whose = `This ${by}`;
   const seconds = Math.max(1, Math.ceil(afterMs / 1000));
   const message =
     why === 'rate' ? `${whose} sends more requests than it may.` : `${whose} has as many requests under way as it may.`;

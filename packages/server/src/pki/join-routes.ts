@@ -18,7 +18,7 @@ import { parseHostName } from '../hosts/parse.ts';
 import { askedOf } from '../http/asked.ts';
 import { hostCertificateOf, JOIN_PATH } from '../tls/certificates.ts';
 import { certificateKey, planIssue, refuseRevokedNow } from './host-certificates.ts';
-import { joiningOf, planSpend } from './join-tokens.ts';
+import { joiningOf, lookAtToken, planSpend } from './join-tokens.ts';
 
 /** What a host gets. `authorities`: of servers, which it trusts from then on. */
 export type HostCertificateAnswer = {
@@ -34,6 +34,8 @@ export function addJoinRoute(app: FastifyInstance, deps: EngineDeps): void {
     const fields = fieldsOf(request.body);
     const host = parseHostName(textOf(fields, 'host'));
     const [id, secret] = [textOf(fields, 'token'), textOf(fields, 'secret')];
+    // First of all: who has no token costs no signature, and waits in no line before the host itself.
+    await lookAtToken(deps, { id, secret, host });
     const key = await keyOf(fields, host);
     const fingerprint = keyFingerprint(key);
     const answer = await issue(deps, request, { host, key, token: id }, ({ plan }) =>

@@ -2,8 +2,8 @@
 
 import { type AnyObject, CableError, type JoinToken } from '@cable/model';
 import { createJoinToken, formatJoinToken, hasHash, hashSecret } from '@cable/pki';
-import { transact } from '../engine/commit.ts';
-import type { ActionHandler } from '../engine/context.ts';
+import { guard, transact } from '../engine/commit.ts';
+import type { ActionHandler, EngineDeps } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { permit } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
@@ -84,23 +84,38 @@ function parse(body: Readonly<Record<string, unknown>>): {
 /** Tokens: the type. */
 export const joinTokenModule: Contribution<AnyObject> = contribute<AnyObject>({ actions: { issue } });
 
+/** What somebody shows who wants to join as a host. */
+export type ShownToken = { readonly id: string; readonly secret: string; readonly host: string };
+
 /** What somebody wants to join with. */
-export type JoinAttempt = {
-  readonly id: string;
-  readonly secret: string;
-  readonly host: string;
+export type JoinAttempt = ShownToken & {
   /** Fingerprint of its key. */
   readonly key: string;
 };
 
 /**
- * Spends a token for a host, in the transaction that makes it one. The same host with the same key may repeat itself: its answer may have been lost. Throws `JoinTokenInvalid`,
- * `JoinTokenExpired`, `JoinTokenUsed`, `JoinTokenOfOtherHost` and `HostHasJoined`.
+ * Whether somebody may try to join, by the tables, and when they refuse it by what the store has: it may have been made at another server. Nothing is written, and whether it is used up is not looked at. Throws
+ * `JoinTokenInvalid`, `JoinTokenExpired`, `JoinTokenOfOtherHost`, and `ServiceUnavailable` when the store does not say.
  */
-export function planSpend(plan: Plan, { id, secret, host, key }: JoinAttempt, now: Date): void {
-  const token = plan.rely('join_token', id);
+export async function lookAtToken({ tables, catchUp, now }: LookDeps, shown: ShownToken): Promise<void> {
+  const look = (): JoinToken => tokenOf(tables.of('join_token').get(shown.id), shown, now());
+  try {
+    look();
+  } catch (err) {
+    if (!(await guard(() => catchUp.run()))) throw err;
+    look();
+  }
+}
+
+type LookDeps = Pick<EngineDeps, 'tables' | 'catchUp' | 'now'>;
+
+/** A hash of no secret: who names a token that is not there waits as long as who names one. */
+const NO_HASH = hashSecret('');
+
+/** The token, if it is good for that host. Throws `JoinTokenInvalid`, `JoinTokenExpired` and `JoinTokenOfOtherHost`. */
+function tokenOf(token: JoinToken | undefined, { secret, host }: ShownToken, now: Date): JoinToken {
   // Who does not know the secret learns nothing of the token.
-  if (token === undefined || !hasHash(secret, token.hash)) {
+  if (!hasHash(secret, token?.hash ?? NO_HASH) || token === undefined) {
     throw new CableError('JoinTokenInvalid', 'There is no such join token.');
   }
   if (Date.parse(token.expires_at) <= now.getTime()) {
@@ -109,9 +124,26 @@ export function planSpend(plan: Plan, { id, secret, host, key }: JoinAttempt, no
   if (token.host !== null && token.host !== host) {
     throw new CableError('JoinTokenOfOtherHost', `The join token is of host ${token.host}, not of ${host}.`);
   }
+  return token;
+}
+
+/**
+ * Spends a token for a host, in the transaction that makes it one. The same host with the same key may repeat itself: its answer may have been lost. Throws `JoinTokenInvalid`,
+ * `JoinTokenExpired`, `JoinTokenUsed`, `JoinTokenOfOtherHost`, `HostWasRevoked` and `HostHasJoined`.
+ */
+export function planSpend(plan: Plan, attempt: JoinAttempt, now: Date): void {
+  const { id, host, key } = attempt;
+  const token = tokenOf(plan.rely('join_token', id), attempt, now);
   const before = plan.rely('host_certificate', host);
   if (before !== undefined && !before.revoked && before.token === id && before.key === key) return;
   if (token.uses_left < 1) throw new CableError('JoinTokenUsed', 'The join token is used up.');
+  // Ports may be bound to that name: who has taken its trust away says so himself when it is to come back.
+  if (before?.revoked && token.host === null) {
+    throw new CableError('HostWasRevoked', `Host ${host} was revoked or deleted, and the join token names no host.`, {
+      detail: `Make a token with cable join-token create --host ${host} --replace true, or give this machine another name with --host.`,
+      fields: { host },
+    });
+  }
   const holds = before?.expires_at && !before.revoked && Date.parse(before.expires_at) > now.getTime();
   if (!token.replace && (holds || plan.rely('host', host) !== undefined)) {
     throw new CableError('HostHasJoined', `There is a host ${host} already.`, { fields: { host } });

@@ -14,7 +14,10 @@ import {
   parseJoinToken,
   rotateAuthority,
 } from '@cable/pki';
+import { createAuditLog } from '../audit/audit-log.ts';
+import { objectKey } from '../keys.ts';
 import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
+import { certificateKey } from './host-certificates.ts';
 
 const REGISTRATION = { underlay: '192.0.2.11', agentVersion: '1' };
 
@@ -142,6 +145,29 @@ describe('a host joins', () => {
     assert.equal(statuses.filter((one) => one === 403).length, 15);
   });
 
+  test('and whoever has no token that is good holds nobody up: what he sends waits for no lock', {
+    timeout: 60_000,
+  }, async (t) => {
+    const edge = await startSecureEdge(t);
+    const token = await edge.token({ host: 'a' });
+    const [id = '', , authority = ''] = token.split('.');
+    const { lock } = edge.server.deps;
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    t.after(() => letGo());
+    const signal = new AbortController().signal;
+    const holding = lock.run([certificateKey('a'), `join_token/${id}`], { signal }, () => held);
+    const bad = [`${id}.${'A'.repeat(43)}.${authority}`, `${'0'.repeat(12)}.${'A'.repeat(43)}.${authority}`];
+    for (const text of bad) assert.equal(typeOf((await edge.join('a', text)).answer), 'JoinTokenInvalid');
+    assert.equal(typeOf((await edge.join('b', token)).answer), 'JoinTokenOfOtherHost');
+    const good = edge.join('a', token);
+    letGo();
+    await holding;
+    assert.equal((await good).answer.status, 201);
+  });
+
   test('not with a request that is too long, is no request, or asks for other names', async (t) => {
     const edge = await startSecureEdge(t);
     const { id, secret } = parseJoinToken(await edge.token()) ?? { id: '', secret: '' };
@@ -180,6 +206,31 @@ test('the store has no secret, and no log either', async (t) => {
     lines.some((line) => line.includes('has joined')),
     'nothing was logged',
   );
+});
+
+test('a join that is refused has no line in the audit log, however it is refused: strangers do not fill it', async (t) => {
+  const texts: string[] = [];
+  const file = { add: (line: string) => void texts.push(line), lost: 0, waitingBytes: 0 };
+  const edge = await startSecureEdge(t, { audit: createAuditLog(file, () => new Date()) });
+  const token = await edge.token({ host: 'a' });
+  const before = texts.length;
+  const [id = '', secret = '', authority = ''] = token.split('.');
+  for (const [host, text] of [
+    ['a', `${id}.${'A'.repeat(43)}.${authority}`],
+    ['a', `${'0'.repeat(12)}.${secret}.${authority}`],
+    ['b', token],
+  ] as const) {
+    assert.equal((await edge.join(host, text)).answer.status, 403);
+  }
+  const shown = await edge.issue({ kind: 'host', name: 'a' }, edge.authorities.authority);
+  for (const body of [{}, { host: 'a' }, { host: 'a', token: id, secret, request: 'x' }, 'x'.repeat(20_000), 7]) {
+    for (const by of [undefined, shown])
+      assert.ok((await edge.ask('POST', '/cable/v1/join', { body, shown: by })).status >= 400);
+  }
+  assert.ok((await edge.ask('PUT', '/cable/v1/join', { body: {} })).status >= 400);
+  assert.deepEqual(texts.slice(before), []);
+  assert.equal((await edge.join('a', token)).answer.status, 201);
+  assert.equal(texts.length, before + 1);
 });
 
 describe('a host that has joined', () => {
@@ -224,6 +275,40 @@ describe('a host that has joined', () => {
       typeOf(await edge.ask('PUT', '/cable/v1/hosts/a', { shown: again, body: REGISTRATION })),
       'CertificateRefused',
     );
+  });
+
+  test('comes back after it was revoked or deleted by a token that names it alone', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const open = await edge.token({ uses: 9 });
+    const refusedBack = async (host: string): Promise<void> => {
+      const { error, status } = (await edge.join(host, open)).answer;
+      assert.deepEqual([status, error?.type], [409, 'HostWasRevoked']);
+      assert.match(String(error?.detail), new RegExp(`cable join-token create --host ${host} --replace true`));
+    };
+    // Revoked, and then deleted; deleted alone.
+    const { store, tables } = edge.server.deps;
+    for (const [host, underlay] of [
+      ['b', '192.0.2.12'],
+      ['c', '192.0.2.13'],
+    ] as const) {
+      await edge.joined(host);
+      // As it is when its agent has been gone for long enough.
+      const row = { id: host, underlay, agent_version: '1', created_at: '2026-01-01T00:00:00Z', updated_at: null };
+      const value = JSON.stringify(row);
+      const { revision } = await store.txn([], [{ kind: 'put', key: objectKey('host', host), value }]);
+      await tables.waitFor(revision, 10_000);
+    }
+    const revoked = await edge.ask('PUT', '/cable/v1/hosts/b/revoke', { shown });
+    assert.equal(revoked.status, 204);
+    await refusedBack('b');
+    for (const host of ['b', 'c']) {
+      const gone = await edge.ask('DELETE', `/cable/v1/hosts/${host}`, { shown });
+      assert.equal(gone.status, 204, JSON.stringify(gone.body));
+      await refusedBack(host);
+      assert.equal((await edge.join(host, await edge.token({ host }))).answer.status, 201);
+    }
+    assert.equal((await edge.join('d', open)).answer.status, 201);
   });
 
   test('loses the tokens that name it with its certificate', async (t) => {

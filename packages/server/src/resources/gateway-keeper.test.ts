@@ -113,6 +113,32 @@ test('gateways and their standbys are spread over the hosts, and one that moves 
   await assertInvariants(server);
 });
 
+test('what a host says that is no standby of a gateway counts nothing, and takes nothing from what its standby says', async (t) => {
+  const harness = await startHarness(t);
+  const { server } = harness;
+  for (const last of [1, 2, 3]) {
+    const bridgeMappings = last === 3 ? {} : { physnet1: 'eth1' };
+    await server.plane.register(`h${last}`, { underlay: `192.0.2.${last}`, agentVersion: '1', bridgeMappings });
+  }
+  const { router } = await outsideWorld(harness);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const keeper = new GatewayKeeper({ ...server.deps, log: silentLogger(), signal: stop.signal });
+  await keeper.round();
+  const port = (): Port | undefined => server.tables.of('port').by('device_id', String(router['id']))[0];
+  const before = port();
+  const [standby = ''] = before?.standby_hosts ?? [];
+  assert.match(standby, /^h[12]$/);
+  keeper.take('h3', [before?.id ?? '']);
+  await keeper.round();
+  assert.equal(port()?.['binding:host_id'], before?.['binding:host_id']);
+  keeper.take(standby, [before?.id ?? '']);
+  keeper.take('h3', [before?.id ?? '']);
+  await keeper.round();
+  assert.equal(port()?.['binding:host_id'], standby);
+  await assertInvariants(server);
+});
+
 test('a gateway of a router without ha has no standbys, and that is changed while the router is down', async (t) => {
   const harness = await startHarness(t);
   const { server, create, send } = harness;

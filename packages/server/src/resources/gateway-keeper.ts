@@ -39,10 +39,13 @@ export class GatewayKeeper {
     return this.#loop.done;
   }
 
-  /** The host says that it has taken the place of the hosts of these gateways, which are dead as far as it can see: so it is, if it is their standby. */
+  /** The host says that it has taken the place of the hosts of these gateways, which are dead as far as it can see: so it is, if it is their standby. What any other says is passed over at once. */
   take(host: string, portIds: readonly string[]): void {
-    for (const id of portIds) this.#taken.set(id, host);
-    this.#loop.trigger();
+    for (const id of portIds) {
+      if (this.#takenBy(id, host) === undefined) continue;
+      this.#taken.set(id, host);
+      this.#loop.trigger();
+    }
   }
 
   /** Looks at each gateway once, at those that hosts have taken first. */

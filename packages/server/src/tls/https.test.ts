@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
-import { HOST_UPGRADE } from '@cable/model';
+import { CableError, HOST_UPGRADE } from '@cable/model';
 import { initAuthorities } from '@cable/pki';
+import type { Authenticator } from '../http/auth.ts';
 import { startSecureEdge } from './secure-edge.fixture.ts';
 
 const REGISTRATION = { underlay: '192.0.2.11', agentVersion: '1' };
@@ -81,6 +82,25 @@ describe('a certificate', () => {
         assert.match(answer.error?.message ?? '', why);
         assert.equal(answer.error?.type, 'CertificateRefused');
       }
+    }
+  });
+
+  test('of a user goes after a token, in the header of today and in the old one; a host’s goes before both', async (t) => {
+    const next: Authenticator = async () => {
+      throw new CableError('HTTPUnauthorized', 'That is no token.');
+    };
+    const edge = await startSecureEdge(t, { next });
+    const user = await edge.issue({ kind: 'user', name: 'root', projectId: 'p1', roles: ['admin'] });
+    const host = await edge.joined('a');
+    assert.equal((await edge.ask('GET', '/v2.0/networks', { shown: user })).status, 200);
+    for (const name of ['x-auth-token', 'x-storage-token']) {
+      const headers = { [name]: 'some token' };
+      for (const shown of [user, undefined]) {
+        const answer = await edge.ask('GET', '/v2.0/networks', { shown, headers });
+        assert.match(JSON.stringify(answer.body), /That is no token/, name);
+      }
+      const registered = await edge.ask('PUT', '/cable/v1/hosts/a', { shown: host, body: REGISTRATION, headers });
+      assert.equal(registered.status, 204, name);
     }
   });
 

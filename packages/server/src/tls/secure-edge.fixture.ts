@@ -20,8 +20,9 @@ import {
   writeServer,
 } from '@cable/pki';
 import { openStore } from '@cable/store';
+import type { AuditLog } from '../audit/audit-log.ts';
 import { createUpgradeHandler } from '../hosts/upgrade.ts';
-import { noauth } from '../http/auth.ts';
+import { type Authenticator, noauth } from '../http/auth.ts';
 import { authenticateByDoor } from '../http/door-authenticator.ts';
 import { listen } from '../listen.ts';
 import { openJoining } from '../pki/joining.ts';
@@ -70,11 +71,18 @@ export type Asking = {
   readonly onSession?: (session: Buffer) => void;
 };
 
-export type SecureOptions = { readonly log?: Logger; readonly hostCertificateMs?: number; readonly now?: () => number };
+export type SecureOptions = {
+  readonly log?: Logger;
+  readonly hostCertificateMs?: number;
+  readonly now?: () => number;
+  /** Asked for tokens; absent: certificates alone let somebody in. */
+  readonly next?: Authenticator;
+  readonly audit?: AuditLog;
+};
 
 /** Everything is gone when the test ends. */
 export async function startSecureEdge(t: TestContext, options: SecureOptions = {}): Promise<SecureEdge> {
-  const { log = silentLogger(), now = () => Date.now(), hostCertificateMs } = options;
+  const { log = silentLogger(), now = () => Date.now(), hostCertificateMs, next, audit } = options;
   const directory = await mkdtemp(join(tmpdir(), `cable-secure-${process.pid}-`));
   const stop = new AbortController();
   const authorities = await initAuthorities(directory, new Date());
@@ -89,7 +97,8 @@ export async function startSecureEdge(t: TestContext, options: SecureOptions = {
   const store = await openStore(`lmdb:${directory}/store`, { log });
   const tls = await openServerTls(filesInDirectory(directory), { log, signal: stop.signal });
   const joining = await openJoining(directory, tls, { log, signal: stop.signal });
-  const door = createTlsDoor({ tls, isOurs: true, log, signal: stop.signal, now });
+  const byToken = next === undefined ? {} : { next };
+  const door = createTlsDoor({ tls, isOurs: true, log, signal: stop.signal, now, ...byToken });
   const authenticate = authenticateByDoor({ unix: noauth(), plain: noauth(), tls: door.authenticate });
   const server = await startServer({
     ...{ store, registry: BUILT_IN_REGISTRY, authenticate, log, now: () => new Date(now()) },
@@ -99,6 +108,7 @@ export async function startSecureEdge(t: TestContext, options: SecureOptions = {
       ...(hostCertificateMs === undefined ? {} : { hostCertificateMs }),
     },
     ...(joining === undefined ? {} : { joining }),
+    ...(audit === undefined ? {} : { audit }),
   });
   door.know(server.tables);
   const upgrade = createUpgradeHandler({
