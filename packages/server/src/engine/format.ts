@@ -8,7 +8,7 @@ import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
 
 /** The number of the form. One that is higher than that of a server is not for this server. */
-const CURRENT = 5;
+const CURRENT = 6;
 
 /** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. */
 const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
