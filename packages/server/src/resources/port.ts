@@ -7,7 +7,7 @@ import { followed } from './automatic-addresses.ts';
 import { defaultGroup } from './default-group.ts';
 import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE, servicePort } from './device-owners.ts';
 import { externalMarks } from './external-network.ts';
-import { moveLeg } from './move-leg.ts';
+import { followGateway, moveLeg } from './move-leg.ts';
 import { legMarks } from './network-legs.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
@@ -189,6 +189,7 @@ function changePort(planning: Planning, before: Port, given: Port): Partial<Port
     allowed_address_pairs: pairs,
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
+    ...(before.device_owner === ROUTER_INTERFACE ? followGateway(planning, before, fixedIps) : {}),
     ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
   };
 }
