@@ -26,6 +26,14 @@ test('lists are filtered by any attribute', async (t) => {
   assert.equal(await names(harness, 'id=none'), '');
   assert.equal(await names(harness, 'changed_since=2001-01-01T00:00:00'), await names(harness, ''));
   assert.equal(await names(harness, 'changed_since=2101-01-01T00:00:00'), '');
+  for (const odd of ['March%202001', '2001-02-30', '2001-01-01T00:00:00z', '']) {
+    await refused(harness.send('GET', `/v2.0/networks?changed_since=${odd}`), 400, 'InvalidInput');
+  }
+  const [one] = (await harness.send('GET', '/v2.0/networks')).body['networks'] ?? [];
+  const moment = String(one?.['updated_at']).slice(0, -1);
+  const since = async (text: string) =>
+    (await harness.send('GET', `/v2.0/networks?id=${one?.['id']}&changed_since=${text}`)).body['networks']?.length;
+  assert.deepEqual([await since(moment), await since(`${moment}.5`)], [1, 0]);
 });
 
 test('lists are sorted by several keys', async (t) => {
