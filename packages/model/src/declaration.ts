@@ -206,6 +206,8 @@ export type Resource = {
   readonly plural: string;
   /** Word in error types, e.g. `SecurityGroup` for `SecurityGroupNotFound`. */
   readonly label: string;
+  /** What is said of an object that is not there; `{id}` stands for its id. Absent: the label in words, e.g. `Security group {id} could not be found.` */
+  readonly notFound?: string;
   /** e.g. `/v2.0`. */
   readonly prefix: string;
   /** URL of the collection behind the prefix, or behind its parent, e.g. `security-groups`, `qos/policies`. */

@@ -3,6 +3,7 @@ export const routerResource = {
   name: 'router',
   plural: 'routers',
   label: 'Router',
+  notFound: 'Router {id} could not be found',
   prefix: '/v2.0',
   path: 'routers',
   description: 'Routes between the subnets it has an interface in.',

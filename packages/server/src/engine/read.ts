@@ -219,24 +219,11 @@ export function computedOf(
   return computed;
 }
 
-/** What Neutron says of these types, by their labels; `Address scope <id> could not be found.` of all others. */
-const NOT_FOUND: Readonly<Record<string, string>> = {
-  FloatingIP: 'Floating IP {id} could not be found',
-  NetworkSegmentRange: 'Network Segment Range {id} could not be found.',
-  PortForwarding: 'Port Forwarding {id} could not be found.',
-  QosPolicy: 'QoS policy {id} could not be found.',
-  QosRule: 'QoS rule {id} could not be found.',
-  Router: 'Router {id} could not be found',
-  SecurityGroup: 'Security group {id} does not exist',
-  SecurityGroupRule: 'Security group rule {id} does not exist',
-  ServiceProfile: 'Service Profile {id} could not be found.',
-};
-
-/** Neutron's words: `Network <id> could not be found.` */
-export function notFound({ label }: Pick<ResourceModel, 'label'>, id: string): CableError {
+/** Neutron's words: those of the type, or `Network <id> could not be found.` */
+export function notFound({ label, notFound: own }: Pick<ResourceModel, 'label' | 'notFound'>, id: string): CableError {
   const words = label.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
   const general = `${words.charAt(0).toUpperCase()}${words.slice(1)} {id} could not be found.`;
-  const message = (NOT_FOUND[label] ?? general).replace('{id}', () => id.slice(0, 300));
+  const message = (own ?? general).replace('{id}', () => id.slice(0, 300));
   return new CableError('NotFound', message, { label, fields: { id } });
 }
 
