@@ -50,8 +50,8 @@ export function parseListQuery(resource: ResourceModel, query: URLSearchParams):
   };
 }
 
-/** True below Neutron's own path: Octavia takes a marker without a limit, and a key without a direction. */
-function isNeutrons({ prefix }: ResourceModel): boolean {
+/** True below Neutron's own path: Octavia takes a marker without a limit, and a key without a direction, and refuses a marker that is not there. */
+export function isNeutrons({ prefix }: Pick<ResourceModel, 'prefix'>): boolean {
   return prefix === '/v2.0';
 }
 

@@ -152,6 +152,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       tagged: 'true',
       sharedBy: 'text',
       updateHidesShared: 'true',
+      strictMarker: 'true',
       madeBeyondQuota: 'true',
       visibleThrough: 'text',
       ownedThrough: 'text',
