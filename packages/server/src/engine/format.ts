@@ -3,6 +3,7 @@ import { ExpectedError, type Logger, sleep, startTurns } from '@cable/kit';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { DERIVED, FORMAT, FORMAT_LOCK, OBJECTS, SERVERS } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
+import { silentRouters } from './old-routers.ts';
 import { repeatedRules } from './old-rules.ts';
 import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
@@ -14,6 +15,7 @@ const CURRENT = 6;
 const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
   [4, sharingOfOld],
   [5, repeatedRules],
+  [6, silentRouters],
 ];
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */
