@@ -1,4 +1,5 @@
 import { type Attribute, CableError, parseMac, QUERY_PARAMETERS, type ResourceModel } from '@cable/model';
+import { parseIsoTime } from './iso-time.ts';
 import { parseValue, refusedValue } from './value.ts';
 
 /** One filter: the object passes when any of the values fits. */
@@ -49,8 +50,8 @@ export function parseListQuery(resource: ResourceModel, query: URLSearchParams):
   };
 }
 
-/** True below Neutron's own path: Octavia takes a marker without a limit, and a key without a direction. */
-function isNeutrons({ prefix }: ResourceModel): boolean {
+/** True below Neutron's own path: Octavia takes a marker without a limit, and a key without a direction, and refuses a marker that is not there. */
+export function isNeutrons({ prefix }: Pick<ResourceModel, 'prefix'>): boolean {
   return prefix === '/v2.0';
 }
 
@@ -226,16 +227,19 @@ function parseLimit(text: string | null): number {
   throw new CableError('BadRequest', `Bad limit request: ${reason}.`);
 }
 
+/** The first whole second at or after it, as objects have it. */
 function parseChangedSince(text: string | null): string | null {
   if (text === null) return null;
-  const time = Date.parse(/[zZ]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
-  if (Number.isNaN(time))
+  const ms = parseIsoTime(text);
+  if (ms === undefined)
     throw new CableError(
       'InvalidInput',
       'Invalid input for operation: The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SSZ.',
     );
-  return `${new Date(time).toISOString().slice(0, 19)}Z`;
+  return `${new Date(Math.min(Math.ceil(ms / 1000) * 1000, LAST_SECOND_MS)).toISOString().slice(0, 19)}Z`;
 }
+
+const LAST_SECOND_MS = Date.parse('9999-12-31T23:59:59Z');
 
 function badRequest(message: string): CableError {
   return new CableError('HTTPBadRequest', message);

@@ -72,12 +72,15 @@ const ACTION_PATH =
 const PREFIX = /^(\/[a-z0-9][a-z0-9._-]*)+$/;
 const ATTRIBUTE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*(:[A-Za-z_][A-Za-z0-9_-]*)*$/;
 
-function nameProblem({ type, name, plural, label, prefix, path, command }: Resource): Problem | undefined {
+function nameProblem({ type, name, plural, label, notFound, prefix, path, command }: Resource): Problem | undefined {
   if (type !== undefined && !SNAKE.test(type)) return problem('type is not snake case', 'Write it as net_port.');
   if (!SNAKE.test(name)) return problem('name is not snake case', 'Write it as security_group.');
   if (!SNAKE.test(plural)) return problem('plural is not snake case', 'Write it as security_groups.');
   if (plural === name) return problem('plural and name are the same', 'Give the body of many another key.');
   if (!/^[A-Z][A-Za-z0-9]*$/.test(label)) return problem('label is not a word', 'Write it as SecurityGroup.');
+  if (notFound?.includes('{id}') === false) {
+    return problem('notFound does not tell what is not there', 'Write it as Security group {id} does not exist.');
+  }
   if (!PREFIX.test(prefix)) return problem('prefix is not a path', 'Write it as /v2.0.');
   if (!PATH.test(path)) return problem('path is not parts of a URL', 'Write it as security-groups or qos/policies.');
   if (command !== undefined && !isCommandText(command)) {

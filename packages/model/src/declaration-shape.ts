@@ -138,7 +138,14 @@ export const FORM: Shape = shapeOf<FormDeclaration>(
 export const RESOURCE: Shape = shapeOf<Resource>(
   () => ({
     ...{ type: 'text', name: 'text', plural: 'text', label: 'text', prefix: 'text', path: 'text', verbs: 'texts' },
-    ...{ description: 'text', key: 'text', parent: { one: PARENT }, standard: 'boolean', stored: 'boolean' },
+    ...{
+      notFound: 'text',
+      description: 'text',
+      key: 'text',
+      parent: { one: PARENT },
+      standard: 'boolean',
+      stored: 'boolean',
+    },
     ...{
       adminOnly: 'true',
       showBy: ['admin'],
@@ -146,6 +153,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       tagged: 'true',
       sharedBy: 'text',
       updateHidesShared: 'true',
+      strictMarker: 'true',
       madeBeyondQuota: 'true',
       visibleThrough: 'text',
       ownedThrough: 'text',

@@ -70,6 +70,7 @@ test('a declaration that contradicts itself is refused, with what to do', () => 
   const attribute = (a: Attribute): Partial<Resource> => ({ attributes: { a } });
   assertRefused([
     [{ type: 'Net' }, /type is not snake case/],
+    [{ notFound: 'No such thing.' }, /notFound does not tell what is not there/],
     [{ plural: 'thing' }, /plural and name are the same/],
     [{ path: 'a//b' }, /parts of a URL/],
     [{ path: 'a/{b}' }, /parts of a URL/],

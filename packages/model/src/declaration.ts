@@ -208,6 +208,8 @@ export type Resource = {
   readonly plural: string;
   /** Word in error types, e.g. `SecurityGroup` for `SecurityGroupNotFound`. */
   readonly label: string;
+  /** What is said of an object that is not there; `{id}` stands for its id. Absent: the label in words, e.g. `Security group {id} could not be found.` */
+  readonly notFound?: string;
   /** e.g. `/v2.0`. */
   readonly prefix: string;
   /** URL of the collection behind the prefix, or behind its parent, e.g. `security-groups`, `qos/policies`. */
@@ -239,6 +241,11 @@ export type Resource = {
   readonly sharedBy?: string;
   /** True: who sees it only because it is shared with its project, and updates it, is told that it is not there, as by Neutron; absent, or where all projects see it: that he may not. */
   readonly updateHidesShared?: true;
+  /**
+   * True: a page behind an object that the caller does not see is refused, as Neutron does for this type; absent: it is the first page, as of most of Neutron's types.
+   * Below other paths than Neutron's it is refused for every type.
+   */
+  readonly strictMarker?: true;
   /** True: one that the server makes for another object counts, and is not refused for the quota, as in Neutron; absent: it is. */
   readonly madeBeyondQuota?: true;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */

@@ -5,6 +5,7 @@ export const serviceProfileResource = {
   name: 'service_profile',
   plural: 'service_profiles',
   label: 'ServiceProfile',
+  notFound: 'Service Profile {id} could not be found.',
   prefix: '/v2.0',
   path: 'service_profiles',
   description: 'Names what provides a service, for flavors.',

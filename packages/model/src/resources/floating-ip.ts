@@ -4,6 +4,7 @@ export const floatingIpResource = {
   name: 'floatingip',
   plural: 'floatingips',
   label: 'FloatingIP',
+  notFound: 'Floating IP {id} could not be found',
   prefix: '/v2.0',
   path: 'floatingips',
   description: 'An address of an external network that stands for an address of a port.',

@@ -3,6 +3,7 @@ export const networkSegmentRangeResource = {
   name: 'network_segment_range',
   plural: 'network_segment_ranges',
   label: 'NetworkSegmentRange',
+  notFound: 'Network Segment Range {id} could not be found.',
   prefix: '/v2.0',
   path: 'network_segment_ranges',
   description: 'VNIs, or VLANs of a physical network, of which those of new networks are chosen.',

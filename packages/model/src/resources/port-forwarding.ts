@@ -3,6 +3,7 @@ export const portForwardingResource = {
   name: 'port_forwarding',
   plural: 'port_forwardings',
   label: 'PortForwarding',
+  notFound: 'Port Forwarding {id} could not be found.',
   prefix: '/v2.0',
   path: 'port_forwardings',
   parent: { type: 'floatingip', attribute: 'floatingip_id' },

@@ -33,7 +33,15 @@ async function openOld(t: TestContext): Promise<Store> {
   // Objects said it of themselves, and there were no policies.
   const objects = (await store.list(OBJECTS)).kvs.map(({ key, value }): Op => {
     if (key.includes('/rbac_policy/')) return { kind: 'delete', key };
-    const { shared_with: targets, external_to: _, ...object } = JSON.parse(value) as Record<string, unknown>;
+    const {
+      shared_with: targets,
+      external_to: _,
+      ha,
+      distributed,
+      ...object
+    } = JSON.parse(value) as Record<string, unknown>;
+    // Routers said nothing of these.
+    assert.equal(ha, distributed);
     const shared =
       key.includes('security_group') || targets === undefined ? {} : { shared: isGrantedTo(targets, null) };
     return { kind: 'put', key, value: JSON.stringify({ ...object, ...shared }) };
@@ -56,6 +64,17 @@ test('the keys of an older store are made anew, and those of before are gone', a
   t.after(() => server.stop());
   await assertInvariants(server);
   assert.ok((await store.list(DERIVED)).kvs.length >= 5);
+});
+
+test('routers of an older store say what they have been all the time', async (t) => {
+  const store = await openOld(t);
+  const server = await start(store);
+  t.after(() => server.stop());
+  const { body } = await harnessOf(store, server).send('GET', '/v2.0/routers?ha=True&distributed=True');
+  assert.deepEqual(
+    body['routers']?.map((one) => [one['ha'], one['distributed']]),
+    [[true, true]],
+  );
 });
 
 test('what an older store says is shared has its policies, and none twice', async (t) => {

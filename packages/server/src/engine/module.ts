@@ -58,8 +58,8 @@ export type Contribution<T> = {
   readonly derive?: (planning: Planning, given: Given<T>) => Partial<T>;
   /** What an update changes that gives no attribute at all. */
   readonly blank?: Partial<T>;
-  /** Corrections of the changed object. */
-  readonly change?: (planning: Planning, before: T, after: T) => Partial<T>;
+  /** Corrections of the changed object. `given`: the attributes that the change names, whether they have other values or not. */
+  readonly change?: (planning: Planning, before: T, after: T, given: Attributes) => Partial<T>;
   /**
    * Refuses a new object, or a changed one (`before` is there then), that breaks a rule. What it looks at besides the object itself it looks at by the
    * view, so that the transaction rests on it.

@@ -10,34 +10,17 @@ const RUN = 128;
 /** Fewest items among which the first ones are looked for at a time. */
 const ROOM_MIN = 1024;
 
-/**
- * Sorts and cuts: the query's page of the objects. Without a limit, a marker or sort keys their order stays. With a limit not all are sorted.
- * Undefined: the marker is not among the objects.
- */
+/** Sorts and cuts: the query's page of the objects, behind the marker (null: from the start). Without a limit, a marker or sort keys their order stays. With a limit not all are sorted. */
 export async function cutPage(
   objects: readonly AnyObject[],
   query: ListQuery,
+  marker: AnyObject | null,
   turns: Turns,
-): Promise<readonly AnyObject[] | undefined> {
+): Promise<readonly AnyObject[]> {
   const order = orderOf(query);
   if (order === undefined) return objects;
-  const marker = await findMarker(objects, query.marker, turns);
-  if (marker === 'missing') return undefined;
   const page = await firstOf(objects, query.limit, marker, order, turns);
   return query.pageReverse ? page.reverse() : page;
-}
-
-async function findMarker(
-  objects: readonly AnyObject[],
-  id: string | null,
-  turns: Turns,
-): Promise<AnyObject | 'missing' | null> {
-  if (id === null) return null;
-  for (const object of objects) {
-    if (turns.due()) await turns.next();
-    if (object.id === id) return object;
-  }
-  return 'missing';
 }
 
 /** The first items behind the marker (null: from the start), sorted; `count` 0: all. Keeps the best so far and looks closer only at what is better. */

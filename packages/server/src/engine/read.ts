@@ -1,5 +1,5 @@
-import { type Filter, type ListQuery, matchesFilters, type Shown } from '@cable/api';
-import type { TableReader, Turns } from '@cable/kit';
+import { type Filter, isNeutrons, type ListQuery, matchesFilters, type Shown } from '@cable/api';
+import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, grantedAttributes, isGrantedTo, type ResourceModel } from '@cable/model';
 import type { Visibility } from '../policy/policy.ts';
 import { candidatesOf } from './candidates.ts';
@@ -25,11 +25,11 @@ export type List = {
 };
 
 /**
- * The objects of a list request. Which objects there are, and what is stored of them, is of one moment: the one of the call. Throws
- * `NotFound` for an unknown marker, unless nothing passes the filters. `served`: the form; of implied objects those are listed that were given something of it.
+ * The objects of a list request. Which objects there are, and what is stored of them, is of one moment. Throws `NotFound` for a marker that the caller does not see
+ * where the type says so (`strictMarker`). `served`: the form; of implied objects those are listed that were given something of it.
  */
 export async function listObjects(
-  deps: Deps,
+  deps: Deps & Pick<EngineDeps, 'catchUp'>,
   resource: ResourceModel,
   query: ListQuery,
   reader: Reader,
@@ -53,19 +53,14 @@ export async function listObjects(
     const object = presentFirst ? present(deps, resource, row, reader) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
-  const { portions, isInOrder, mayRepeat } = sourceOf(
-    deps,
-    resource,
-    query,
-    { filters: early, visible, reader },
-    accept,
-  );
+  const at = query.marker === null ? null : await markerOf(deps, resource, query.marker, { reader, isSeen });
+  const marker = at !== null && presentFirst ? present(deps, resource, at, reader) : at;
+  const wanted = { filters: early, visible, reader };
+  const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, wanted, marker);
   const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
-  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, turns);
-  // Of a list that is empty to the caller any page is, as it is of most of Neutron's types.
-  if (objects === undefined && found.length > 0) throw notFound(resource, String(query.marker));
+  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, marker, turns);
   return {
-    objects: objects ?? [],
+    objects,
     areRows: resource.stored && !presentFirst,
     computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object, reader)),
   };
@@ -95,7 +90,7 @@ function sourceOf(
   resource: ResourceModel,
   query: ListQuery,
   { filters, visible, reader }: Wanted,
-  accept: Accept,
+  marker: AnyObject | null,
 ): Source {
   if (!resource.stored) {
     return { ...UNORDERED, portions: [unstored(deps, resource, reader, filters)] };
@@ -111,8 +106,7 @@ function sourceOf(
   if (candidates !== undefined && candidates.count <= Math.min(passed, table.size) / 2) {
     return { ...UNORDERED, portions: candidates.portions(), mayRepeat: candidates.mayRepeat };
   }
-  const marker = markerOf(table, query, accept);
-  if (walk === undefined || rows === undefined || marker === undefined) {
+  if (walk === undefined || rows === undefined) {
     return { ...UNORDERED, portions: table.sorted('id') ?? [] };
   }
   return { ...ORDERED, portions: walkRows(rows, walk, marker) };
@@ -123,15 +117,22 @@ function oriented(found: AnyObject[], { pageReverse }: ListQuery): readonly AnyO
   return pageReverse ? found.reverse() : found;
 }
 
-/** The row of the query's marker; null: it has none. Undefined: it is not one of the list's. */
-function markerOf(
-  table: Pick<TableReader<AnyObject>, 'get'>,
-  { marker }: ListQuery,
-  accept: Accept,
-): AnyObject | null | undefined {
-  if (marker === null) return null;
-  const row = table.get(marker);
-  return row === undefined || accept(row) === undefined ? undefined : row;
+/** The row that the page is behind, whether it passes the filters or not; null: the page is the first one. That it is not there is said after the tables have caught up with the store. */
+async function markerOf(
+  deps: Deps & Pick<EngineDeps, 'catchUp'>,
+  resource: ResourceModel,
+  id: string,
+  { reader, isSeen }: { readonly reader: Reader; readonly isSeen: (row: AnyObject) => boolean },
+): Promise<AnyObject | null> {
+  const find = (): AnyObject | undefined =>
+    resource.stored
+      ? deps.tables.any(resource.type).get(id)
+      : unstored(deps, resource, reader).find((one) => one.id === id);
+  const isLearnt = async (): Promise<boolean> => resource.stored && (await guard(() => deps.catchUp.run()));
+  const row = find() ?? ((await isLearnt()) ? find() : undefined);
+  if (row !== undefined && isSeen(row)) return row;
+  if (resource.strictMarker === true || !isNeutrons(resource)) throw notFound(resource, id);
+  return null;
 }
 
 function onceOnly(accept: Accept): Accept {
@@ -219,24 +220,11 @@ export function computedOf(
   return computed;
 }
 
-/** What Neutron says of these types, by their labels; `Address scope <id> could not be found.` of all others. */
-const NOT_FOUND: Readonly<Record<string, string>> = {
-  FloatingIP: 'Floating IP {id} could not be found',
-  NetworkSegmentRange: 'Network Segment Range {id} could not be found.',
-  PortForwarding: 'Port Forwarding {id} could not be found.',
-  QosPolicy: 'QoS policy {id} could not be found.',
-  QosRule: 'QoS rule {id} could not be found.',
-  Router: 'Router {id} could not be found',
-  SecurityGroup: 'Security group {id} does not exist',
-  SecurityGroupRule: 'Security group rule {id} does not exist',
-  ServiceProfile: 'Service Profile {id} could not be found.',
-};
-
-/** Neutron's words: `Network <id> could not be found.` */
-export function notFound({ label }: Pick<ResourceModel, 'label'>, id: string): CableError {
+/** Neutron's words: those of the type, or `Network <id> could not be found.` */
+export function notFound({ label, notFound: own }: Pick<ResourceModel, 'label' | 'notFound'>, id: string): CableError {
   const words = label.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
   const general = `${words.charAt(0).toUpperCase()}${words.slice(1)} {id} could not be found.`;
-  const message = (NOT_FOUND[label] ?? general).replace('{id}', () => id.slice(0, 300));
+  const message = (own ?? general).replace('{id}', () => id.slice(0, 300));
   return new CableError('NotFound', message, { label, fields: { id } });
 }
 

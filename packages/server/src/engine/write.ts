@@ -181,7 +181,7 @@ export function planUpdate(
   const { deps, plan } = planning;
   const contributions = deps.modules.of(resource.type);
   const changed: AnyObject = { ...before, ...changes };
-  for (const one of contributions) Object.assign(changed, one.change?.(planning, before, changed));
+  for (const one of contributions) Object.assign(changed, one.change?.(planning, before, changed, changes));
   const after = withoutInputs(resource, withoutGranted(resource, changed));
   if (isAlike(before, after)) return before;
   for (const one of contributions) one.check?.(plan, after, before);

@@ -152,3 +152,23 @@ for (const [driver, ha, distributed] of [
     await assertInvariants(server);
   });
 }
+
+test('a router keeps the provider that it was made of, whatever its flavor and the profile come to say', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send, server } = harness;
+  const [flavor, profile] = await routers(harness, {}, { driver: `${DRIVERS}.dvrha.DvrHaDriver` });
+  const given = { flavor_id: flavor['id'], admin_state_up: false };
+  const old = await create('router', given);
+  const profiles = `${FLAVORS}/${flavor['id']}/service_profiles`;
+  assert.equal((await send('DELETE', `${profiles}/${profile['id']}`)).status, 204);
+  const single = { service_profile: { driver: `${DRIVERS}.single_node.SingleNodeDriver` } };
+  assert.equal((await send('PUT', `${PROFILES}/${profile['id']}`, single)).status, 200);
+  assert.equal((await send('POST', profiles, { service_profile: { id: profile['id'] } })).status, 201);
+  const put = (router: Json, body: object) => send('PUT', `/v2.0/routers/${router['id']}`, { router: body });
+  assert.match(await refused(put(old, { ha: false }), 400, 'InvalidInput'), /Provider dvrha does not support ha=False/);
+  const young = await create('router', given);
+  assert.deepEqual([young['ha'], young['distributed']], [false, false]);
+  assert.match(await refused(put(young, { ha: true }), 400, 'InvalidInput'), /Provider single_node/);
+  assert.equal('_provider' in young, false);
+  await assertInvariants(server);
+});

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
+const MEMBER = { 'x-project-id': 'p1', 'x-roles': 'member' };
+
 async function names({ send }: Harness, query: string): Promise<string> {
   const answer = await send('GET', `/v2.0/networks?${query}`);
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
@@ -26,6 +28,14 @@ test('lists are filtered by any attribute', async (t) => {
   assert.equal(await names(harness, 'id=none'), '');
   assert.equal(await names(harness, 'changed_since=2001-01-01T00:00:00'), await names(harness, ''));
   assert.equal(await names(harness, 'changed_since=2101-01-01T00:00:00'), '');
+  for (const odd of ['March%202001', '2001-02-30', '2001-01-01T00:00:00z', '']) {
+    await refused(harness.send('GET', `/v2.0/networks?changed_since=${odd}`), 400, 'InvalidInput');
+  }
+  const [one] = (await harness.send('GET', '/v2.0/networks')).body['networks'] ?? [];
+  const moment = String(one?.['updated_at']).slice(0, -1);
+  const since = async (text: string) =>
+    (await harness.send('GET', `/v2.0/networks?id=${one?.['id']}&changed_since=${text}`)).body['networks']?.length;
+  assert.deepEqual([await since(moment), await since(`${moment}.5`)], [1, 0]);
 });
 
 test('lists are sorted by several keys', async (t) => {
@@ -86,15 +96,36 @@ test('a list shows what an object is now, and each caller what it may see, howev
   assert.deepEqual(await lists(), ['b 1 false', 'b 1 true', 'b 1 false']);
 });
 
-test('bad pages are refused, but for those of a list that has none', async (t) => {
+test('a page behind what is not there is refused, or the first one, as in Neutron', async (t) => {
   const { send, create } = await startHarness(t);
-  await create('network', {});
+  const foreign = await create('network', {});
+  await create('network', { name: 'own' }, MEMBER);
   await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'BadRequest');
-  await refused(send('GET', '/v2.0/networks?limit=1&marker=none'), 404, 'NetworkNotFound');
-  await refused(send('GET', '/v2.0/networks?limit=1&marker=none&sort_key=name&sort_dir=asc'), 404, 'NetworkNotFound');
-  for (const sort of ['', '&sort_key=name&sort_dir=asc', '&sort_key=description&sort_dir=asc']) {
-    const empty = await send('GET', `/v2.0/networks?limit=1&marker=none&name=nobody${sort}`);
-    assert.deepEqual(empty.body['networks'], []);
+  for (const sort of ['', '&sort_key=name&sort_dir=asc', '&sort_key=description&sort_dir=asc', '&name=nobody']) {
+    for (const marker of ['none', String(foreign['id'])]) {
+      const path = `/v2.0/networks?limit=1&marker=${marker}${sort}`;
+      await refused(send('GET', path, undefined, MEMBER), 404, 'NetworkNotFound');
+    }
+  }
+  const group = (await send('GET', '/v2.0/security-groups', undefined, MEMBER)).body['security_groups']?.[0];
+  const groups = await send('GET', '/v2.0/security-groups?limit=1&marker=none', undefined, MEMBER);
+  assert.deepEqual(groups.body['security_groups']?.[0]?.['id'], group?.['id']);
+  const links = await send('GET', '/v2.0/subnets?limit=1&marker=none', undefined, MEMBER);
+  assert.deepEqual(links.body['subnets'], []);
+  await refused(send('GET', '/v2.0/lbaas/pools?limit=1&marker=none'), 404, 'PoolNotFound');
+  // What the filters leave out is a place in the order all the same.
+  const ids = [];
+  for (const name of ['a', 'b', 'c']) ids.push((await create('network', { name }))['id']);
+  const path = `/v2.0/networks?limit=9&marker=${ids[1]}&name=a&name=c&sort_key=name`;
+  for (const [direction, name] of [
+    ['asc', 'c'],
+    ['desc', 'a'],
+  ]) {
+    const { body } = await send('GET', `${path}&sort_dir=${direction}`);
+    assert.deepEqual(
+      body['networks']?.map((one) => one['name']),
+      [name],
+    );
   }
 });
 

@@ -417,6 +417,21 @@ test('what one server promises on a host, and another has not heard of yet, is c
         return [() => put(`/v2.0/ports/${port}`, { port: { 'binding:host_id': 'h1' } }), give];
       },
     ],
+    [
+      'a rule, and a port that comes by its policy',
+      async () => {
+        const gold = await policy({ egress: 100 });
+        const [one] = (await send('GET', `${POLICIES}/${gold}/minimum_bandwidth_rules`)).body[
+          'minimum_bandwidth_rules'
+        ] as unknown as Json[];
+        const more = { minimum_bandwidth_rule: { min_kbps: 1001 } };
+        const port = { network_id: flat, ...nova, qos_policy_id: gold, 'binding:host_id': 'h1' };
+        return [
+          () => put(`${POLICIES}/${gold}/minimum_bandwidth_rules/${one?.['id']}`, more),
+          () => sendLate('POST', '/v2.0/ports', { port }),
+        ];
+      },
+    ],
   ];
   for (const [what, prepare] of cases) {
     const [first, second] = await prepare();
@@ -500,5 +515,27 @@ test('a rule by which more is promised on more hosts than one transaction takes 
   const lowered = { minimum_bandwidth_rule: { min_kbps: 5 } };
   assert.equal((await send('PUT', `${rules}/${one?.['id']}`, lowered)).status, 200, 'less is booked nowhere');
   assert.deepEqual(await booked('h1'), {});
+  await assertInvariants(server);
+});
+
+test('a minimum and a limit that are changed at once by two servers do not pass each other', async (t) => {
+  const { store, send, server, policy } = await cloud(t);
+  const held = lateStore(store);
+  const late = await startTestServer(held.store);
+  t.after(() => late.stop());
+  const gold = `${POLICIES}/${await policy({ egress: 100 })}`;
+  const limit = { bandwidth_limit_rule: { max_kbps: 900 } };
+  const made = (await send('POST', `${gold}/bandwidth_limit_rules`, limit)).body['bandwidth_limit_rule'];
+  const [least] = (await send('GET', `${gold}/minimum_bandwidth_rules`)).body['minimum_bandwidth_rules'] ?? [];
+  await late.tables.waitFor(server.tables.revision);
+  const release = held.hold();
+  const lower = { bandwidth_limit_rule: { max_kbps: 500 } };
+  assert.equal((await send('PUT', `${gold}/bandwidth_limit_rules/${made?.['id']}`, lower)).status, 200);
+  const answer = harnessOf(store, late).send('PUT', `${gold}/minimum_bandwidth_rules/${least?.['id']}`, {
+    minimum_bandwidth_rule: { min_kbps: 800 },
+  });
+  await Promise.race([held.asked(), answer]);
+  release();
+  await refused(answer, 409, 'QoSRuleParameterConflict');
   await assertInvariants(server);
 });

@@ -3,7 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { checkStore } from '../engine/check.ts';
 import { objectKey } from '../keys.ts';
-import { type Answer, assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+import {
+  type Answer,
+  assertInvariants,
+  type Harness,
+  harnessOf,
+  type Json,
+  refused,
+  startHarness,
+  startTestServer,
+} from '../testing/harness.ts';
+import { lateStore } from '../testing/late-store.ts';
 import { MEMBER, outsideWorld } from '../testing/outside.ts';
 
 /** A floating IP, a port behind its router, and requests about its port forwardings as the project. */
@@ -334,4 +344,33 @@ test('no port forwarding leads to a virtual address, whichever comes first', asy
   await made({ external_port: 1, internal_port: 1 });
   assert.match(await refused(balance({ vip_port_id: port['id'] }), 409, 'VIPInUse'), /ports of a floating IP lead/);
   await assertInvariants(server);
+});
+
+test('two port forwardings that two servers change at once do not come to have one port', async (t) => {
+  const harness = await startHarness(t);
+  const { server, store } = harness;
+  const { path, take, made, put } = await forwardingWorld(harness);
+  const other = await take();
+  const [one, two] = [
+    await made({ external_port: 80, internal_port: 80 }),
+    await made({ external_port: 81, internal_port: 81 }),
+  ];
+  const far = await made({ external_port: 80, internal_port: 82 }, other);
+  const held = lateStore(store);
+  const late = await startTestServer(held.store);
+  t.after(() => late.stop());
+  const putLate = harnessOf(store, late).send;
+  for (const [changed, at, attributes] of [
+    [{ external_port: 90 }, `${path()}/${two['id']}`, { external_port: 90 }],
+    [{ internal_port: 90 }, `${path(other)}/${far['id']}`, { internal_port: 90 }],
+  ] as const) {
+    await late.tables.waitFor(server.tables.revision);
+    const release = held.hold();
+    assert.equal((await put(one['id'], changed)).status, 200);
+    const answer = putLate('PUT', at, { port_forwarding: attributes }, MEMBER);
+    await Promise.race([held.asked(), answer]);
+    release();
+    assert.match(await refused(answer, 400, 'BadRequest'), /port collision/);
+    await assertInvariants(server);
+  }
 });

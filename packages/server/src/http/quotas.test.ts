@@ -119,9 +119,17 @@ test('a limit below what is used is refused when that is asked for, and nothing 
     [{ network: 2 }, 2],
     [{ network: 1, check_limit: false }, 1],
     [{ network: 0, force: true }, 0],
-    // What is above its limit already is no reason against another limit.
+    // What is above its limit already is no reason against another limit, and one against the same.
     [{ port: 5, check_limit: true }, 0],
+    [{ network: 0, check_limit: true }, 'refused'],
+    [{ network: 0, port: 6, force: true, check_limit: true }, 'refused'],
+    [{ network: 0 }, 0],
+    [{ network: 0, check_limit: false }, 0],
   ] as const) {
+    if (network === 'refused') {
+      await refused(set(quota), 400, 'HTTPBadRequest');
+      continue;
+    }
     const { status, body } = await set(quota);
     assert.deepEqual([status, body['quota']?.['network']], [200, network], JSON.stringify(quota));
     assert.ok(!('check_limit' in (body['quota'] ?? {})) && !('force' in (body['quota'] ?? {})));

@@ -162,6 +162,66 @@ test('shared of a network stands for a policy for every project', async (t) => {
   assert.deepEqual(await policies(), []);
 });
 
+test('a router is led into a network that others share, and is one of those who use it', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send, server } = harness;
+  const share = sharing(harness);
+  const network = await create('network', {}, OWNER);
+  const pools = [{ start: '10.0.0.100', end: '10.0.0.200' }];
+  const within = { network_id: network['id'], cidr: '10.0.0.0/24', allocation_pools: pools };
+  const subnet = await create('subnet', within, OWNER);
+  const all = await share(network, '*');
+  const router = await create('router', {}, ANN);
+  const path = `/v2.0/routers/${router['id']}`;
+  const attach = (body: object, headers = ANN) => send('PUT', `${path}/add_router_interface`, body, headers);
+  const drop = (policy: Json) => send('DELETE', `/v2.0/rbac-policies/${policy['id']}`);
+  const detach = async (body: object): Promise<void> =>
+    assert.equal((await send('PUT', `${path}/remove_router_interface`, body, ANN)).status, 200);
+  // Of what every one shares, the gateway's address is its owner's.
+  await refused(attach({ subnet_id: subnet['id'] }), 400, 'BadRequest');
+  const port = await create('port', { network_id: network['id'] }, ANN);
+  assert.equal((await attach({ port_id: port['id'] })).status, 200);
+  await refused(drop(all), 409, 'RbacPolicyInUse');
+  await refused(
+    send('PUT', `/v2.0/rbac-policies/${all['id']}`, { rbac_policy: { target_tenant: 'ann' } }),
+    409,
+    'RbacPolicyInUse',
+  );
+  await assertInvariants(server);
+  const own = await share(network, 'ann');
+  assert.equal((await drop(all)).status, 204);
+  await refused(drop(own), 409, 'RbacPolicyInUse');
+  await detach({ port_id: port['id'] });
+  const chosen = { network_id: network['id'], fixed_ips: [{ subnet_id: subnet['id'], ip_address: '10.0.0.9' }] };
+  const outOfPools = await create('port', { ...chosen, project_id: 'ann' });
+  assert.match(
+    await refused(attach({ port_id: outOfPools['id'] }), 400, 'BadRequest'),
+    /out of the allocation pool of subnet/,
+  );
+  assert.equal((await send('DELETE', `/v2.0/ports/${outOfPools['id']}`)).status, 204);
+  // What is shared with a project by name it may lead out of.
+  assert.equal((await attach({ subnet_id: subnet['id'] })).status, 200);
+  await refused(drop(own), 409, 'RbacPolicyInUse');
+  await assertInvariants(server);
+  await detach({ subnet_id: subnet['id'] });
+  assert.equal((await drop(own)).status, 204);
+  await refused(attach({ subnet_id: subnet['id'] }), 404, 'SubnetNotFound');
+});
+
+test('shared of a network is taken back over the legs of routers, as in Neutron', async (t) => {
+  const { create, send, server } = await startHarness(t);
+  const network = await create('network', { shared: true, project_id: 'owner' });
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', project_id: 'owner' });
+  const router = await create('router', {}, ANN);
+  const port = await create('port', { network_id: network['id'] }, ANN);
+  const [path, unshared] = [`/v2.0/networks/${network['id']}`, { network: { shared: false } }];
+  await refused(send('PUT', path, unshared), 409, 'InvalidSharedSetting');
+  const body = { port_id: port['id'] };
+  assert.equal((await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, body, ANN)).status, 200);
+  assert.equal((await send('PUT', path, unshared)).status, 200);
+  await assertInvariants(server);
+});
+
 test('a network leads outside for the projects of its policies', async (t) => {
   const harness = await startHarness(t);
   const { create, send, server } = harness;

@@ -1,6 +1,7 @@
-/** `distributed` of routers through the API of a server. */
+/** `distributed` and `ha` of routers through the API of a server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { objectKey } from '../keys.ts';
 import { assertInvariants, refused, startHarness } from '../testing/harness.ts';
 
 const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member,reader' };
@@ -44,5 +45,22 @@ test('distributed is changed while the router is down, before and after', async 
   assert.match(await refused(put({ distributed: false }), 400, 'BadRequest'), /cable:snat/);
   const both = { distributed: false, 'cable:snat': 'distributed' };
   await refused(send('POST', '/v2.0/routers', { router: both }), 400, 'BadRequest');
+  await assertInvariants(server);
+});
+
+test('a router that was stored before ha was anything has standbys, and may be sent that', async (t) => {
+  const { create, send, server, store } = await startHarness(t);
+  const { id } = await create('router', {});
+  const key = objectKey('router', String(id));
+  const { ha: _, distributed: __, ...old } = JSON.parse((await store.list(key)).kvs[0]?.value ?? '');
+  const { revision } = await store.txn([], [{ kind: 'put', key, value: JSON.stringify(old) }]);
+  assert.equal(await server.tables.waitFor(revision, 5000), true);
+  const put = (changes: object): ReturnType<typeof send> => send('PUT', `/v2.0/routers/${id}`, { router: changes });
+  for (const same of [{ name: 'n' }, { ha: true, distributed: true }]) {
+    assert.equal((await put(same)).status, 200, JSON.stringify(same));
+  }
+  assert.match(await refused(put({ ha: false }), 400, 'BadRequest'), /Cannot change HA attribute/);
+  assert.equal((await put({ admin_state_up: false })).status, 200);
+  assert.equal((await put({ ha: false })).body['router']?.['ha'], false);
   await assertInvariants(server);
 });

@@ -101,6 +101,7 @@ test('what never matches, leads nowhere or is said twice is refused, and the rem
     [{ subnet_id: away['id'] }, /no interface in subnet_id/],
     [{ subnet_id: first['id'], source_ip_prefix: '10.0.1.0/24' }, /would never match/],
     [{ subnet_id: first['id'], destination_ip_prefix: 'fd00::/64' }, /is of IPv4, and the rest of IPv6/],
+    [{ action: 'reroute', next_hop: '10.0.1.1' }, /next_hop 10\.0\.1\.1 is the router's own address/],
     [{ subnet_id: six['id'], action: 'reroute', next_hop: '10.0.1.5' }, /is of IPv6, and the rest of IPv4/],
     [{ source_ip_prefix: '10.0.0.0/8', destination_ip_prefix: 'fd00::/64' }, /both versions/],
     [{ protocol: 'nonsense' }, /protocol nonsense is not known/],
@@ -192,4 +193,20 @@ test('the check tells of policy routes that break a rule', async (t) => {
   assert.match(await broken(one, { project_id: 'q' }), /of its router’s project/);
   assert.match(await broken(two, { priority: 100 }), /policy_priority/);
   await assertInvariants(server);
+});
+
+test('an interface does not take the address that a policy route leads to', async (t) => {
+  const harness = await startHarness(t);
+  const { send, server } = harness;
+  const { router, made, remove, subnets } = await policyWorld(harness);
+  const one = await made({ action: 'reroute', next_hop: '10.0.1.5' });
+  const ports = await send('GET', `/v2.0/ports?device_id=${router['id']}&fixed_ips=subnet_id=${subnets[1]['id']}`);
+  const leg = `/v2.0/ports/${ports.body['ports']?.[0]?.['id']}`;
+  const move = (address: string) =>
+    send('PUT', leg, { port: { fixed_ips: [{ subnet_id: subnets[1]['id'], ip_address: address }] } }, MEMBER);
+  assert.match(await refused(move('10.0.1.5'), 400, 'InvalidInput'), /next_hop of policy route/);
+  assert.equal((await move('10.0.1.9')).status, 200);
+  await assertInvariants(server);
+  assert.equal((await remove(one)).status, 204);
+  assert.equal((await move('10.0.1.5')).status, 200);
 });

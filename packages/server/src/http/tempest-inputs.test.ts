@@ -20,8 +20,15 @@ test('a router’s leg takes another address of its subnet, and no other subnet'
   assert.equal(same.body['port']?.['fixed_ips']?.[0]?.['ip_address'], '10.0.0.1');
   const moved = await move({ subnet_id: subnet['id'], ip_address: '10.0.0.9' });
   assert.equal(moved.body['port']?.['fixed_ips']?.[0]?.['ip_address'], '10.0.0.9');
+  await assertInvariants(server);
+  // Nobody is at the gateway, so there may be none.
+  const lead = (gateway: string | null) =>
+    send('PUT', `/v2.0/subnets/${subnet['id']}`, { subnet: { gateway_ip: gateway } });
+  assert.equal((await lead(null)).status, 200);
+  assert.equal((await lead('10.0.0.1')).status, 200);
   const back = await move({ ip_address: '10.0.0.1' });
   assert.equal(back.status, 200, JSON.stringify(back.body));
+  await refused(lead(null), 409, 'GatewayIpInUse');
   const routes = [{ destination: '10.9.0.0/16', nexthop: '10.0.0.7' }];
   assert.equal((await send('PUT', path, { router: { routes } })).status, 200);
   await refused(move({ subnet_id: subnet['id'], ip_address: '10.0.0.7' }), 400, 'InvalidRoutes');

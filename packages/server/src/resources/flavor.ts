@@ -2,6 +2,7 @@
 import { type AnyObject, CableError, type Flavor, type Router, type ServiceProfile } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { PROVIDER } from '../engine/hidden.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { permitRead } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
@@ -68,19 +69,25 @@ export const routerFlavorModule: Contribution<AnyObject> = contribute<Router>({
     const provider = providerOfFlavor(plan, given.flavor_id ?? null);
     if (provider === undefined) return {};
     refuseOther(provider, given);
-    const { name: _name, ...kind } = provider;
-    return kind;
+    const { name, ...kind } = provider;
+    return { ...kind, [PROVIDER]: name };
   },
   change: ({ plan }, before, after) => {
-    // One that was stored before there were flavors says nothing.
-    const id = before.flavor_id ?? null;
-    const [first = ''] = id === null ? [] : (plan.get('flavor', id)?.service_profiles ?? []);
-    const provider = first === '' ? undefined : ROUTER_PROVIDERS.get(plan.get('service_profile', first)?.driver ?? '');
+    const provider = providerOfRouter(plan, before);
     for (const key of ['ha', 'distributed'] as const)
       if (provider !== undefined && before[key] !== after[key]) refuseOther(provider, { [key]: after[key] });
     return {};
   },
 });
+
+/** The provider that the router has; undefined: none that says anything. */
+function providerOfRouter(look: Pick<Plan, 'get'>, router: Router): RouterProvider | undefined {
+  const name = (router as AnyObject)[PROVIDER];
+  if (name !== undefined) return [...ROUTER_PROVIDERS.values()].find((one) => one.name === name);
+  // One that was stored before it was kept has that of its flavor; before there were flavors, none.
+  const [first = ''] = look.get('flavor', router.flavor_id ?? '')?.service_profiles ?? [];
+  return ROUTER_PROVIDERS.get(look.get('service_profile', first)?.driver ?? '');
+}
 
 /** Its provider; undefined: there is no such flavor, which what refers to it is refused for. Throws when routers cannot be made of it. */
 function providerOfFlavor(view: Pick<Plan, 'rely'>, id: string | null): RouterProvider | undefined {

@@ -4,6 +4,7 @@ import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
+import { usedByOthers } from './network-legs.ts';
 import {
   carriedMtu,
   claimsOfSegment,
@@ -89,10 +90,3 @@ const SHARING: Sharing<Network> = {
       .map((port) => port.project_id),
   refused: usedByOthers,
 };
-
-function usedByOthers(network: Network): CableError {
-  return new CableError(
-    'InvalidSharedSetting',
-    `Unable to reconfigure sharing settings for network ${network.id}. Multiple tenants are using it.`,
-  );
-}

@@ -62,7 +62,11 @@ export const portForwardingModule: Contribution<AnyObject> = contribute<PortForw
   check: checkForwarding,
   lockKeys: ({ internal_port_id: portId }, look) => routerKeys(look, portId),
   created: (planning, forwarding) => leadThrough(planning, forwarding.floatingip_id, forwarding.router_id),
-  changed: (planning, _before, forwarding) => leadThrough(planning, forwarding.floatingip_id, forwarding.router_id),
+  changed: (planning, _before, forwarding) => {
+    leadThrough(planning, forwarding.floatingip_id, forwarding.router_id);
+    planning.plan.revise('floatingip', forwarding.floatingip_id);
+    planning.plan.revise('port', forwarding.internal_port_id);
+  },
   removed: ({ plan, ...planning }, { floatingip_id: id }) => {
     if (forwardingsOf(plan, id).length === 0) leadThrough({ plan, ...planning }, id, null);
   },

@@ -7,7 +7,8 @@ import { followed } from './automatic-addresses.ts';
 import { defaultGroup } from './default-group.ts';
 import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE, servicePort } from './device-owners.ts';
 import { externalMarks } from './external-network.ts';
-import { moveLeg } from './move-leg.ts';
+import { followGateway, moveLeg } from './move-leg.ts';
+import { legMarks } from './network-legs.ts';
 import { automaticAddress, chooseAddresses, hasAutomatic } from './port-addresses.ts';
 import { claimsOfPort, macName } from './port-claims.ts';
 import { checkPortSecurity, completePairs, movePairs, parsePortMac } from './port-security.ts';
@@ -91,7 +92,8 @@ function isPlacing(network: Network, port: Owned): boolean {
 
 function networkMarks(look: Look, port: Port): readonly Mark[] {
   const network = look.get('network', port.network_id);
-  if (network === undefined || !isForeign(port, network)) return [];
+  if (network === undefined) return [];
+  if (!isForeign(port, network)) return legMarks(port, network);
   return [{ kind: FOREIGN, of: { type: 'network', id: network.id }, about: port.project_id }];
 }
 
@@ -187,6 +189,7 @@ function changePort(planning: Planning, before: Port, given: Port): Partial<Port
     allowed_address_pairs: pairs,
     'binding:host_id': after['binding:host_id'] ?? '',
     'binding:profile': after['binding:profile'] ?? {},
+    ...(before.device_owner === ROUTER_INTERFACE ? followGateway(planning, before, fixedIps) : {}),
     ...(network !== undefined && !isForeign(before, network) && isPlacing(network, after) ? { [PLACED]: true } : {}),
   };
 }

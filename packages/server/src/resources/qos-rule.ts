@@ -38,8 +38,12 @@ export const QOS_RULE_KINDS: readonly Kind[] = [
   { kind: 'minimum_packet_rate', resource: qosMinimumPacketRateRuleResource },
 ];
 
-/** Rules of one kind: they belong to the project of their policy, which has one of a kind and direction. */
+/**
+ * Rules of one kind: they belong to the project of their policy, which has one of a kind and direction. Each write of one revises the policy: who looks at all its rules
+ * compares that.
+ */
 export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
+  const isBooked = type === 'qos_minimum_bandwidth_rule' || type === 'qos_minimum_packet_rate_rule';
   return contribute<QosRule>({
     derive: ({ plan }, given) => {
       const policy = plan.get('qos_policy', given.qos_policy_id ?? '');
@@ -47,20 +51,22 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
     },
     check: (view, rule) => checkMinimum(view, rule),
     claims: (rule) => directionsOf(rule).map((direction) => ruleClaim(type, rule, direction)),
-    ...(type === 'qos_minimum_bandwidth_rule' || type === 'qos_minimum_packet_rate_rule' ? BOOKED : {}),
+    created: (planning, rule) => {
+      if (isBooked) bookPolicy(planning, rule.qos_policy_id);
+    },
+    changed: (planning, before, rule) => {
+      planning.plan.revise('qos_policy', rule.qos_policy_id);
+      if (isBooked && isMore(before, rule)) bookPolicy(planning, rule.qos_policy_id);
+    },
     broken: brokenRule,
   });
 }
 
-/** What more is promised is booked. */
-const BOOKED: Pick<Contribution<QosRule>, 'created' | 'changed'> = {
-  created: (planning, rule) => bookPolicy(planning, rule.qos_policy_id),
-  changed: (planning, before, rule) => {
-    const rate = (one: QosRule): number => Number(one['min_kbps'] ?? one['min_kpps']);
-    const isMore = before['direction'] !== rule['direction'] || rate(rule) > rate(before);
-    if (isMore) bookPolicy(planning, rule.qos_policy_id);
-  },
-};
+/** True: more may be promised by the rule than before. */
+function isMore(before: QosRule, rule: QosRule): boolean {
+  const rate = (one: QosRule): number => Number(one['min_kbps'] ?? one['min_kpps']);
+  return before['direction'] !== rule['direction'] || rate(rule) > rate(before);
+}
 
 /** Nobody is promised more than it may have. A limit of 0 is none. */
 function checkMinimum(view: View, rule: QosRule): void {

@@ -34,13 +34,13 @@ const showDetails: ActionHandler = async (deps, id, _body, asked) => {
   return Object.fromEntries(details);
 };
 
-/** Looks at the limits that change, as Neutron does: what is made at the same time is not seen, and stays. -1 is below nothing. */
+/** Looks at the limits that are sent, as Neutron does, also where they stay as they are: what is made at the same time is not seen, and stays. -1 is below nothing. */
 export const quotaCheckLimitModule: Contribution<AnyObject> = {
-  change: ({ deps }, before, after) => {
+  change: ({ deps }, _before, after, given) => {
     if ((after as { readonly check_limit?: unknown }).check_limit !== true) return {};
-    for (const type of countedTypes(deps.resources)) {
-      const [limit, old] = [limitOf(deps.settings, after, type), limitOf(deps.settings, before, type)];
-      if (limit < 0 || limit === old) continue;
+    for (const type of countedTypes(deps.resources).filter((one) => Object.hasOwn(given, one))) {
+      const limit = limitOf(deps.settings, after, type);
+      if (limit < 0) continue;
       const used = usedOf(deps, after.id, type);
       if (used <= limit) continue;
       throw new CableError(

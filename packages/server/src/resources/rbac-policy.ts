@@ -6,6 +6,7 @@ import {
   GRANT_LISTS,
   type GrantList,
   isShareable,
+  type Network,
   type RbacPolicy,
   type ResourceModel,
 } from '@cable/model';
@@ -15,7 +16,8 @@ import { rowsOf } from '../engine/permission.ts';
 import type { Look } from '../engine/view.ts';
 import { planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
-import { policiesOf } from './sharing.ts';
+import { LEG_SHARING } from './network-legs.ts';
+import { checkUnshared, policiesOf } from './sharing.ts';
 
 /** Most projects that an object is shared with one by one: each is a part of the object, which others compare. */
 export const RBAC_TARGETS_MAX = 1000;
@@ -115,6 +117,10 @@ function grant(planning: Planning, policy: RbacPolicy, from: string | null, to: 
     // As Neutron, which takes what is shared with every one back before it shares it with one: who uses the object keeps it from both.
     const isTaken = from === EVERY_PROJECT && to !== null && list === 'shared_with';
     const rest = isTaken ? planUpdate(service, resource, object, { [list]: kept }) : object;
+    if (policy.object_type === 'network' && list === LEG_SHARING.list && from !== null) {
+      const left = { ...object, [list]: isTaken ? kept : after } as unknown as Network;
+      checkUnshared(plan, LEG_SHARING, left, object as unknown as Network);
+    }
     planUpdate(service, resource, rest, { [list]: after });
   } catch (err) {
     throw err instanceof CableError && from !== null ? inUse(policy.object_id, err.message) : err;

@@ -27,7 +27,7 @@ import { refusePeeringThrough } from './router-peering.ts';
 import { refusePolicyThrough } from './router-policy.ts';
 import { refuseOtherScopes } from './router-scopes.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
-import { prefixOf } from './subnet-range.ts';
+import { isPooled, prefixOf } from './subnet-range.ts';
 
 /** Neutron's answer to both actions. */
 export type InterfaceAnswer = {
@@ -114,7 +114,12 @@ function onRouter(
 
 /** Gives a router a leg in the subnet, which has the gateway’s address. Whoever plans that revises the router. */
 export function attachSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
-  const subnet = ownSubnet(planning, subnetId);
+  const subnet = seenSubnet(planning, subnetId);
+  if (!mayTakeGateway(planning, subnet)) {
+    throw badRouter(
+      `Cannot add interface to router because subnet ${subnetId} is not owned by project making the request`,
+    );
+  }
   if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   checkSubnets(planning, router, [subnet]);
   const resource = planning.deps.resources.named('port');
@@ -163,7 +168,7 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
   }
   if (port.fixed_ips.length === 0) throw badRouter(`Router port must have at least one fixed IP`);
   refuseReached(planning, port);
-  const subnets = port.fixed_ips.map((fixed) => ownSubnet(planning, fixed.subnet_id));
+  const subnets = port.fixed_ips.map((fixed) => seenSubnet(planning, fixed.subnet_id));
   const leg = hasIpv6(port) ? findIpv6Leg(planning, router, port.network_id) : undefined;
   if (leg !== undefined) {
     throw badRouter(
@@ -175,6 +180,7 @@ function addPort(planning: Planning, router: Router, portId: string): InterfaceA
   if (subnets.filter((one) => one.ip_version === 4).length > 1) {
     throw badRouter('Cannot have multiple IPv4 subnets on router port');
   }
+  refuseChosen(planning, port, subnets);
   planUpdate(planning, resource, port, {
     device_id: router.id,
     device_owner: ROUTER_INTERFACE,
@@ -198,18 +204,38 @@ function refuseReached({ plan, deps }: Planning, { id }: Port): void {
   }
 }
 
-/** The subnet, which stays as it is: its gateway is not changed beside a leg that takes it. */
-function ownSubnet(planning: Planning, id: string): Subnet {
-  const { deps, asked, plan } = planning;
+/** The subnet, which the caller sees and which stays as it is: its gateway is not changed beside a leg that takes it. */
+function seenSubnet({ deps, asked, plan }: Planning, id: string): Subnet {
   const subnet = plan.rely('subnet', id);
   const view = deps.permission.policy.for(asked.credentials);
-  const allows = (rule: string): boolean =>
-    subnet !== undefined && view.allows(rule, { type: 'subnet', object: subnet, row: rowsOf(plan) });
-  if (subnet === undefined || !allows('get_subnet')) throw notFound(deps.resources.named('subnet'), id);
-  if (!allows('admin_or_owner')) {
-    throw badRouter(`Cannot add interface to router because subnet ${id} is not owned by project making the request`);
-  }
+  const isSeen =
+    subnet !== undefined && view.allows('get_subnet', { type: 'subnet', object: subnet, row: rowsOf(plan) });
+  if (!isSeen) throw notFound(deps.resources.named('subnet'), id);
   return subnet;
+}
+
+function isOwn({ deps, asked }: Planning, subnet: Subnet): boolean {
+  const view = deps.permission.policy.for(asked.credentials);
+  return view.isAdmin || subnet.project_id === asked.credentials.projectId;
+}
+
+/** What is shared with a project by name it may lead out of; what is shared with every one it may not. */
+function mayTakeGateway(planning: Planning, subnet: Subnet): boolean {
+  const { projectId } = planning.asked.credentials;
+  if (isOwn(planning, subnet)) return true;
+  const sharedWith = planning.plan.rely('network', subnet.network_id)?.shared_with ?? [];
+  return projectId !== null && sharedWith.includes(projectId);
+}
+
+/** In a subnet of others a leg has one of the addresses that anybody gets there. */
+function refuseChosen(planning: Planning, port: Port, subnets: readonly Subnet[]): void {
+  for (const { subnet_id: id, ip_address: address } of port.fixed_ips) {
+    const subnet = subnets.find((one) => one.id === id);
+    if (subnet === undefined || isOwn(planning, subnet) || isPooled(subnet, address)) continue;
+    throw badRouter(
+      `Cannot add interface to router because specified port ${port.id} has an IP address out of the allocation pool of subnet ${id}, which is not owned by the project making the request`,
+    );
+  }
 }
 
 /** A router has one interface a subnet, no two subnets that overlap, and none whose guests are told of another router. */

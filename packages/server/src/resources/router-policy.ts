@@ -20,7 +20,7 @@ import { type Broken, type Claim, type Contribution, contribute } from '../engin
 import { notFound } from '../engine/read.ts';
 import type { Look } from '../engine/view.ts';
 import { permittedRow } from '../engine/write.ts';
-import { interfacesOf, subnetsOf } from './router.ts';
+import { interfacesOf } from './router.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
@@ -40,14 +40,14 @@ export const routerPolicyModule: Contribution<AnyObject> = contribute<RouterPoli
   },
   change: (_planning, _before, after) => canonical(after),
   check: (view, policy) => {
-    const legs = view.parts('router', policy.router_id, (look) => legSubnets(look, policy.router_id));
+    const legs = view.parts('router', policy.router_id, (look) => legsOf(look, policy.router_id));
     const problem = shapeProblem(policy) ?? placeProblem(policy, legs);
     if (problem !== undefined) throw invalid(problem);
   },
   changed: ({ plan }, _before, { router_id: routerId }) => plan.revise('router', routerId),
   claims: (policy) => [priorityClaim(policy)],
   *broken(look, policy): Iterable<Broken> {
-    const problem = shapeProblem(policy) ?? placeProblem(policy, legSubnets(look, policy.router_id));
+    const problem = shapeProblem(policy) ?? placeProblem(policy, legsOf(look, policy.router_id));
     if (problem !== undefined) yield { rule: 'policy routes lead through their router', detail: problem };
     const project = look.get('router', policy.router_id)?.project_id;
     if (project === policy.project_id) return;
@@ -71,12 +71,32 @@ export function refusePolicyThrough({ deps, plan }: Planning, router: Router, go
   }
 }
 
+/** Throws `InvalidInput` when a policy route leads to one of the addresses that a router's leg is to take. */
+export function refusePolicyAt({ deps, plan }: Planning, router: Router, added: Port['fixed_ips']): void {
+  if (deps.resources.find('router_policy') === undefined) return;
+  const policy = policiesOf(plan, router.id).find(({ next_hop: hop }) =>
+    added.some(({ ip_address: address }) => address === hop),
+  );
+  if (policy === undefined) return;
+  throw invalid(
+    `fixed_ips has ${policy.next_hop}, which is next_hop of policy route ${policy.id} of router ${router.id}: choose another address, or change that route first`,
+  );
+}
+
 function policiesOf(look: Pick<Look, 'by'>, routerId: string): readonly RouterPolicy[] {
   return look.by('router_policy', 'router_id', routerId);
 }
 
-function legSubnets(look: Look, routerId: string): readonly Subnet[] {
-  return subnetsOf(look, interfacesOf(look, routerId));
+/** An address of the router, in a subnet that it has an interface in. */
+type Leg = { readonly subnet: Subnet; readonly address: string };
+
+function legsOf(look: Look, routerId: string): readonly Leg[] {
+  return interfacesOf(look, routerId)
+    .flatMap((port) => port.fixed_ips)
+    .flatMap(({ subnet_id: id, ip_address: address }) => {
+      const subnet = look.get('subnet', id);
+      return subnet === undefined ? [] : [{ subnet, address }];
+    });
 }
 
 /** The router, which the caller may change. */
@@ -142,13 +162,16 @@ function rangeProblem(
 }
 
 /** What is wrong with the router's subnets; undefined: nothing. */
-function placeProblem(policy: RouterPolicy, legs: readonly Subnet[]): string | undefined {
+function placeProblem(policy: RouterPolicy, legs: readonly Leg[]): string | undefined {
   const { next_hop: hop, subnet_id: subnetId, source_ip_prefix: source } = policy;
-  if (hop !== null && !legs.some((leg) => leadsInto(policy, leg))) {
+  if (hop !== null && !legs.some(({ subnet }) => leadsInto(policy, subnet))) {
     return `next_hop ${hop} is in no subnet of an interface of the router: attach its subnet first`;
   }
+  if (legs.some(({ address }) => address === hop)) {
+    return `next_hop ${hop} is the router's own address: give that of another`;
+  }
   if (subnetId === null) return undefined;
-  const subnet = legs.find(({ id }) => id === subnetId);
+  const subnet = legs.find((leg) => leg.subnet.id === subnetId)?.subnet;
   if (subnet === undefined) return `the router has no interface in subnet_id ${subnetId}: attach it first`;
   const [from, to] = [prefixIn(source), prefixIn(policy.destination_ip_prefix)];
   const version = from?.base.version ?? to?.base.version ?? (hop === null ? undefined : parseIp(hop)?.version);

@@ -43,6 +43,16 @@ export function isPortAddress(prefix: IpPrefix, ip: IpAddress, owner: Port['devi
   return ip.value >= start && ip.value <= end;
 }
 
+/** True when the address is one that ports get of the subnet by default. */
+export function isPooled({ allocation_pools: pools }: Pick<Subnet, 'allocation_pools'>, address: string): boolean {
+  const ip = parseIp(address);
+  return pools.some((pool) => {
+    const [start, end] = [parseIp(pool.start), parseIp(pool.end)];
+    if (ip === undefined || start === undefined || end === undefined || ip.version !== start.version) return false;
+    return ip.value >= start.value && ip.value <= end.value;
+  });
+}
+
 /** The first address of the prefix; null: it has one address only. */
 export function defaultGateway({ base, prefixLength }: IpPrefix): string | null {
   if (prefixLength === ipBits(base)) return null;
