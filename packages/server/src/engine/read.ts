@@ -127,12 +127,16 @@ async function markerOf(
   const find = (): AnyObject | undefined =>
     resource.stored
       ? deps.tables.any(resource.type).get(id)
-      : unstored(deps, resource, reader).find((one) => one.id === id);
+      : unstored(deps, resource, reader, [idFilter(id)]).find((one) => one.id === id);
   const isLearnt = async (): Promise<boolean> => resource.stored && (await guard(() => deps.catchUp.run()));
   const row = find() ?? ((await isLearnt()) ? find() : undefined);
   if (row !== undefined && isSeen(row)) return row;
   if (resource.strictMarker === true || !isNeutrons(resource)) throw notFound(resource, id);
   return null;
+}
+
+function idFilter(id: string): Filter {
+  return { attribute: 'id', property: null, values: [id], substring: false };
 }
 
 function onceOnly(accept: Accept): Accept {
