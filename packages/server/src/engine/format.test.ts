@@ -77,6 +77,60 @@ test('routers of an older store say what they have been all the time', async (t)
   );
 });
 
+test('many large routers of an older store get what they lack, in as many transactions as it takes', async (t) => {
+  const store = await openOld(t);
+  const [old] = (await store.list(`${OBJECTS}router/`)).kvs;
+  const router = JSON.parse(old?.value ?? '') as Record<string, unknown>;
+  const many = Array.from({ length: 300 }, (_, n): Op => {
+    const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+    const bare = { ...router, id, external_gateway_info: null, gateway_port_id: null, transit_vni: null };
+    return {
+      kind: 'put',
+      key: objectKey('router', id),
+      value: JSON.stringify({ ...bare, description: 'x'.repeat(9000) }),
+    };
+  });
+  for (let at = 0; at < many.length; at += 100) await store.txn([], many.slice(at, at + 100));
+  const server = await start(store);
+  t.after(() => server.stop());
+  const { body } = await harnessOf(store, server).send('GET', '/v2.0/routers?ha=True&distributed=True&fields=id');
+  assert.equal(body['routers']?.length, 301);
+});
+
+test('a router of an older store keeps the provider of its flavor, and a leg that has moved is no breach', async (t) => {
+  const store = await openOld(t);
+  const first = await start(store);
+  const harness = harnessOf(store, first);
+  const { create, send } = harness;
+  const profile = await create('service_profile', { driver: 'cable' });
+  const flavor = await create('flavor', { name: 'f', service_type: 'L3_ROUTER_NAT' });
+  const bind = { service_profile: { id: profile['id'] } };
+  assert.equal((await send('POST', `/v2.0/flavors/${flavor['id']}/service_profiles`, bind)).status, 201);
+  const router = await create('router', { flavor_id: flavor['id'] });
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.7.0.0/24', ip_version: 4 });
+  const added = await send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, { subnet_id: subnet['id'] });
+  const leg = String(added.body['port_id']);
+  const fixed = [{ subnet_id: subnet['id'], ip_address: '10.7.0.9' }];
+  assert.equal((await send('PUT', `/v2.0/ports/${leg}`, { port: { fixed_ips: fixed } })).status, 200);
+  await first.stop();
+  // As it was before the provider was kept, and the mark followed.
+  const change = async (type: string, id: string, sets: object): Promise<void> => {
+    const key = objectKey(type, id);
+    const object = JSON.parse((await store.get(key))?.value ?? '') as object;
+    await store.txn([], [{ kind: 'put', key, value: JSON.stringify({ ...object, ...sets }) }]);
+  };
+  await change('router', String(router['id']), { _provider: undefined });
+  await change('port', leg, { _gateway: true });
+  await store.txn([], [{ kind: 'put', key: FORMAT, value: '5' }]);
+  const server = await start(store);
+  t.after(() => server.stop());
+  await assertInvariants(server);
+  const stored = JSON.parse((await store.get(objectKey('router', String(router['id']))))?.value ?? '') as object;
+  assert.equal((stored as { _provider?: string })._provider, 'cable');
+  assert.ok(!((await store.get(objectKey('port', leg)))?.value ?? '').includes('_gateway'));
+});
+
 test('what an older store says is shared has its policies, and none twice', async (t) => {
   const store = await openOld(t);
   const look = async (server: CableServer): Promise<unknown> => {

@@ -3,7 +3,7 @@ import { ExpectedError, type Logger, sleep, startTurns } from '@cable/kit';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { DERIVED, FORMAT, FORMAT_LOCK, OBJECTS, SERVERS } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
-import { silentRouters } from './old-routers.ts';
+import { silentRouters, strayLegs } from './old-routers.ts';
 import { repeatedRules } from './old-rules.ts';
 import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
@@ -11,11 +11,12 @@ import { type Addresses, lookAt } from './plan.ts';
 /** The number of the form. One that is higher than that of a server is not for this server. */
 const CURRENT = 6;
 
-/** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. */
+/** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. What comes together is done together. */
 const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
   [4, sharingOfOld],
   [5, repeatedRules],
   [6, silentRouters],
+  [6, strayLegs],
 ];
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */
@@ -102,11 +103,27 @@ async function writeFormat(
 
 /** Its objects have keys of their own, so the tables have them before the keys are made. */
 async function changeObjects(deps: FormatDeps, changes: Iterable<readonly Op[]>): Promise<void> {
-  for (const ops of changes) {
+  for (const ops of inTransactions(changes)) {
     const revision = await commit(deps.store, ops);
     if (!(await deps.tables.waitFor(revision, WAIT_MS)))
       throw new ExpectedError('--store: it does not tell what was written to it: start the server again');
   }
+}
+
+/** As many together as a transaction takes, with room: whoever reads the tables meanwhile sees what is done already. */
+function* inTransactions(changes: Iterable<readonly Op[]>): Iterable<readonly Op[]> {
+  let ops: Op[] = [];
+  let bytes = 0;
+  for (const own of changes) {
+    const more = txnBytes([], own);
+    if (ops.length > 0 && (ops.length + own.length > MAX_TXN_OPS || bytes + more > MAX_TXN_BYTES / 2)) {
+      yield ops;
+      [ops, bytes] = [[], 0];
+    }
+    ops.push(...own);
+    bytes += more;
+  }
+  if (ops.length > 0) yield ops;
 }
 
 /** Deletes them all, and writes those of each object. Whoever dies in the middle leaves a store without its form, and the next begins anew. */

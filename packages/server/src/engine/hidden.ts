@@ -7,10 +7,10 @@ import type { AnyObject } from '@cable/model';
 /** Of a port that an admin brought into a network that the port's project does not see. True, or absent. */
 export const PLACED = '_placed';
 
-/** Of a router's leg that has the gateway's address of each of its subnets, by which it was attached or to which it was moved: those keep it. True, or absent. */
+/** Of a router's leg that was attached by a subnet, or moved, and has the gateway's address of each of its subnets: those keep it. True, or absent. */
 export const GATEWAY = '_gateway';
 
-/** Of a router that was made of a flavor: name of its provider, whatever the flavor comes to say. Absent: it was made of none, or before this was kept. */
+/** Of a router that was made of a flavor: name of its provider, whatever the flavor comes to say. Absent: it was made of none. */
 export const PROVIDER = '_provider';
 
 /** Of a port that has a load balancer's virtual address: id of the load balancer. Null, or absent: it has none. */

@@ -1,25 +1,49 @@
-/** Routers of before `ha` and `distributed` were anything: they have been what is the default now, and did not say it. */
+/** Routers of before form 6: what they have been all the time, and did not say. */
+import type { AnyObject, Port } from '@cable/model';
 import type { Op } from '@cable/store';
 import { objectKey } from '../keys.ts';
+import { ROUTER_INTERFACE } from '../resources/device-owners.ts';
+import { ROUTER_PROVIDERS } from '../resources/service-provider.ts';
 import type { EngineDeps } from './context.ts';
+import { GATEWAY, PROVIDER } from './hidden.ts';
 
-const TYPE = 'router';
-const NAMES = ['ha', 'distributed'] as const;
-const AT_ONCE = 1000;
+type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 
-/** Those that lack one, with both, as operations for transactions one after the other. */
-export function* silentRouters({
-  tables,
-  resources,
-}: Pick<EngineDeps, 'tables' | 'resources'>): Iterable<readonly Op[]> {
-  const model = resources.find(TYPE);
-  const names = NAMES.filter((name) => model?.storedAttributes[name] !== undefined);
-  if (model === undefined || names.length === 0) return;
-  const standard = Object.fromEntries(names.map((name) => [name, true]));
-  const silent = [...tables.any(TYPE).values()].filter((router) => names.some((name) => router[name] === undefined));
-  for (let at = 0; at < silent.length; at += AT_ONCE) {
-    yield silent.slice(at, at + AT_ONCE).map((router): Op => {
-      return { kind: 'put', key: objectKey(TYPE, router.id), value: JSON.stringify({ ...standard, ...router }) };
-    });
+const KINDS = ['ha', 'distributed'] as const;
+
+/** Routers that do not say their kind, which was what is the default now, or the provider of their flavor, with both. */
+export function* silentRouters({ tables, resources }: Deps): Iterable<readonly Op[]> {
+  const model = resources.find('router');
+  if (model === undefined) return;
+  const kinds = KINDS.filter((name) => model.storedAttributes[name] !== undefined);
+  const standard = Object.fromEntries(kinds.map((name) => [name, true]));
+  for (const router of [...tables.any('router').values()]) {
+    const provider = router[PROVIDER] === undefined ? providerOf({ tables, resources }, router) : undefined;
+    if (provider === undefined && kinds.every((name) => router[name] !== undefined)) continue;
+    yield [put('router', { ...standard, ...router, ...(provider === undefined ? {} : { [PROVIDER]: provider }) })];
   }
+}
+
+/** Legs that have left the gateway's address and were marked as having it, without the mark. */
+export function* strayLegs({ tables, resources }: Deps): Iterable<readonly Op[]> {
+  if (resources.find('router') === undefined) return;
+  for (const { [GATEWAY]: mark, ...port } of [...tables.any('port').by('device_owner', ROUTER_INTERFACE)]) {
+    const fixedIps = port['fixed_ips'] as Port['fixed_ips'];
+    const isThere = ({ subnet_id: id, ip_address: address }: Port['fixed_ips'][number]): boolean =>
+      tables.any('subnet').get(id)?.['gateway_ip'] === address;
+    if (mark === true && !fixedIps.every(isThere)) yield [put('port', port as AnyObject)];
+  }
+}
+
+/** Name of the provider of the router's flavor; undefined: it has none that says anything. */
+function providerOf({ tables, resources }: Deps, router: AnyObject): string | undefined {
+  const id = router['flavor_id'];
+  if (typeof id !== 'string' || resources.find('flavor') === undefined) return undefined;
+  const [first = ''] = (tables.any('flavor').get(id)?.['service_profiles'] ?? []) as readonly string[];
+  const driver = tables.any('service_profile').get(first)?.['driver'];
+  return ROUTER_PROVIDERS.get(String(driver))?.name;
+}
+
+function put(type: string, object: AnyObject): Op {
+  return { kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) };
 }

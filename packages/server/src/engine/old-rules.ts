@@ -7,9 +7,8 @@ import type { EngineDeps } from './context.ts';
 import { REPEATS } from './hidden.ts';
 
 const TYPE = 'security_group_rule';
-const AT_ONCE = 1000;
 
-/** The oldest of those that say the same has the claim; the others stay, and are marked, as operations for transactions one after the other. */
+/** The oldest of those that say the same has the claim; the others stay, and are marked, one at a time. */
 export function* repeatedRules({
   tables,
   resources,
@@ -28,10 +27,8 @@ export function* repeatedRules({
       repeated.push(known);
     } else repeated.push(rule);
   }
-  for (let at = 0; at < repeated.length; at += AT_ONCE) {
-    yield repeated.slice(at, at + AT_ONCE).map((rule): Op => {
-      return { kind: 'put', key: objectKey(TYPE, rule.id), value: JSON.stringify({ ...rule, [REPEATS]: true }) };
-    });
+  for (const rule of repeated) {
+    yield [{ kind: 'put', key: objectKey(TYPE, rule.id), value: JSON.stringify({ ...rule, [REPEATS]: true }) }];
   }
 }
 

@@ -1,23 +1,18 @@
 /** Stores of before RBAC policies: an object said of itself that it is shared, or that it leads outside, and with every project. */
 import { type AnyObject, EVERY_PROJECT, type GrantAction, isShareable, type RbacPolicy } from '@cable/model';
-import { type Op, txnBytes } from '@cable/store';
+import type { Op } from '@cable/store';
 import { objectKey } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
 import { namedId } from './new-id.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 
-/** Most bytes of one transaction here. */
-const BYTES_MAX = 512 * 1024;
-
 /**
- * What such a store lacks, as operations for transactions one after the other: the objects with their lists, and the policies that these stand for. The same again
+ * What such a store lacks, an object at a time: the object with its lists, and the policies that these stand for. The same again
  * when it is asked again, whatever of it has been done: a policy's id is made from what it says.
  */
 export function* sharingOfOld({ tables, resources }: Deps): Iterable<readonly Op[]> {
   const hasPolicies = resources.find('rbac_policy') !== undefined;
-  let ops: Op[] = [];
-  let bytes = 0;
   for (const model of resources.all) {
     if (!isShareable(model)) continue;
     for (const row of tables.any(model.type).values()) {
@@ -25,15 +20,9 @@ export function* sharingOfOld({ tables, resources }: Deps): Iterable<readonly Op
       if (changed === undefined) continue;
       const { object, actions } = changed;
       const made = hasPolicies ? actions.map((action) => policyOf(model.type, object, action)) : [];
-      const own = [put(model.type, object), ...made.map((policy) => put('rbac_policy', policy))];
-      ops.push(...own);
-      bytes += txnBytes([], own);
-      if (bytes < BYTES_MAX) continue;
-      yield ops;
-      [ops, bytes] = [[], 0];
+      yield [put(model.type, object), ...made.map((policy) => put('rbac_policy', policy))];
     }
   }
-  if (ops.length > 0) yield ops;
 }
 
 /** Undefined: the object says it by its lists already, or is not shared. */

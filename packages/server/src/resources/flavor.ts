@@ -72,8 +72,8 @@ export const routerFlavorModule: Contribution<AnyObject> = contribute<Router>({
     const { name, ...kind } = provider;
     return { ...kind, [PROVIDER]: name };
   },
-  change: ({ plan }, before, after) => {
-    const provider = providerOfRouter(plan, before);
+  change: (_planning, before, after) => {
+    const provider = providerOfRouter(before);
     for (const key of ['ha', 'distributed'] as const)
       if (provider !== undefined && before[key] !== after[key]) refuseOther(provider, { [key]: after[key] });
     return {};
@@ -81,12 +81,9 @@ export const routerFlavorModule: Contribution<AnyObject> = contribute<Router>({
 });
 
 /** The provider that the router has; undefined: none that says anything. */
-function providerOfRouter(look: Pick<Plan, 'get'>, router: Router): RouterProvider | undefined {
+function providerOfRouter(router: Router): RouterProvider | undefined {
   const name = (router as AnyObject)[PROVIDER];
-  if (name !== undefined) return [...ROUTER_PROVIDERS.values()].find((one) => one.name === name);
-  // One that was stored before it was kept has that of its flavor; before there were flavors, none.
-  const [first = ''] = look.get('flavor', router.flavor_id ?? '')?.service_profiles ?? [];
-  return ROUTER_PROVIDERS.get(look.get('service_profile', first)?.driver ?? '');
+  return name === undefined ? undefined : [...ROUTER_PROVIDERS.values()].find((one) => one.name === name);
 }
 
 /** Its provider; undefined: there is no such flavor, which what refers to it is refused for. Throws when routers cannot be made of it. */
