@@ -1,6 +1,6 @@
 /**
  * Whose question Keystone is asked next. Tokens that were good go before those that nobody has seen, and have places that those cannot take: else strangers, who
- * may send as many as they like, would put off that a token is found to be good no more.
+ * may send as many as they like, would put off that a token is found to be good no more. A few places are the strangers', too: a new login has no answer to go on with.
  */
 
 /** `known`: about a token that was good. `unknown`: about one of which nothing is known. */
@@ -17,9 +17,9 @@ export type QuestionTurnsOptions = {
   readonly monotonicMs: () => number;
 };
 
-/** Questions under way at once, and how many of them may be about unknown tokens. */
+/** Questions under way at once, and how many of them may be of each kind. */
 const AT_ONCE = 32;
-const UNKNOWN_AT_ONCE = 24;
+const MOST: Readonly<Record<Asker, number>> = { known: 28, unknown: 24 };
 /** Of each kind so many wait for their turn. */
 const WAITING = 512;
 /** After so many questions in a row without an answer none is asked for a moment: who comes then is told so at once. */
@@ -72,7 +72,7 @@ export class QuestionTurns {
   #hasPlace(asker: Asker): boolean {
     const { known, unknown } = this.#lanes;
     if (known.underWay + unknown.underWay >= AT_ONCE) return false;
-    return asker === 'known' || unknown.underWay < UNKNOWN_AT_ONCE;
+    return this.#lanes[asker].underWay < MOST[asker];
   }
 
   /** Whoever leaves hands its place on. */

@@ -239,6 +239,42 @@ test('a token whose turn does not come goes on for as long again as it was fresh
   await all;
 });
 
+test('known tokens leave a few places to those of new logins', async () => {
+  const { book, state, letGo } = await besiegedBook(60);
+  const all = Promise.all(Array.from({ length: 60 }, (_, at) => book.find(`known${at}`)));
+  await settle();
+  // Whoever leaves, of the strangers that have waited some get their turn.
+  for (let n = 0; n < 40; n += 1) {
+    state.held.shift()?.();
+    await settle();
+  }
+  const strangers = state.tokens.filter((token) => token.startsWith('stranger')).length;
+  assert.ok(strangers > 24, `${strangers} strangers were asked for`);
+  assert.equal(state.atOnce, 32);
+  await letGo();
+  await all;
+});
+
+test('a token that a service vouches for is no stranger’s, and goes on like others when it has no answer', async () => {
+  const { book, state } = openBook(INFO, 5);
+  await book.find('over');
+  state.nowMs = 700_000;
+  state.isHeld = true;
+  const strangers = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`)));
+  await settle();
+  const vouched = book.find('over', true);
+  await settle();
+  assert.equal(state.tokens.at(-1), 'over');
+  state.held.at(-1)?.();
+  assert.ok(await vouched);
+  state.isHeld = false;
+  for (const go of state.held.splice(0)) go();
+  await strangers;
+  state.answer = AWAY;
+  state.nowMs = 770_000;
+  assert.ok(await book.find('over', true), 'Keystone is away');
+});
+
 test('what strangers ask in vain does not put off that a token that was good is asked for anew', async () => {
   const { book, state } = openBook();
   await book.find('known');

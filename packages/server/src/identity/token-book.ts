@@ -123,15 +123,22 @@ export class TokenBook {
         void this.#ask(hash, token, KNOWN).catch(() => {});
       return entry.token;
     }
+    return await this.#again(this.#known, entry, token, KNOWN);
+  }
+
+  /** Asks for one that is stale, which goes on for a while when there is no answer. */
+  async #again(book: BoundedMap<Entry>, entry: Entry, token: string, question: Question): Promise<KnownToken | null> {
+    const { hash } = entry.token;
     try {
-      return await this.#ask(hash, token, KNOWN);
+      return await this.#ask(hash, token, question);
     } catch (err) {
       const asked = this.#options.monotonicMs();
       // What was revoked meanwhile has been forgotten.
-      if (this.#known.get(hash) !== entry) throw err;
+      if (book.get(hash) !== entry) throw err;
       // That Keystone is away is seen and mended; that it is never this one's turn might last.
-      if (err instanceof TooManyTokensError && asked >= entry.turnlessUntilMs) throw err;
-      entry.freshUntilMs = asked + RETRY_MS;
+      const hasNoTurn = err instanceof TooManyTokensError;
+      if (hasNoTurn && asked >= entry.turnlessUntilMs) throw err;
+      entry.freshUntilMs = Math.min(asked + RETRY_MS, hasNoTurn ? entry.turnlessUntilMs : Number.POSITIVE_INFINITY);
       return entry.token;
     }
   }
@@ -139,7 +146,10 @@ export class TokenBook {
   async #vouch(hash: string, token: string, now: number): Promise<KnownToken | null> {
     const entry = this.#vouched.get(hash);
     if (entry !== undefined && now < entry.freshUntilMs) return entry.token;
-    return await this.#ask(hash, token, { asker: entry === undefined ? 'unknown' : 'known', isVouched: true });
+    // The service that vouches has shown a good token of its own: it is no stranger.
+    const question: Question = { asker: 'known', isVouched: true };
+    if (entry === undefined) return await this.#ask(hash, token, question);
+    return await this.#again(this.#vouched, entry, token, question);
   }
 
   /** Those who ask for the same share one question. */
