@@ -153,7 +153,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       tagged: 'true',
       sharedBy: 'text',
       updateHidesShared: 'true',
-      strictMarker: 'true',
+      missingMarker: ['refused', 'nothing'],
       madeBeyondQuota: 'true',
       visibleThrough: 'text',
       ownedThrough: 'text',

@@ -242,10 +242,10 @@ export type Resource = {
   /** True: who sees it only because it is shared with its project, and updates it, is told that it is not there, as by Neutron; absent, or where all projects see it: that he may not. */
   readonly updateHidesShared?: true;
   /**
-   * True: a page behind an object that the caller does not see is refused, as Neutron does for this type; absent: it is the first page, as of most of Neutron's types.
-   * Below other paths than Neutron's it is refused for every type.
+   * What a page behind an object is that the caller does not see: `refused`, as Neutron does for this type, or `nothing`, as of those whose pages Neutron cuts itself (there also
+   * behind one that the filters leave out); absent: the first page. Below other paths than Neutron's it is refused for every type.
    */
-  readonly strictMarker?: true;
+  readonly missingMarker?: 'refused' | 'nothing';
   /** True: one that the server makes for another object counts, and is not refused for the quota, as in Neutron; absent: it is. */
   readonly madeBeyondQuota?: true;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */

@@ -7,7 +7,7 @@ export const networkResource = {
   path: 'networks',
   description: 'A layer-2 broadcast domain.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
-  strictMarker: true,
+  missingMarker: 'refused',
   standard: true,
   tagged: true,
   stored: true,

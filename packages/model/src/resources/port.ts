@@ -7,7 +7,7 @@ export const portResource = {
   path: 'ports',
   description: 'A point of attachment to a network.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
-  strictMarker: true,
+  missingMarker: 'refused',
   standard: true,
   tagged: true,
   stored: true,

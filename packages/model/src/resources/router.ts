@@ -8,7 +8,7 @@ export const routerResource = {
   path: 'routers',
   description: 'Routes between the subnets it has an interface in.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
-  strictMarker: true,
+  missingMarker: 'refused',
   standard: true,
   tagged: true,
   stored: true,

@@ -26,7 +26,7 @@ export type List = {
 
 /**
  * The objects of a list request. Which objects there are, and what is stored of them, is of one moment. Throws `NotFound` for a marker that the caller does not see
- * where the type says so (`strictMarker`). `served`: the form; of implied objects those are listed that were given something of it.
+ * where the type says so (`missingMarker`). `served`: the form; of implied objects those are listed that were given something of it.
  */
 export async function listObjects(
   deps: Deps & Pick<EngineDeps, 'catchUp'>,
@@ -54,6 +54,8 @@ export async function listObjects(
     return matchesFilters(late, object) ? object : undefined;
   };
   const at = query.marker === null ? null : await markerOf(deps, resource, query.marker, { reader, isSeen });
+  if (resource.missingMarker === 'nothing' && query.marker !== null && (at === null || accept(at) === undefined))
+    return { objects: [], areRows: false, computed: () => NONE };
   const marker = at !== null && presentFirst ? present(deps, resource, at, reader) : at;
   const wanted = { filters: early, visible, reader };
   const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, wanted, marker);
@@ -131,7 +133,7 @@ async function markerOf(
   const isLearnt = async (): Promise<boolean> => resource.stored && (await guard(() => deps.catchUp.run()));
   const row = find() ?? ((await isLearnt()) ? find() : undefined);
   if (row !== undefined && isSeen(row)) return row;
-  if (resource.strictMarker === true || !isNeutrons(resource)) throw notFound(resource, id);
+  if (resource.missingMarker === 'refused' || !isNeutrons(resource)) throw notFound(resource, id);
   return null;
 }
 

@@ -15,7 +15,7 @@ import { SlicesV1 } from './stream-v1-slices.ts';
 const STREAMS_A_HOST = 2;
 
 /** How long a client that takes all it is given stays at the head of the line: one that always asks for more must not keep it. */
-const AT_HEAD_MS = 1000;
+const AT_HEAD_MS = 100;
 
 export type StreamsOptions = {
   readonly store: SliceStore;

@@ -172,3 +172,19 @@ test('a router keeps the provider that it was made of, whatever its flavor and t
   assert.equal('_provider' in young, false);
   await assertInvariants(server);
 });
+
+test('a page of flavors behind one that is not there, or not among those that are asked for, is empty', async (t) => {
+  const { create, send } = await startHarness(t);
+  const type = 'L3_ROUTER_NAT';
+  const [a, b] = [
+    await create('flavor', { name: 'a', service_type: type }),
+    await create('flavor', { name: 'b', service_type: type }),
+  ];
+  const page = async (query: string): Promise<unknown> =>
+    (await send('GET', `/v2.0/flavors?limit=5&sort_key=name&sort_dir=asc&${query}`)).body['flavors']?.map(
+      (one) => one['name'],
+    );
+  assert.deepEqual(await page(`marker=${a['id']}`), ['b']);
+  assert.deepEqual(await page('marker=none'), []);
+  assert.deepEqual(await page(`name=a&marker=${b['id']}`), []);
+});

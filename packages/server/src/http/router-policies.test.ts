@@ -210,3 +210,20 @@ test('an interface does not take the address that a policy route leads to', asyn
   assert.equal((await remove(one)).status, 204);
   assert.equal((await move('10.0.1.5')).status, 200);
 });
+
+test('a policy route of before that leads to its own router may be changed in other ways, and not be made anew', async (t) => {
+  const harness = await startHarness(t);
+  const { server, store } = harness;
+  const { made, post, put } = await policyWorld(harness);
+  const one = await made({ action: 'reroute', next_hop: '10.0.1.5' });
+  const key = objectKey('router_policy', String(one['id']));
+  const stored = JSON.parse((await store.get(key))?.value ?? '') as object;
+  const own = JSON.stringify({ ...stored, next_hop: '10.0.1.1' });
+  const { revision } = await store.txn([], [{ kind: 'put', key, value: own }]);
+  assert.ok(await server.tables.waitFor(revision));
+  assert.equal((await put(one, { priority: 101 })).status, 200);
+  await refused(post({ action: 'reroute', next_hop: '10.0.1.1' }), 400, 'InvalidInput');
+  assert.equal((await put(one, { next_hop: '10.0.1.5' })).status, 200);
+  await refused(put(one, { next_hop: '10.0.1.1' }), 400, 'InvalidInput');
+  await assertInvariants(server);
+});

@@ -28,7 +28,7 @@ const MOST = portResource.attributes.fixed_ips.maxLength;
 
 /**
  * The addresses of a port. `subnets`: those of its network. `wanted` undefined: one of each version of IP that has subnets other than of SLAAC.
- * A wanted entry names a subnet, an address, both or (any) neither; one that names a subnet keeps what `kept` has in it. Whatever is wanted, the
+ * A wanted entry names a subnet, an address, or both, and is refused otherwise; one that names a subnet keeps what `kept` has in it. Whatever is wanted, the
  * port also has the EUI-64 address of each subnet of SLAAC, unless it is a router's leg.
  */
 export function chooseAddresses(

@@ -115,12 +115,12 @@ function onRouter(
 /** Gives a router a leg in the subnet, which has the gateway’s address. Whoever plans that revises the router. */
 export function attachSubnet(planning: Planning, router: Router, subnetId: string): InterfaceAnswer {
   const subnet = seenSubnet(planning, subnetId);
+  if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   if (!mayTakeGateway(planning, subnet)) {
     throw badRouter(
       `Cannot add interface to router because subnet ${subnetId} is not owned by project making the request`,
     );
   }
-  if (subnet.gateway_ip === null) throw badRouter('Subnet for router interface must have a gateway IP');
   checkSubnets(planning, router, [subnet]);
   const resource = planning.deps.resources.named('port');
   const added = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };

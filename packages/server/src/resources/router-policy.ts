@@ -39,15 +39,19 @@ export const routerPolicyModule: Contribution<AnyObject> = contribute<RouterPoli
     return { project_id: router.project_id, ...canonical(given) };
   },
   change: (_planning, _before, after) => canonical(after),
-  check: (view, policy) => {
+  check: (view, policy, before) => {
     const legs = view.parts('router', policy.router_id, (look) => legsOf(look, policy.router_id));
-    const problem = shapeProblem(policy) ?? placeProblem(policy, legs);
+    // One of before that was refused may be changed in other ways.
+    const isMoved = before?.next_hop !== policy.next_hop;
+    const problem =
+      shapeProblem(policy) ?? placeProblem(policy, legs) ?? (isMoved ? hopProblem(policy, legs) : undefined);
     if (problem !== undefined) throw invalid(problem);
   },
   changed: ({ plan }, _before, { router_id: routerId }) => plan.revise('router', routerId),
   claims: (policy) => [priorityClaim(policy)],
   *broken(look, policy): Iterable<Broken> {
-    const problem = shapeProblem(policy) ?? placeProblem(policy, legsOf(look, policy.router_id));
+    const legs = legsOf(look, policy.router_id);
+    const problem = shapeProblem(policy) ?? placeProblem(policy, legs) ?? hopProblem(policy, legs);
     if (problem !== undefined) yield { rule: 'policy routes lead through their router', detail: problem };
     const project = look.get('router', policy.router_id)?.project_id;
     if (project === policy.project_id) return;
@@ -161,14 +165,17 @@ function rangeProblem(
   return `${name}_min needs a protocol with ports: tcp, udp, sctp, dccp or udplite`;
 }
 
+/** What is wrong with the next hop itself; undefined: nothing. */
+function hopProblem({ next_hop: hop }: RouterPolicy, legs: readonly Leg[]): string | undefined {
+  if (!legs.some(({ address }) => address === hop)) return undefined;
+  return `next_hop ${hop} is the router's own address: give that of another`;
+}
+
 /** What is wrong with the router's subnets; undefined: nothing. */
 function placeProblem(policy: RouterPolicy, legs: readonly Leg[]): string | undefined {
   const { next_hop: hop, subnet_id: subnetId, source_ip_prefix: source } = policy;
   if (hop !== null && !legs.some(({ subnet }) => leadsInto(policy, subnet))) {
     return `next_hop ${hop} is in no subnet of an interface of the router: attach its subnet first`;
-  }
-  if (legs.some(({ address }) => address === hop)) {
-    return `next_hop ${hop} is the router's own address: give that of another`;
   }
   if (subnetId === null) return undefined;
   const subnet = legs.find((leg) => leg.subnet.id === subnetId)?.subnet;
