@@ -1,0 +1,23 @@
+/**
+ * What Heat, Horizon, OpenStack's SDK and others send, or may: found by reading them, and by sending each request to a neutron-server 21 as well.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+type World = Harness & { readonly network: Json; readonly subnet: Json; readonly portIn: () => Promise<Json> };
+
+async function startWorld(t: Parameters<typeof startHarness>[0]): Promise<World> {
+  const harness = await startHarness(t);
+  const network = await harness.create('network', {});
+  const subnet = await harness.create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24', ip_version: 4 });
+  return { ...harness, network, subnet, portIn: () => harness.create('port', { network_id: network['id'] }) };
+}
+
+test('the path of an object may say the format of the answer', async (t) => {
+  const { send, network } = await startWorld(t);
+  const path = `/v2.0/networks/${network['id']}`;
+  assert.deepEqual((await send('GET', `${path}.json?fields=id`)).body, { network: { id: network['id'] } });
+  assert.equal((await send('GET', `${path}/tags.json`)).status, 200);
+  await refused(send('GET', '/v2.0/networks/x.json'), 404, 'NetworkNotFound');
+});
