@@ -21,3 +21,16 @@ test('the path of an object may say the format of the answer', async (t) => {
   assert.equal((await send('GET', `${path}/tags.json`)).status, 200);
   await refused(send('GET', '/v2.0/networks/x.json'), 404, 'NetworkNotFound');
 });
+
+test('of If-Match the revision number alone counts, quoted or not', async (t) => {
+  const { send, network } = await startWorld(t);
+  const put = (match: string) =>
+    send('PUT', `/v2.0/networks/${network['id']}`, { network: { description: match } }, { 'if-match': match });
+  for (const other of ['*', '"33a64df5"', 'W/"x", "y"']) assert.equal((await put(other)).status, 200, other);
+  const shown = await send('GET', `/v2.0/networks/${network['id']}`);
+  const now = shown.body['network']?.['revision_number'];
+  assert.equal((await put(`"x", "revision_number=${now}"`)).status, 200);
+  await refused(put(`"revision_number=${now}"`), 412, 'RevisionNumberConstraintFailed');
+  for (const wrong of ['revision_number=x', '"revision_number=1", "revision_number=2"'])
+    await refused(put(wrong), 400, 'BadRequest');
+});
