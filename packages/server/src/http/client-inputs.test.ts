@@ -34,3 +34,16 @@ test('of If-Match the revision number alone counts, quoted or not', async (t) =>
   for (const wrong of ['revision_number=x', '"revision_number=1", "revision_number=2"'])
     await refused(put(wrong), 400, 'BadRequest');
 });
+
+test('a port’s binding may be prepared with null as its profile', async (t) => {
+  const { create, send, network } = await startWorld(t);
+  const bound = { device_owner: 'compute:nova', 'binding:host_id': 'h1', 'binding:profile': { a: 1 } };
+  const port = await create('port', { network_id: network['id'], ...bound });
+  const path = `/v2.0/ports/${port['id']}/bindings`;
+  const made = await send('POST', path, { binding: { host: 'h2', profile: null, vnic_type: 'normal' } });
+  assert.deepEqual(made.body['binding']?.['profile'], {}, JSON.stringify(made.body));
+  for (const host of ['h1', 'h2']) {
+    const changed = await send('PUT', `${path}/${host}`, { binding: { profile: null } });
+    assert.deepEqual(changed.body['binding']?.['profile'], {}, JSON.stringify(changed.body));
+  }
+});
