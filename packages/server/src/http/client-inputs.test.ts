@@ -47,3 +47,13 @@ test('a port’s binding may be prepared with null as its profile', async (t) =>
     assert.deepEqual(changed.body['binding']?.['profile'], {}, JSON.stringify(changed.body));
   }
 });
+
+test('an address that no subnet of the network has for ports is none of the network, as Nova expects', async (t) => {
+  const { send, network, subnet } = await startWorld(t);
+  for (const address of ['10.0.0.0', '10.0.0.255', '10.0.1.1']) {
+    const post = (fixed: object) =>
+      send('POST', '/v2.0/ports', { port: { network_id: network['id'], fixed_ips: [fixed] } });
+    await refused(post({ ip_address: address }), 400, 'InvalidIpForNetwork');
+    await refused(post({ ip_address: address, subnet_id: subnet['id'] }), 400, 'InvalidIpForSubnet');
+  }
+});
