@@ -14,6 +14,80 @@ async function startWorld(t: Parameters<typeof startHarness>[0]): Promise<World>
   return { ...harness, network, subnet, portIn: () => harness.create('port', { network_id: network['id'] }) };
 }
 
+test('what actions are given besides what Neutron looks at is left out', async (t) => {
+  const { create, send, subnet, portIn } = await startWorld(t);
+  const router = await create('router', {});
+  const given = { subnet_id: subnet['id'], name: 'x', tenant_id: null };
+  const leg = (action: string, body: object) => send('PUT', `/v2.0/routers/${router['id']}/${action}`, body);
+  const added = await leg('add_router_interface', given);
+  assert.equal(added.status, 200, JSON.stringify(added.body));
+  await refused(leg('add_router_interface', { name: 'x' }), 400, 'BadRequest');
+  assert.equal((await leg('remove_router_interface', given)).status, 200);
+  const port = await portIn();
+  const tags = `/v2.0/ports/${port['id']}/tags`;
+  assert.deepEqual((await send('PUT', tags, { tags: ['a'], port: {} })).body, { tags: ['a'] });
+  await refused(send('PUT', tags, { port: {} }), 400, 'InvalidInput');
+  await send('POST', tags, { tags: ['b'], port: {} });
+  assert.deepEqual((await send('GET', tags)).body, { tags: ['a', 'b'] });
+  const addresses = await create('address_group', { name: 'x' });
+  const pool = await create('subnetpool', { name: 'x', prefixes: ['10.1.0.0/16'], default_prefixlen: 24 });
+  for (const [path, body] of [
+    [`routers/${router['id']}/add_extraroutes`, { router: { routes: [], name: 'x' } }],
+    [`routers/${router['id']}/remove_extraroutes`, { router: { routes: [], name: 'x' } }],
+    [`address-groups/${addresses['id']}/add_addresses`, { addresses: ['10.0.0.0/24'], name: 'x' }],
+    [`address-groups/${addresses['id']}/remove_addresses`, { addresses: ['10.0.0.0/24'], name: 'x' }],
+    [`subnetpools/${pool['id']}/add_prefixes`, { prefixes: ['10.2.0.0/16'], name: 'x' }],
+    [`subnetpools/${pool['id']}/remove_prefixes`, { prefixes: ['10.2.0.0/16'], name: 'x' }],
+  ] as const) {
+    const answer = await send('PUT', `/v2.0/${path}`, body);
+    assert.equal(answer.status, 200, `${path}: ${JSON.stringify(answer.body)}`);
+  }
+});
+
+test('a sub-port may be given with more than Neutron knows of it', async (t) => {
+  const { create, send, portIn } = await startWorld(t);
+  const [parent, one, two] = [await portIn(), await portIn(), await portIn()];
+  const tagged = (port: Json, tag: number) => ({
+    port_id: port['id'],
+    segmentation_type: 'vlan',
+    segmentation_id: tag,
+  });
+  const trunk = await create('trunk', { port_id: parent['id'], sub_ports: [{ ...tagged(one, 7), mac_address: null }] });
+  assert.deepEqual(trunk['sub_ports'], [tagged(one, 7)]);
+  const change = (action: string) =>
+    send('PUT', `/v2.0/trunks/${trunk['id']}/${action}`, { sub_ports: [{ ...tagged(two, 8), port: null }] });
+  assert.deepEqual((await change('add_subports')).body['sub_ports'], [tagged(one, 7), tagged(two, 8)]);
+  assert.deepEqual((await change('remove_subports')).body['sub_ports'], [tagged(one, 7)]);
+});
+
+test('null as security groups of a port that is there takes all of them, and of a new one is none given', async (t) => {
+  const { create, send, network } = await startWorld(t);
+  const port = await create('port', { network_id: network['id'], security_groups: null });
+  assert.equal(port['security_groups']?.length, 1);
+  const change = { port: { security_groups: null } };
+  const changed = await send('PUT', `/v2.0/ports/${port['id']}`, change);
+  assert.deepEqual(changed.body['port']?.['security_groups'], []);
+});
+
+test('an empty prefix of a rule is none, and so is an empty gateway of a router', async (t) => {
+  const { create, send, network, subnet } = await startWorld(t);
+  const group = await create('security_group', {});
+  const inward = { security_group_id: group['id'], direction: 'ingress' };
+  const rule = await create('security_group_rule', { ...inward, remote_ip_prefix: '' });
+  assert.equal(rule['remote_ip_prefix'], null);
+  await create('security_group_rule', { ...inward, remote_ip_prefix: '', remote_group_id: group['id'] });
+  await refused(
+    send('POST', '/v2.0/security-group-rules', { security_group_rule: { ...inward, remote_ip_prefix: ' ' } }),
+    400,
+    'InvalidCIDR',
+  );
+  await send('PUT', `/v2.0/networks/${network['id']}`, { network: { 'router:external': true } });
+  const gateway = { network_id: network['id'], external_fixed_ips: [{ subnet_id: subnet['id'] }] };
+  const router = await create('router', { external_gateway_info: gateway });
+  const cleared = await send('PUT', `/v2.0/routers/${router['id']}`, { router: { external_gateway_info: '' } });
+  assert.equal(cleared.body['router']?.['external_gateway_info'], null, JSON.stringify(cleared.body));
+});
+
 test('the path of an object may say the format of the answer', async (t) => {
   const { send, network } = await startWorld(t);
   const path = `/v2.0/networks/${network['id']}`;
