@@ -86,7 +86,7 @@ function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject
     return { attributes: {}, given: [] };
   if (!isRecord(body)) throw badRequest(INVALID);
   const inner = bodyKey === undefined ? body : unwrap(bodyKey, body);
-  refuseUnknown(declared, inner);
+  if (action.besides === undefined) refuseUnknown(declared, inner);
   const parsed: Record<string, unknown> = {};
   const given: string[] = [];
   for (const [name, value] of Object.entries(inner)) {
@@ -146,7 +146,8 @@ function parseGiven(
     if (value === undefined) continue;
     refuseUnwritable(name, attribute, verb);
     const declaredName = attribute.aliasOf ?? name;
-    const read = valueOrThrow(name, attribute, value);
+    const isEmptied = value === null && verb === 'update' && attribute.nullInUpdate === 'empty';
+    const read = valueOrThrow(name, attribute, isEmptied ? [] : value);
     // Null that counts as absent leaves what is there; it was given all the same.
     if (read !== undefined) setOnce(parsed, resource, declaredName, read);
     given.push(...namesIn(declaredName, attribute, parsed[declaredName]));

@@ -66,7 +66,7 @@ export function parseValue(attribute: Attribute, value: unknown): Parsed {
 }
 
 function parseAny(attribute: Attribute, value: unknown): Parsed {
-  if (value === null) return parseNull(attribute);
+  if (value === null || (value === '' && attribute.emptyAsNull === true)) return parseNull(attribute);
   const refusal = typeof value === 'string' ? attribute.refuses?.[value] : undefined;
   if (refusal !== undefined) return bad(`${quote(value)}: ${refusal}`);
   const parsed = PARSERS[attribute.type](value, attribute);

@@ -106,6 +106,10 @@ export type Attribute = {
   readonly shownIn?: 'list' | 'show';
   /** A client's null counts as if it had given none. */
   readonly nullAsAbsent?: true;
+  /** Of a `list`: a client's null in an update counts as an empty list, whatever it is in a create. */
+  readonly nullInUpdate?: 'empty';
+  /** Of what is `nullable`: a client's empty text counts as null. */
+  readonly emptyAsNull?: true;
   /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
   readonly refuses?: Readonly<Record<string, string>>;
   /** Not stored: shows the stored attribute of this name, and is accepted in its place. */
@@ -151,6 +155,8 @@ export type ActionDeclaration = {
   readonly rule?: string;
   /** Error of a body that is refused, with Neutron's text of that; absent: `HTTPBadRequest`. */
   readonly badBody?: 'InvalidInput';
+  /** Of `body`: what is given besides its attributes is left out; absent: it is refused. */
+  readonly besides?: 'ignored';
   /** Without `body`: whatever a client sends is not looked at; absent: it must be nothing, or an empty object. */
   readonly anyBody?: true;
   /** True: it has no command of its own, options of others do it. */

@@ -24,6 +24,7 @@ export const addressGroupExtension = {
     address_group: [
       {
         name: 'add_addresses',
+        besides: 'ignored',
         description: 'Adds addresses that are not in the group.',
         rule: 'update_address_group',
         body,
@@ -32,6 +33,7 @@ export const addressGroupExtension = {
       },
       {
         name: 'remove_addresses',
+        besides: 'ignored',
         description: 'Removes addresses that are in the group.',
         rule: 'update_address_group',
         body,

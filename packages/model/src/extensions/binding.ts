@@ -76,7 +76,7 @@ const GIVEN: Readonly<Record<string, Attribute>> = {
     example: 'normal',
     description: 'As binding:vnic_type.',
   },
-  profile: { type: 'dict', example: {}, description: 'As binding:profile.' },
+  profile: { type: 'dict', nullable: true, example: {}, description: 'As binding:profile; null: empty.' },
 };
 
 const BINDING: Readonly<Record<string, Attribute>> = {

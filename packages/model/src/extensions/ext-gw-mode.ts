@@ -10,6 +10,7 @@ export const extGwModeExtension = {
       external_gateway_info: {
         type: 'object',
         nullable: true,
+        emptyAsNull: true,
         write: 'both',
         default: null,
         filter: false,

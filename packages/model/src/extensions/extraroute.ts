@@ -56,6 +56,7 @@ export const extrarouteAtomicExtension = {
     router: [
       {
         name: 'add_extraroutes',
+        besides: 'ignored',
         description: 'Adds extra routes; those that are there already stay.',
         body: BODY,
         bodyKey: 'router',
@@ -64,6 +65,7 @@ export const extrarouteAtomicExtension = {
       },
       {
         name: 'remove_extraroutes',
+        besides: 'ignored',
         description: 'Removes extra routes; those that are not there are passed over.',
         body: BODY,
         bodyKey: 'router',

@@ -50,6 +50,7 @@ export const qosGatewayIpExtension = {
           qos_policy_id: {
             type: 'uuid',
             nullable: true,
+            emptyAsNull: true,
             reference: { type: 'qos_policy', onDelete: 'restrict' },
             description:
               'QoS policy of what passes by the router’s own address (enable_snat): egress is what leaves with it, ingress what comes to it. Where ports leave by their own hosts (cable:snat distributed) it holds for each host by itself. Null, the default: none; not given for a gateway that stays: as it is.',

@@ -18,6 +18,7 @@ export const securityGroupExtension = {
         filter: false,
         derive: 'default-security-group',
         nullAsAbsent: true,
+        nullInUpdate: 'empty',
         example: ['5e7b1d90-2c3a-4b8e-a6f4-9d0c8b7a6e5f'],
         description: 'Security groups; by default the project’s group named default.',
       },

@@ -85,6 +85,7 @@ function prefixAction(name: string, description: string): ActionDeclaration {
   return {
     name,
     description,
+    besides: 'ignored',
     body: { prefixes: { ...PREFIXES, required: true, description: 'The prefixes.' } },
     answer: { prefixes: { ...PREFIXES, description: 'All prefixes of the pool.' } },
   };
@@ -116,6 +117,7 @@ export const subnetOnboardExtension = {
     subnetpool: [
       {
         name: 'onboard_network_subnets',
+        besides: 'ignored',
         description: 'Makes all subnets of a network that have the pool’s version of IP subnets of the pool.',
         body: { network_id: { type: 'uuid', required: true, description: 'The network.' } },
       },

@@ -41,6 +41,7 @@ export const standardAttrTagExtension = {
       },
       {
         ...{ ...write, name: 'update_tags', method: 'PUT', rule: 'update_{plural}_tags', body: BODY, answer: TAGS },
+        besides: 'ignored',
         description: 'Gives an object these tags, and no others.',
       },
       {
@@ -74,6 +75,7 @@ export const tagCreationExtension = {
     '*tagged': [
       {
         ...{ ...write, name: 'create_tags', method: 'POST', rule: 'create_{plural}_tags', body: BODY, answer: TAGS },
+        besides: 'ignored',
         description: 'Gives an object these tags besides those that it has.',
       },
     ] as readonly ActionDeclaration[],

@@ -17,6 +17,7 @@ export const trunkExtension = {
     trunk: [
       {
         name: 'add_subports',
+        besides: 'ignored',
         description: 'Adds sub-ports.',
         body: {
           sub_ports: {
@@ -32,6 +33,7 @@ export const trunkExtension = {
       },
       {
         name: 'remove_subports',
+        besides: 'ignored',
         description: 'Removes sub-ports; the ports stay.',
         body: {
           sub_ports: {
@@ -40,6 +42,7 @@ export const trunkExtension = {
             maxLength: 4094,
             items: {
               type: 'object',
+              besides: 'ignored',
               properties: {
                 port_id: { type: 'uuid', required: true, description: 'The port.' },
                 segmentation_type: { type: 'string', description: 'Not looked at.' },

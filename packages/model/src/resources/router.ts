@@ -16,6 +16,7 @@ export const routerResource = {
     {
       name: 'add_router_interface',
       description: 'Attaches a subnet (the gateway address becomes the router’s) or a port.',
+      besides: 'ignored',
       body: {
         subnet_id: {
           type: 'uuid',
@@ -32,6 +33,7 @@ export const routerResource = {
     {
       name: 'remove_router_interface',
       description: 'Detaches a subnet or a port; the port is deleted.',
+      besides: 'ignored',
       body: {
         subnet_id: {
           type: 'uuid',

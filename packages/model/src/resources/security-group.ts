@@ -123,6 +123,7 @@ export const securityGroupRuleResource = {
       hostBits: 'kept',
       badValue: { code: 'InvalidCIDR', message: 'Invalid CIDR {value} given as IP prefix.' },
       nullable: true,
+      emptyAsNull: true,
       write: 'create',
       default: null,
       example: '198.51.100.0/24',

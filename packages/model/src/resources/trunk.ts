@@ -47,6 +47,7 @@ export const trunkResource = {
       distinct: ['port_id', 'segmentation_id'],
       items: {
         type: 'object',
+        besides: 'ignored',
         properties: {
           port_id: {
             type: 'uuid',

@@ -151,7 +151,7 @@ test('addresses asked for: hostile forms are refused, and one address has one na
     await refused(post({ fixed_ips: [{ subnet_id: made['id'], ip_address: outside }] }), 400, 'InvalidIpForSubnet');
   }
   // Every router on the link answers to the first address of the prefix.
-  await refused(post({ fixed_ips: [{ ip_address: '2001:db8::' }] }), 400, 'InvalidIpForSubnet');
+  await refused(post({ fixed_ips: [{ ip_address: '2001:db8::' }] }), 400, 'InvalidIpForNetwork');
   await assertInvariants(server);
 });
 

@@ -96,7 +96,7 @@ test('ports: addresses and MACs are checked', async (t) => {
   await refused(post({ fixed_ips: [{ ip_address: '10.9.0.7' }] }), 400, 'InvalidIpForNetwork');
   const wrong = [{ ip_address: '10.9.0.7', subnet_id: subnet['id'] }];
   await refused(post({ fixed_ips: wrong }), 400, 'InvalidIpForSubnet');
-  await refused(post({ fixed_ips: [{ ip_address: '10.0.0.255' }] }), 400, 'InvalidIpForSubnet');
+  await refused(post({ fixed_ips: [{ ip_address: '10.0.0.255' }] }), 400, 'InvalidIpForNetwork');
   await refused(post({ mac_address: port['mac_address'] }), 409, 'MacAddressInUse');
   await refused(post({ mac_address: 'fa:16:3e:ca:b1:e0' }), 400, 'InvalidInput');
   await refused(post({ mac_address: '01:00:5e:00:00:01' }), 400, 'InvalidInput');

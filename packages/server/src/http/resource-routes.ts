@@ -422,13 +422,15 @@ function wholeWriterOf(call: Call): Writer {
   return writer;
 }
 
-/** `If-Match: revision_number=N` (Neutron's revision-if-match). */
+/** `If-Match: revision_number=N` (Neutron's revision-if-match), in quotes or without, also among others: those say nothing, as in Neutron. */
 function ifMatch(request: FastifyRequest): number | null {
-  const header = request.headers['if-match'];
-  if (header === undefined) return null;
-  const match = /^\s*revision_number\s*=\s*(\d{1,15})\s*$/.exec(header);
-  if (match?.[1] === undefined) {
-    throw new CableError('HTTPBadRequest', 'Invalid value for If-Match header: give revision_number=N.');
+  const header = request.headers['if-match'] ?? '';
+  const quoted = [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag);
+  const tags = (quoted.length > 0 ? quoted : [header]).filter((tag) => /^\s*revision_number\s*=/.test(tag));
+  if (tags.length === 0) return null;
+  const [, revision] = /^\s*revision_number\s*=\s*(\d{1,15})\s*$/.exec(tags.join()) ?? [];
+  if (revision === undefined) {
+    throw new CableError('BadRequest', 'Bad if-match request: give one revision_number=N.');
   }
-  return Number(match[1]);
+  return Number(revision);
 }

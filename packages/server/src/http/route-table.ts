@@ -87,6 +87,8 @@ function build(loaded: LoadedResources): Router {
  */
 function findSpelled(router: Router, method: HTTPMethod, url: string): ReturnType<Router['find']> {
   const plain = url.replace(/\.json(?=$|\?)/, '');
+  // The id of an object has no format; other last parts, as a tag, may end so.
+  if (/^[^?]*\/[\da-f-]{36}\.json(?=$|\?)/i.test(url)) return router.find(method, plain);
   const spelled = (from: string, to: string): string =>
     plain.replace(/^\/v2\.0\/[^/?]+/, (start) => start.replaceAll(from, to));
   return (

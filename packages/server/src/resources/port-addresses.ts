@@ -1,7 +1,6 @@
 import {
   type AnyObject,
   CableError,
-  cidrContains,
   eui64Ip,
   formatIp,
   type Mac,
@@ -155,7 +154,8 @@ function chooseOne(choice: Choice, entry: Partial<FixedIp>, keptAddress: () => F
 
 function inAnySubnet(choice: Choice, address: string): FixedIp {
   const ip = parseIp(address);
-  const subnet = choice.all.find((one) => ip !== undefined && cidrContains(prefixOf(one.cidr), ip));
+  const owner = choice.port.device_owner;
+  const subnet = choice.all.find((one) => ip !== undefined && isPortAddress(prefixOf(one.cidr), ip, owner));
   if (subnet !== undefined) return inSubnet(choice, subnet, address);
   throw new CableError(
     'InvalidIpForNetwork',

@@ -20,6 +20,7 @@ import { vifOf } from './vif.ts';
 export type InactiveBinding = Port['inactive_bindings'][number];
 
 type Binding = Pick<InactiveBinding, 'host' | 'vnic_type' | 'profile'>;
+type GivenBinding = Partial<Omit<Binding, 'profile'>> & { readonly profile?: Binding['profile'] | null };
 
 export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
   derive: (planning, given) => {
@@ -212,13 +213,19 @@ async function shownPort(deps: EngineDeps, id: string, { credentials }: Asked, a
   return row as unknown as Port;
 }
 
+/** Null is an empty profile. */
+function withProfile({ profile, ...others }: GivenBinding): Partial<Binding> {
+  return profile === undefined ? others : { ...others, profile: profile ?? {} };
+}
+
 /** An action that changes the port's bindings. What it answers is the binding to the host that it names in path or body. */
 function onPort(
   action: string,
   step: (planning: Planning, port: Port, host: string, given: Partial<Binding>) => Partial<Port>,
 ): ActionHandler {
   return async (deps, id, body, asked, parameters) => {
-    const { host: named, ...given } = body as Partial<Binding>;
+    const { host: named, ...asGiven } = body as GivenBinding;
+    const given = withProfile(asGiven);
     const host = parameters['host'] ?? named ?? '';
     const resource = deps.resources.named('port');
     const build = (planning: Planning): AnyObject => {
