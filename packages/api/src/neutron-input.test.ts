@@ -180,6 +180,14 @@ test('lists of UUIDs: none twice, and none of anything else', () => {
     [A, bad('security_groups', `'${A}' is not a list`)],
     [{}, bad('security_groups', "'{}' is not a list")],
   ]);
+  assertTaken('port.security_groups', [[null, undefined]]);
+  assertTaken('port.security_groups.update', [[null, []]]);
+});
+
+test('empty text that is null', () => {
+  assertTaken('security_group_rule.remote_ip_prefix', [['', null]]);
+  assertTaken('router.external_gateway_info', [['', null]]);
+  assertTaken('router.external_gateway_info.update', [['', null]]);
 });
 
 test('MAC addresses: canonical, whatever notation', () => {
