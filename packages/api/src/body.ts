@@ -148,7 +148,8 @@ function parseGiven(
     const declaredName = attribute.aliasOf ?? name;
     const isEmptied = value === null && verb === 'update' && attribute.nullInUpdate === 'empty';
     const read = valueOrThrow(name, attribute, isEmptied ? [] : value);
-    // Null that counts as absent leaves what is there; it was given all the same.
+    // Null that counts as absent leaves what is there; where Neutron has no default it was given all the same.
+    if (read === undefined && attribute.ruleOfDefault !== true) continue;
     if (read !== undefined) setOnce(parsed, resource, declaredName, read);
     given.push(...namesIn(declaredName, attribute, parsed[declaredName]));
   }

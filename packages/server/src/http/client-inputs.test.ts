@@ -131,3 +131,14 @@ test('an address that no subnet of the network has for ports is none of the netw
     await refused(post({ ip_address: address, subnet_id: subnet['id'] }), 400, 'InvalidIpForSubnet');
   }
 });
+
+test('a floating IP for which null is given as address and subnet has any free one', async (t) => {
+  const { create, send, network } = await startWorld(t);
+  await send('PUT', `/v2.0/networks/${network['id']}`, { network: { 'router:external': true } });
+  const given = { floating_network_id: network['id'], floating_ip_address: null, subnet_id: null };
+  const asMember = { 'x-project-id': 'b'.repeat(32), 'x-roles': 'member,reader' };
+  for (const headers of [{}, asMember]) {
+    const floating = await create('floatingip', { ...given, port_id: null, fixed_ip_address: null }, headers);
+    assert.match(String(floating['floating_ip_address']), /^10\.0\.0\./);
+  }
+});

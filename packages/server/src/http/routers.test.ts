@@ -113,7 +113,7 @@ test('bad interface requests are refused', async (t) => {
   await refused(send('PUT', path, {}), 400, 'BadRequest');
   await refused(send('PUT', path, { subnet_id: randomUUID(), port_id: randomUUID() }), 400, 'BadRequest');
   await refused(send('PUT', path, { subnet_id: randomUUID() }), 404, 'SubnetNotFound');
-  await refused(send('PUT', path, { colour: 1 }), 400, 'HTTPBadRequest');
+  await refused(send('PUT', path, { colour: 1 }), 400, 'BadRequest');
   await refused(
     send('PUT', `/v2.0/routers/${randomUUID()}/add_router_interface`, { subnet_id: randomUUID() }),
     404,
