@@ -1,11 +1,11 @@
 /** Routers of before form 6: what they have been all the time, and did not say. */
 import type { AnyObject, Port } from '@cable/model';
 import type { Op } from '@cable/store';
-import { objectKey } from '../keys.ts';
 import { ROUTER_INTERFACE } from '../resources/device-owners.ts';
 import { ROUTER_PROVIDERS } from '../resources/service-provider.ts';
 import type { EngineDeps } from './context.ts';
 import { GATEWAY, PROVIDER } from './hidden.ts';
+import { putObject } from './put-object.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 
@@ -20,7 +20,9 @@ export function* silentRouters({ tables, resources }: Deps): Iterable<readonly O
   for (const router of [...tables.any('router').values()]) {
     const provider = router[PROVIDER] === undefined ? providerOf({ tables, resources }, router) : undefined;
     if (provider === undefined && kinds.every((name) => router[name] !== undefined)) continue;
-    yield [put('router', { ...standard, ...router, ...(provider === undefined ? {} : { [PROVIDER]: provider }) })];
+    yield [
+      putObject('router', { ...standard, ...router, ...(provider === undefined ? {} : { [PROVIDER]: provider }) }),
+    ];
   }
 }
 
@@ -31,7 +33,7 @@ export function* strayLegs({ tables, resources }: Deps): Iterable<readonly Op[]>
     const fixedIps = port['fixed_ips'] as Port['fixed_ips'];
     const isThere = ({ subnet_id: id, ip_address: address }: Port['fixed_ips'][number]): boolean =>
       tables.any('subnet').get(id)?.['gateway_ip'] === address;
-    if (mark === true && !fixedIps.every(isThere)) yield [put('port', port as AnyObject)];
+    if (mark === true && !fixedIps.every(isThere)) yield [putObject('port', port as AnyObject)];
   }
 }
 
@@ -42,8 +44,4 @@ function providerOf({ tables, resources }: Deps, router: AnyObject): string | un
   const [first = ''] = (tables.any('flavor').get(id)?.['service_profiles'] ?? []) as readonly string[];
   const driver = tables.any('service_profile').get(first)?.['driver'];
   return ROUTER_PROVIDERS.get(String(driver))?.name;
-}
-
-function put(type: string, object: AnyObject): Op {
-  return { kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) };
 }

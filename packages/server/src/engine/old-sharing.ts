@@ -1,9 +1,9 @@
 /** Stores of before RBAC policies: an object said of itself that it is shared, or that it leads outside, and with every project. */
 import { type AnyObject, EVERY_PROJECT, type GrantAction, isShareable, type RbacPolicy } from '@cable/model';
 import type { Op } from '@cable/store';
-import { objectKey } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
 import { namedId } from './new-id.ts';
+import { putObject } from './put-object.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 
@@ -20,7 +20,7 @@ export function* sharingOfOld({ tables, resources }: Deps): Iterable<readonly Op
       if (changed === undefined) continue;
       const { object, actions } = changed;
       const made = hasPolicies ? actions.map((action) => policyOf(model.type, object, action)) : [];
-      yield [put(model.type, object), ...made.map((policy) => put('rbac_policy', policy))];
+      yield [putObject(model.type, object), ...made.map((policy) => putObject('rbac_policy', policy))];
     }
   }
 }
@@ -59,8 +59,4 @@ function policyOf(type: string, object: AnyObject, action: GrantAction): RbacPol
     target_tenant: EVERY_PROJECT,
     project_id: String(object['project_id']),
   };
-}
-
-function put(type: string, object: AnyObject): Op {
-  return { kind: 'put', key: objectKey(type, object.id), value: JSON.stringify(object) };
 }
