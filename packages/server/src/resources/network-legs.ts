@@ -8,16 +8,21 @@ import type { Sharing } from './sharing.ts';
 const LEG = 'leg';
 
 /** What keeps a policy that shares a network; `shared` of the network itself is taken back over legs, as in Neutron. */
-export const LEG_SHARING: Sharing<Network> = {
-  list: 'shared_with',
-  kind: LEG,
-  users: (look, network) =>
-    look
-      .by('port', 'network_id', network.id)
-      .filter((port) => isForeignLeg(port, network))
-      .map((port) => port.project_id),
-  refused: usedByOthers,
-};
+export const LEG_SHARING: Sharing<Network> = sharingByPorts(LEG, isForeignLeg);
+
+/** What keeps a network shared with the projects of some of its ports, each of which has a mark of the kind on it. */
+export function sharingByPorts(kind: string, isUsers: (port: Port, network: Network) => boolean): Sharing<Network> {
+  return {
+    list: 'shared_with',
+    kind,
+    users: (look, network) =>
+      look
+        .by('port', 'network_id', network.id)
+        .filter((port) => isUsers(port, network))
+        .map((port) => port.project_id),
+    refused: usedByOthers,
+  };
+}
 
 /** The mark of a port on its network, if it is a leg of another project: whoever makes one compares the network unchanged. */
 export function legMarks(port: Port, network: Network): readonly Mark[] {
@@ -30,7 +35,7 @@ function isForeignLeg(port: Port, network: Pick<Network, 'project_id'>): boolean
 }
 
 /** The error for a network that is to be taken back from a project that uses it. */
-export function usedByOthers(network: Pick<Network, 'id'>): CableError {
+function usedByOthers(network: Pick<Network, 'id'>): CableError {
   return new CableError(
     'InvalidSharedSetting',
     `Unable to reconfigure sharing settings for network ${network.id}. Multiple tenants are using it.`,

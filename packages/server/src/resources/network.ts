@@ -4,7 +4,7 @@ import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { inOrder } from './in-order.ts';
-import { usedByOthers } from './network-legs.ts';
+import { sharingByPorts } from './network-legs.ts';
 import {
   carriedMtu,
   claimsOfSegment,
@@ -14,7 +14,7 @@ import {
   segmentOf,
 } from './network-segment.ts';
 import { isForeign } from './port.ts';
-import { checkUnshared, FOREIGN, type Sharing } from './sharing.ts';
+import { checkUnshared, FOREIGN } from './sharing.ts';
 import { IPV6_MIN_MTU, mtuTooSmall } from './subnet-mtu.ts';
 
 /** Networks: MTU, how they are carried, and what sharing rules out. */
@@ -80,13 +80,4 @@ function checkCarriers({ deps, plan }: Planning, { id, mtu }: Network): void {
   }
 }
 
-const SHARING: Sharing<Network> = {
-  list: 'shared_with',
-  kind: FOREIGN,
-  users: (look, network) =>
-    look
-      .by('port', 'network_id', network.id)
-      .filter((port) => isForeign(port, network))
-      .map((port) => port.project_id),
-  refused: usedByOthers,
-};
+const SHARING = sharingByPorts(FOREIGN, isForeign);
