@@ -33,6 +33,7 @@ import type { TableChange, Tables } from '../tables.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Resume } from './host-stream.ts';
 import { superseded } from './identity.ts';
+import { Laggards } from './laggards.ts';
 import { MemberReports } from './member-reports.ts';
 import { Pace } from './pace.ts';
 import type { MakeSlices, MakeStreams, PlaneSlices, PlaneStreams } from './plane-parts.ts';
@@ -55,6 +56,7 @@ const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', '
 const UUID_LENGTH = 36;
 /** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
 const OTHERS_GRACE_MS = 10_000;
+const LOOK_FOR_LAGGARDS_MS = 5000;
 
 export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly store: Store;
@@ -109,6 +111,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #lease: ServerLease;
   readonly #acknowledgements: Acknowledgements;
   readonly #watermarks: SliceWatermarks;
+  readonly #laggards: Laggards;
   readonly #counts = new PortCounts();
   readonly #pace: Pace;
   readonly #registry: HostRegistry;
@@ -170,12 +173,14 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     );
     this.#acknowledgements = new Acknowledgements({ tables, server, owes: (host) => this.streams.owes(host) });
     const acknowledgements = this.#acknowledgements;
+    this.#laggards = new Laggards({ monotonicMs, programmed: (host) => acknowledgements.programmed(host) });
     this.#watermarks = new SliceWatermarks({
       slices: this.slices,
       isAlive: (host) => this.#isAlive(host),
       covers: (host, revision) => acknowledgements.covers(host, revision),
       programmed: (host) => acknowledgements.programmed(host),
       isElsewhere: (host) => tables.of('alive').get(host)?.server !== server,
+      isLate: (host) => this.#laggards.has(host),
     });
     this.#serverWriter = new ServerWriter({
       ...{ store, server, lease, log, signal },
@@ -231,7 +236,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       mark: () => options.history.current.mark,
     });
     const stopListening = tables.onChange((revision, changes) => this.#takeChanges(revision, changes));
-    signal.addEventListener('abort', stopListening);
+    const looking = setInterval(() => this.#lookForLaggards(), LOOK_FOR_LAGGARDS_MS).unref();
+    signal.addEventListener('abort', () => {
+      stopListening();
+      clearInterval(looking);
+    });
   }
 
   /** Makes a host known and alive; idempotent. Throws `UnderlayIpVersionMismatch`, `UnderlayAddressInUse`, `HostNameInUse` and `OtherHistory`. */
@@ -517,6 +526,23 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (!isAlone && (isCounted || this.#othersWant() > this.#serverWriter.floor)) this.#serverWriter.hurry();
   }
 
+  /** One agent that hangs must not keep every port of others from being ACTIVE. */
+  #lookForLaggards(): void {
+    const { late, back } = this.#laggards.look(this.#watermarks.hosts());
+    for (const host of back) {
+      this.#log.info({ host }, 'a host that was late has programmed more');
+      if (this.#isAlive(host)) this.#watermarks.cameAlive(host);
+    }
+    for (const host of late) {
+      const revision = this.#acknowledgements.programmed(host);
+      this.#log.warn(
+        { host, revision },
+        'a host has programmed nothing for a minute: ports of others do not wait for it',
+      );
+      this.#settle(this.#watermarks.late(host));
+    }
+  }
+
   /** The revision counts as programmed: one host that has no room must not keep every port of others from being ACTIVE. */
   #refusedEntries(host: string, refused: RefusedEntries | undefined): void {
     if (!this.#acknowledgements.hearRefused(host, refused)) return;
@@ -567,6 +593,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     if (this.#registry.lost(host)) return;
     this.#log.info({ host, alive: false }, 'host liveness changed');
     this.#acknowledgements.leave(host, before?.entry ?? 0);
+    this.#laggards.forget(host);
     const isOwn = before?.server === this.#options.server;
     if (isOwn) this.#settle(this.#watermarks.died(host));
     else setTimeout(() => this.#mourn(host), OTHERS_GRACE_MS).unref();

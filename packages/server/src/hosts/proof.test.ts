@@ -19,6 +19,38 @@ const P3 = testPort(0x13, NET, 'h2');
 const statusOf = (server: FakeServer, id: string): string | undefined => server.tables.of('port').get(id)?.status;
 const isActive = (server: FakeServer, id: string) => (): boolean => statusOf(server, id) === 'ACTIVE';
 
+test('one host that hangs keeps ports of others waiting for a minute and no longer, and its own until it is back', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const place = await openTemporaryStore();
+  t.after(place.remove);
+  const server = await startFakeServer(place.store);
+  t.after(() => server.stop());
+  const h1 = await server.join('h1', '192.0.2.1');
+  const h2 = await server.join('h2', '192.0.2.2');
+  await putObject(place.store, 'port', P2);
+  h2.up(P2.id);
+  await until(isActive(server, P2.id), 'P2 ACTIVE');
+  h2.acknowledges = false;
+  await putObject(place.store, 'port', P1);
+  const revision = await putObject(place.store, 'port', P3);
+  await until(() => h1.revision >= revision && h2.sent >= revision, 'sent');
+  h1.up(P1.id);
+  h2.up(P3.id);
+  await until(() => server.tables.of('vif').size === 3, 'devices');
+  for (const ms of [0, 59_000]) {
+    server.advance(ms);
+    t.mock.timers.tick(5000);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(statusOf(server, P1.id), 'DOWN');
+  server.advance(1000);
+  t.mock.timers.tick(5000);
+  await until(isActive(server, P1.id), 'P1 ACTIVE');
+  assert.equal(statusOf(server, P3.id), 'DOWN');
+  h2.acknowledge();
+  await until(isActive(server, P3.id), 'P3 ACTIVE');
+});
+
 describe('port status on one server', () => {
   let place: Awaited<ReturnType<typeof openTemporaryStore>>;
   let server: FakeServer;

@@ -11,6 +11,7 @@ function setUp() {
   const alive = new Set(['h1', 'h2', 'h3']);
   const acked = new Map<string, number>();
   const upToDate = new Set<string>();
+  const late = new Set<string>();
   const at = { revision: 5 };
   const counted = { looks: 0 };
   const programmed = (host: string): number => {
@@ -29,6 +30,7 @@ function setUp() {
     covers: (host, revision) => upToDate.has(host) || programmed(host) >= revision,
     programmed,
     isElsewhere: (host) => host === 'h3',
+    isLate: (host) => late.has(host),
   });
   const change = (portId: string, revision: number, key: SliceKey = NET): void => {
     at.revision = revision;
@@ -38,7 +40,7 @@ function setUp() {
     acked.set(host, revision);
     return marks.acknowledged(host);
   };
-  return { subscribers, alive, acked, upToDate, at, marks, change, ack, looks: () => counted.looks };
+  return { subscribers, alive, acked, upToDate, late, at, marks, change, ack, looks: () => counted.looks };
 }
 
 test('a port waits for the live hosts that need the slice, and for no others', () => {
@@ -304,4 +306,27 @@ test('many ports of a slice wait each as alone, and hosts that cover all of them
     assert.deepEqual(together.ack('h1', 200).sort(), alone.ack('h1', 200).sort());
     assert.deepEqual([together.marks.ports, together.marks.hosts()], [0, []]);
   }
+});
+
+test('who is late is waited for in what is its own alone, until it is late no more', () => {
+  const { marks, change, ack, late, subscribers } = setUp();
+  subscribers.set('gateways:h1', new Set(['h1']));
+  change('p', 6);
+  change('g', 6, 'gateways:h1');
+  ack('h2', 6);
+  late.add('h1');
+  assert.deepEqual(marks.late('h1'), ['p']);
+  assert.deepEqual(
+    [marks.isProven('g'), marks.isCounted('h1')],
+    [false, true],
+    'nobody else says that a gateway is there',
+  );
+  change('q', 7);
+  marks.awaitAll(NET, [{ portId: 'r', revision: 7 }]);
+  assert.deepEqual(ack('h2', 7).sort(), ['q', 'r']);
+  change('s', 8);
+  late.delete('h1');
+  marks.cameAlive('h1');
+  assert.deepEqual(ack('h2', 8), [], 'it is counted again');
+  assert.deepEqual(ack('h1', 8).sort(), ['g', 's']);
 });

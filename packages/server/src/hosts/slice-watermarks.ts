@@ -17,6 +17,8 @@ export type SliceWatermarksDeps = {
   readonly programmed: (host: string) => number;
   /** True for a host of another server. */
   readonly isElsewhere: (host: string) => boolean;
+  /** True for a live host that is waited for in what is its own alone. */
+  readonly isLate: (host: string) => boolean;
 };
 
 /** A port that waits for a slice's content as of a revision. */
@@ -155,7 +157,16 @@ export class SliceWatermarks {
     return settled;
   }
 
-  /** The host is alive: rounds under way count it too. */
+  /** The host is late: what others need too does not wait for it; gives the ports that did. What is of that host alone goes on waiting. */
+  late(host: string): string[] {
+    const settled: string[] = [];
+    for (const round of [...(this.#hosts.get(host)?.keys() ?? [])]) {
+      if (!isOwn(round.key, host)) this.#strike(host, round, settled);
+    }
+    return settled;
+  }
+
+  /** The host is alive, or late no more: rounds under way count it too. */
   cameAlive(host: string): void {
     for (const { round } of this.#watched.values()) {
       if (this.#deps.slices.reaches(host, round.key)) this.#count(host, round, round.revision, false);
@@ -180,8 +191,14 @@ export class SliceWatermarks {
   #isCovered(key: SliceKey, revision: number): boolean {
     const { slices, isAlive } = this.#deps;
     const isFresh = revision >= slices.revision;
-    for (const host of slices.subscribers(key)) if (isAlive(host) && !this.#has(host, revision, isFresh)) return false;
+    for (const host of slices.subscribers(key)) {
+      if (isAlive(host) && !this.#isPassedOver(host, key) && !this.#has(host, revision, isFresh)) return false;
+    }
     return true;
+  }
+
+  #isPassedOver(host: string, key: SliceKey): boolean {
+    return this.#deps.isLate(host) && !isOwn(key, host);
   }
 
   #has(host: string, revision: number, isFresh: boolean): boolean {
@@ -200,7 +217,7 @@ export class SliceWatermarks {
   }
 
   #count(host: string, round: Round, revision: number, isFresh: boolean): void {
-    if (this.#has(host, revision, isFresh)) return;
+    if (this.#isPassedOver(host, round.key) || this.#has(host, revision, isFresh)) return;
     const rounds = this.#hosts.get(host) ?? new Map<Round, number>();
     this.#hosts.set(host, rounds);
     if (!rounds.has(round)) round.remaining += 1;
@@ -240,4 +257,9 @@ export class SliceWatermarks {
     this.#ports.delete(portId);
     settled.push(portId);
   }
+}
+
+/** True for a slice that is about one host's own ports, or its gateways. */
+function isOwn(key: SliceKey, host: string): boolean {
+  return key === `host:${host}` || key === `gateways:${host}`;
 }
