@@ -4,6 +4,7 @@ import { compareText, type PortRow, type RouterPeeringRow, type SubnetRow } from
 import { cover, coveredBy, isTouched } from '../covered.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
+import { scopeInside, scopeOfSubnet } from './scopes.ts';
 
 /** What a peering is looked up by. */
 export type PeeringReader = Pick<Reader, 'get' | 'by'>;
@@ -68,8 +69,16 @@ function offeredTo(reader: PeeringReader, side: RouterPeeringRow): readonly Take
   if (other === undefined) return [];
   const accepted = side.accepted_prefixes.flatMap((text) => parseCidr(text) ?? []);
   return letThrough(reader, other).filter(
-    ({ prefix }) => accepted.length === 0 || accepted.some((outer) => holds(outer, prefix)),
+    ({ prefix, subnet }) =>
+      (accepted.length === 0 || accepted.some((outer) => holds(outer, prefix))) &&
+      isWithinScope(reader, side.router_id, prefix.base.version, subnet),
   );
+}
+
+/** Nothing is routed between address scopes, as among a router's own legs. */
+function isWithinScope(reader: PeeringReader, routerId: string, version: 4 | 6, subnet: SubnetRow): boolean {
+  const inside = scopeInside(reader, routerId, version);
+  return inside === undefined || inside === scopeOfSubnet(reader, subnet);
 }
 
 /** Subnets that a side names and its router is in. */

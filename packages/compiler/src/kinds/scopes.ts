@@ -1,6 +1,6 @@
 /** Address scopes: where no address is translated. */
 import { parseIp } from '@cable/model';
-import type { PortRow, RouterRow } from '../compiler-tables.ts';
+import type { PortRow, RouterRow, SubnetRow } from '../compiler-tables.ts';
 import type { Reader } from '../reader.ts';
 
 /** What is looked at to tell. */
@@ -13,24 +13,28 @@ export function translates(
   gateway: PortRow,
 ): boolean {
   if (info?.enable_snat !== true) return false;
-  const outside = scopeOf(reader, gateway);
-  if (outside === null) return true;
-  // All legs of a version of IP are of one scope.
-  const leg = reader.by('router_interface', 'device_id', id).find(hasIpv4);
-  return leg === undefined || scopeOf(reader, leg) !== outside;
+  const outside = scopeOfPort(reader, gateway, 4) ?? null;
+  return outside === null || scopeInside(reader, id, 4) !== outside;
 }
 
-/** The scope of the IPv4 addresses of a router's port; null: none. */
-function scopeOf(reader: ScopeReader, port: PortRow): string | null {
-  const subnetId = port.fixed_ips.find((fixed) => isIpv4(fixed.ip_address))?.subnet_id;
-  const poolId = subnetId === undefined ? null : (reader.get('subnet', subnetId)?.subnetpool_id ?? null);
-  return poolId === null ? null : (reader.get('subnetpool', poolId)?.address_scope_id ?? null);
+/** The scope of what a router is in by its interfaces, which is one for a version of IP; null: none; undefined: it is in nothing of that version. */
+export function scopeInside(reader: ScopeReader, routerId: string, version: 4 | 6): string | null | undefined {
+  for (const leg of reader.by('router_interface', 'device_id', routerId)) {
+    const scope = scopeOfPort(reader, leg, version);
+    if (scope !== undefined) return scope;
+  }
+  return undefined;
 }
 
-function hasIpv4(port: PortRow): boolean {
-  return port.fixed_ips.some((fixed) => isIpv4(fixed.ip_address));
+/** The scope of a subnet; null: none. */
+export function scopeOfSubnet(reader: ScopeReader, { subnetpool_id: id = null }: SubnetRow): string | null {
+  return id === null ? null : (reader.get('subnetpool', id)?.address_scope_id ?? null);
 }
 
-function isIpv4(text: string): boolean {
-  return parseIp(text)?.version === 4;
+/** Undefined: the port has no address of that version. */
+function scopeOfPort(reader: ScopeReader, port: PortRow, version: 4 | 6): string | null | undefined {
+  const fixed = port.fixed_ips.find(({ ip_address: address }) => parseIp(address)?.version === version);
+  if (fixed === undefined) return undefined;
+  const subnet = reader.get('subnet', fixed.subnet_id);
+  return subnet === undefined ? null : scopeOfSubnet(reader, subnet);
 }

@@ -19,8 +19,8 @@ type Headers = Record<string, string>;
 const P: Headers = { 'x-project-id': 'p', 'x-roles': 'member' };
 const Q: Headers = { 'x-project-id': 'q', 'x-roles': 'member' };
 
-/** A project's router, with an interface in each of these subnets, and requests about its peerings. */
-async function routerOf({ create, send }: Harness, headers: Headers, cidrs: readonly string[]) {
+/** A project's router, with an interface in each of these subnets (those of IPv4 with more), and requests about its peerings. */
+async function routerOf({ create, send }: Harness, headers: Headers, cidrs: readonly string[], ofIpv4: object = {}) {
   const router = await create('router', {}, headers);
   const id = String(router['id']);
   const act = (action: string, subnet: Json): Promise<Answer> =>
@@ -29,7 +29,8 @@ async function routerOf({ create, send }: Harness, headers: Headers, cidrs: read
   for (const cidr of cidrs) {
     const network = await create('network', {}, headers);
     const version = cidr.includes(':') ? 6 : 4;
-    const subnet = await create('subnet', { network_id: network['id'], cidr, ip_version: version }, headers);
+    const given = { network_id: network['id'], cidr, ip_version: version, ...(version === 4 ? ofIpv4 : {}) };
+    const subnet = await create('subnet', given, headers);
     assert.equal((await act('add', subnet)).status, 200);
     subnets.push(subnet);
   }
@@ -129,6 +130,34 @@ test('what overlaps is not in force, for either side: own subnets go first, then
   assert.equal((await same.remove(other)).status, 204);
   assert.deepEqual(await here.state(two), ['ACTIVE', ['10.8.0.128/25', '10.7.0.0/24']]);
   await assertInvariants(harness.server);
+});
+
+test('nothing of another address scope is in force, for either side', async (t) => {
+  const harness = await startHarness(t);
+  const { create, server } = harness;
+  const scope = await create('address_scope', { name: 's', ip_version: 4, shared: true });
+  const inScope = async (prefix: string): Promise<object> => {
+    const given = { name: prefix, prefixes: [prefix], shared: true, address_scope_id: scope['id'] };
+    return { subnetpool_id: (await create('subnetpool', given))['id'] };
+  };
+  const [first, second] = [await inScope('10.16.0.0/12'), await inScope('10.32.0.0/12')];
+  const here = await routerOf(harness, P, ['10.16.1.0/24', 'fd01::/64'], first);
+  const same = await routerOf(harness, Q, ['10.32.2.0/24', 'fd02::/64'], second);
+  const none = await routerOf(harness, Q, ['10.64.3.0/24', 'fd03::/64']);
+  const both = async (other: typeof none): Promise<readonly unknown[]> => {
+    const one = await here.made(other.id, { subnet_ids: ids(here.subnets) });
+    const back = await other.made(here.id, { subnet_ids: ids(other.subnets) });
+    return [await here.state(one), await other.state(back)];
+  };
+  assert.deepEqual(await both(same), [
+    ['ACTIVE', ['10.32.2.0/24', 'fd02::/64']],
+    ['ACTIVE', ['10.16.1.0/24', 'fd01::/64']],
+  ]);
+  assert.deepEqual(await both(none), [
+    ['ACTIVE', ['fd03::/64']],
+    ['ACTIVE', ['fd01::/64']],
+  ]);
+  await assertInvariants(server);
 });
 
 test('what a router is not in, what is too much and what is said twice is refused', async (t) => {
