@@ -158,6 +158,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       updateHidesShared: 'true',
       missingMarker: ['refused', 'nothing'],
       madeBeyondQuota: 'true',
+      mayBeUnowned: 'true',
       visibleThrough: 'text',
       ownedThrough: 'text',
       extension: 'text',

@@ -254,6 +254,8 @@ export type Resource = {
   readonly missingMarker?: 'refused' | 'nothing';
   /** True: one that the server makes for another object counts, and is not refused for the quota, as in Neutron; absent: it is. */
   readonly madeBeyondQuota?: true;
+  /** True: the server makes some that are of no project, whose `project_id` is `""`; no client gives that. Absent: each is of one. */
+  readonly mayBeUnowned?: true;
   /** A reference whose target's visibility also shows this object, e.g. `network_id` of a subnet. */
   readonly visibleThrough?: string;
   /** A reference whose target's owner may also see and delete this object, e.g. `network_id` of a port. */

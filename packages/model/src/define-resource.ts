@@ -16,7 +16,7 @@ export type DefineContext = {
 export function defineResource(resource: Resource, { parent, loaded }: DefineContext = {}): ResourceModel {
   checkDeclaration(resource, resource.standard ? STANDARD_ATTRIBUTES : {});
   const key = resource.key ?? 'id';
-  const standard = resource.standard ? standardAttributes(key, loaded) : NO_STANDARD;
+  const standard = resource.standard ? standardAttributes(resource, loaded) : NO_STANDARD;
   const attributes = { ...standard.before, ...resource.attributes, ...standard.after };
   const hidden = { ...standard.hidden, ...resource.hidden };
   return {
@@ -37,11 +37,19 @@ type StandardAttributes = { readonly before: Attributes; readonly after: Attribu
 const NO_STANDARD: StandardAttributes = { before: {}, after: {}, hidden: {} };
 
 /** Those of which no loaded extension is are kept all the same: ownership and revisions rest on them. */
-function standardAttributes(key: string, loaded: ReadonlySet<string> | undefined): StandardAttributes {
+function standardAttributes(
+  { key = 'id', mayBeUnowned }: Resource,
+  loaded: ReadonlySet<string> | undefined,
+): StandardAttributes {
   const { id, tenant_id, project_id, ...rest } = STANDARD_ATTRIBUTES;
+  const least = mayBeUnowned === true ? { minLength: 0 } : {};
   const isShown = ([, attribute]: readonly [string, Attribute]): boolean =>
     loaded === undefined || attribute.extension === undefined || loaded.has(attribute.extension);
-  const before = Object.entries<Attribute>({ ...(key === 'id' ? { id } : {}), tenant_id, project_id });
+  const before = Object.entries<Attribute>({
+    ...(key === 'id' ? { id } : {}),
+    tenant_id: { ...tenant_id, ...least },
+    project_id: { ...project_id, ...least },
+  });
   const after = Object.entries<Attribute>(rest);
   return {
     before: Object.fromEntries(before.filter(isShown)),

@@ -13,6 +13,7 @@ export const portResource = {
   stored: true,
   ownedThrough: 'network_id',
   madeBeyondQuota: true,
+  mayBeUnowned: true,
   columns: ['id', 'name', 'mac_address', 'fixed_ips', 'status'],
   attributes: {
     name: {

@@ -7,6 +7,7 @@ import { REPORT_ROUTE } from '../hosts/routes.ts';
 import { askedOf } from '../http/asked.ts';
 import { requestIdOf } from '../http/request-id.ts';
 import { kindOfBody } from '../http/request-kind.ts';
+import { NOBODYS_PROJECT } from '../policy/credentials.ts';
 import { nameShown } from '../tls/certificates.ts';
 import type { AuditFile } from './audit-file.ts';
 import { changedBy, type Note, noteOf, openNote } from './written.ts';
@@ -102,7 +103,7 @@ function whoOf(request: FastifyRequest, note: Note): object {
   const { caller } = askedOf(request);
   if (caller.kind === 'host') return { host: caller.host };
   const { userId, projectId } = note.credentials ?? caller.credentials;
-  const who = { user: userId, project: projectId };
+  const who = { user: userId, project: projectId === NOBODYS_PROJECT ? null : projectId };
   if (note.credentials === undefined || note.credentials === caller.credentials) return who;
   return { ...who, sent_by: { user: caller.credentials.userId, project: caller.credentials.projectId } };
 }

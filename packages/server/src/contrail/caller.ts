@@ -3,7 +3,7 @@ import { CableError } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { isAdmin } from '../engine/permission.ts';
 import type { UserCaller } from '../http/auth.ts';
-import { credentialsOf } from '../policy/credentials.ts';
+import { credentialsOf, NOBODYS_PROJECT } from '../policy/credentials.ts';
 import { type PluginContext, withoutDashes } from './envelope.ts';
 
 /** Callers that are remembered, so that what the rules come to for them is, too. */
@@ -44,8 +44,7 @@ export function createCallers(deps: Pick<EngineDeps, 'permission'>): CallerOf {
 function believed({ userId, projectId, isAdmin: isGivenAsAdmin, roles: given }: PluginContext): UserCaller {
   const others = given.filter((role) => role.toLowerCase() !== ADMIN);
   const roles = [...new Set([...(isGivenAsAdmin ? [ADMIN, 'manager'] : []), ...others, 'member', 'reader'])];
-  // Rules ask for a project; none has this one.
-  const credentials = credentialsOf({ projectId: projectId ?? '', roles });
+  const credentials = credentialsOf({ projectId: projectId ?? NOBODYS_PROJECT, roles });
   return {
     kind: 'user',
     credentials: { ...credentials, userId, isAdmin: isGivenAsAdmin },

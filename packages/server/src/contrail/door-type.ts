@@ -2,7 +2,6 @@
 import type { Shown } from '@cable/api';
 import { type AnyObject, type Attribute, isGrantedTo, type Network, type ResourceModel } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
-import { FLOATING_IP, ROUTER_GATEWAY } from '../resources/device-owners.ts';
 import { badRequest, type Fields, withoutDashes } from './envelope.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'settings'>;
@@ -75,16 +74,8 @@ const port: DoorType = {
   shown: ({ settings }, object) => ({
     'binding:host_id': object['binding:host_id'] || null,
     status: settings.pluginPorts === 'attached' && object['device_id'] !== '' ? 'ACTIVE' : object['status'],
-    ...(isOfNobody(object) ? { tenant_id: '', project_id: '' } : {}),
   }),
 };
-
-/** Ports of the outside belong to no project, as the plug-in sees it. */
-export function isOfNobody({ device_owner: owner }: AnyObject): boolean {
-  return OWNERS_OF_NOBODY.some((one) => one === owner);
-}
-
-export const OWNERS_OF_NOBODY: readonly string[] = [ROUTER_GATEWAY, FLOATING_IP];
 
 const router: DoorType = {
   name: 'router',

@@ -6,7 +6,7 @@ import { currentRow, type List, listObjects } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { askedOf } from '../http/asked.ts';
 import { type Call, engineAsked, idOf, shownValue, textOf, writerOf } from './call.ts';
-import { isOfNobody, madeHere, OWNERS_OF_NOBODY } from './door-type.ts';
+import { madeHere } from './door-type.ts';
 import { badRequest, type Fields, withoutDashes } from './envelope.ts';
 import { type DoorFilters, doorFilters, passes } from './filters.ts';
 import { givenFields } from './given.ts';
@@ -161,11 +161,7 @@ function countOfProject({ deps, model, reader, caller }: Call, project: string):
   const { kind } = reader.view.visibility(model.type, reader.row);
   const isWhole = kind === 'all' || (kind === 'lookups' && caller.credentials.projectId === project);
   if (!isWhole || !deps.tables.hasIndex(model.type, 'project_id')) return undefined;
-  const table = deps.tables.any(model.type);
-  const all = table.count('project_id', project);
-  if (model.type !== 'port') return all;
-  const others = OWNERS_OF_NOBODY.flatMap((owner) => table.by('device_owner', owner));
-  return all - others.filter((port) => port['project_id'] === project && isOfNobody(port)).length;
+  return deps.tables.any(model.type).count('project_id', project);
 }
 
 async function onInterface(call: Call, action: string): Promise<Answered> {

@@ -131,6 +131,28 @@ test('a router of an older store keeps the provider of its flavor, and a leg tha
   assert.ok(!((await store.get(objectKey('port', leg)))?.value ?? '').includes('_gateway'));
 });
 
+test('ports of gateways of an older store are taken out of the project and the quota that they were in', async (t) => {
+  const store = await openOld(t);
+  const ports = (await store.list(`${OBJECTS}port/`)).kvs;
+  const owned = ports.flatMap(({ key, value }): Op[] => {
+    const port = JSON.parse(value) as { readonly device_owner: string };
+    if (port.device_owner !== 'network:router_gateway') return [];
+    return [{ kind: 'put', key, value: JSON.stringify({ ...port, project_id: 'owner', _slot: 3 }) }];
+  });
+  assert.equal(owned.length, 1);
+  await store.txn([], owned);
+  const server = await start(store);
+  t.after(() => server.stop());
+  const { body } = await harnessOf(store, server).send('GET', '/v2.0/ports?device_owner=network:router_gateway');
+  assert.deepEqual(
+    body['ports']?.map((port) => port['project_id']),
+    [''],
+  );
+  assert.ok(!((await store.get(owned[0]?.kind === 'put' ? owned[0].key : ''))?.value ?? '').includes('_slot'));
+  assert.deepEqual((await store.list(`${DERIVED}claim/slot/`)).kvs, []);
+  await assertInvariants(server);
+});
+
 test('what an older store says is shared has its policies, and none twice', async (t) => {
   const store = await openOld(t);
   const look = async (server: CableServer): Promise<unknown> => {

@@ -3,13 +3,14 @@ import { ExpectedError, type Logger, sleep, startTurns } from '@cable/kit';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { DERIVED, FORMAT, FORMAT_LOCK, OBJECTS, SERVERS } from '../keys.ts';
 import type { EngineDeps } from './context.ts';
+import { ownedOutside } from './old-gateways.ts';
 import { silentRouters, strayLegs } from './old-routers.ts';
 import { repeatedRules } from './old-rules.ts';
 import { sharingOfOld } from './old-sharing.ts';
 import { type Addresses, lookAt } from './plan.ts';
 
 /** The number of the form. One that is higher than that of a server is not for this server. */
-const CURRENT = 6;
+const CURRENT = 7;
 
 /** What objects of an older form lack, by the form that first had it; each the same again when it is asked again. What comes together is done together. */
 const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readonly Op[]>])[] = [
@@ -17,6 +18,7 @@ const CHANGES: readonly (readonly [number, (deps: FormatDeps) => Iterable<readon
   [5, repeatedRules],
   [6, silentRouters],
   [6, strayLegs],
+  [7, ownedOutside],
 ];
 
 /** How long to wait for servers of an older version, or for one that makes the keys: those that were stopped run out after 20 s. */

@@ -20,6 +20,12 @@ import { overQuota, slotName } from './slot-claim.ts';
 /** Type of the objects that have a project's limits. */
 export const QUOTA = 'quota';
 
+/**
+ * `project_id` of what Cable makes outside of all projects, as Neutron does: the ports of gateways and floating IPs, which the owner of their network sees, and
+ * which nobody's quota counts. No client has it, or may create with it.
+ */
+export const NO_PROJECT = '';
+
 /** How often a slot is looked for at random before those in a row are tried. */
 const TRIES = 8;
 
@@ -56,7 +62,7 @@ export function limitOf(settings: EngineDeps['settings'], row: AnyObject | undef
 export function takeSlot({ deps, plan, isService }: Planning, resource: ResourceModel, projectId: string): AnySlot {
   const { type } = resource;
   const model = quotaOf(deps.resources, type);
-  if (model === undefined) return {};
+  if (model === undefined || projectId === NO_PROJECT) return {};
   const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
@@ -84,7 +90,7 @@ type AnySlot = { readonly [SLOT]?: number };
 
 /** Keys on which creates wait for one another that would meet anyway. */
 export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: string): readonly string[] {
-  if (quotaOf(deps.resources, type) === undefined) return [];
+  if (quotaOf(deps.resources, type) === undefined || projectId === NO_PROJECT) return [];
   const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type);
   return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
 }

@@ -7,6 +7,7 @@ import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError, grantedAttributes, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
+import { NOBODYS_PROJECT } from '../policy/credentials.ts';
 import { PlanTooLarge, transact } from './commit.ts';
 import { complete } from './complete.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
@@ -20,7 +21,7 @@ import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
 import { checkReferences, reviseParents } from './references.ts';
 import type { Holder } from './registry.ts';
-import { slotLockKeys, takeSlot } from './slots.ts';
+import { NO_PROJECT, slotLockKeys, takeSlot } from './slots.ts';
 import { layTombstone } from './tombstones.ts';
 
 /** Creates all or none. */
@@ -273,7 +274,7 @@ function startObject(
   { place, count }: { readonly place: number; readonly count: number },
 ): Given<AnyObject> {
   const projectId = attributes['project_id'] ?? credentials.projectId;
-  if (typeof projectId !== 'string' || projectId === '') {
+  if (typeof projectId !== 'string' || projectId === NO_PROJECT || projectId === NOBODYS_PROJECT) {
     throw new CableError(
       'HTTPBadRequest',
       'Invalid input for project_id. Reason: the request is of no project: name the one that is to own it.',

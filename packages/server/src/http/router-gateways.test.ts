@@ -5,8 +5,14 @@ import { assertInvariants, type Harness, type Json, keysLeft, refused, startHarn
 import { MEMBER } from '../testing/outside.ts';
 
 /** An external network on physnet1 with a subnet. */
-async function external({ create }: Harness, cidr = '203.0.113.0/24', more: object = {}): Promise<Json> {
+async function external(
+  { create }: Harness,
+  cidr = '203.0.113.0/24',
+  more: object = {},
+  projectId = 'default',
+): Promise<Json> {
   const network = await create('network', {
+    project_id: projectId,
     'router:external': true,
     'provider:network_type': 'vlan',
     'provider:physical_network': 'physnet1',
@@ -83,6 +89,37 @@ test('a router gets a gateway, another one, and none', async (t) => {
     (await keysLeft(store)).filter((key) => /\/(port|router|network)\//.test(key)),
     [],
   );
+});
+
+test('ports of gateways and floating IPs are of no project: in nobody’s quota, and seen by the owner of their network', async (t) => {
+  const harness = await startHarness(t, { quotas: { port: 2 } });
+  const { send, create, server } = harness;
+  const provider = { 'x-project-id': 'provider', 'x-roles': 'member' };
+  const outside = await external(harness, '203.0.113.0/24', {}, 'provider');
+  const gateway = { external_gateway_info: { network_id: outside['id'] } };
+  for (let n = 0; n < 3; n += 1) {
+    await create('router', gateway, MEMBER);
+    await create('floatingip', { floating_network_id: outside['id'] }, MEMBER);
+  }
+  const seen = await send('GET', '/v2.0/ports', undefined, provider);
+  assert.deepEqual(
+    seen.body['ports']?.map((port) => [port['project_id'], port['tenant_id']]),
+    Array(6).fill(['', '']),
+  );
+  assert.deepEqual((await send('GET', '/v2.0/ports', undefined, MEMBER)).body['ports'], []);
+  assert.deepEqual((await send('GET', '/v2.0/ports?project_id=provider')).body['ports'], []);
+  assert.equal((await send('GET', '/v2.0/ports?project_id=')).body['ports']?.length, 6);
+  const details = await send('GET', '/v2.0/quotas/provider/details.json');
+  assert.deepEqual((details.body['quota'] as Json)['port'], { limit: 2, used: 0, reserved: 0 });
+  const network = await create('network', {}, provider);
+  for (let n = 0; n < 2; n += 1) await create('port', { network_id: network['id'] }, provider);
+  await refused(send('POST', '/v2.0/ports', { port: { network_id: network['id'] } }, provider), 409, 'OverQuota');
+  await refused(
+    send('POST', '/v2.0/ports', { port: { network_id: network['id'], project_id: '' } }),
+    400,
+    'HTTPBadRequest',
+  );
+  await assertInvariants(server);
 });
 
 test('who may choose what of a gateway, and which networks are seen', async (t) => {

@@ -18,6 +18,9 @@ export type Credentials = {
   readonly others?: Readonly<Record<string, unknown>>;
 };
 
+/** Stands for the project of a caller who is of none, where rules ask for one: a text that no project can have. */
+export const NOBODYS_PROJECT = '\u0000';
+
 /** The credentials of a caller of whom a project and roles are known; without roles they are those of an administrator or of a member. */
 export function credentialsOf(caller: {
   readonly projectId: string;

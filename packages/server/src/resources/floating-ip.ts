@@ -11,6 +11,7 @@ import {
 import { asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
 import { isAdmin } from '../engine/permission.ts';
+import { NO_PROJECT } from '../engine/slots.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { objectKey } from '../keys.ts';
@@ -204,7 +205,7 @@ function takeAddress(
 ): Pick<FloatingIp, 'subnet_id' | 'floating_ip_address' | 'floating_port_id'> {
   const { deps, plan } = planning;
   const id = given.floating_network_id ?? '';
-  const network = externalNetwork(planning, id, () => badRequest(`Network ${id} is not a valid external network`));
+  externalNetwork(planning, id, () => badRequest(`Network ${id} is not a valid external network`));
   const { floating_ip_address: address, subnet_id: subnetId } = given;
   if (address !== undefined && parseIp(address)?.version !== 4) {
     throw badRequest(`${address} is not an IPv4 address`);
@@ -223,7 +224,7 @@ function takeAddress(
   const make = (fixedIp: Partial<FixedIp>): Taken => {
     const port = planCreate(asService(planning), deps.resources.named('port'), {
       id: deps.newId(),
-      project_id: network.project_id,
+      project_id: NO_PROJECT,
       network_id: id,
       fixed_ips: [fixedIp],
       device_id: given.id,

@@ -2,10 +2,18 @@ import { type AnyObject, CableError, type Network, type Port, parseIp, SERVICE_M
 import type { Planning } from '../engine/context.ts';
 import { GATEWAY, PLACED } from '../engine/hidden.ts';
 import { type Broken, type Contribution, contribute, type Given, type Mark } from '../engine/module.ts';
+import { NO_PROJECT } from '../engine/slots.ts';
 import type { Look, View } from '../engine/view.ts';
 import { followed } from './automatic-addresses.ts';
 import { defaultGroup } from './default-group.ts';
-import { FLOATING_IP, isServiceOwner, ROUTER_GATEWAY, ROUTER_INTERFACE, servicePort } from './device-owners.ts';
+import {
+  FLOATING_IP,
+  isExternalOwner,
+  isServiceOwner,
+  ROUTER_GATEWAY,
+  ROUTER_INTERFACE,
+  servicePort,
+} from './device-owners.ts';
 import { externalMarks } from './external-network.ts';
 import { followGateway, moveLeg } from './move-leg.ts';
 import { legMarks } from './network-legs.ts';
@@ -98,6 +106,9 @@ function networkMarks(look: Look, port: Port): readonly Mark[] {
 }
 
 function* brokenPort(look: Look, port: Port): Iterable<Broken> {
+  if (port.project_id === NO_PROJECT && !isExternalOwner(port.device_owner)) {
+    yield { rule: 'a port is of a project, unless something leads outside by it', detail: port.device_owner };
+  }
   for (const { subnet_id, ip_address } of port.fixed_ips) {
     const subnet = look.get('subnet', subnet_id);
     const ip = parseIp(ip_address);

@@ -10,6 +10,7 @@ import {
 } from '@cable/model';
 import { asService, type Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
+import { NO_PROJECT } from '../engine/slots.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
 import { ROUTER_GATEWAY } from './device-owners.ts';
@@ -73,8 +74,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
   const network = networkOf(planning, wanted);
   const port = planCreate(asService(planning), deps.resources.named('port'), {
     id: deps.newId(),
-    // Tenants do not see it; who owns the network does.
-    project_id: network.project_id,
+    project_id: NO_PROJECT,
     network_id: network.id,
     ...(hasAddresses(wanted) ? { fixed_ips: wanted.external_fixed_ips } : {}),
     device_id: router.id,
