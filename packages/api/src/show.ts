@@ -42,7 +42,7 @@ export class LongList<T> {
   }
 }
 
-/** A computed value as its JSON text, for what JavaScript's values cannot say: whole numbers of any size. */
+/** A computed value as its JSON text: for what JavaScript's values cannot say (whole numbers of any size), and for what is made anew for each object of a long list. */
 export class JsonText {
   readonly text: string;
 
@@ -179,6 +179,7 @@ const PLAIN_MAX = 256;
 
 /** As `JSON.stringify`; most values of objects are short and plain. */
 function jsonOf(value: unknown): string {
+  if (value === null || typeof value === 'boolean') return String(value);
   if (value instanceof JsonText) return value.text;
   return typeof value === 'string' && value.length <= PLAIN_MAX && PLAIN.test(value)
     ? `"${value}"`

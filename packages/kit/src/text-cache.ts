@@ -20,6 +20,8 @@ export class TextCache<T extends object> {
   #length = 0;
   /** Characters that were not taken since it was full. */
   #missed = 0;
+  /** Of how many beginnings this is. */
+  #generation = 0;
 
   /** `limit`: most characters that are kept, of all kinds together. */
   constructor(limit: number) {
@@ -28,8 +30,13 @@ export class TextCache<T extends object> {
 
   /** The texts of a kind; a value has one of each. */
   of(kind: string): TextsOfKind<T> {
+    // A kind's name may be long: it is not looked up for each value.
+    let [texts, asOf] = [this.#kinds.get(kind), this.#generation];
     return {
-      get: (value) => this.#kinds.get(kind)?.get(value),
+      get: (value) => {
+        if (texts === undefined || asOf !== this.#generation) [texts, asOf] = [this.#kinds.get(kind), this.#generation];
+        return texts?.get(value);
+      },
       set: (value, text) => this.#offer(kind, value, text),
     };
   }
@@ -39,6 +46,7 @@ export class TextCache<T extends object> {
       this.#missed += text.length;
       if (this.#missed <= MISSED_MAX * this.#limit) return;
       this.#kinds.clear();
+      this.#generation += 1;
       this.#length = 0;
       this.#missed = 0;
     }

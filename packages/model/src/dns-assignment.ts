@@ -6,12 +6,9 @@ export const DEFAULT_DNS_DOMAIN = 'openstacklocal.';
 /** What gives a port its names: `dns_name` (empty: none; with a dot at its end: whole), and the `dns_domain` of port and network (empty: none). */
 export type DnsNaming = { readonly name: string; readonly portDomain: string; readonly networkDomain: string };
 
-/** One of Neutron's `dns_assignment`. */
-export type DnsAssignment = { readonly ip_address: string; readonly hostname: string; readonly fqdn: string };
-
 /** The name of an address that nobody named, e.g. `host-10-0-0-5`. */
 export function defaultHostname(ipAddress: string): string {
-  return `host-${ipAddress.replaceAll(/[.:]/g, '-')}`;
+  return `host-${ipAddress.replaceAll('.', '-').replaceAll(':', '-')}`;
 }
 
 /** The domain of a port, with a dot at its end. */
@@ -24,11 +21,13 @@ export function fqdnOf(name: string, domain: string): string {
   return name.endsWith('.') ? name : `${name}.${domain}`;
 }
 
-/** The names of a port's addresses, in their order. */
-export function dnsAssignments(naming: DnsNaming, ipAddresses: readonly string[]): readonly DnsAssignment[] {
+/** Neutron's `dns_assignment`, the names of a port's addresses in their order, as JSON: lists write it for every port. */
+export function dnsAssignmentsText(naming: DnsNaming, ipAddresses: readonly string[]): string {
   const domain = dnsDomainOf(naming);
-  return ipAddresses.map((ip_address) => {
-    const hostname = naming.name || defaultHostname(ip_address);
-    return { ip_address, hostname, fqdn: fqdnOf(hostname, domain) };
+  const texts = ipAddresses.map((address) => {
+    const hostname = naming.name || defaultHostname(address);
+    const names = `"hostname":${JSON.stringify(hostname)},"fqdn":${JSON.stringify(fqdnOf(hostname, domain))}`;
+    return `{"ip_address":"${address}",${names}}`;
   });
+  return `[${texts.join(',')}]`;
 }

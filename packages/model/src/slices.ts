@@ -131,7 +131,7 @@ export type EndpointsHeader = { readonly networkId: string };
 /** What the ports of one network are called. */
 export type NamesHeader = { readonly networkId: string };
 
-/** `dns_name` and `dns_domain` of a port, as `dnsAssignments` takes them; never both are empty. */
+/** `dns_name` and `dns_domain` of a port, as `dnsAssignmentsText` takes them; never both are empty. */
 export type PortNames = { readonly name: string; readonly domain: string; readonly ipAddresses: readonly string[] };
 
 /** One router: every host that needs it routes by itself. */

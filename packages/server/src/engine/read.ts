@@ -215,15 +215,15 @@ export function computedOf(
   row: AnyObject,
   { view: { credentials } }: Pick<Reader, 'view'>,
 ): Shown {
-  let computed = NONE;
+  let computed: Record<string, unknown> | undefined;
   for (const [name, list] of grantedAttributes(resource)) {
-    computed = { ...computed, [name]: isGrantedTo(row[list], credentials.projectId) };
+    computed ??= {};
+    computed[name] = isGrantedTo(row[list], credentials.projectId);
   }
   for (const { present: make } of deps.modules.of(resource.type)) {
-    if (make !== undefined)
-      computed = computed === NONE ? make(deps.tables, row, deps) : { ...computed, ...make(deps.tables, row, deps) };
+    if (make !== undefined) computed = Object.assign(computed ?? {}, make(deps.tables, row, deps));
   }
-  return computed;
+  return computed ?? NONE;
 }
 
 /** Neutron's words: those of the type, or `Network <id> could not be found.` */

@@ -1,7 +1,8 @@
+import { JsonText } from '@cable/api';
 import {
   type AnyObject,
   CableError,
-  dnsAssignments,
+  dnsAssignmentsText,
   dnsDomainOf,
   type FloatingIp,
   type Network,
@@ -50,7 +51,7 @@ export const portDnsModule: Contribution<AnyObject> = contribute<Port>({
     const networkDomain = tables.of('network').get(port.network_id)?.dns_domain ?? '';
     const addresses = port.fixed_ips.map(({ ip_address }) => ip_address);
     const naming = { name: port.dns_name, portDomain: port.dns_domain, networkDomain };
-    return { dns_assignment: dnsAssignments(naming, addresses) };
+    return { dns_assignment: new JsonText(dnsAssignmentsText(naming, addresses)) };
   },
 });
 
