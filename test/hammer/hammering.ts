@@ -88,6 +88,8 @@ async function upServer({ bed }: Hammering, drawn: number): Promise<BedServer> {
   return up ?? first;
 }
 
+const RBAC = '/v2.0/rbac-policies';
+
 function callOf(deed: Deed): Pick<Call, 'method' | 'path' | 'body'> {
   const { body: single, plural, path } = TYPES[deed.type];
   if (deed.kind === 'create') {
@@ -96,6 +98,17 @@ function callOf(deed: Deed): Pick<Call, 'method' | 'path' | 'body'> {
     return { method: 'POST', path: `/v2.0/${path}`, body };
   }
   const one = `/v2.0/${path}/${deed.id}`;
+  if ('tag' in deed) {
+    return { method: deed.kind === 'tag' ? 'PUT' : 'DELETE', path: `${one}/tags/${deed.tag}` };
+  }
+  if (deed.kind === 'grant') {
+    const policy = { object_type: deed.type, object_id: deed.id, action: 'access_as_shared' };
+    return { method: 'POST', path: RBAC, body: { rbac_policy: { ...policy, target_tenant: deed.project } } };
+  }
+  if (deed.kind === 'regrant') {
+    return { method: 'PUT', path: `${RBAC}/${deed.policyId}`, body: { rbac_policy: { target_tenant: deed.project } } };
+  }
+  if (deed.kind === 'revoke') return { method: 'DELETE', path: `${RBAC}/${deed.policyId}` };
   if (deed.kind === 'read') return { method: 'GET', path: one };
   if (deed.kind === 'delete') return { method: 'DELETE', path: one };
   if (deed.kind === 'update') {

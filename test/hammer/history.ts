@@ -30,7 +30,7 @@ type Target = { readonly type: TypeName; readonly id: string };
 
 /**
  * What a request is to do. `names`: each is in one object only (in a rule's description). `token`: the description that the update gives; no other request gives it.
- * `ifRevision`: what If-Match says. `key`: the Idempotency-Key.
+ * `ifRevision`: what If-Match says. `key`: the Idempotency-Key. `tag`: no other request gives it. `project`: with which an object is to be shared by the RBAC policy.
  */
 export type Deed =
   | {
@@ -48,6 +48,10 @@ export type Deed =
     })
   | (Target & { readonly kind: 'delete'; readonly ifRevision: number | null })
   | (Target & { readonly kind: 'read' })
+  | (Target & { readonly kind: 'tag' | 'untag'; readonly tag: string })
+  | (Target & { readonly kind: 'grant'; readonly project: string })
+  | (Target & { readonly kind: 'regrant'; readonly policyId: string; readonly project: string })
+  | (Target & { readonly kind: 'revoke'; readonly policyId: string })
   | {
       readonly kind: 'attach' | 'detach';
       readonly type: 'router';
@@ -90,6 +94,11 @@ export function answeredRows({ deed, body }: Entry): readonly Row[] {
   const { body: single, plural } = TYPES[deed.type];
   const found = body?.[plural] ?? body?.[single];
   return Array.isArray(found) ? found : found === undefined ? [] : [found as Row];
+}
+
+/** The RBAC policy that an answer shows; undefined: none. */
+export function answeredPolicy({ body }: Entry): Row | undefined {
+  return body?.['rbac_policy'] as Row | undefined;
 }
 
 /** The attribute that has the name by which a client finds its object. What has it in its description is not updated. */

@@ -42,6 +42,20 @@ function stored(...rows: readonly Row[]): Objects {
   return new Map([['network', new Map(rows.map((row) => [String(row['id']), { shared_with: ['*'], ...row }]))]]);
 }
 
+function tagged(tag: string, status: number): Entry {
+  return entry({ kind: 'tag', type: 'network', id: A, tag }, status, 2);
+}
+
+const GRANT = { type: 'network', id: A, project: 'p' } as const;
+
+function granted(): Entry {
+  return entry({ ...GRANT, kind: 'grant' }, 201, 2, { rbac_policy: { id: B, target_tenant: 'p' } });
+}
+
+function withPolicy(policy: Row): Objects {
+  return new Map([...stored({ id: A, name: 'n' }), ['rbac_policy', new Map([[String(policy['id']), policy]])]]);
+}
+
 const notFound = { NeutronError: { type: 'NetworkNotFound', message: `Network ${A} could not be found.` } };
 
 const RULES = { kind: 'create', type: 'security_group_rule', names: ['n', 'm'], key: null } as const;
@@ -85,6 +99,18 @@ const TRUE: readonly (readonly [what: string, entries: readonly Entry[], objects
       entry({ kind: 'delete', type: 'network', id: B, ifRevision: null }, 204, 2),
     ],
     stored(),
+  ],
+  ['a tag that is there', [created('n', A, 0), tagged('t', 201)], stored({ id: A, name: 'n', tags: ['t'] })],
+  [
+    'a tag that a request without an answer may have taken',
+    [created('n', A, 0), tagged('t', 201), entry({ kind: 'untag', type: 'network', id: A, tag: 't' }, 504, 4)],
+    stored({ id: A, name: 'n', tags: [] }),
+  ],
+  ['a policy that went with its object', [created('n', A, 0), granted(), remove(A, 204, 4)], stored()],
+  [
+    'a policy of the project that it was given later',
+    [created('n', A, 0), granted(), entry({ ...GRANT, kind: 'regrant', policyId: B, project: 'q' }, 200, 4)],
+    withPolicy({ id: B, target_tenant: 'q' }),
   ],
   ['404 beside a delete', [created('n', A, 0), remove(A, 204, 2), remove(A, 404, 2.5, notFound)], stored()],
 ];
@@ -143,6 +169,10 @@ const UNTRUE: readonly (readonly [problem: RegExp, entries: readonly Entry[], ob
     [created('n', A, 0), updated(A, 't', 2, 2)],
     stored({ id: A, name: 'n', description: 't', revision_number: 2, shared_with: [] }),
   ],
+  [/^a tag was lost/, [created('n', A, 0), tagged('t', 201)], stored({ id: A, name: 'n', tags: [] })],
+  [/^what was refused is there/, [created('n', A, 0), tagged('t', 503)], stored({ id: A, name: 'n', tags: ['t'] })],
+  [/^what was granted is not there/, [created('n', A, 0), granted()], stored({ id: A, name: 'n' })],
+  [/^a policy is of a project/, [created('n', A, 0), granted()], withPolicy({ id: B, target_tenant: 'q' })],
   [/^what is there was not found/, [created('n', A, 0), remove(A, 404, 2, notFound)], stored({ id: A, name: 'n' })],
   [
     /^a read does not show/,

@@ -1,6 +1,16 @@
 /** Whether what the servers said is true of what the store has in the end, and of what they said else. */
 import { isDeepStrictEqual } from 'node:util';
-import { answeredRows, type Entry, groupEntries, mayBeDone, nameOf, type Row, targetOf, textOf } from './history.ts';
+import {
+  answeredPolicy,
+  answeredRows,
+  type Entry,
+  groupEntries,
+  mayBeDone,
+  nameOf,
+  type Row,
+  targetOf,
+  textOf,
+} from './history.ts';
 import { isKeyed, Ledger, type Objects } from './ledger.ts';
 
 /** Every answer that is untrue, for people; empty: all are true. `entries`: all requests since the store was empty of what they name. */
@@ -16,6 +26,8 @@ export function judge(entries: readonly Entry[], objects: Objects): readonly str
     ...doubleDeletes(ledger),
     ...untrueUpdates(ledger, objects),
     ...strayLegs(ledger, objects),
+    ...untrueTags(ledger, objects),
+    ...untrueGrants(ledger, objects),
     ...untrueRefusals(ledger),
     ...staleReads(ledger),
   ];
@@ -244,6 +256,45 @@ function* strayLegs({ entries, known }: Ledger, objects: Objects): Iterable<stri
       return deed.body.port_id === undefined ? subnets.includes(deed.body.subnet_id) : deed.body.port_id === id;
     });
     if (!isAsked) yield `a leg is there that nobody asked for, or that was refused: ${JSON.stringify(row)}`;
+  }
+}
+
+/** An object has the tags that it was given and that nobody may have taken away, and none that was refused. */
+function* untrueTags({ entries, known }: Ledger, objects: Objects): Iterable<string> {
+  const taken = new Set(
+    entries.flatMap((entry) => (entry.deed.kind === 'untag' && mayBeDone(entry) ? [entry.deed.tag] : [])),
+  );
+  for (const entry of entries) {
+    const { deed, outcome } = entry;
+    const made = known.get('id' in deed ? deed.id : '')?.made;
+    if (deed.kind !== 'tag' || made === undefined || isKeyed(made)) continue;
+    const tags = objects.get(deed.type)?.get(deed.id)?.['tags'];
+    if (!Array.isArray(tags)) continue;
+    const isThere = tags.includes(deed.tag);
+    if (isThere && outcome === 'refused') yield `what was refused is there: ${say(entry)}`;
+    if (!isThere && outcome === 'done' && !taken.has(deed.tag)) yield `a tag was lost: ${say(entry)}`;
+  }
+}
+
+/** A policy is there as long as its object is and nobody may have revoked it, and of the last project that it was given. */
+function* untrueGrants({ entries, known }: Ledger, objects: Objects): Iterable<string> {
+  const later = groupEntries(
+    entries.filter(({ deed }) => deed.kind === 'regrant' || deed.kind === 'revoke'),
+    ({ deed }) => ('policyId' in deed ? [deed.policyId] : []),
+  );
+  for (const entry of entries) {
+    const { deed, outcome } = entry;
+    if (deed.kind !== 'grant' || outcome !== 'done') continue;
+    const made = known.get(deed.id)?.made;
+    const id = textOf(answeredPolicy(entry), 'id');
+    const changes = (later.get(id) ?? []).filter(mayBeDone);
+    if (made === undefined || isKeyed(made) || changes.some((one) => one.deed.kind === 'revoke')) continue;
+    if (objects.get(deed.type)?.has(deed.id) !== true) continue;
+    const policy = objects.get('rbac_policy')?.get(id);
+    const projects = [entry, ...changes].flatMap((one) => ('project' in one.deed ? [one.deed.project] : []));
+    if (policy === undefined) yield `what was granted is not there: ${say(entry)}`;
+    else if (!projects.includes(textOf(policy, 'target_tenant')))
+      yield `a policy is of a project that nobody gave it: ${JSON.stringify(policy)} after ${say(entry)}`;
   }
 }
 

@@ -32,6 +32,16 @@ const ADDRESSES: readonly [readonly string[], ...(readonly string[])[]] = [
 /** Of networks whose number is chosen, and of ranges. */
 const FIRST_NUMBER = 5000;
 const HOSTS = ['', 'host-1', 'host-2'] as const;
+const TAGGED: readonly [TypeName, ...TypeName[]] = ['network', 'subnet', 'port', 'router', 'security_group'];
+/** Types that RBAC policies are about. */
+const GRANTED: readonly [TypeName, ...TypeName[]] = [
+  'network',
+  'network',
+  'security_group',
+  'qos_policy',
+  'subnetpool',
+  'address_group',
+];
 const OWNERS = ['', 'compute:nova', 'network:dhcp', 'network:other'] as const;
 
 /** Weight and draw of each kind. */
@@ -82,6 +92,11 @@ const KINDS: readonly (readonly [weight: number, draw: Draw])[] = [
   [3, (world, random) => remove(world, random, 'network_segment_range')],
   [3, (world, random) => create(world, random, 'address_group', [{ addresses: random.one(ADDRESSES) }], ADMIN)],
   [3, (world, random) => remove(world, random, 'address_group')],
+  [5, (world, random) => tag(world, random)],
+  [4, untag],
+  [6, grant],
+  [3, regrant],
+  [5, revoke],
   [4, read],
   [25, duel],
 ];
@@ -185,6 +200,39 @@ function read(world: World, random: Random): Wish | undefined {
   const row = world.pick(type, random);
   if (row === undefined) return undefined;
   return { deeds: [{ kind: 'read', type, id: textOf(row, 'id') }], caller: ADMIN };
+}
+
+/** A word that no other object has; of types that can be tagged. */
+function tag(world: World, random: Random, types: readonly [TypeName, ...TypeName[]] = TAGGED): Wish | undefined {
+  const type = random.one(types);
+  const row = world.pick(type, random);
+  if (row === undefined) return undefined;
+  return { deeds: [{ kind: 'tag', type, id: textOf(row, 'id'), tag: world.newName() }], caller: ADMIN };
+}
+
+function untag(world: World, random: Random): Wish | undefined {
+  const given = world.pickTag(random);
+  return given === undefined ? undefined : onceOrTwice(random, { ...given, kind: 'untag' });
+}
+
+/** To one project: what is shared with all says so itself, too. */
+function grant(world: World, random: Random): Wish | undefined {
+  const type = random.one(GRANTED);
+  const row = world.pick(type, random);
+  if (row === undefined) return undefined;
+  const { project } = random.one(MEMBERS);
+  return onceOrTwice(random, { kind: 'grant', type, id: textOf(row, 'id'), project });
+}
+
+function regrant(world: World, random: Random): Wish | undefined {
+  const given = world.pickGrant(random);
+  const { project } = random.one(MEMBERS);
+  return given === undefined ? undefined : { deeds: [{ ...given, kind: 'regrant', project }], caller: ADMIN };
+}
+
+function revoke(world: World, random: Random): Wish | undefined {
+  const given = world.pickGrant(random);
+  return given === undefined ? undefined : onceOrTwice(random, { ...given, kind: 'revoke' });
 }
 
 function createSubnet(world: World, random: Random): Wish | undefined {
@@ -413,6 +461,10 @@ function duel(world: World, random: Random): Wish | undefined {
     [attach, changeSubnetOf],
     [attach, (_world, _random, first) => removalOf(first)],
     [createForTenant, unshareNetworkOf],
+    [createForTenant, (all, draws) => revoke(all, draws)],
+    [tagNetwork, (all, draws) => tagNetwork(all, draws)],
+    [grant, (_world, _random, first) => deletionOf(first)],
+    [grant, (all, draws) => grant(all, draws)],
     [createSubnet, (all, draws, first) => createSubnetBeside(all, draws, first)],
     [createPort, (_world, _random, first) => removalOf(first)],
     [createPort, createSlaacBeside],
@@ -468,6 +520,17 @@ function removalOf(first: Wish): Wish | undefined {
     if (id !== '') return { deeds: [{ kind: 'delete', type, id, ifRevision: null }], caller: ADMIN };
   }
   return undefined;
+}
+
+/** Of a few, so that two are of one. */
+function tagNetwork(world: World, random: Random): Wish | undefined {
+  return tag(world, random, ['network']);
+}
+
+/** Deletes what the first request is about. */
+function deletionOf({ deeds: [deed] }: Wish): Wish | undefined {
+  if (deed === undefined || !('id' in deed)) return undefined;
+  return { deeds: [{ kind: 'delete', type: deed.type, id: deed.id, ifRevision: null }], caller: ADMIN };
 }
 
 function createForTenant(world: World, random: Random): Wish | undefined {
