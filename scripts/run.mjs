@@ -29,7 +29,7 @@ const COMMANDS = {
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   openstack: {
-    help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server; session [--only PREFIX]: the openstack client on both',
+    help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server; session [--only PREFIX]: the openstack client on both; compare [--only PREFIX] [--json]: odd requests to both',
     root: true,
     run: openstack,
   },
@@ -89,6 +89,8 @@ async function openstack(args) {
     return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-tempest.ts'), ...args]);
   if (args[0] === 'session')
     return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-session.ts'), ...args.slice(1)]);
+  if (args[0] === 'compare')
+    return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-compare.ts'), ...args.slice(1)]);
   return runOpenstackTests(ROOT, FROM_SOURCE, args);
 }
 

@@ -1,4 +1,4 @@
-/** A Cable server as an operator starts it beside Keystone: the real program, on a real etcd. */
+/** A Cable server as an operator starts it: the real program, beside Keystone on a real etcd, or alone. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,6 +47,33 @@ export async function startCable(directory: string, keystone: Keystone, options:
   };
   try {
     await etcd.program.start();
+    await server.start();
+  } catch (err) {
+    await close();
+    throw err;
+  }
+  return { url: `http://${listen}`, close };
+}
+
+/** Starts one on LMDB that believes who a request says it is from (`X-Project-Id`, `X-Roles`); `args`: more of `cable server`. */
+export async function startCableAlone(directory: string, args: readonly string[]): Promise<Cable> {
+  const listen = `127.0.0.1:${await freePort()}`;
+  const server = new Program({
+    name: 'cable',
+    command: [
+      ...([LAUNCHER, 'server', '--store', `lmdb:${join(directory, 'store')}`, '--listen', listen] as const),
+      ...['--policy-defaults', 'zed', '--log-level', 'warn', ...args],
+    ],
+    log: join(directory, 'cable.log'),
+    ready: `http://${listen}/readyz`,
+  });
+  const abandon = (): void => server.abandon();
+  process.once('exit', abandon);
+  const close = async (): Promise<void> => {
+    await server.end('SIGKILL');
+    process.off('exit', abandon);
+  };
+  try {
     await server.start();
   } catch (err) {
     await close();

@@ -57,7 +57,8 @@ export function differencesOf(stock: Answer, cable: Answer): readonly string[] {
   ];
 }
 
-function compareOut(stock: unknown, cable: unknown): readonly string[] {
+/** In what two settled outputs differ, a line each. */
+export function compareOut(stock: unknown, cable: unknown): readonly string[] {
   if (isRows(stock) && isRows(cable)) return compareRows(stock, cable);
   if (isRecord(stock) && isRecord(cable)) return compareFields(stock, cable);
   return unlike('output', stock, cable);

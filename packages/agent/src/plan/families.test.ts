@@ -127,6 +127,8 @@ test('a port may send from its addresses and allowed pairs; without port securit
   const pairs = [
     { ipAddress: '10.9.0.0/16', macAddress: sampleMac(5) },
     { ipAddress: '10.0.0.99', macAddress: sampleMac(99) },
+    // Host bits, which the API shows as they were given, make no difference.
+    { ipAddress: '10.9.7.7/16', macAddress: sampleMac(5) },
   ];
   const port = { ...TAP, allowedAddressPairs: pairs };
   const list = await rows(flat(sampleHost('h1', [port, POD]), NETWORK, samplePolicy('p', [])), 'cb_source_2');

@@ -15,11 +15,14 @@ export const allowedAddressPairsExtension = {
         filter: false,
         items: {
           type: 'object',
-          properties: { ip_address: { type: 'ip-or-cidr', required: true }, mac_address: { type: 'mac' } },
+          properties: {
+            ip_address: { type: 'ip-or-cidr', hostBits: 'kept', required: true },
+            mac_address: { type: 'mac' },
+          },
         },
         example: [{ ip_address: '10.0.0.100' }],
         description:
-          'Sources the port may send from besides its own; a prefix loses its host bits. The MAC is by default the port’s, and follows it.',
+          'Sources the port may send from besides its own; of a prefix all of its addresses, whatever its host bits. The MAC is by default the port’s, and follows it.',
       },
     },
   },

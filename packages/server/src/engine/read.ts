@@ -1,6 +1,7 @@
 import { type Filter, isNeutrons, type ListQuery, matchesFilters, type Shown } from '@cable/api';
 import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, grantedAttributes, isGrantedTo, type ResourceModel } from '@cable/model';
+import { refusal } from '../policy/authorize.ts';
 import type { Visibility } from '../policy/policy.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
@@ -193,13 +194,14 @@ export async function currentRow(
   }
 }
 
-/** The row of an object that the caller may see. Throws `NotFound`. */
+/** The row of an object that the caller may see. Throws `NotFound`, and `PolicyNotAuthorized` for one of those of which there is one for each key. */
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   const row = resource.stored
     ? rowOrImplied(resource, id, deps.tables.any(resource.type).get(id))
     : unstored(deps, resource, reader).find((one) => one.id === id);
-  if (row === undefined || !sees(reader, resource, row)) throw notFound(resource, id);
-  return row;
+  if (row !== undefined && sees(reader, resource, row)) return row;
+  if (row !== undefined && resource.implied === true) throw refusal([`get_${resource.type}`]);
+  throw notFound(resource, id);
 }
 
 /** Fills in the computed attributes. */

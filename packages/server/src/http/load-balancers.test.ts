@@ -455,7 +455,7 @@ lbTest('limits of other types, of nobody and of other projects are none of Octav
   await refused(put('p1', { load_balancer: 1, loadbalancer: 2 }), 400, 'HTTPBadRequest');
   await refused(put('defaults', { listener: 1 }), 400, 'HTTPBadRequest');
   await refused(put('p1', { listener: 1 }, member), 403, 'PolicyNotAuthorized');
-  await refused(send('GET', `${LBAAS}/quotas/p2`, undefined, member), 404, 'TenantQuotaNotFound');
+  await refused(send('GET', `${LBAAS}/quotas/p2`, undefined, member), 403, 'PolicyNotAuthorized');
   assert.equal((await send('GET', `${LBAAS}/quotas/p1`, undefined, member)).status, 200);
   await refused(send('GET', `${LBAAS}/quotas/p1/details`), 404, 'HTTPNotFound');
 });

@@ -176,14 +176,15 @@ test('ports: pairs with the port’s MAC follow it, unless they are given', asyn
   assert.deepEqual(await put({ mac_address: first, allowed_address_pairs: given }), given);
 });
 
-test('ports: a pair’s prefix loses its host bits', async (t) => {
+test('ports: a pair’s prefix is shown with the host bits that it was given', async (t) => {
   const harness = await startHarness(t);
   const { network } = await withSubnet(harness);
-  const pairs = ['10.0.0.200/24', '2001:db8::5/64', '10.0.0.200'].map((ip) => ({ ip_address: ip }));
+  const given = ['10.0.0.200/24', '10.0.0.0/24', '2001:db8::5/64', '10.0.0.200', '10.0.0.201/32'];
+  const pairs = given.map((ip) => ({ ip_address: ip }));
   const port = await harness.create('port', { network_id: network['id'], allowed_address_pairs: pairs });
   assert.deepEqual(
     port['allowed_address_pairs']?.map((pair) => pair['ip_address']),
-    ['10.0.0.0/24', '2001:db8::/64', '10.0.0.200'],
+    given,
   );
 });
 

@@ -83,7 +83,7 @@ test('a member sees the quota of its own project and changes none', async (t) =>
   await send('PUT', '/v2.0/quotas/q', { quota: { port: 6 } });
   assert.equal((await send('GET', '/v2.0/quotas/p', undefined, MEMBER)).body['quota']?.['port'], 5);
   for (const path of ['q', 'q/default', 'q/details', 'unset']) {
-    await refused(send('GET', `/v2.0/quotas/${path}`, undefined, MEMBER), 404, 'TenantQuotaNotFound');
+    await refused(send('GET', `/v2.0/quotas/${path}`, undefined, MEMBER), 403, 'PolicyNotAuthorized');
   }
   const listed = (await send('GET', '/v2.0/quotas', undefined, MEMBER)).body['quotas'] ?? [];
   assert.deepEqual(
@@ -92,6 +92,13 @@ test('a member sees the quota of its own project and changes none', async (t) =>
   );
   await refused(send('PUT', '/v2.0/quotas/p', { quota: { port: 9 } }, MEMBER), 403, 'PolicyNotAuthorized');
   await refused(send('DELETE', '/v2.0/quotas/p', undefined, MEMBER), 403, 'PolicyNotAuthorized');
+  const ofOther = await refused(
+    send('PUT', '/v2.0/quotas/q', { quota: { port: 9 } }, MEMBER),
+    403,
+    'PolicyNotAuthorized',
+  );
+  assert.equal(ofOther, 'rule:update_quota is disallowed by policy');
+  await refused(send('DELETE', '/v2.0/quotas/q', undefined, MEMBER), 403, 'PolicyNotAuthorized');
 });
 
 test('details tell limit and use of each type, also as details.json', async (t) => {

@@ -43,9 +43,11 @@ const HIDDEN: Decision = { kind: 'hidden' };
 export function authorize(policy: Policy, request: Request): Decision {
   const view = policy.for(request.credentials);
   const { type, row, deed } = request;
-  if (deed.verb !== 'create' && !view.allows(`get_${type}`, { type, object: known(view, type, deed), row }))
-    return HIDDEN;
   const rule = deed.verb === 'action' ? ruleOfAction(view, type, deed.action) : `${deed.verb}_${type}`;
+  if (deed.verb !== 'create' && !view.allows(`get_${type}`, { type, object: known(view, type, deed), row })) {
+    // That there is one is no secret where there is one for each key.
+    return view.model(type)?.implied === true ? { kind: 'refused', rules: [rule] } : HIDDEN;
+  }
   const object = deed.verb === 'create' ? deed.object : deed.before;
   if (!view.allows(rule, { type, object, row })) return { kind: 'refused', rules: [rule] };
   const failed = deed.verb === 'create' || deed.verb === 'update' ? failedAttributes(view, type, row, deed) : [];
