@@ -121,9 +121,13 @@ async function make({ asked, drop, remake }: Move, run: Run): Promise<void> {
   const told = await ask(asked, run);
   const took = KINDS.filter((kind) => isSuccess(told[kind]));
   if (drop === undefined || took.length === 0) return;
-  if (took.length === 2 || remake !== undefined) await ask(drop, run);
-  else for (const kind of took) await run.sides[kind].ask(drop, run.place);
-  if (remake !== undefined) await ask(remake, run);
+  if (remake === undefined) {
+    if (took.length === 2) await ask(drop, run);
+    else for (const kind of took) await run.sides[kind].ask(drop, run.place);
+  } else if (took.length === 1 || told.differences.length > 0) {
+    await ask(drop, run);
+    await ask(remake, run);
+  }
 }
 
 /** Asks both, who do not wait for each other. */

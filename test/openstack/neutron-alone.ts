@@ -15,7 +15,7 @@ export type NeutronAlone = {
 
 const PYTHON = '/usr/bin/python3';
 
-/** One request after the other, so that SQLite has one writer. */
+/** One request after the other, so that SQLite has one writer: what fails once fails again, and nobody waits minutes for it. */
 const SERVE = `
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -29,6 +29,8 @@ from neutron.api.v2 import router
 from neutron.db.migration.models import head
 from neutron_lib.db import api, model_base
 from paste.urlmap import URLMap
+again = api._retry_db_errors
+again.max_retries, again.retry_interval, again.inc_retry_interval = 3, 0, False
 engine = api.get_writer_session().get_bind()
 with engine.connect() as connection:
     connection.exec_driver_sql("PRAGMA journal_mode=WAL")

@@ -144,7 +144,7 @@ const WANTS: Readonly<Record<Form, string>> = {
 
 /**
  * One of a port's `extra_dhcp_opts`. `name`: dnsmasq's, or a code; before it `option:` or `option6:`, or with a comma behind them the tags that Ironic
- * uses: `tag:ipxe` for iPXE alone, `tag:!ipxe` for all others (`tag:ipxe6`, `tag:!ipxe6`).
+ * uses: `tag:ipxe` for iPXE alone, `tag:!ipxe` for all others (`tag:ipxe6`, `tag:!ipxe6`; `!175`, for who does not send iPXE's option).
  */
 export function parseExtraDhcpOption(ipVersion: 4 | 6, name: string, value: string): ParsedDhcpOption {
   const { bare, client } = splitName(name);
@@ -174,10 +174,16 @@ export function isDhcpOptionName(ipVersion: 4 | 6, name: string): boolean {
   return Object.hasOwn(ipVersion === 4 ? NAMES4 : NAMES6, splitName(name).bare);
 }
 
+/** True for the identifier by which a DHCPv4 client is to be known, which no server sends: Ironic says so what InfiniBand ports send. */
+export function isDhcpClientIdentifier(name: string): boolean {
+  return ['61', 'client-id'].includes(splitName(name).bare);
+}
+
 function splitName(name: string): { readonly bare: string; readonly client: DhcpClientKind } {
-  const tagged = /^tag:(!?)ipxe6?,(.*)$/.exec(name);
-  const bare = (tagged?.[2] ?? name).replace(/^option6?:/, '');
-  return { bare, client: tagged === null ? 'any' : tagged[1] === '!' ? 'not-ipxe' : 'ipxe' };
+  const tagged = /^(?:tag:(!?)ipxe6?|(!)175),(.*)$/.exec(name);
+  const bare = (tagged?.[3] ?? name).replace(/^option6?:/, '');
+  const isNot = tagged?.[1] === '!' || tagged?.[2] === '!';
+  return { bare, client: tagged === null ? 'any' : isNot ? 'not-ipxe' : 'ipxe' };
 }
 
 function knownOption(names: Readonly<Record<string, Known>>, ipVersion: 4 | 6, bare: string): Known | undefined {

@@ -144,3 +144,16 @@ test('to a host whose agent is set down no port is bound, and what is there stay
   assert.deepEqual(await show(other), ['h1', 'tap'], 'Nova binds again as it was');
   await assertInvariants(server);
 });
+
+test('administrators are told that nothing is scheduled to agents, as Heat asks of each network', async (t) => {
+  const { create, send } = await startHarness(t);
+  const member = { 'x-project-id': 'ann', 'x-roles': 'member' };
+  const network = await create('network', {}, member);
+  const router = await create('router', {}, member);
+  for (const path of [`networks/${network['id']}/dhcp-agents`, `routers/${router['id']}/l3-agents`]) {
+    assert.deepEqual(await send('GET', `/v2.0/${path}`), { status: 200, body: { agents: [] } });
+    await refused(send('GET', `/v2.0/${path}`, undefined, member), 403, 'PolicyNotAuthorized');
+  }
+  const nobody = '/v2.0/networks/11111111-1111-4111-8111-111111111111/dhcp-agents';
+  await refused(send('GET', nobody), 404, 'NetworkNotFound');
+});

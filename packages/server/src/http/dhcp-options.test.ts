@@ -46,6 +46,14 @@ test('an IPv6 address is taken where an address of DHCPv4 is meant', async (t) =
   assert.deepEqual(port['extra_dhcp_opts'], [shown]);
 });
 
+test('what Ironic gives a port is taken: iPXE’s absence as !175, and the identifier of a client, which nobody is sent', async (t) => {
+  const { create } = await startHarness(t);
+  const network = await create('network', {});
+  const options = [opt('!175,67', 'undionly.kpxe'), opt('61', 'ff:00:00:02:c9:00'), opt('client-id', '01:02')];
+  const port = await create('port', { network_id: network['id'], extra_dhcp_opts: options });
+  assert.deepEqual(port['extra_dhcp_opts'], options);
+});
+
 test('extra DHCP options that no server could send are refused, with field and remedy', async (t) => {
   const { send, create } = await startHarness(t);
   const network = await create('network', {});

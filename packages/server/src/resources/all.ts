@@ -42,6 +42,7 @@ import { routerInterfacesModule } from './router-interfaces.ts';
 import { routerPeeringModule } from './router-peering.ts';
 import { routerPolicyModule } from './router-policy.ts';
 import { portScopesModule, routerScopesModule } from './router-scopes.ts';
+import { networkAgentsModule, routerAgentsModule } from './scheduled-agents.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { networkSegmentsModule, segmentModule, subnetSegmentModule } from './segment.ts';
@@ -76,6 +77,7 @@ export const MODULES: ModuleTable = {
     networkScopesModule,
     networkZonesModule,
     defaultExternalModule,
+    networkAgentsModule,
   ],
   rbac_policy: [rbacPolicyModule],
   address_group: [shareableModule('address_group'), addressGroupModule],
@@ -122,6 +124,7 @@ export const MODULES: ModuleTable = {
     routerQosModule,
     routerScopesModule,
     routerZonesModule,
+    routerAgentsModule,
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],

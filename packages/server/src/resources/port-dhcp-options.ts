@@ -2,6 +2,7 @@ import {
   type AnyObject,
   BLANK_DHCP_OPTIONS,
   CableError,
+  isDhcpClientIdentifier,
   isDhcpOptionName,
   type Port,
   parseExtraDhcpOption,
@@ -56,6 +57,8 @@ function checkOption(name: string, value: string, version: 4 | 6): void {
   if (value === '' && !BLANK_DHCP_OPTIONS.includes(name)) {
     throw invalid(`opt_value: ${name} has no value: give one, or null to remove the option`);
   }
+  // A guest is known by its port, whatever it calls itself.
+  if (version === 4 && isDhcpClientIdentifier(name)) return;
   // Clients give the same names for both versions. What DHCPv6 has no option for is kept, and nobody is sent it.
   if (version === 6 && !isDhcpOptionName(6, name) && isDhcpOptionName(4, name)) return;
   const parsed = parseExtraDhcpOption(version, name, value);
