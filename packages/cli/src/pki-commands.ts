@@ -214,5 +214,5 @@ function addPlace(text: string, before: readonly string[] = []): readonly string
 function parseDays(text: string): number {
   const days = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (days > 0) return days;
-  throw new InvalidArgumentError('Give a number of days.');
+  throw new InvalidArgumentError('Give a number of days, 1 to 9999.');
 }

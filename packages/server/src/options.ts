@@ -87,11 +87,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'authorities of clients whose certificates are believed')
     .option('--tls-host-ca <file>', 'authorities of hosts (default: those of --tls-ca)')
-    .option(
-      '--host-certificate-life <time>',
-      'how long certificates of hosts are good: 30d, 12h, 90s; they are renewed at two thirds',
-      parseLife,
-      LIFE_MS.host,
+    .addOption(
+      new Option(
+        '--host-certificate-life <time>',
+        'how long certificates of hosts are good: 30d, 12h, 90s; they are renewed at two thirds',
+      )
+        .argParser(parseLife)
+        .default(LIFE_MS.host, `${LIFE_MS.host / 86_400_000}d`),
     )
     .addOption(
       new Option(

@@ -18,9 +18,13 @@ export function permitAgent(
     return;
   }
   if (caller.kind !== 'host') {
-    throw new CableError('HTTPForbidden', 'For a host speaks its agent, by the certificate of that host.');
+    throw new CableError('HTTPForbidden', 'For a host speaks its agent, by the certificate of that host.', {
+      detail: 'Start the agent with a certificate of the host: by --join, or by --tls-cert and --tls-key.',
+    });
   }
   if (caller.host !== host) {
-    throw new CableError('HTTPForbidden', `The host ${caller.host} may ask for what is its own alone.`);
+    throw new CableError('HTTPForbidden', `The host ${caller.host} may ask for what is its own alone.`, {
+      detail: 'Give the agent the certificate of the host that it names.',
+    });
   }
 }

@@ -40,7 +40,9 @@ export function userOf(request: FastifyRequest): UserCaller {
 /** The caller, if it is one of whom rules are asked. Throws `HTTPForbidden` for a host. */
 export function asUser(caller: AuthenticatedCaller): UserCaller {
   if (caller.kind === 'user') return caller;
-  throw new CableError('HTTPForbidden', `The host ${caller.host} may ask for what is its own alone.`);
+  throw new CableError('HTTPForbidden', `The host ${caller.host} may ask for what is its own alone.`, {
+    detail: 'Ask with a token, or with a certificate of a user (cable pki issue user).',
+  });
 }
 
 /** Reads it from the headers. `arrivedMs`: when the request came. Throws `HTTPBadRequest` naming the header. */

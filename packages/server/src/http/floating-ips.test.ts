@@ -109,7 +109,7 @@ test('an admin chooses the address, everybody the subnet', async (t) => {
   await refused(post({ ...given, floating_ip_address: '2001:db8::1' }, {} as never), 400, 'BadRequest');
   const there = await post({ ...given, subnet_id: second['id'] });
   assert.equal(there.body['floatingip']?.['floating_ip_address'], '198.51.100.2');
-  await refused(post({ ...given, subnet_id: randomUUID() }), 400, 'BadRequest');
+  await refused(post({ ...given, subnet_id: randomUUID() }), 404, 'SubnetNotFound');
 });
 
 test('what cannot be is refused, and says why', async (t) => {

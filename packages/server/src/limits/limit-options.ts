@@ -38,7 +38,7 @@ export function addLimitOptions(command: Command): Command {
     .addOption(
       new Option(
         '--trusted-proxy <prefix>',
-        'address or prefix of proxies that are believed for whom they ask; may be repeated (default: none)',
+        'address or prefix of proxies that are believed for whom they ask; may be repeated',
       )
         .argParser(addProxy)
         .default([], 'none'),

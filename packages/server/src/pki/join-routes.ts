@@ -52,7 +52,9 @@ export function addRenewRoute(app: FastifyInstance, deps: EngineDeps): void {
     const host = parseHostName(request.params.host);
     const shown = hostCertificateOf(request.raw.socket);
     if (shown === undefined || shown.host !== host) {
-      throw new CableError('HTTPForbidden', 'A host renews its certificate by the one it has.');
+      throw new CableError('HTTPForbidden', 'A host renews its certificate by the one it has.', {
+        detail: 'Ask with the certificate of the host.',
+      });
     }
     const key = await keyOf(fieldsOf(request.body), host);
     const answer = await issue(deps, request, { host, key, token: null }, ({ plan }) => refuseRevokedNow(plan, shown));

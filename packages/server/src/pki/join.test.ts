@@ -277,6 +277,21 @@ describe('a host that has joined', () => {
     );
   });
 
+  test('is refused, too, when it was revoked before it had registered', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const { key, answer } = await edge.join('ghost', await edge.token({}));
+    const ghost = { key, certificate: (answer.body as { certificate: string }).certificate };
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/nobody/revoke', { shown })).status, 404);
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/ghost/revoke', { shown: ghost })).status, 403);
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/ghost/revoke', { shown })).status, 204);
+    const request = await createRequest(key, { kind: 'host', name: 'ghost' });
+    const renewal = await edge.ask('POST', '/cable/v1/hosts/ghost/certificate', { shown: ghost, body: { request } });
+    assert.equal(typeOf(renewal), 'CertificateRefused');
+    const registered = await edge.ask('PUT', '/cable/v1/hosts/ghost', { shown: ghost, body: REGISTRATION });
+    assert.equal(typeOf(registered), 'CertificateRefused');
+  });
+
   test('comes back after it was revoked or deleted by a token that names it alone', async (t) => {
     const edge = await startSecureEdge(t);
     const shown = await admin(edge);

@@ -10,7 +10,8 @@ import {
 } from '@cable/model';
 import { asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute, type Given } from '../engine/module.ts';
-import { isAdmin } from '../engine/permission.ts';
+import { isAdmin, rowsOf } from '../engine/permission.ts';
+import { notFound } from '../engine/read.ts';
 import { NO_PROJECT } from '../engine/slots.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
@@ -207,6 +208,7 @@ function takeAddress(
   const id = given.floating_network_id ?? '';
   externalNetwork(planning, id, () => badRequest(`Network ${id} is not a valid external network`));
   const { floating_ip_address: address, subnet_id: subnetId } = given;
+  if (subnetId !== undefined) refuseUnseen(planning, id, subnetId);
   if (address !== undefined && parseIp(address)?.version !== 4) {
     throw badRequest(`${address} is not an IPv4 address`);
   }
@@ -246,6 +248,17 @@ function takeAddress(
         )
       : make({ ...(subnetId === undefined ? {} : { subnet_id: subnetId }), ip_address: address });
   return { subnet_id: taken.subnet_id, floating_ip_address: taken.ip_address, floating_port_id: taken.portId };
+}
+
+/** Whether there is a subnet elsewhere that the caller does not see is not said. */
+function refuseUnseen({ deps, plan, asked }: Planning, networkId: string, id: string): void {
+  const subnet = plan.get('subnet', id);
+  const view = deps.permission.policy.for(asked.credentials);
+  const isSeen =
+    subnet !== undefined &&
+    (subnet.network_id === networkId ||
+      view.allows('get_subnet', { type: 'subnet', object: subnet, row: rowsOf(plan) }));
+  if (!isSeen) throw notFound(deps.resources.named('subnet'), id);
 }
 
 function firstFree(networkId: string, subnetIds: readonly string[], make: (subnetId: string) => Taken): Taken {

@@ -163,7 +163,9 @@ function refuseBrowsers({ headers }: AskedRequest): void {
   refuseUnsaid(headers);
   const site = headers['sec-fetch-site'];
   if (headers.origin === undefined && (site === undefined || site === 'none' || site === 'same-origin')) return;
-  throw new CableError('HTTPForbidden', 'With a certificate nothing is taken from pages of other sites.');
+  throw new CableError('HTTPForbidden', 'With a certificate nothing is taken from pages of other sites.', {
+    detail: 'Send no foreign Origin.',
+  });
 }
 
 function isJoin({ method, url }: AskedRequest): boolean {
