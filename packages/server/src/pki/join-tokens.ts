@@ -5,7 +5,7 @@ import { createJoinToken, formatJoinToken, hasHash, hashSecret } from '@cable/pk
 import { guard, transact } from '../engine/commit.ts';
 import type { ActionHandler, EngineDeps } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
-import { permit } from '../engine/permission.ts';
+import { permitRead } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
 import { parseHostName } from '../hosts/parse.ts';
 import { timeText } from './host-certificates.ts';
@@ -26,6 +26,8 @@ export function joiningOf({ joining }: { readonly joining?: Joining }): Joining 
 }
 
 const issue: ActionHandler = async (deps, _id, body, asked) => {
+  const { credentials } = asked;
+  permitRead(deps, { credentials, row: () => undefined }, { type: 'join_token', action: 'issue', before: { id: '' } });
   const { serverAuthority } = joiningOf(deps);
   const { host, replace, uses, ttl } = parse(body);
   const text = createJoinToken(serverAuthority);
@@ -40,10 +42,7 @@ const issue: ActionHandler = async (deps, _id, body, asked) => {
     hash: hashSecret(text.secret),
   };
   const { hash: _hash, created_at: _at, ...shown } = token;
-  await transact(deps, asked, (planning) => {
-    const { plan } = planning;
-    const resource = deps.resources.named('join_token');
-    permit(planning, resource, '', { verb: 'action', before: token as unknown as AnyObject, action: 'issue' });
+  await transact(deps, asked, ({ plan }) => {
     const all = [...deps.tables.of('join_token').values()];
     const expired = all.filter((one) => Date.parse(one.expires_at) <= now.getTime()).slice(0, SWEPT);
     for (const { id } of expired) plan.delete('join_token', id);

@@ -44,6 +44,7 @@ describe('a certificate', () => {
       ['POST', '/v2.0/networks', network],
       ['POST', '/cable/v1/join-tokens/issue', {}],
     ];
+    assert.equal((await edge.ask('POST', '/cable/v1/join-tokens/issue', { shown: member, body: {} })).status, 403);
     for (const [method, path, body] of refused) {
       const answer = await edge.ask(method, path, { shown: a, body, headers });
       assert.equal(answer.status, 403, `${method} ${path}: ${JSON.stringify(answer.body)}`);
