@@ -96,7 +96,7 @@ const ROWS: readonly (readonly [string, string, object, Readonly<Record<Defaults
     on('shared'),
     {
       secure: ['admin', 'member of q', 'manager of q'],
-      zed: [...ADMINS.zed, 'member of q', 'manager of q', 'reader of q'],
+      zed: [...ADMINS.zed, 'manager', 'member', 'member of q', 'manager of q', 'reader of q'],
     },
   ],
   ['subnet', 'get_subnet', on('shared'), EVERYBODY],

@@ -7,6 +7,7 @@ import {
   ADMIN_OR_OWNER,
   ADMIN_OR_READER,
   ANYBODY,
+  MEMBER,
   NETWORK_MEMBER,
   NETWORK_READER,
   SERVICE,
@@ -24,7 +25,8 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
   {
     name: 'create_subnet',
     check: ADMIN_OR_NETWORK_MEMBER,
-    zed: ADMIN_OR_NETWORK_OWNER,
+    // Of whom the network is shared with, too: what Neutron 21 has as old defaults and as new ones it allows by either.
+    zed: `${ADMIN_OR_NETWORK_OWNER} or ${MEMBER}`,
     description: 'Create a subnet in a network.',
   },
   {

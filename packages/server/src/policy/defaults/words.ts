@@ -6,7 +6,7 @@ export const ADMIN_OR_SERVICE: string = `${ADMIN} or ${SERVICE}`;
 
 /** In the object's own project. A member is a reader and a manager a member: Keystone says so of a token. */
 const MANAGER = 'role:manager and project_id:%(project_id)s';
-const MEMBER = 'role:member and project_id:%(project_id)s';
+export const MEMBER = 'role:member and project_id:%(project_id)s';
 const READER = 'role:reader and project_id:%(project_id)s';
 export const ADMIN_OR_MANAGER: string = `${ADMIN} or ${MANAGER}`;
 export const ADMIN_OR_MEMBER: string = `${ADMIN} or ${MEMBER}`;
