@@ -139,7 +139,9 @@ test('an interface is removed by its port and a subnet of it, and by nothing els
   const message = await refused(remove({ port_id, subnet_id: two['id'] }), 400, 'SubnetMismatchForPort');
   assert.match(message, /does not match the requested subnet/);
   await refused(remove({ port_id: randomUUID(), subnet_id: one['id'] }), 404, 'RouterInterfaceNotFound');
-  await refused(remove({ subnet_id: randomUUID() }), 404, 'RouterInterfaceNotFoundForSubnet');
+  await refused(remove({ subnet_id: randomUUID() }), 404, 'SubnetNotFound');
+  const other = await subnetOf(harness, '10.3.0.0/24');
+  await refused(remove({ subnet_id: other['id'] }), 404, 'RouterInterfaceNotFoundForSubnet');
   await refused(remove({}), 400, 'BadRequest');
   assert.equal((await remove({ port_id, subnet_id: one['id'] })).status, 200);
   await refused(remove({ port_id }), 404, 'RouterInterfaceNotFound');

@@ -279,6 +279,7 @@ function findInterface(
   if (portId !== undefined) {
     throw new CableError('RouterInterfaceNotFound', `Router ${router.id} does not have an interface with id ${portId}`);
   }
+  if (subnetId !== undefined) seenSubnet(planning, subnetId);
   throw new CableError(
     'RouterInterfaceNotFoundForSubnet',
     `Router ${router.id} has no interface on subnet ${subnetId}`,
