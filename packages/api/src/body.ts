@@ -146,7 +146,7 @@ function parseGiven(
     if (value === undefined) continue;
     refuseUnwritable(name, attribute, verb);
     const declaredName = attribute.aliasOf ?? name;
-    const isEmptied = value === null && verb === 'update' && attribute.nullInUpdate === 'empty';
+    const isEmptied = value === null && attribute.nullAsEmpty === true;
     const read = valueOrThrow(name, attribute, isEmptied ? [] : value);
     // Null that counts as absent leaves what is there; where Neutron has no default it was given all the same.
     if (read === undefined && attribute.ruleOfDefault !== true) continue;

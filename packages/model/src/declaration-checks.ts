@@ -165,8 +165,8 @@ function valueProblem(a: Attribute): Problem | undefined {
   if (a.emptyAsNull === true && a.nullable !== true) {
     return problem('empty text is null, which it is not', 'Add nullable: true, or leave out emptyAsNull.');
   }
-  if (a.nullInUpdate !== undefined && a.type !== 'list') {
-    return problem('only a list is emptied by null', 'Leave out nullInUpdate.');
+  if (a.nullAsEmpty === true && a.type !== 'list') {
+    return problem('only a list is emptied by null', 'Leave out nullAsEmpty.');
   }
   if (a.needsLength === true && (a.type !== 'cidr' || a.hostBits !== 'cleared')) {
     return problem('needsLength is of a cidr whose host bits are cleared', 'Leave it out, or add hostBits.');

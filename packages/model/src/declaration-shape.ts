@@ -95,7 +95,7 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       requiredUnless: { one: REQUIRED_UNLESS },
       grantedThrough: 'text',
       nullAsAbsent: 'true',
-      nullInUpdate: ['empty'],
+      nullAsEmpty: 'true',
       emptyAsNull: 'true',
       refuses: { named: 'text' },
       extension: 'text',

@@ -95,7 +95,7 @@ test('a declaration that contradicts itself is refused, with what to do', () => 
     ],
     [attribute({ type: 'cidr', needsLength: true }), /needsLength/],
     [attribute({ type: 'ip', emptyAsNull: true }), /empty text is null/],
-    [attribute({ type: 'ip', nullInUpdate: 'empty' }), /only a list is emptied/],
+    [attribute({ type: 'ip', nullAsEmpty: true }), /only a list is emptied/],
     [{ attributes: { project_id: { type: 'string' } } }, /attribute project_id: it is there twice/],
     [{ attributes: { constructor: { type: 'string' } } }, /attribute constructor: the name cannot be used/],
   ]);

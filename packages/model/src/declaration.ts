@@ -106,8 +106,8 @@ export type Attribute = {
   readonly shownIn?: 'list' | 'show';
   /** A client's null counts as if it had given none. */
   readonly nullAsAbsent?: true;
-  /** Of a `list`: a client's null in an update counts as an empty list, whatever it is in a create. */
-  readonly nullInUpdate?: 'empty';
+  /** Of a `list`: a client's null counts as an empty list. */
+  readonly nullAsEmpty?: true;
   /** Of what is `nullable`: a client's empty text counts as null. */
   readonly emptyAsNull?: true;
   /** Texts that a client may know from elsewhere and that are refused, each with the reason and the remedy. */
