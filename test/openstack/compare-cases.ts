@@ -2,6 +2,7 @@
  * What a comparison of two servers asks: for each type a table of its attributes (`compare/*.ts`), from which requests are made (every attribute with every odd
  * value, in a new object and in one that is there; lists by every attribute; requests of others), and requests that are written out.
  */
+import { BOOLEANS, NOBODY, TEXTS } from './compare/values.ts';
 import type { UserName } from './session-script.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -56,16 +57,16 @@ export const ODD: readonly unknown[] = [
 /** And of one that is there. */
 const ODD_CHANGES: readonly unknown[] = [null, '', 'x', 'x'.repeat(256), -1, true, [], { x: 1 }];
 
-/** Of attributes that are any text: what a server takes costs it twenty times what it refuses. */
-const ODD_TEXTS: readonly unknown[] = [null, '', 'x'.repeat(256), 0, true, [], ['x'], {}];
-const TEXTS = new Set(['name', 'description']);
-
-/** An ID that nothing has. */
-export const NOBODY = '11111111-1111-4111-8111-111111111111';
+/**
+ * Of attributes that are any text, and of booleans: what a server takes costs it twenty times what it refuses, so what is taken alike of every such attribute is
+ * asked of few.
+ */
+const ODD_TEXTS: readonly unknown[] = [null, 'x'.repeat(256), 0, [], {}];
+const ODD_BOOLEANS: readonly unknown[] = [null, '', 'x', -1, 1.5, [], { x: 1 }];
 
 /** What any list may be filtered by, beside a type's own attributes. */
 const STANDARD = ['id', 'project_id', 'tenant_id', 'description', 'revision_number', 'created_at', 'tags', 'no_such'];
-const FILTER_VALUES = ['x', '', 'true', '1'];
+const FILTER_VALUES = ['x', '', '1'];
 
 /** Everything that is asked of a type, in order. */
 export function movesOf(subject: Subject | Script): readonly Move[] {
@@ -120,8 +121,13 @@ function changes({ path, key, base, attributes }: Subject): readonly Move[] {
 /** Each attribute alone with each of its values. */
 function valuesOf(attributes: Subject['attributes'], odd: readonly unknown[]): readonly Body[] {
   return Object.entries(attributes).flatMap(([name, values]) =>
-    [...values, ...(TEXTS.has(name) ? ODD_TEXTS : odd)].map((value) => ({ [name]: value })),
+    [...values, ...oddOf(values, odd)].map((value) => ({ [name]: value })),
   );
+}
+
+function oddOf(values: readonly unknown[], odd: readonly unknown[]): readonly unknown[] {
+  if (values === TEXTS) return ODD_TEXTS;
+  return values === BOOLEANS ? ODD_BOOLEANS : odd;
 }
 
 /** Of the object that the changes leave behind. */
@@ -129,7 +135,8 @@ function lists({ path, attributes }: Subject): readonly Move[] {
   const names = [...new Set([...Object.keys(attributes), ...STANDARD])];
   const queries = [
     ...names.flatMap((name) => FILTER_VALUES.map((value) => `${name}=${value}`)),
-    ...names.flatMap((name) => [`sort_key=${name}&sort_dir=asc`, `fields=id&fields=${name}`]),
+    ...names.map((name) => `sort_key=${name}&sort_dir=asc`),
+    names.map((name) => `fields=${name}`).join('&'),
     ...['limit=0', 'limit=1', 'limit=-1', 'limit=x', 'limit=', `limit=1&marker=${NOBODY}`, `marker=${NOBODY}`],
     ...['limit=1&marker=x', 'limit=1&page_reverse=true', 'page_reverse=x', 'sort_key=id', 'sort_dir=asc'],
     ...['sort_key=id&sort_dir=up', 'sort_key=no_such&sort_dir=asc', 'changed_since=x', 'fields=', 'fields=no_such'],

@@ -91,7 +91,7 @@ function writeConfig(home: string): string {
   const sections = [
     '[DEFAULT]',
     ...['core_plugin = ml2', `service_plugins = ${SERVICE_PLUGINS.join(',')}`, `state_path = ${home}`],
-    ...['transport_url = fake://', 'dns_domain = cloud.example.', 'agent_down_time = 100000000'],
+    ...['transport_url = fake://', 'agent_down_time = 100000000'],
     ...['notify_nova_on_port_status_changes = false', 'notify_nova_on_port_data_changes = false'],
     ...[`log_file = ${join(home, 'neutron-server.log')}`, 'use_stderr = false'],
     '[database]',

@@ -1,6 +1,6 @@
-import { type Asked, NOBODY, type Script, type Subject } from '../compare-cases.ts';
+import type { Asked, Script, Subject } from '../compare-cases.ts';
 import { OUTSIDE } from './routers.ts';
-import { BOOLEANS, listsOf, PREFIXES, TEXTS, UUIDS } from './values.ts';
+import { BOOLEANS, listsOf, NOBODY, PREFIXES, TEXTS, UUIDS } from './values.ts';
 
 const LENGTHS = [26, '26', 33, 129];
 

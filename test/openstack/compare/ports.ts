@@ -1,5 +1,5 @@
-import { type Asked, NOBODY, type Subject } from '../compare-cases.ts';
-import { ADDRESSES, BOOLEANS, listsOf, MACS, PREFIXES, TEXTS, UUIDS } from './values.ts';
+import type { Asked, Subject } from '../compare-cases.ts';
+import { ADDRESSES, BOOLEANS, listsOf, MACS, NOBODY, PREFIXES, TEXTS, UUIDS } from './values.ts';
 
 /** A network whose servers choose addresses from 10.1.0.128 on, so that all below can be asked for. */
 export const RED: readonly Asked[] = [
@@ -84,7 +84,7 @@ export const PORTS: Subject = {
     ],
     port_security_enabled: BOOLEANS,
     qos_policy_id: ['$policy', ...UUIDS],
-    dns_name: ['web', 'WEB', 'web.cloud.example.', 'web.', 'a_b', '-a', 'a'.repeat(64)],
+    dns_name: ['web', 'WEB', 'web.openstacklocal.', 'web.', 'a_b', '-a', 'a'.repeat(64)],
     dns_domain: ['a.example.', 'a.example', 'A.Example.', '-a.'],
     'binding:host_id': ['host', 'x'.repeat(255)],
     'binding:vnic_type': ['normal', 'baremetal', 'direct', 'macvtap', 'NORMAL'],

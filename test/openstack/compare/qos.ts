@@ -1,5 +1,5 @@
-import { type Asked, NOBODY, type Subject } from '../compare-cases.ts';
-import { BOOLEANS, TEXTS } from './values.ts';
+import type { Asked, Subject } from '../compare-cases.ts';
+import { BOOLEANS, NOBODY, TEXTS } from './values.ts';
 
 export const QOS_POLICIES: Subject = {
   name: 'qos_policies',

@@ -1,6 +1,6 @@
-import { type Asked, NOBODY, type Subject } from '../compare-cases.ts';
+import type { Asked, Subject } from '../compare-cases.ts';
 import { RED } from './ports.ts';
-import { ADDRESSES, BOOLEANS, listsOf, PREFIXES, TEXTS, UUIDS } from './values.ts';
+import { ADDRESSES, BOOLEANS, listsOf, NOBODY, PREFIXES, TEXTS, UUIDS } from './values.ts';
 
 /** An external network with addresses that servers choose from 172.24.4.128 on. */
 export const OUTSIDE: readonly Asked[] = [

@@ -1,5 +1,5 @@
-import { NOBODY, type Subject } from '../compare-cases.ts';
-import { BOOLEANS, listsOf, PREFIXES, TEXTS, UUIDS } from './values.ts';
+import type { Subject } from '../compare-cases.ts';
+import { BOOLEANS, listsOf, NOBODY, PREFIXES, TEXTS, UUIDS } from './values.ts';
 
 const PROTOCOLS = [
   ...['tcp', 'udp', 'icmp', 'icmpv6', 'ipv6-icmp', 'TCP', 'any', '6', 6, '0', '255', '256', '300', 'nonsense', 'sctp'],

@@ -1,5 +1,5 @@
-import { NOBODY, type Subject } from '../compare-cases.ts';
-import { ADDRESSES, BOOLEANS, listsOf, PREFIXES, TEXTS, UUIDS } from './values.ts';
+import type { Subject } from '../compare-cases.ts';
+import { ADDRESSES, BOOLEANS, listsOf, NOBODY, PREFIXES, TEXTS, UUIDS } from './values.ts';
 
 const MODES = ['slaac', 'dhcpv6-stateful', 'dhcpv6-stateless', 'SLAAC'];
 

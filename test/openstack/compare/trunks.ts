@@ -1,6 +1,6 @@
-import { NOBODY, type Subject } from '../compare-cases.ts';
+import type { Subject } from '../compare-cases.ts';
 import { RED } from './ports.ts';
-import { BOOLEANS, TEXTS, UUIDS } from './values.ts';
+import { BOOLEANS, NOBODY, TEXTS, UUIDS } from './values.ts';
 
 const sub = (more: object): unknown => [{ port_id: '$child', segmentation_type: 'vlan', segmentation_id: 7, ...more }];
 const SUB_PORTS: readonly unknown[] = [

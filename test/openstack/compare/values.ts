@@ -1,8 +1,10 @@
 /** Values that attributes of one kind get, beside those that all attributes get. */
-import { NOBODY } from '../compare-cases.ts';
+
+/** An ID that nothing has. */
+export const NOBODY = '11111111-1111-4111-8111-111111111111';
 
 export const TEXTS: readonly unknown[] = ['given', 'x'.repeat(255)];
-export const BOOLEANS: readonly unknown[] = [true, 'False', 'no', 2];
+export const BOOLEANS: readonly unknown[] = [true, 'False', 2];
 export const UUIDS: readonly unknown[] = [NOBODY, NOBODY.replaceAll('-', ''), `${NOBODY} `, NOBODY.toUpperCase()];
 
 export const MACS: readonly unknown[] = [
