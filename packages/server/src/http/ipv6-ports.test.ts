@@ -264,7 +264,7 @@ test('pairs of allowed addresses are of either version, and each once', async (t
   });
   assert.deepEqual(
     made['allowed_address_pairs']?.map((one) => one['ip_address']),
-    ['2001:db8::a', '2001:db8:1::/64', 'fe80::1'].map((one) => one as unknown as Json),
+    ['2001:db8::a', '2001:db8:1::5/64', 'fe80::1'].map((one) => one as unknown as Json),
   );
   const twice = [{ ip_address: '2001:db8::a' }, { ip_address: '2001:DB8:0:0::A' }];
   await refused(post({ allowed_address_pairs: twice }), 400, 'DuplicateAddressPairInRequest');
