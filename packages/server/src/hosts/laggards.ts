@@ -50,7 +50,7 @@ export class Laggards {
     return { late, back };
   }
 
-  /** The host is not alive, or its agent has begun anew. */
+  /** The host is not alive: if it comes back it has its minute anew. */
   forget(host: string): void {
     this.#late.delete(host);
     this.#waitedFor.delete(host);

@@ -62,10 +62,10 @@ function deleteTopology(...[deps, , , asked, parameters]: Parameters<ActionHandl
 }
 
 /** What clients say who name no project. */
-const NO_PROJECT = 'None';
+const OWN_PROJECT = 'None';
 
-function projectOf(deps: EngineDeps, { credentials }: Asked, named = NO_PROJECT): string {
-  const project = named === NO_PROJECT ? credentials.projectId : named;
+function projectOf(deps: EngineDeps, { credentials }: Asked, named = OWN_PROJECT): string {
+  const project = named === OWN_PROJECT ? credentials.projectId : named;
   if (project === null)
     throw new CableError('HTTPBadRequest', 'Invalid input for project_id. Reason: the project is not known.');
   if (project !== credentials.projectId && !isAdmin(deps, credentials))
