@@ -141,3 +141,20 @@ export async function freePort(): Promise<number> {
   await once(probe, 'close');
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
+
+/** Starts a program that ends with this process, or when the answered function is called. Throws as `start`, with nothing running. */
+export async function startAlone(program: Program): Promise<() => Promise<void>> {
+  const abandon = (): void => program.abandon();
+  process.once('exit', abandon);
+  const close = async (): Promise<void> => {
+    await program.end('SIGKILL');
+    process.off('exit', abandon);
+  };
+  try {
+    await program.start();
+  } catch (err) {
+    await close();
+    throw err;
+  }
+  return close;
+}

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, Program } from '../hammer/program.ts';
+import { freePort, Program, startAlone } from '../hammer/program.ts';
 import type { Keystone } from './keystone.ts';
 
 export type Cable = {
@@ -67,19 +67,7 @@ export async function startCableAlone(directory: string, args: readonly string[]
     log: join(directory, 'cable.log'),
     ready: `http://${listen}/readyz`,
   });
-  const abandon = (): void => server.abandon();
-  process.once('exit', abandon);
-  const close = async (): Promise<void> => {
-    await server.end('SIGKILL');
-    process.off('exit', abandon);
-  };
-  try {
-    await server.start();
-  } catch (err) {
-    await close();
-    throw err;
-  }
-  return { url: `http://${listen}`, close };
+  return { url: `http://${listen}`, close: await startAlone(server) };
 }
 
 async function etcdIn(directory: string): Promise<{ readonly program: Program; readonly address: string }> {

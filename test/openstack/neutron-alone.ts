@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, Program } from '../hammer/program.ts';
+import { freePort, Program, startAlone } from '../hammer/program.ts';
 
 export type NeutronAlone = {
   /** `http://127.0.0.1:PORT`. */
@@ -60,19 +60,7 @@ export async function startNeutronAlone(directory: string): Promise<NeutronAlone
     log: join(directory, 'neutron.log'),
     ready: `${url}/ready`,
   });
-  const abandon = (): void => program.abandon();
-  process.once('exit', abandon);
-  const close = async (): Promise<void> => {
-    await program.end('SIGKILL');
-    process.off('exit', abandon);
-  };
-  try {
-    await program.start();
-  } catch (err) {
-    await close();
-    throw err;
-  }
-  return { url, close };
+  return { url, close: await startAlone(program) };
 }
 
 /** What Cable lists an alias of. */
