@@ -95,8 +95,7 @@ function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject
     parsed[name] = valueOrThrow(name, attribute, value);
     given.push(...namesIn(name, attribute, parsed[name]));
   }
-  fillIn(declared, parsed);
-  return { attributes: parsed, given };
+  return { attributes: filledIn(declared, parsed), given };
 }
 
 /** Neutron's words for a body that is of no form. */
@@ -127,9 +126,9 @@ function parseNew(resource: ResourceModel, object: Readonly<Record<string, unkno
   const parsed: Record<string, unknown> = { ...place, ...resource.fixed };
   refuseMissing(resource.attributes, object, parsed);
   const given = parseGiven(resource, 'create', object, parsed);
-  fillIn(resource.attributes, parsed);
-  if (resource.key !== 'id') checkKey(resource, parsed);
-  return { attributes: parsed, given };
+  const attributes = filledIn(resource.attributes, parsed);
+  if (resource.key !== 'id') checkKey(resource, attributes);
+  return { attributes, given };
 }
 
 /** Parses what the object has into `parsed`. Gives the names. */
@@ -164,22 +163,25 @@ function namesIn(name: string, attribute: Attribute, value: unknown): readonly s
   return [name, ...new Set(parts.flatMap((part) => Object.keys(part).map((inner) => `${name}:${inner}`)))];
 }
 
-/** Defaults of what was not given. Throws where there must be something. */
-function fillIn(declared: Readonly<Record<string, Attribute>>, parsed: Record<string, unknown>): void {
-  for (const [name, attribute] of entriesOf(declared).toFill) {
-    const declaredName = attribute.aliasOf ?? name;
-    if (parsed[declaredName] !== undefined) continue;
-    if (attribute.required) {
-      throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
-    }
-    if (attribute.default !== undefined) parsed[declaredName] = attribute.default;
+/**
+ * What was given, with the defaults of what was not. Throws where there must be something. One copy of all defaults is many times faster to make and to copy than an
+ * object that gets them name by name.
+ */
+function filledIn(declared: Readonly<Record<string, Attribute>>, parsed: Attributes): Attributes {
+  const { required, defaults } = entriesOf(declared);
+  for (const [name, attribute] of required) {
+    if (parsed[attribute.aliasOf ?? name] !== undefined) continue;
+    throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
   }
+  return { ...defaults, ...parsed };
 }
 
 type Entries = {
   readonly all: readonly (readonly [string, Attribute])[];
-  /** Those that have a default, or that must be given. */
-  readonly toFill: readonly (readonly [string, Attribute])[];
+  /** Those that must be given. */
+  readonly required: readonly (readonly [string, Attribute])[];
+  /** Of the others, by declared name. */
+  readonly defaults: Attributes;
 };
 
 const entries = new WeakMap<object, Entries>();
@@ -189,7 +191,12 @@ function entriesOf(declared: Readonly<Record<string, Attribute>>): Entries {
   const known = entries.get(declared);
   if (known !== undefined) return known;
   const all = Object.entries(declared);
-  const found = { all, toFill: all.filter(([, one]) => one.required === true || one.default !== undefined) };
+  const defaulted = all.filter(([, one]) => one.required !== true && one.default !== undefined);
+  const found = {
+    all,
+    required: all.filter(([, one]) => one.required === true),
+    defaults: Object.fromEntries(defaulted.map(([name, one]) => [one.aliasOf ?? name, one.default])),
+  };
   entries.set(declared, found);
   return found;
 }
@@ -223,8 +230,8 @@ function refuseMissing(
   given: Readonly<Record<string, unknown>>,
   parsed: Attributes,
 ): void {
-  for (const [name, attribute] of entriesOf(declared).toFill) {
-    if (!attribute.required || given[name] !== undefined || parsed[attribute.aliasOf ?? name] !== undefined) continue;
+  for (const [name, attribute] of entriesOf(declared).required) {
+    if (given[name] !== undefined || parsed[attribute.aliasOf ?? name] !== undefined) continue;
     if (Object.keys(given).some((other) => declared[other]?.aliasOf === name)) continue;
     refuseUnknown(declared, given);
     throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);

@@ -6,20 +6,29 @@ export function complete(
   resource: Pick<ResourceModel, 'storedAttributes'>,
   given: Readonly<Record<string, unknown>> & { readonly id: string },
 ): AnyObject {
-  const object: Record<string, unknown> = { id: given.id };
-  for (const [name, value] of defaultsOf(resource.storedAttributes)) object[name] = given[name] ?? value;
+  // A copy of an object that has all names is written over faster than one is made name by name.
+  const { blank, names } = defaultsOf(resource.storedAttributes);
+  const object: Record<string, unknown> = { ...blank };
+  object['id'] = given.id;
+  for (const name of names) {
+    const value = given[name];
+    if (value !== undefined && value !== null) object[name] = value;
+  }
   for (const name of hiddenOf(given)) object[name] = given[name];
   return object as AnyObject;
 }
 
 type Attributes = ResourceModel['storedAttributes'];
 
-const defaults = new WeakMap<Attributes, readonly (readonly [string, unknown])[]>();
+type Defaults = { readonly blank: Readonly<Record<string, unknown>>; readonly names: readonly string[] };
 
-function defaultsOf(attributes: Attributes): readonly (readonly [string, unknown])[] {
+const defaults = new WeakMap<Attributes, Defaults>();
+
+function defaultsOf(attributes: Attributes): Defaults {
   const known = defaults.get(attributes);
   if (known !== undefined) return known;
-  const made = Object.entries(attributes).map(([name, one]) => [name, one.default ?? null] as const);
+  const values = Object.entries(attributes).map(([name, one]) => [name, one.default ?? null]);
+  const made = { blank: Object.fromEntries([['id', ''], ...values]), names: Object.keys(attributes) };
   defaults.set(attributes, made);
   return made;
 }

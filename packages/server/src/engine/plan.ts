@@ -375,17 +375,37 @@ export function lookAtTables(tables: Tables): Pick<Look, 'get' | 'by'> {
   };
 }
 
+/** What the tables show. Made for each request: a class costs it nothing. */
+class TablesLook implements Look {
+  readonly #tables: Tables;
+  readonly #addresses: Addresses;
+
+  constructor(tables: Tables, addresses: Addresses) {
+    this.#tables = tables;
+    this.#addresses = addresses;
+  }
+
+  get<T extends string>(type: T, id: string): RowOf<T> | undefined {
+    return this.#tables.any(type).get(id) as RowOf<T> | undefined;
+  }
+
+  by<T extends string>(type: T, index: string, key: string): readonly RowOf<T>[] {
+    return this.#tables.any(type).by(index, key) as unknown as readonly RowOf<T>[];
+  }
+
+  beside<T extends string>(type: T, order: string, row: RowOf<T>): readonly RowOf<T>[] {
+    const found = this.#tables.any(type).beside(order, row as AnyObject);
+    return found.filter((one) => one !== undefined) as unknown as readonly RowOf<T>[];
+  }
+
+  addressHolder(subnetId: string, address: string): string | undefined {
+    return this.#addresses.holderOf(subnetId, address);
+  }
+}
+
 /** What the tables show. */
 export function lookAt({ tables, addresses }: Pick<PlanDeps, 'tables' | 'addresses'>): Look {
-  return {
-    ...lookAtTables(tables),
-    beside: (type, order, row) =>
-      tables
-        .any(type)
-        .beside(order, row as AnyObject)
-        .filter((one) => one !== undefined) as unknown as readonly RowOf<typeof type>[],
-    addressHolder: (subnetId, address) => addresses.holderOf(subnetId, address),
-  };
+  return new TablesLook(tables, addresses);
 }
 
 const NO_CLAIMS: ReadonlyMap<string, Claim> = new Map();

@@ -149,10 +149,10 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
   const { deps, plan } = planning;
   refuseUnloaded(deps, resource);
   const contributions = deps.modules.of(resource.type);
-  const standard = resource.standard
-    ? { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 }
-    : {};
-  const derived = { ...given, ...standard };
+  const derived: Given<AnyObject> = { ...given };
+  if (resource.standard) {
+    Object.assign(derived, { created_at: plan.timestamp, updated_at: plan.timestamp, revision_number: 1 });
+  }
   for (const one of contributions) Object.assign(derived, one.derive?.(planning, derived));
   Object.assign(derived, takeSlot(planning, resource, String(derived.project_id)));
   const object = complete(resource, derived);
@@ -286,13 +286,14 @@ function startObject(
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges",
     );
   }
+  if (resource.key === 'id' && idempotencyKey === null)
+    return { ...attributes, project_id: projectId, id: deps.newId() };
   const start = { ...attributes, project_id: projectId };
   if (resource.key !== 'id') {
     const id = String(attributes[resource.key] ?? deps.newId());
     return { ...start, id, [resource.key]: id };
   }
-  if (idempotencyKey === null) return { ...start, id: deps.newId() };
-  const id = repeatableId(credentials, resource.type, idempotencyKey, place);
+  const id = repeatableId(credentials, resource.type, idempotencyKey ?? '', place);
   return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 
