@@ -23,6 +23,7 @@ export {
   type KeptTexts,
   LongList,
   type Shown,
+  type ShowText,
   showObject,
   type Text,
   type Where,

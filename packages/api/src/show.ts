@@ -65,16 +65,22 @@ export type Where = 'list' | 'show';
 /** Items of a list that are written with their object. */
 const SHORT = 64;
 
-/** Texts that were made of objects before; an object that has one must never change. */
+/** Texts that were made of objects before, and of what else they were made `from`, by identity; an object that has one must never change. */
 export type KeptTexts = {
-  get(object: AnyObject): string | undefined;
-  set(object: AnyObject, text: string): unknown;
+  get(object: AnyObject, from?: readonly unknown[]): string | undefined;
+  set(object: AnyObject, text: string, from?: readonly unknown[]): unknown;
 };
 
 /**
- * Writes objects of the resource as the caller sees them: the JSON text of what `showObject` gives, at a fraction of its cost. `computed`: the
- * computed attributes; those that it lacks are the object's own. `kept`: where texts of what is stored of objects are kept, by what is shown of
- * them; undefined: nowhere. An object with a `LongList` of more than 64 items is in pieces.
+ * Writes an object. `computed`: asked for the computed attributes, unless the whole text is kept; those that it lacks are the object's own. `from`: of what they are
+ * made besides the object, each a value that never changes; undefined: that is not known, and they are made anew each time.
+ */
+export type ShowText = (object: AnyObject, computed: () => Shown, from?: readonly unknown[]) => Text;
+
+/**
+ * Writes objects of the resource as the caller sees them: the JSON text of what `showObject` gives, at a fraction of its cost. `kept`: where texts of objects are
+ * kept, by what is shown of them: whole where it is known what they are made of, else what is stored; undefined: nowhere. An object with a `LongList` of more than
+ * 64 items is in pieces.
  */
 export function createShowText(
   resource: ResourceModel,
@@ -82,7 +88,7 @@ export function createShowText(
   fields: readonly string[],
   where: Where,
   kept?: (shown: string) => KeptTexts,
-): (object: AnyObject, computed: Shown) => Text {
+): ShowText {
   const heads = shownAttributes(resource, hidden, fields, where).map(
     ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
   );
@@ -90,15 +96,27 @@ export function createShowText(
   const stored = heads.filter((one) => !isComputed(one));
   const made = heads.filter(isComputed);
   const texts = kept?.(`${resource.name} ${stored.join()}`);
-  return (object, computed) => {
+  const wholes = kept?.(`${resource.name} ${stored.join()} ${made.join()}`);
+  const partOf = (object: AnyObject): string => {
     let text = texts?.get(object);
     if (text === undefined) {
       text = propertiesOf(stored, object, object);
       texts?.set(object, text);
     }
+    return text;
+  };
+  const write = (object: AnyObject, text: string, computed: Shown): Text => {
     if (made.some(([, source]) => isLong(computed[source]))) return piecesOf(text, made, computed, object);
     const more = made.length === 0 ? '' : propertiesOf(made, computed, object);
     return text === '' || more === '' ? `{${text}${more}}` : `{${text},${more}}`;
+  };
+  return (object, computed, from) => {
+    if (wholes === undefined || from === undefined) return write(object, partOf(object), computed());
+    const known = wholes.get(object, from);
+    if (known !== undefined) return known;
+    const whole = write(object, propertiesOf(stored, object, object), computed());
+    if (typeof whole === 'string') wholes.set(object, whole, from);
+    return whole;
   };
 }
 

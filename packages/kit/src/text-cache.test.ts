@@ -37,3 +37,20 @@ test('of more values than there is room for, some are found each time; what nobo
   const kept = [...some, ...many].filter((value) => cache.of('a').get(value) !== undefined);
   assert.equal(kept.length, 20);
 });
+
+test('a text is kept as long as what else it was made of is the same', () => {
+  const cache = new TextCache<object>(100);
+  const [value, one, other] = [{}, { name: 'one' }, { name: 'one' }];
+  const texts = cache.of('a');
+  texts.set(value, 'x'.repeat(60), [one, undefined]);
+  assert.equal(texts.get(value, [one, undefined]), 'x'.repeat(60));
+  for (const from of [undefined, [], [one], [undefined, one], [other, undefined], [one, undefined, one]])
+    assert.equal(texts.get(value, from), undefined);
+  // The text of before is not there any more, and takes no room.
+  texts.set(value, 'y'.repeat(60), [other]);
+  assert.equal(texts.get(value, [other]), 'y'.repeat(60));
+  assert.equal(texts.get(value, [one, undefined]), undefined);
+  texts.set({}, 'z'.repeat(40));
+  texts.set(value, 'w'.repeat(60), [one]);
+  assert.equal(texts.get(value, [one]), 'w'.repeat(60));
+});

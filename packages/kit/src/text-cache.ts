@@ -1,9 +1,13 @@
-/** Texts of one kind, by the value that they were made of. */
+/** Texts of one kind, by the value that they were made of. `from`: what else they were made of, each by its identity; another one makes another text. */
 export type TextsOfKind<T> = {
-  get(value: T): string | undefined;
+  get(value: T, from?: readonly unknown[]): string | undefined;
   /** May decline to keep it. */
-  set(value: T, text: string): void;
+  set(value: T, text: string, from?: readonly unknown[]): void;
 };
+
+type Kept = { readonly text: string; readonly from: readonly unknown[] };
+
+const NOTHING_ELSE: readonly unknown[] = [];
 
 /** How much of what is not kept is asked for before all that is kept is forgotten, as a multiple of the limit. */
 const MISSED_MAX = 32;
@@ -15,7 +19,7 @@ const MISSED_MAX = 32;
  */
 export class TextCache<T extends object> {
   readonly #limit: number;
-  readonly #kinds = new Map<string, Map<T, string>>();
+  readonly #kinds = new Map<string, Map<T, Kept>>();
   /** Characters that are kept. */
   #length = 0;
   /** Characters that were not taken since it was full. */
@@ -33,27 +37,33 @@ export class TextCache<T extends object> {
     // A kind's name may be long: it is not looked up for each value.
     let [texts, asOf] = [this.#kinds.get(kind), this.#generation];
     return {
-      get: (value) => {
+      get: (value, from = NOTHING_ELSE) => {
         if (texts === undefined || asOf !== this.#generation) [texts, asOf] = [this.#kinds.get(kind), this.#generation];
-        return texts?.get(value);
+        const kept = texts?.get(value);
+        return kept !== undefined && isSame(kept.from, from) ? kept.text : undefined;
       },
-      set: (value, text) => this.#offer(kind, value, text),
+      set: (value, text, from = NOTHING_ELSE) => this.#offer(kind, value, { text, from }),
     };
   }
 
-  #offer(kind: string, value: T, text: string): void {
-    if (this.#length + text.length > this.#limit) {
+  #offer(kind: string, value: T, { text, from }: Kept): void {
+    const before = this.#kinds.get(kind)?.get(value)?.text.length ?? 0;
+    if (this.#length - before + text.length > this.#limit) {
       this.#missed += text.length;
       if (this.#missed <= MISSED_MAX * this.#limit) return;
       this.#kinds.clear();
       this.#generation += 1;
       this.#length = 0;
       this.#missed = 0;
-    }
-    const texts = this.#kinds.get(kind) ?? new Map<T, string>();
+    } else this.#length -= before;
+    const texts = this.#kinds.get(kind) ?? new Map<T, Kept>();
     this.#kinds.set(kind, texts);
     // A text put together from parts is a tree of them, several times as large; what comes from bytes is one piece.
-    texts.set(value, Buffer.from(text).toString());
+    texts.set(value, { text: Buffer.from(text).toString(), from });
     this.#length += text.length;
   }
+}
+
+function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((value, index) => value === other[index]);
 }

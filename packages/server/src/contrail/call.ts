@@ -81,7 +81,7 @@ export function writerOf(
   };
   return (object, computed) => {
     const made = valuesMadeHere(deps, door, withStatus(object, computed), reader.view.credentials.projectId);
-    return writerFor(object)(object, { ...computed, ...made });
+    return writerFor(object)(object, () => ({ ...computed, ...made }));
   };
 }
 

@@ -2,7 +2,7 @@
 import { parseAction, parseCreate, parseListQuery, parseUpdate, type Text } from '@cable/api';
 import { type AnyObject, CableError } from '@cable/model';
 import { repeatableId } from '../engine/idempotency.ts';
-import { currentRow, type List, listObjects } from '../engine/read.ts';
+import { currentRow, type List, listObjects, NO_OBJECTS } from '../engine/read.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { askedOf } from '../http/asked.ts';
 import { type Call, engineAsked, idOf, shownValue, textOf, writerOf } from './call.ts';
@@ -124,7 +124,7 @@ async function found(call: Call, filters: DoorFilters): Promise<ListAnswer> {
 /** All objects that the caller sees and that pass. */
 async function look(call: Call, { query, late }: DoorFilters): Promise<List> {
   const { deps, model, reader, startTurns } = call;
-  if (late.some(({ values }) => values.size === 0)) return { objects: [], areRows: false, computed: () => ({}) };
+  if (late.some(({ values }) => values.size === 0)) return NO_OBJECTS;
   const turns = startTurns();
   const list = await listObjects(deps, model, parseListQuery(model, query), reader, turns);
   if (late.length === 0) return list;

@@ -91,6 +91,11 @@ export type Contribution<T> = {
   readonly inUse?: (object: T, holderType: string, holders: readonly string[]) => CableError | undefined;
   /** Computed attributes, and of an implied object those that it has not been given. */
   readonly present?: (tables: Tables, object: T, deps: PresentDeps) => Readonly<Record<string, unknown>>;
+  /**
+   * What `present` makes its attributes of besides the object: rows of tables, or what is of their number; undefined for an object of which it cannot be said. As
+   * long as each is the same value the attributes are, and the text of a listed object is kept. Absent: it cannot be said of any.
+   */
+  readonly madeOf?: (tables: Tables, object: T) => readonly unknown[] | undefined;
   /** All objects of a type that is not stored, or at least those that pass the filters of a list. What a caller does not see by the type's own rule is left out afterwards. */
   readonly rows?: (tables: Tables, filters: readonly Filter[], reader: Reader) => readonly AnyObject[];
   /** Of a type that is not stored: what a change and a delete of one of its objects come to. They look at the permission themselves. */

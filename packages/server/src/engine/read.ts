@@ -23,7 +23,11 @@ export type List = {
   readonly areRows: boolean;
   /** The computed attributes of one of the objects, as of now; none where the objects have them. */
   computed(object: AnyObject): Shown;
+  /** What those are made of besides the object, each a value that never changes; undefined: that is not known. */
+  madeOf(object: AnyObject): readonly unknown[] | undefined;
 };
+
+export const NO_OBJECTS: List = { objects: [], areRows: false, computed: () => NONE, madeOf: () => undefined };
 
 /**
  * The objects of a list request. Which objects there are, and what is stored of them, is of one moment. Throws `NotFound` for a marker that the caller does not see
@@ -45,7 +49,7 @@ export async function listObjects(
   const presentFirst =
     resource.implied === true || late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
   const visible = reader.view.visibility(resource.type, reader.row);
-  if (visible.kind === 'none') return { objects: [], areRows: false, computed: () => NONE };
+  if (visible.kind === 'none') return NO_OBJECTS;
   const isSeen = visible.kind === 'all' ? () => true : visible.sees;
   const accept = (row: AnyObject): AnyObject | undefined => {
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
@@ -56,7 +60,7 @@ export async function listObjects(
   };
   const at = query.marker === null ? null : await markerOf(deps, resource, query.marker, { reader, isSeen });
   if (resource.missingMarker === 'nothing' && query.marker !== null && (at === null || accept(at) === undefined))
-    return { objects: [], areRows: false, computed: () => NONE };
+    return NO_OBJECTS;
   const marker = at !== null && presentFirst ? present(deps, resource, at, reader) : at;
   const wanted = { filters: early, visible, reader };
   const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, wanted, marker);
@@ -66,6 +70,7 @@ export async function listObjects(
     objects,
     areRows: resource.stored && !presentFirst,
     computed: (object) => (presentFirst ? NONE : computedOf(deps, resource, object, reader)),
+    madeOf: (object) => (presentFirst ? undefined : madeOf(deps, resource, object)),
   };
 }
 
@@ -226,6 +231,21 @@ export function computedOf(
     if (make !== undefined) computed = Object.assign(computed ?? {}, make(deps.tables, row, deps));
   }
   return computed ?? NONE;
+}
+
+/** What the computed attributes of a row are made of besides it; undefined: a contribution does not say it of its own, or they are the caller's. */
+function madeOf(deps: Deps, resource: ResourceModel, row: AnyObject): readonly unknown[] | undefined {
+  if (grantedAttributes(resource).length > 0) return undefined;
+  const contributions = deps.modules.of(resource.type);
+  // Others may be loaded, which make others of the same.
+  const found: unknown[] = [contributions];
+  for (const { present: make, madeOf: of } of contributions) {
+    if (make === undefined) continue;
+    const one = of?.(deps.tables, row);
+    if (one === undefined) return undefined;
+    found.push(...one);
+  }
+  return found;
 }
 
 /** Neutron's words: those of the type, or `Network <id> could not be found.` */

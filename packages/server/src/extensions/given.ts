@@ -58,7 +58,7 @@ const FUNCTIONS: ReadonlySet<string> = new Set([
     'broken',
     'inUse',
   ],
-  ...['present', 'rows', 'listing'],
+  ...['present', 'madeOf', 'rows', 'listing'],
 ]);
 
 function contributionProblem(one: unknown): string | undefined {

@@ -12,6 +12,7 @@ import {
   parseListQuery,
   parseUpdate,
   type Route,
+  type ShowText,
   type Text,
   type Where,
 } from '@cable/api';
@@ -46,8 +47,8 @@ export type ResourceRouteOptions = {
 /** Where every request goes that none of the server's own routes answers. */
 const ANYTHING = '/*';
 
-/** Characters of rows' texts that are kept for the next list: ten thousand ports have nine million. */
-const TEXTS_KEPT = 12 << 20;
+/** Characters of rows' texts that are kept for the next list: ten thousand ports have twelve million. */
+const TEXTS_KEPT = 32 << 20;
 
 /** Starts a list's work. */
 type StartTurns = () => Turns;
@@ -218,7 +219,7 @@ function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
-    const done = await act(options.deps, call.id, attributes, engineAsked(call), call.parameters, call.stored);
+    const done = await act(options.deps, call.id, attributes, new EngineAsked(call), call.parameters, call.stored);
     return action.answerKey === undefined ? done : { [action.answerKey]: done };
   };
 }
@@ -239,18 +240,19 @@ async function handleList(call: Call): Promise<unknown> {
   const projectId = listedProject(call, params);
   if (projectId !== null) {
     for (const { listing } of deps.modules.of(stored.type)) {
-      await listing?.(deps, projectId, engineAsked(call));
+      await listing?.(deps, projectId, new EngineAsked(call));
     }
   }
   const query = parseQuery(call, params);
   return await sendUntilGone(call, async (turns) => {
-    const { objects, areRows, computed } = await listObjects(deps, stored, query, call.reader, turns, resource);
+    const { objects, areRows, computed, madeOf } = await listObjects(deps, stored, query, call.reader, turns, resource);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, 'list', keeps);
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
-    const format = (object: AnyObject): Text => write(object, computed(object));
+    const format = (object: AnyObject): Text =>
+      write(object, () => computed(object), keeps ? madeOf(object) : undefined);
     await sendList(reply.code(route.status), { name: resource.plural, objects, format, others }, turns);
   });
 }
@@ -266,17 +268,17 @@ function listedProject({ caller, reader }: Call, params: URLSearchParams): strin
 /** Writes objects as the caller sees them, who may see more of one than of another. `keeps`: their texts are kept for the next list. */
 function writerOf(call: Call, fields: readonly string[], where: Where, keeps = false): Writer {
   const { route, stored, reader, texts } = call;
-  const make = (hidden: ReadonlySet<string>): ReturnType<typeof createShowText> =>
+  const make = (hidden: ReadonlySet<string>): Writer =>
     createShowText(route.resource, hidden, fields, where, keeps ? (shown) => texts.of(shown) : undefined);
   const { always, sometimes } = reader.view.hiddenAttributes(stored.type);
   if (sometimes.size === 0) return make(always);
-  const writers = new Map<string, ReturnType<typeof make>>();
-  return (object, computed) => {
+  const writers = new Map<string, Writer>();
+  return (object, computed, from) => {
     const hidden = hiddenFrom(reader, stored, object);
     const name = [...hidden].join();
     const write = writers.get(name) ?? make(hidden);
     writers.set(name, write);
-    return write(object, computed);
+    return write(object, computed, from);
   };
 }
 
@@ -296,22 +298,42 @@ function collectionOf({ route, place }: Call): string {
   return collectionPath(route.resource, parent === undefined ? undefined : String(parent));
 }
 
-/** The request as the engine has it. */
-function engineAsked({ request, reader, loaded }: Call): Asked {
-  const asked = askedOf(request);
-  const { deadlineMs, idempotencyKey = null } = asked;
-  return {
-    ...{ credentials: reader.view.credentials, deadlineMs, idempotencyKey, loaded },
-    isSet: (parameter) => /^(true|1)$/i.test(paramsOf(request).get(parameter) ?? ''),
-    values: (parameter) => paramsOf(request).getAll(parameter),
-    wrote: noteWrites(request),
-    get signal() {
-      return asked.signal;
-    },
-    get isGone() {
-      return asked.isGone;
-    },
-  };
+/** The request as the engine has it. A class: an object with getters of its own would cost a create as much as its parsing. */
+class EngineAsked implements Asked {
+  readonly credentials: Asked['credentials'];
+  readonly deadlineMs: number;
+  readonly idempotencyKey: string | null;
+  readonly loaded: LoadedResources;
+  readonly wrote: NonNullable<Asked['wrote']>;
+  readonly #request: FastifyRequest;
+  readonly #asked: ReturnType<typeof askedOf>;
+
+  constructor({ request, reader, loaded }: Call) {
+    const asked = askedOf(request);
+    this.credentials = reader.view.credentials;
+    this.deadlineMs = asked.deadlineMs;
+    this.idempotencyKey = asked.idempotencyKey ?? null;
+    this.loaded = loaded;
+    this.wrote = noteWrites(request);
+    this.#request = request;
+    this.#asked = asked;
+  }
+
+  get signal(): AbortSignal {
+    return this.#asked.signal;
+  }
+
+  get isGone(): boolean {
+    return this.#asked.isGone;
+  }
+
+  isSet(parameter: string): boolean {
+    return /^(true|1)$/i.test(paramsOf(this.#request).get(parameter) ?? '');
+  }
+
+  values(parameter: string): readonly string[] {
+    return paramsOf(this.#request).getAll(parameter);
+  }
 }
 
 /** The turns, of which the next does not come any more once the signal has aborted: it throws the signal's reason. */
@@ -340,7 +362,7 @@ async function handleCreate(call: Call): Promise<unknown> {
   const { options, route, stored, request, place } = call;
   const { resource } = route;
   const { bulk, objects } = parseCreate(resource, request.body, place);
-  const created = await createObjects(options.deps, stored, objects, engineAsked(call));
+  const created = await createObjects(options.deps, stored, objects, new EngineAsked(call));
   const shown = created.map((object) => show(call, object));
   return bulk ? wrapped(resource.plural, joined(shown)) : wrapped(resource.name, shown[0] ?? '{}');
 }
@@ -348,13 +370,13 @@ async function handleCreate(call: Call): Promise<unknown> {
 async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   const { attributes } = parseUpdate(route.resource, request.body);
-  const updated = await updateObject(options.deps, stored, id, attributes, engineAsked(call), ifMatch(request));
+  const updated = await updateObject(options.deps, stored, id, attributes, new EngineAsked(call), ifMatch(request));
   return wrapped(route.resource.name, show(call, updated));
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, engineAsked(call), ifMatch(request), route.resource);
+  await deleteObject(options.deps, stored, id, new EngineAsked(call), ifMatch(request), route.resource);
   return undefined;
 }
 
@@ -365,10 +387,8 @@ function show(call: Call, object: AnyObject): Text {
 
 /** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
 function textOf({ options: { deps }, stored, reader }: Call, write: Writer, row: AnyObject): Text {
-  return write(
-    stored.implied === true ? present(deps, stored, row, reader) : row,
-    computedOf(deps, stored, row, reader),
-  );
+  const shown = stored.implied === true ? present(deps, stored, row, reader) : row;
+  return write(shown, () => computedOf(deps, stored, row, reader));
 }
 
 /** A body that is JSON already. */
@@ -406,7 +426,7 @@ function paramsOf({ url }: FastifyRequest): URLSearchParams {
   return new URLSearchParams(url.split('?', 2)[1] ?? '');
 }
 
-type Writer = ReturnType<typeof createShowText>;
+type Writer = ShowText;
 
 /** Of whole objects, by what is hidden and the model: callers with the same roles share them. */
 const wholeWriters = new WeakMap<ReadonlySet<string>, WeakMap<ResourceModel, Writer>>();

@@ -53,6 +53,7 @@ export const portDnsModule: Contribution<AnyObject> = contribute<Port>({
     const naming = { name: port.dns_name, portDomain: port.dns_domain, networkDomain };
     return { dns_assignment: new JsonText(dnsAssignmentsText(naming, addresses)) };
   },
+  madeOf: (tables, port) => [tables.of('network').get(port.network_id)],
 });
 
 /** A whole name must be one of the port's domain, as Neutron has it: nobody takes a name of somebody else's. */

@@ -73,6 +73,10 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
   },
   broken: brokenPort,
   present: (tables, port) => vifOf(tables, port, port['binding:host_id'] ?? ''),
+  madeOf: (tables, port) => {
+    const host = port['binding:host_id'] ?? '';
+    return host === '' ? [] : [tables.of('host').get(host), tables.of('network').get(port.network_id)];
+  },
 });
 
 /** Whether answers need a rule is a matter of the port: its groups say it with one voice. One group alone has one. */

@@ -50,6 +50,11 @@ export const portQosModule: Contribution<AnyObject> = contribute<Port>({
       resource_request: hasPolicy ? resourceRequest(lookAtTables(tables), port) : null,
     };
   },
+  // A policy's rules are many rows.
+  madeOf: (tables, port) => {
+    const network = tables.of('network').get(port.network_id);
+    return (port.qos_policy_id ?? network?.qos_policy_id ?? null) === null ? [network] : undefined;
+  },
 });
 
 /** Floating IPs. */

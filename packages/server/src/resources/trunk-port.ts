@@ -26,6 +26,8 @@ export const trunkPortModule: Contribution<AnyObject> = contribute<Port>({
     if (trunk !== undefined) throw partOf(port.id, trunk, trunk.id);
   },
   present: (tables, port) => detailsOf(tables, port),
+  // Of a parent they are made of its sub-ports, too.
+  madeOf: (tables, port) => (tables.of('trunk').by('port_id', port.id).length === 0 ? [] : undefined),
 });
 
 function hostOf(port: Port): string {
