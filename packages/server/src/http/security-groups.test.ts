@@ -148,11 +148,15 @@ test('bad rules are refused', async (t) => {
     [{ protocol: 'tcp', port_range_min: 9, port_range_max: 5 }, 400, 'SecurityGroupInvalidPortRange'],
     [{ protocol: 'tcp', port_range_min: 9 }, 400, 'SecurityGroupInvalidPortRange'],
     [{ protocol: 'tcp', port_range_min: 0, port_range_max: 5 }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ protocol: 'tcp', port_range_min: 0 }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ protocol: 'udp', port_range_max: 0 }, 400, 'SecurityGroupInvalidPortValue'],
+    [{ protocol: 'tcp', port_range_min: 9, port_range_max: 0 }, 400, 'SecurityGroupInvalidPortValue'],
     [{ port_range_min: 5, port_range_max: 5 }, 400, 'SecurityGroupProtocolRequiredWithPorts'],
     [{ protocol: 'esp', port_range_min: 5, port_range_max: 5 }, 400, 'SecurityGroupInvalidProtocolForPort'],
     [{ protocol: 'icmp', port_range_max: 5 }, 400, 'SecurityGroupMissingIcmpType'],
     [{ protocol: 'icmp', port_range_min: 256 }, 400, 'SecurityGroupInvalidIcmpValue'],
-    [{ protocol: 'smoke' }, 400, 'SecurityGroupRuleInvalidProtocol'],
+    ...['smoke', 'any', ''].map((protocol) => [{ protocol }, 400, 'SecurityGroupRuleInvalidProtocol'] as const),
+    [{ protocol: '41', port_range_min: 1, port_range_max: 2 }, 400, 'SecurityGroupInvalidProtocolForPort'],
     [{ protocol: '256' }, 400, 'SecurityGroupRuleInvalidProtocol'],
     ...[
       'icmpv6',
@@ -186,6 +190,15 @@ test('bad rules are refused', async (t) => {
     const rule = { security_group_id: group['id'], direction: 'ingress', ...attributes };
     await refused(send('POST', '/v2.0/security-group-rules', { security_group_rule: rule }), status, type);
   }
+});
+
+test('a rule is of its group’s project, and of another that an administrator names', async (t) => {
+  const { create } = await startHarness(t);
+  const group = await create('security_group', { name: 'g' }, { ...P1, 'x-roles': 'member' });
+  const rule = { security_group_id: group['id'], direction: 'ingress' };
+  const ofGroup = await create('security_group_rule', { ...rule, protocol: 'tcp' });
+  const named = await create('security_group_rule', { ...rule, protocol: 'udp', project_id: 'p2' });
+  assert.deepEqual([ofGroup['project_id'], named['project_id']], ['p1', 'p2']);
 });
 
 test('deleting a group deletes the rules that name it', async (t) => {

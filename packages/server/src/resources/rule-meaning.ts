@@ -20,8 +20,12 @@ const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0/0', '::/0']);
 /** What a given rule says, as it is stored. Throws what is wrong with it. */
 export function ruleMeaning(given: Partial<RuleMeaning>): RuleMeaning {
   const meaning = meaningOf(given);
-  checkProtocol(meaning);
-  checkRemote(meaning);
+  // In Neutron's order: of several faults the first is told.
+  const number = numberOf(meaning);
+  checkRange(meaning, number);
+  checkPrefix(meaning);
+  checkVersion(meaning, number);
+  checkRemotes(meaning);
   return meaning;
 }
 
@@ -45,7 +49,7 @@ function meaningOf(given: Partial<RuleMeaning>): RuleMeaning {
   return {
     direction: given.direction ?? 'ingress',
     ethertype,
-    protocol: protocolOf(given.protocol ?? '', ethertype),
+    protocol: given.protocol == null ? null : protocolOf(given.protocol, ethertype),
     ...portRange(given.port_range_min ?? null, given.port_range_max ?? null),
     remote_ip_prefix: prefix === undefined ? null : withLength(String(given.remote_ip_prefix), prefix),
     remote_group_id: given.remote_group_id ?? null,
@@ -64,27 +68,30 @@ function portRange(min: number | null, max: number | null): Pick<RuleMeaning, 'p
   return { port_range_min: isWhole ? null : min, port_range_max: isWhole ? null : max };
 }
 
-function protocolOf(given: string, ethertype: RuleMeaning['ethertype']): string | null {
+function protocolOf(given: string, ethertype: RuleMeaning['ethertype']): string {
   const protocol = given.toLowerCase();
-  if (protocol === '' || protocol === 'any') return null;
   return ethertype === 'IPv6' && Object.hasOwn(ICMPV6, protocol) ? (ICMPV6[protocol] ?? protocol) : protocol;
 }
 
-function checkProtocol(rule: RuleMeaning): void {
-  const number = protocolNumber(rule.protocol, rule.ethertype);
-  if (number === undefined) {
-    throw new CableError(
-      'SecurityGroupRuleInvalidProtocol',
-      `Security group rule protocol ${rule.protocol} not supported. Give a name as IANA has it, or a number from 0 to 255.`,
-    );
-  }
-  if (rule.ethertype === 'IPv4' && number !== null && OF_IPV6.has(number)) {
-    throw new CableError(
-      'SecurityGroupEthertypeConflictWithProtocol',
-      `Invalid ethertype IPv4 for protocol ${rule.protocol}.`,
-    );
-  }
-  const { port_range_min: min, port_range_max: max } = rule;
+/** Null: any protocol. A word for that is none of Neutron's. */
+function numberOf({ protocol, ethertype }: RuleMeaning): number | null {
+  const number = protocolNumber(protocol, ethertype);
+  if (number !== undefined && (number !== null || protocol === null)) return number;
+  throw new CableError(
+    'SecurityGroupRuleInvalidProtocol',
+    `Security group rule protocol ${protocol} not supported. Give a name as IANA has it, or a number from 0 to 255.`,
+  );
+}
+
+function checkVersion({ ethertype, protocol }: RuleMeaning, number: number | null): void {
+  if (ethertype !== 'IPv4' || number === null || !OF_IPV6.has(number)) return;
+  throw new CableError(
+    'SecurityGroupEthertypeConflictWithProtocol',
+    `Invalid ethertype IPv4 for protocol ${protocol}.`,
+  );
+}
+
+function checkRange({ port_range_min: min, port_range_max: max }: RuleMeaning, number: number | null): void {
   if (min === null && max === null) return;
   if (number === null) {
     throw new CableError(
@@ -123,23 +130,25 @@ function checkIcmp(type: number | null, code: number | null): void {
 }
 
 function checkPorts(min: number | null, max: number | null): void {
+  if (min === 0 || max === 0) throw new CableError('SecurityGroupInvalidPortValue', 'Invalid value for port 0');
   if (min === null || max === null || min > max) {
     throw new CableError(
       'SecurityGroupInvalidPortRange',
       'For TCP/UDP protocols, port_range_min must be <= port_range_max',
     );
   }
-  if (min === 0) throw new CableError('SecurityGroupInvalidPortValue', 'Invalid value for port 0');
 }
 
-function checkRemote(rule: RuleMeaning): void {
+function checkRemotes(rule: RuleMeaning): void {
   const remotes = [rule.remote_ip_prefix, rule.remote_group_id, rule.remote_address_group_id];
-  if (remotes.filter((one) => one !== null).length > 1) {
-    throw new CableError(
-      'SecurityGroupMultipleRemoteEntites',
-      'Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.',
-    );
-  }
+  if (remotes.filter((one) => one !== null).length < 2) return;
+  throw new CableError(
+    'SecurityGroupMultipleRemoteEntites',
+    'Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.',
+  );
+}
+
+function checkPrefix(rule: RuleMeaning): void {
   if (rule.remote_ip_prefix === null) return;
   const version = rule.remote_ip_prefix.includes(':') ? 'IPv6' : 'IPv4';
   if (version !== rule.ethertype) {

@@ -18,11 +18,12 @@ export const RULE_MEANING_INDEX: Readonly<Record<string, IndexMaker<AnyObject>>>
 
 /** Security group rules: validity, and no rule twice in a group. */
 export const securityGroupRuleModule: Contribution<AnyObject> = contribute<SecurityGroupRule>({
-  derive: ({ plan }, given) => {
+  derive: ({ plan, asked }, given) => {
     const meaning = ruleMeaning(given);
-    // A rule belongs to the project of its group.
+    // A rule belongs to the project of its group, unless an administrator names another.
     const group = plan.get('security_group', given.security_group_id ?? '');
-    return { ...meaning, project_id: group?.project_id ?? given.project_id };
+    const isNamed = given.project_id !== asked.credentials.projectId;
+    return { ...meaning, project_id: isNamed ? given.project_id : (group?.project_id ?? given.project_id) };
   },
   // Of two that an older version took for different ones the second has none.
   claims: (rule) => ((rule as AnyObject)[REPEATS] === true ? [] : [meaningClaim(rule)]),
