@@ -106,7 +106,7 @@ test('an admin chooses the address, everybody the subnet', async (t) => {
     'IpAddressAlreadyAllocated',
   );
   await refused(post({ ...given, floating_ip_address: '192.0.2.1' }, {} as never), 400, 'InvalidIpForNetwork');
-  await refused(post({ ...given, floating_ip_address: '2001:db8::1' }, {} as never), 400, 'BadRequest');
+  await refused(post({ ...given, floating_ip_address: '2001:db8::1' }, {} as never), 400, 'InvalidIpForNetwork');
   const there = await post({ ...given, subnet_id: second['id'] });
   assert.equal(there.body['floatingip']?.['floating_ip_address'], '198.51.100.2');
   await refused(post({ ...given, subnet_id: randomUUID() }), 404, 'SubnetNotFound');
@@ -223,6 +223,18 @@ test('rules hold whoever writes at once', async (t) => {
     if (removed.status === 200) await send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] });
     await send('DELETE', `/v2.0/floatingips/${one}`);
   }
+});
+
+test('an address outside that is none of the network, or of IPv6, is refused in Neutron’s words', async (t) => {
+  const harness = await startHarness(t);
+  const { external } = await outsideWorld(harness);
+  const six = await harness.create('subnet', { network_id: external['id'], cidr: 'fd07::/64', ip_version: 6 });
+  const { post } = floating(harness);
+  const asAdmin = (more: object) =>
+    harness.send('POST', '/v2.0/floatingips', { floatingip: { floating_network_id: external['id'], ...more } });
+  await refused(asAdmin({ floating_ip_address: 'fd00::5' }), 400, 'InvalidIpForNetwork');
+  await refused(asAdmin({ floating_ip_address: 'fd07::5' }), 400, 'ExternalIpAddressExhausted');
+  await refused(post({ floating_network_id: external['id'], subnet_id: six['id'] }), 400, 'ExternalIpAddressExhausted');
 });
 
 test('addresses run out, and a project has a quota of floating IPs', async (t) => {

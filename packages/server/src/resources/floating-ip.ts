@@ -209,19 +209,11 @@ function takeAddress(
   externalNetwork(planning, id, () => badRequest(`Network ${id} is not a valid external network`));
   const { floating_ip_address: address, subnet_id: subnetId } = given;
   if (subnetId !== undefined) refuseUnseen(planning, id, subnetId);
-  if (address !== undefined && parseIp(address)?.version !== 4) {
-    throw badRequest(`${address} is not an IPv4 address`);
-  }
   const subnets = plan.parts('network', id, (look) => look.by('subnet', 'network_id', id));
-  const fit = subnets.filter((one) => one.ip_version === 4 && (subnetId ?? one.id) === one.id);
-  if (fit.length === 0) {
-    throw badRequest(
-      subnetId === undefined
-        ? `Network ${id} does not contain any IPv4 subnet`
-        : `Subnet ${subnetId} is not an IPv4 subnet of network ${id}`,
-    );
-  }
-  const served = servedSubnets(fit, FLOATING_IP);
+  const fit = subnets.filter((one) => one.ip_version === 4);
+  if (fit.length === 0) throw badRequest(`Network ${id} does not contain any IPv4 subnet`);
+  const named = subnets.filter((one) => one.id === subnetId);
+  const served = servedSubnets(named.length === 0 ? fit : named, FLOATING_IP);
   if (served.length === 0) throw noneServes(id, FLOATING_IP);
   const make = (fixedIp: Partial<FixedIp>): Taken => {
     const port = planCreate(asService(planning), deps.resources.named('port'), {
@@ -237,16 +229,20 @@ function takeAddress(
     }) as unknown as Port;
     const [fixed] = port.fixed_ips;
     if (fixed === undefined) throw new Error(`port ${port.id} was made without an address`);
+    if (parseIp(fixed.ip_address)?.version !== 4) throw exhausted(id);
     return { ...fixed, portId: port.id };
   };
   const taken =
-    address === undefined
+    address === undefined && subnetId === undefined
       ? firstFree(
           id,
           served.map((one) => one.id),
           (one) => make({ subnet_id: one }),
         )
-      : make({ ...(subnetId === undefined ? {} : { subnet_id: subnetId }), ip_address: address });
+      : make({
+          ...(subnetId === undefined ? {} : { subnet_id: subnetId }),
+          ...(address === undefined ? {} : { ip_address: address }),
+        });
   return { subnet_id: taken.subnet_id, floating_ip_address: taken.ip_address, floating_port_id: taken.portId };
 }
 
@@ -269,7 +265,14 @@ function firstFree(networkId: string, subnetIds: readonly string[], make: (subne
       if (!(err instanceof CableError) || err.code !== 'IpAddressGenerationFailure') throw err;
     }
   }
-  throw new CableError('ExternalIpAddressExhausted', `Unable to find any IP address on external network ${networkId}.`);
+  throw exhausted(networkId);
+}
+
+function exhausted(networkId: string): CableError {
+  return new CableError(
+    'ExternalIpAddressExhausted',
+    `Unable to find any IP address on external network ${networkId}.`,
+  );
 }
 
 /** Each floating IP that leads to a port revises it, so these are all. */
