@@ -66,7 +66,7 @@ export const multiProviderExtension = {
             'provider:segmentation_id': { type: 'integer', nullable: true, minimum: 1, maximum: 16777215 },
           },
         },
-        write: 'create',
+        write: 'both',
         writeBy: 'admin',
         input: true,
         filter: false,

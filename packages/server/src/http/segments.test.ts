@@ -100,6 +100,38 @@ test('a network may be given as a list of one segment, and not of several', asyn
   await refused(post({ segments: [vlan(8)] }, MEMBER), 403, 'PolicyNotAuthorized');
 });
 
+test('an update may say how a network is carried, and not otherwise than it is', async (t) => {
+  const { send, create } = await startHarness(t);
+  const tagged = await create('network', vlan(7));
+  const tunnelled = await create('network', {});
+  const put = ({ id }: Json, network: object, headers?: Record<string, string>) =>
+    send('PUT', `/v2.0/networks/${id}`, { network }, headers);
+  for (const same of [
+    vlan(7),
+    { 'provider:network_type': 'vlan', name: 'x' },
+    { 'provider:physical_network': null },
+    { segments: [vlan(7)] },
+    { segments: [] },
+  ]) {
+    const { status, body } = await put(tagged, same);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal(body['network']?.['provider:physical_network'], 'physnet1');
+    assert.equal(body['network']?.['segments'], undefined);
+  }
+  assert.equal((await put(tunnelled, { 'provider:network_type': 'vxlan' })).status, 200);
+  const cases: readonly (readonly [Json, object, RegExp])[] = [
+    [tagged, { 'provider:network_type': 'flat' }, /does not support updating/],
+    [tagged, { 'provider:physical_network': 'physnet2' }, /does not support updating/],
+    [tagged, { 'provider:segmentation_id': 8 }, /does not support updating/],
+    [tagged, { segments: [vlan(8)] }, /does not change/],
+    [tunnelled, { 'provider:segmentation_id': tunnelled['provider:segmentation_id'] }, /Only VLAN type networks/],
+  ];
+  for (const [network, given, text] of cases)
+    assert.match(await refused(put(network, given), 400, 'InvalidInput'), text);
+  const own = await create('network', {}, MEMBER);
+  await refused(put(own, { 'provider:network_type': 'vxlan' }, MEMBER), 403, 'PolicyNotAuthorized');
+});
+
 test('a subnet is of the whole network: a segment is refused, with what to do', async (t) => {
   const { send, create } = await startHarness(t);
   const network = await create('network', {});

@@ -1,4 +1,5 @@
 /** How networks are carried, in Neutron's words: tunnelled (vxlan), or by a physical network (vlan, flat). Each has one segment, taken once. */
+import type { Attributes } from '@cable/api';
 import {
   type AnyObject,
   CableError,
@@ -64,6 +65,22 @@ export function segmentOf(planning: Planning, given: Given<Network>): Derived {
   }
   if (id !== null && id > VLAN_MAX) throw invalid(`segmentation_id out of range (1 through ${VLAN_MAX})`);
   return { ...place, ...numberIn(planning, { type, physical }, id, given.project_id) };
+}
+
+const CARRIAGE = ['provider:network_type', 'provider:physical_network', 'provider:segmentation_id'] as const;
+
+/** What an update leaves as it is, though clients may say it. Throws `InvalidInput` for anything else, in Neutron's words. `given`: what the update names. */
+export function sameSegment(before: Network, after: Network, given: Attributes): Partial<Network> {
+  const named = CARRIAGE.filter((name) => given[name] !== undefined && given[name] !== null);
+  if (named.includes('provider:segmentation_id') && before['provider:network_type'] !== 'vlan') {
+    throw invalid('Only VLAN type networks can be updated');
+  }
+  const changed = named.filter((name) => after[name] !== before[name]);
+  if (changed.length > 0) {
+    throw invalid(`Plugin does not support updating the following provider network attributes: ${changed.join(', ')}`);
+  }
+  const kept = CARRIAGE.filter((name) => name in given).map((name) => [name, before[name]]);
+  return Object.fromEntries(kept) as Partial<Network>;
 }
 
 const VNIS: SegmentSpace = { type: 'vxlan', physical: null };

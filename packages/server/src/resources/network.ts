@@ -11,6 +11,7 @@ import {
   isTunnelled,
   rangeOfNetwork,
   type Segment,
+  sameSegment,
   segmentOf,
 } from './network-segment.ts';
 import { isForeign } from './port.ts';
@@ -24,7 +25,7 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
     checkMtu(planning, given, mtu);
     return { mtu, ...segmentOf(planning, given) };
   },
-  change: (planning, before, after) => {
+  change: (planning, before, after, given) => {
     if (after.mtu !== before.mtu) {
       checkMtu(planning, after, after.mtu);
       if (after.mtu > before.mtu && isTunnelled(after)) checkCarriers(planning, after);
@@ -32,7 +33,7 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
       // Each subnet revises the network, so one that comes meanwhile is not passed.
       if (after.mtu < IPV6_MIN_MTU && hasIpv6) throw mtuTooSmall(after.id);
     }
-    return {};
+    return sameSegment(before, after, given);
   },
   check: (view, network, before) => {
     // What another project makes there rests on the sharing, and leaves a mark; so one of the two comes too late.

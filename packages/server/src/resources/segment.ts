@@ -132,6 +132,14 @@ export const networkSegmentsModule: Contribution<AnyObject> = contribute<Network
     }
     return Object.fromEntries(Object.entries(only).filter(([, value]) => value !== null && value !== ''));
   },
+  change: (_planning, before, _after, { segments }) => {
+    if (!Array.isArray(segments) || segments.every((one) => saysSame(before, one as Partial<Network>))) return {};
+    throw new CableError(
+      'InvalidInput',
+      'Invalid input for operation: segments: how a network is carried does not change.',
+      { detail: REMEDY },
+    );
+  },
   present: () => ({ l2_adjacency: true }),
 });
 
@@ -139,6 +147,11 @@ export const networkSegmentsModule: Contribution<AnyObject> = contribute<Network
 function saysHow(given: Partial<Network>): boolean {
   const { 'provider:network_type': type, 'provider:physical_network': physical } = given;
   return (type ?? 'vxlan') !== 'vxlan' || (physical ?? given['provider:segmentation_id'] ?? null) !== null;
+}
+
+function saysSame(network: Network, segment: Partial<Network>): boolean {
+  const said = Object.entries(segment).filter(([, value]) => value !== null && value !== '');
+  return said.every(([name, value]) => (network as AnyObject)[name] === value);
 }
 
 /** A subnet is of the whole network. */
