@@ -38,7 +38,7 @@ const PARAMETERS: ReadonlySet<string> = new Set(QUERY_PARAMETERS);
  * Neutron's texts for what the declaration does not allow.
  */
 export function parseListQuery(resource: ResourceModel, query: URLSearchParams): ListQuery {
-  const limit = parseLimit(query.get('limit'));
+  const limit = parseLimit(resource, query.get('limit'));
   return {
     filters: parseFilters(resource, query),
     fields: query.getAll('fields').filter((name) => name !== ''),
@@ -220,8 +220,8 @@ function isSortable(attribute: Attribute): boolean {
   return attribute.sort !== false && !['list', 'object', 'dict'].includes(attribute.type);
 }
 
-function parseLimit(text: string | null): number {
-  if (text === null || text === '') return 0;
+function parseLimit(resource: ResourceModel, text: string | null): number {
+  if (text === null || (text === '' && !isNeutrons(resource))) return 0;
   if (/^\s*\+?\d{1,9}\s*$/.test(text)) return Number(text);
   const reason = `Limit must be an integer 0 or greater and not '${text.slice(0, 50)}'`;
   throw new CableError('BadRequest', `Bad limit request: ${reason}.`);

@@ -100,7 +100,8 @@ test('a page behind what is not there is refused, or the first one, as in Neutro
   const { send, create } = await startHarness(t);
   const foreign = await create('network', {});
   await create('network', { name: 'own' }, MEMBER);
-  await refused(send('GET', '/v2.0/networks?limit=-1'), 400, 'BadRequest');
+  for (const limit of ['-1', '', 'x']) await refused(send('GET', `/v2.0/networks?limit=${limit}`), 400, 'BadRequest');
+  assert.equal((await send('GET', '/v2.0/lbaas/pools?limit=')).status, 200);
   for (const sort of ['', '&sort_key=name&sort_dir=asc', '&sort_key=description&sort_dir=asc', '&name=nobody']) {
     for (const marker of ['none', String(foreign['id'])]) {
       const path = `/v2.0/networks?limit=1&marker=${marker}${sort}`;

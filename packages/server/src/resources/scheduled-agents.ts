@@ -1,4 +1,4 @@
-import type { AnyObject } from '@cable/model';
+import { type AnyObject, CableError } from '@cable/model';
 import type { ActionHandler } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
 import { permitRead } from '../engine/permission.ts';
@@ -15,11 +15,14 @@ export const routerAgentsModule: Contribution<AnyObject> = {
   actions: { get_l3_agents: nobody('router', 'get_l3_agents') },
 };
 
-/** Nothing is scheduled: every host that has a port serves it. Throws `NotFound`, and `PolicyNotAuthorized`. */
+/** Nothing is scheduled: every host that has a port serves it. Nor is anything that is not there, of which Neutron says the same. Throws `PolicyNotAuthorized`. */
 function nobody(type: string, action: string): ActionHandler {
   return async (deps, id, _body, { credentials }) => {
     const reader = readerOf(deps, credentials);
-    const before = await currentRow(deps, deps.resources.named(type), id, reader);
+    const before = await currentRow(deps, deps.resources.named(type), id, reader).catch((err: unknown): AnyObject => {
+      if (err instanceof CableError && err.code === 'NotFound') return { id };
+      throw err;
+    });
     permitRead(deps, { credentials, row: reader.row }, { type, action, before });
     return { agents: [] };
   };
