@@ -185,6 +185,7 @@ test('lists of UUIDs: none twice, and none of anything else', () => {
 
 test('empty text that is null', () => {
   assertTaken('security_group_rule.remote_ip_prefix', [['', null]]);
+  assertTaken('port.device_profile', [['', null]]);
   assertTaken('router.external_gateway_info', [['', null]]);
   assertTaken('router.external_gateway_info.update', [['', null]]);
 });
@@ -258,6 +259,18 @@ test('routes: prefixes without host bits, next hops that are addresses', () => {
         /^HTTPBadRequest: Invalid input for /,
       );
     }
+    for (const destination of ['127.0.0.0/8', '127.0.0.1/32', '::1/128'])
+      assertRefused(place, [
+        [[{ ...route, destination }], bad(attribute, `destination: '${destination}' is not a routable CIDR`)],
+      ]);
+    const text = `{'destination': '192.0.2.0/24', 'nexthop': '10.0.0.9'}`;
+    assertRefused(place, [[[route, route], bad(attribute, `Duplicate hostroute '${text}'`)]]);
+    assertTaken(place, [
+      [
+        [route, { ...route, nexthop: '10.0.0.8' }],
+        [route, { ...route, nexthop: '10.0.0.8' }],
+      ],
+    ]);
   }
 });
 
@@ -299,6 +312,18 @@ test('fixed addresses and pools: lists of objects of a form', () => {
     [
       [{ subnet_id: A }, { ip_address: '2001:DB8::1' }],
       [{ subnet_id: A }, { ip_address: '2001:db8::1' }],
+    ],
+  ]);
+  assertTaken('port.fixed_ips', [
+    [
+      [{ subnet_id: A }, { subnet_id: A }],
+      [{ subnet_id: A }, { subnet_id: A }],
+    ],
+  ]);
+  assertRefused('port.fixed_ips', [
+    [
+      [{ ip_address: '10.0.0.5' }, { subnet_id: A, ip_address: '10.0.0.5' }],
+      bad('fixed_ips', "Duplicate IP address '10.0.0.5'"),
     ],
   ]);
   for (const given of [null, 'x', {}, ['x'], [{ ip_address: 'x' }], [{ subnet_id: 'x' }]]) {

@@ -3,9 +3,11 @@ import {
   type Attribute,
   type AttributeType,
   CableError,
+  cidrContains,
   type ErrorCode,
   formatCidr,
   formatIp,
+  type IpPrefix,
   isErrorCode,
   isMappedIp,
   isUuid,
@@ -188,7 +190,14 @@ function parseInteger(value: unknown, attribute: Attribute): Parsed {
   return good(number);
 }
 
-function parseSubnet(value: unknown, { hostBits, needsLength }: Attribute): Parsed {
+/** Where no route leads. */
+const LOOPBACK: readonly IpPrefix[] = ['127.0.0.0/8', '::1/128'].flatMap((one) => parseCidr(one) ?? []);
+
+function containsPrefix(outer: IpPrefix, inner: IpPrefix): boolean {
+  return inner.prefixLength >= outer.prefixLength && cidrContains(outer, inner.base);
+}
+
+function parseSubnet(value: unknown, { hostBits, needsLength, routable }: Attribute): Parsed {
   const near = typeof value === 'string' ? parseIpOrCidr(value) : undefined;
   if (typeof value !== 'string' || near === undefined) {
     return hostBits === 'cleared' && needsLength !== true
@@ -197,7 +206,11 @@ function parseSubnet(value: unknown, { hostBits, needsLength }: Attribute): Pars
   }
   const isWhole = hostBits === 'cleared' && (value.includes('/') || needsLength !== true);
   const exact = isWhole ? near : parseCidr(value);
-  if (exact !== undefined) return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
+  if (exact !== undefined) {
+    if (routable === true && LOOPBACK.some((one) => containsPrefix(one, exact)))
+      return bad(`${quote(value)} is not a routable CIDR`);
+    return isMappedIp(exact.base) ? mapped(value) : good(formatCidr(exact));
+  }
   return bad(`${quote(value)} isn't a recognized IP subnet cidr, '${formatCidr(near)}' is recommended`);
 }
 
@@ -231,6 +244,23 @@ function repeatedIn(objects: readonly Readonly<Record<string, unknown>>[], name:
   return objects.map((one) => one[name]).find((value) => value !== undefined && (seen.has(value) || !seen.add(value)));
 }
 
+/** Why two of the objects are too much alike. */
+function repeatedOf(
+  { distinct = [], repeated }: Attribute,
+  objects: readonly Readonly<Record<string, unknown>>[],
+): string | undefined {
+  const say = (value: unknown, otherwise = ''): string =>
+    repeated === undefined ? otherwise : repeated.replace('{value}', () => shortened(value));
+  for (const name of distinct) {
+    const found = repeatedIn(objects, name);
+    if (found !== undefined) return say(found, `${name} ${quote(found)} is given twice`);
+  }
+  if (repeated === undefined || distinct.length > 0) return undefined;
+  const texts = objects.map((one) => JSON.stringify(one));
+  const twice = objects.find((_one, at) => texts.indexOf(texts[at] ?? '') < at);
+  return twice === undefined ? undefined : say(twice);
+}
+
 function parseList(value: unknown, attribute: Attribute): Parsed {
   if (!Array.isArray(value)) return bad(`${quote(value)} is not a list`);
   const limit = attribute.maxLength ?? 1000;
@@ -242,10 +272,8 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
     if (!element.ok) return element;
     parsed.push(element.value);
   }
-  for (const name of attribute.distinct ?? []) {
-    const repeated = repeatedIn(parsed as readonly Readonly<Record<string, unknown>>[], name);
-    if (repeated !== undefined) return bad(`${name} ${quote(repeated)} is given twice`);
-  }
+  const repeated = repeatedOf(attribute, parsed as readonly Readonly<Record<string, unknown>>[]);
+  if (repeated !== undefined) return bad(repeated);
   const twice = attribute.items.type === 'object' ? [] : parsed.filter((one, at) => parsed.indexOf(one) < at);
   if (twice.length === 0) return good(parsed);
   return bad(

@@ -155,6 +155,10 @@ function valueProblem(a: Attribute): Problem | undefined {
   }
   const unknown = (a.distinct ?? []).find((name) => a.items?.properties?.[name] === undefined);
   if (unknown !== undefined) return problem(`distinct names no property of its items: ${unknown}`, 'Correct distinct.');
+  if (a.repeated !== undefined && a.items?.type !== 'object') {
+    return problem('repeated is of a list of objects', 'Leave it out.');
+  }
+  if (a.routable === true && a.type !== 'cidr') return problem('only a cidr is routable', 'Leave it out.');
   for (const [name, { requiredUnless }] of Object.entries(a.properties ?? {})) {
     if (requiredUnless === undefined || a.properties?.[requiredUnless.attribute] !== undefined) continue;
     return within(name, problem(`requiredUnless names nothing beside it: ${requiredUnless.attribute}`, 'Correct it.'));

@@ -91,6 +91,8 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
       needsLength: 'true',
       ruleOfDefault: 'true',
       distinct: 'texts',
+      repeated: 'text',
+      routable: 'true',
       besides: ['ignored'],
       requiredUnless: { one: REQUIRED_UNLESS },
       grantedThrough: 'text',

@@ -43,6 +43,13 @@ export type Attribute = {
   readonly items?: Attribute;
   /** Of a list of objects: properties of which no two items have the same value. */
   readonly distinct?: readonly string[];
+  /**
+   * Of a list of objects: why it is refused when two items are alike, in one of `distinct` or else in everything; `{value}` stands for what they have in common.
+   * Absent: items that are alike in everything are taken.
+   */
+  readonly repeated?: string;
+  /** A `cidr`: a route leads there, so it is in no loopback prefix. */
+  readonly routable?: true;
   /** Attributes of an `object`; each may be absent unless `required`. */
   readonly properties?: Readonly<Record<string, Attribute>>;
   /** Of an `object`: what is given besides its properties is left out; absent: it is refused. */

@@ -31,6 +31,7 @@ export const portDeviceProfileExtension = {
       device_profile: {
         type: 'string',
         nullable: true,
+        emptyAsNull: true,
         write: 'create',
         default: null,
         maxLength: 255,

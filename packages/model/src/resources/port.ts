@@ -48,6 +48,8 @@ export const portResource = {
       maxLength: 16,
       write: 'both',
       derive: 'addresses',
+      distinct: ['ip_address'],
+      repeated: "Duplicate IP address '{value}'",
       items: {
         type: 'object',
         besides: 'ignored',

@@ -103,12 +103,16 @@ export const subnetResource = {
     host_routes: {
       type: 'list',
       maxLength: 640,
+      repeated: "Duplicate hostroute '{value}'",
       write: 'both',
       default: [],
       filter: false,
       items: {
         type: 'object',
-        properties: { destination: { type: 'cidr', required: true }, nexthop: { type: 'ip', required: true } },
+        properties: {
+          destination: { type: 'cidr', routable: true, required: true },
+          nexthop: { type: 'ip', required: true },
+        },
       },
       example: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }],
       description: 'Routes given out by DHCP.',

@@ -129,7 +129,7 @@ test('addresses asked for: hostile forms are refused, and one address has one na
     );
   }
   const twice = [{ ip_address: '2001:db8::6' }, { ip_address: '2001:DB8:0::6' }];
-  await refused(post({ fixed_ips: twice }), 400, 'InvalidInput');
+  await refused(post({ fixed_ips: twice }), 400, 'HTTPBadRequest');
   for (const bad of [
     '2001:db8::5%eth0',
     'fe80::1%1',
@@ -165,7 +165,7 @@ test('in a subnet of SLAAC no other address than that of the MAC is taken', asyn
     assert.match(message, /IPv6 address 2001:db8::5 cannot be directly assigned to a port on subnet/);
   }
   const both = [{ subnet_id: slaac['id'], ip_address: '2001:DB8::F816:3EFF:FE00:1' }, { ip_address: own }];
-  await refused(post({ mac_address: mac, fixed_ips: both }), 400, 'InvalidInput');
+  await refused(post({ mac_address: mac, fixed_ips: both }), 400, 'HTTPBadRequest');
   const made = await port({ mac_address: mac, fixed_ips: [{ ip_address: own }, { subnet_id: v4['id'] }] });
   assert.deepEqual(addresses(made), ['10.0.0.2', own]);
   // Named or not, asked for or not, it is there.

@@ -134,6 +134,31 @@ test('ports: port security, groups and pairs belong together', async (t) => {
   await refused(send('POST', '/v2.0/ports', { port: twice }), 400, 'DuplicateAddressPairInRequest');
 });
 
+test('ports of what serves the network have no port security and no groups, whatever is asked for', async (t) => {
+  const harness = await startHarness(t);
+  const { send, create } = harness;
+  const { network } = await withSubnet(harness);
+  const group = await create('security_group', {});
+  for (const device_owner of ['network:dhcp', 'network:other', 'network:']) {
+    const given = { network_id: network['id'], device_owner };
+    for (const more of [{}, { port_security_enabled: true }, { security_groups: [] }]) {
+      const port = await create('port', { ...given, ...more });
+      assert.deepEqual([port['port_security_enabled'], port['security_groups']], [false, []], device_owner);
+    }
+    const asked = send('POST', '/v2.0/ports', { port: { ...given, security_groups: [group['id']] } });
+    await refused(asked, 400, 'PortSecurityAndIPRequiredForSecurityGroups');
+    const pairs = { allowed_address_pairs: [{ ip_address: '10.0.0.9' }] };
+    await refused(
+      send('POST', '/v2.0/ports', { port: { ...given, ...pairs } }),
+      409,
+      'AddressPairAndPortSecurityRequired',
+    );
+  }
+  const port = await create('port', { network_id: network['id'], device_owner: 'network:dhcp' });
+  const put = await send('PUT', `/v2.0/ports/${port['id']}`, { port: { port_security_enabled: true } });
+  assert.equal(put.body['port']?.['port_security_enabled'], true, 'a change is obeyed');
+});
+
 test('ports: a pair has a MAC that a port may have', async (t) => {
   const harness = await startHarness(t);
   const { send, create } = harness;

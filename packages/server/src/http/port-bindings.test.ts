@@ -90,6 +90,24 @@ test('bindings are changed, the active one too; the end of the active one unbind
   assert.deepEqual((await send('GET', `${path}/bindings`)).body, { bindings: [] });
 });
 
+test('a profile is as long as Neutron’s: 4,095 characters, as Python writes JSON', async (t) => {
+  const harness = await startHosts(t);
+  const { send } = harness;
+  const port = await portOf(harness);
+  const path = `/v2.0/ports/${port['id']}`;
+  const given = (profile: object) => ({ port: { 'binding:profile': profile } });
+  const fits = { a: ['é', 1, null], b: {}, c: 'x'.repeat(4051) };
+  assert.equal((await send('PUT', path, given(fits))).status, 200);
+  const text = 'Invalid input for operation: binding:profile value too large.';
+  const tooLong = { ...fits, c: 'x'.repeat(4052) };
+  assert.equal(await refused(send('PUT', path, given(tooLong)), 400, 'InvalidInput'), text);
+  await refused(portPost(harness, { network_id: port['network_id'], ...given(tooLong).port }), 400, 'InvalidInput');
+  const binding = { host: 'h2', profile: tooLong };
+  await refused(send('POST', `${path}/bindings`, { binding }), 400, 'InvalidInput');
+});
+
+const portPost = ({ send }: Harness, port: object) => send('POST', '/v2.0/ports', { port });
+
 test('only an admin sees bindings, and only ports of machines have several', async (t) => {
   const harness = await startHosts(t);
   const { send } = harness;

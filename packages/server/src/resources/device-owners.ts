@@ -25,6 +25,11 @@ export function isExternalOwner(owner: string): boolean {
   return owner === ROUTER_GATEWAY || owner === FLOATING_IP;
 }
 
+/** True for a new port of something that serves the network: it has no port security, whatever is asked for (Neutron's `is_port_trusted`). */
+export function isTrusted(owner: string): boolean {
+  return owner.startsWith('network:');
+}
+
 /** The error for a port that belongs to an object of the API, which is to be changed in its place. `verb`: changed, deleted. */
 export function servicePort(port: Port, verb: string): CableError {
   return new CableError(

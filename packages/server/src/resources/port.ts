@@ -5,11 +5,13 @@ import { type Broken, type Contribution, contribute, type Given, type Mark } fro
 import { NO_PROJECT } from '../engine/slots.ts';
 import type { Look, View } from '../engine/view.ts';
 import { followed } from './automatic-addresses.ts';
+import { checkProfile } from './binding-profile.ts';
 import { defaultGroup } from './default-group.ts';
 import {
   FLOATING_IP,
   isExternalOwner,
   isServiceOwner,
+  isTrusted,
   ROUTER_GATEWAY,
   ROUTER_INTERFACE,
   servicePort,
@@ -41,6 +43,9 @@ export const portModule: Contribution<AnyObject> = contribute<Port>({
   },
   check: (view, port, before) => {
     checkMac(port.mac_address);
+    if (before?.['binding:profile'] !== port['binding:profile']) checkProfile(port['binding:profile']);
+    if (before?.inactive_bindings !== port.inactive_bindings)
+      for (const { profile } of port.inactive_bindings) checkProfile(profile);
     if (before?.security_groups !== port.security_groups) checkOneKind(view, port.security_groups);
     if (before !== undefined && before.mac_address !== port.mac_address) refuseMacOfBound(before, port);
     checkPortSecurity(port, before);
@@ -168,9 +173,9 @@ function derivePort(planning: Planning, given: Given<Port>): Partial<Port> {
   const subnets = planning.plan.parts('network', networkId, (look) => look.by('subnet', 'network_id', networkId));
   const addressed = { network_id: networkId, mac_address: mac, device_owner: given.device_owner ?? '' };
   const fixedIps = chooseAddresses(planning, addressed, subnets, given.fixed_ips, []);
-  const secure = given.port_security_enabled ?? network?.port_security_enabled ?? true;
-  const usesDefault = secure && !(given.device_owner ?? '').startsWith('network:');
-  const groups = given.security_groups ?? (usesDefault ? [defaultGroup(planning, given.project_id).id] : []);
+  const secure =
+    !isTrusted(given.device_owner ?? '') && (given.port_security_enabled ?? network?.port_security_enabled ?? true);
+  const groups = given.security_groups ?? (secure ? [defaultGroup(planning, given.project_id).id] : []);
   return {
     mac_address: mac,
     fixed_ips: fixedIps,
