@@ -68,6 +68,9 @@ const ODD_BOOLEANS: readonly unknown[] = [null, '', 'x', -1, 1.5, [], { x: 1 }];
 const STANDARD = ['id', 'project_id', 'tenant_id', 'description', 'revision_number', 'created_at', 'tags', 'no_such'];
 const FILTER_VALUES = ['x', '', '1'];
 
+/** A number that one of the servers may have chosen. */
+const BY_CHANCE = 'provider:segmentation_id=1';
+
 /** Everything that is asked of a type, in order. */
 export function movesOf(subject: Subject | Script): readonly Move[] {
   if (!('base' in subject)) return subject.more.map(ask);
@@ -79,6 +82,12 @@ export function movesOf(subject: Subject | Script): readonly Move[] {
     ...rights(subject),
     ...(subject.more ?? []).map(ask),
   ];
+}
+
+/** What the others need, and each so-and-so-many-th of those: the same ones each time. */
+export function selectionOf(moves: readonly Move[], every: number): readonly Move[] {
+  let count = 0;
+  return moves.filter(({ asked, drop }) => (asked.keep !== undefined && drop === undefined) || count++ % every === 0);
 }
 
 function ask(asked: Asked): Move {
@@ -96,7 +105,6 @@ function creations({ path, key, base, attributes }: Subject): readonly Move[] {
       { ...base, no_such: 1 },
       { ...base, id: NOBODY },
       { ...base, project_id: 'beta' },
-      { ...base, tenant_id: '' },
     ],
     ...valuesOf(attributes, ODD).map((given) => ({ ...base, ...given })),
   ];
@@ -134,7 +142,7 @@ function oddOf(values: readonly unknown[], odd: readonly unknown[]): readonly un
 function lists({ path, attributes }: Subject): readonly Move[] {
   const names = [...new Set([...Object.keys(attributes), ...STANDARD])];
   const queries = [
-    ...names.flatMap((name) => FILTER_VALUES.map((value) => `${name}=${value}`)),
+    ...names.flatMap((name) => FILTER_VALUES.map((value) => `${name}=${value}`)).filter((one) => one !== BY_CHANCE),
     ...names.map((name) => `sort_key=${name}&sort_dir=asc`),
     names.map((name) => `fields=${name}`).join('&'),
     ...['limit=0', 'limit=1', 'limit=-1', 'limit=x', 'limit=', `limit=1&marker=${NOBODY}`, `marker=${NOBODY}`],

@@ -90,7 +90,6 @@ const OF_REFUSALS: readonly Difference[] = [
     is: /^answer: (20\d|400 \w+) -> 400 InvalidInput$/,
     reason: 'docs/design/api.md: what is no whole number is refused, and not cut off or counted as 0 or 1',
   },
-  { of: /"tenant_id":""/, is: /^answer: 201 -> 400 HTTPBadRequest$/, reason: 'what is of no project nobody could see' },
   {
     of: /^\S+ \w+: (PUT|DELETE) /,
     is: /^answer: 404 \w+ -> 405 HTTPMethodNotAllowed$/,

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startCableAlone } from './cable.ts';
-import { type Asked, type Move, movesOf, type Script, type Subject } from './compare-cases.ts';
+import { type Asked, type Move, movesOf, type Script, type Subject, selectionOf } from './compare-cases.ts';
 import { DIFFERENCES } from './compare-differences.ts';
 import { startNeutronAlone } from './neutron-alone.ts';
 import { compareOut, type Names, settle } from './session-answers.ts';
@@ -64,13 +64,20 @@ async function startPair(directory: string): Promise<Pair> {
   return { urls: { stock: stock.url, cable: cable.url }, close };
 }
 
+/** What is asked. `every`: of what no other request needs each so-and-so-many-th; default: all. */
+type Choice = {
+  readonly subjects: readonly (Subject | Script)[];
+  readonly pairs: number;
+  readonly every?: number;
+};
+
 /**
  * Asks everything of each subject, on clouds that are empty before; `tell` gets each request as soon as both have answered. Each pair has its files below
  * `directory`; there are as many as `pairs`, for a server of Neutron has one core.
  */
 export async function compareAll(
   directory: string,
-  { subjects, pairs }: { readonly subjects: readonly (Subject | Script)[]; readonly pairs: number },
+  { subjects, pairs, every = 1 }: Choice,
   tell: (told: Told) => void,
 ): Promise<void> {
   const waiting = [...subjects];
@@ -78,7 +85,7 @@ export async function compareAll(
     const pair = await startPair(home);
     try {
       for (let subject = waiting.shift(); subject !== undefined; subject = waiting.shift())
-        await compareOne(pair, subject, tell);
+        await compareOne(pair, subject, every, tell);
     } finally {
       waiting.length = 0;
       await pair.close();
@@ -87,9 +94,14 @@ export async function compareAll(
   await Promise.all(Array.from({ length: pairs }, (_, index) => work(join(directory, `${index}`))));
 }
 
-async function compareOne(pair: Pair, subject: Subject | Script, tell: (told: Told) => void): Promise<void> {
+async function compareOne(
+  pair: Pair,
+  subject: Subject | Script,
+  every: number,
+  tell: (told: Told) => void,
+): Promise<void> {
   for (const kind of KINDS) await sweep(askOf(pair.urls[kind]));
-  const moves = movesOf(subject);
+  const moves = selectionOf(movesOf(subject), every);
   const given = JSON.stringify(moves, (key, value: unknown) => (key === 'allocation_pools' ? undefined : value));
   const sides = { stock: sideOf(pair.urls.stock, given), cable: sideOf(pair.urls.cable, given) };
   for (const [index, move] of moves.entries())
