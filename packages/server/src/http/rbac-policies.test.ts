@@ -162,6 +162,21 @@ test('shared of a network stands for a policy for every project', async (t) => {
   assert.deepEqual(await policies(), []);
 });
 
+test('a policy that was for every project is the same one when it is for another', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send, server } = harness;
+  const network = await create('network', {}, OWNER);
+  const policy = await sharing(harness)(network, 'ann');
+  const path = `/v2.0/rbac-policies/${policy['id']}`;
+  for (const target_tenant of ['*', 'bob', '*', 'ann']) {
+    assert.equal((await send('PUT', path, { rbac_policy: { target_tenant } })).status, 200);
+    assert.equal((await send('GET', path)).body['rbac_policy']?.['target_tenant'], target_tenant);
+    assert.deepEqual(await ids(harness, 'rbac-policies'), [policy['id']]);
+    await assertInvariants(server);
+  }
+  assert.equal((await send('DELETE', path)).status, 204);
+});
+
 test('a router is led into a network that others share, and is one of those who use it', async (t) => {
   const harness = await startHarness(t);
   const { create, send, server } = harness;

@@ -125,7 +125,9 @@ function writePolicies(
     const [had, has] = [grants(before, list), grants(after, list)];
     if (had.length === 0 && has.length === 0) continue;
     for (const policy of policiesOf(plan, id, action)) {
-      if (!has.includes(policy.target_tenant)) planDelete({ ...planning, isService: true }, resource, policy);
+      // One that has just come to be for another project is about to be in the list.
+      const isLost = after === undefined || had.includes(policy.target_tenant);
+      if (isLost && !has.includes(policy.target_tenant)) planDelete({ ...planning, isService: true }, resource, policy);
     }
     const known = new Set(policiesOf(plan, id, action).map((policy) => policy.target_tenant));
     for (const target of has) {
