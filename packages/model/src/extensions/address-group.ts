@@ -55,6 +55,7 @@ export const securityGroupsRemoteAddressGroupExtension = {
     security_group_rule: {
       remote_address_group_id: {
         type: 'uuid',
+        badValue: { code: 'NotFound', label: 'AddressGroup', message: 'Address group {value} could not be found.' },
         nullable: true,
         write: 'create',
         default: null,

@@ -50,7 +50,8 @@ test('a rule names an address group as its only remote, which stays meanwhile', 
   for (const other of [{ remote_ip_prefix: '10.0.0.0/8' }, { remote_group_id: sg['id'] }]) {
     await refused(post(other), 400, 'SecurityGroupMultipleRemoteEntites');
   }
-  await refused(post({ remote_address_group_id: sg['id'] }), 404, 'AddressGroupNotFound');
+  for (const id of [sg['id'], 'x', ''])
+    await refused(post({ remote_address_group_id: id }), 404, 'AddressGroupNotFound');
   const rule = (await post({})).body['security_group_rule'] as Json;
   assert.equal(rule['remote_address_group_id'], group['id']);
   await refused(post({}), 409, 'SecurityGroupRuleExists');

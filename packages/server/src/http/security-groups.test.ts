@@ -37,6 +37,14 @@ test('the default group of a project appears to an administrator who lists that 
   assert.equal(await list('project_id=p2', { 'x-project-id': 'p2', 'x-roles': 'member' }), 1);
 });
 
+test('the rules of a default group appear with it, also where rules alone are listed', async (t) => {
+  const { send } = await startHarness(t);
+  const rules = await send('GET', '/v2.0/security-group-rules?project_id=p2');
+  assert.equal(rules.body['security_group_rules']?.length, 4);
+  const own = await send('GET', '/v2.0/security-group-rules', undefined, { 'x-project-id': 'p3', 'x-roles': 'member' });
+  assert.equal(own.body['security_group_rules']?.length, 4);
+});
+
 test('the default group keeps its name; only an admin deletes it, and then it comes back', async (t) => {
   const { send, create } = await startHarness(t);
   const list = await send('GET', '/v2.0/security-groups', undefined, P1);

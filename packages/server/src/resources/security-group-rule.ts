@@ -2,7 +2,7 @@ import type { IndexMaker } from '@cable/kit';
 import { type AnyObject, CableError, type SecurityGroup, type SecurityGroupRule } from '@cable/model';
 import { REPEATS, withoutHidden } from '../engine/hidden.ts';
 import { type Claim, type Contribution, contribute } from '../engine/module.ts';
-import { DEFAULT_GROUP_NAME } from './default-group.ts';
+import { DEFAULT_GROUP_NAME, ensureDefaultGroup } from './default-group.ts';
 import { described, meaningHash, normalizedCidr, ruleMeaning } from './rule-meaning.ts';
 import { foreignMarks } from './sharing.ts';
 
@@ -28,6 +28,7 @@ export const securityGroupRuleModule: Contribution<AnyObject> = contribute<Secur
   // Of two that an older version took for different ones the second has none.
   claims: (rule) => ((rule as AnyObject)[REPEATS] === true ? [] : [meaningClaim(rule)]),
   marks: (look, rule) => foreignMarks(look, 'address_group', [rule.remote_address_group_id], rule.project_id),
+  listing: ensureDefaultGroup,
   present: (tables, rule) => computedOf(rule, tables.of('security_group').get(rule.security_group_id)),
 });
 
