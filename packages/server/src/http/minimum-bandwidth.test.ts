@@ -113,7 +113,8 @@ test('packets are promised alike: each direction counts among all, and Placement
     send('POST', `${POLICIES}/${id}/minimum_packet_rate_rules`, { minimum_packet_rate_rule: { direction, min_kpps } });
   const gold = await policy({ egress: 10 });
   assert.equal((await packets(gold, 'egress', 200)).status, 201);
-  await refused(packets(gold, 'any', 1), 409, 'QoSRulesConflict');
+  await refused(packets(gold, 'any', 1), 409, 'QoSRuleParameterConflict');
+  await refused(packets(gold, 'egress', 1), 409, 'QoSRulesConflict');
   const port = await bind(flat, gold, 'h3');
   assert.deepEqual(await booked('h3'), { physnet1: { egress: 10 }, rp_packets: { any: 200, egress: 200 } });
   const { request_groups: groups, same_subtree: ids } = port['resource_request'] as unknown as {
@@ -137,7 +138,7 @@ test('packets are promised alike: each direction counts among all, and Placement
   );
   const all = await policy({});
   const made = await packets(all, 'any', 301);
-  await refused(packets(all, 'ingress', 1), 409, 'QoSRulesConflict');
+  await refused(packets(all, 'ingress', 1), 409, 'QoSRuleParameterConflict');
   const fields = { network_id: tunnelled, qos_policy_id: all, 'binding:host_id': 'h3' };
   const message = await refused(send('POST', '/v2.0/ports', { port: fields }), 409, OVER);
   assert.match(message, /h3 has 500 thousand packets a second of any on rp_packets.*promised 501/);

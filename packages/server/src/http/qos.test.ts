@@ -113,6 +113,7 @@ test('a rule is found below its own policy only, and by its ID alone', async (t)
   await refused(send('GET', `${POLICIES}/${other}/bandwidth_limit_rules/${rule['id']}`), 404, 'QosRuleNotFound');
   const alias = `/v2.0/qos/alias_bandwidth_limit_rules/${rule['id']}`;
   assert.equal((await send('GET', alias)).body['alias_bandwidth_limit_rule']?.['max_kbps'], 7);
+  assert.equal((await send('GET', alias.replaceAll('_', '-'))).status, 200, 'as Neutron’s path is written');
   const changed = await send('PUT', alias, { alias_bandwidth_limit_rule: { max_kbps: 8 } });
   assert.equal(changed.body['alias_bandwidth_limit_rule']?.['max_kbps'], 8);
   assert.equal((await send('DELETE', alias)).status, 204);

@@ -90,7 +90,7 @@ function findSpelled(router: Router, method: HTTPMethod, url: string): ReturnTyp
   // The id of an object has no format; other last parts, as a tag, may end so.
   if (/^[^?]*\/[\da-f-]{36}\.json(?=$|\?)/i.test(url)) return router.find(method, plain);
   const spelled = (from: string, to: string): string =>
-    plain.replace(/^\/v2\.0\/[^/?]+/, (start) => start.replaceAll(from, to));
+    plain.replace(/^\/v2\.0\/(qos\/)?[^/?]+/, (start) => start.replaceAll(from, to));
   return (
     router.find(method, url) ??
     router.find(method, plain) ??

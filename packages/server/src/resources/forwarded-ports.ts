@@ -15,17 +15,24 @@ type Ports = Pick<PortForwarding, 'external_port' | 'external_port_range' | 'int
 /** Names by number, of the protocols whose packets have ports. */
 const PROTOCOLS: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 33: 'dccp', 132: 'sctp', 136: 'udplite' };
 
-/** The name of a protocol, given by name or number. Throws `BadRequest`. */
+/** The name of a protocol, given by name or number. Throws `InvalidInput` for what is none, and `BadRequest` for one that has no ports. */
 export function forwardedProtocol(given: string): string {
   const number = protocolNumber(given.toLowerCase(), 'IPv4');
-  const name = number === null || number === undefined ? undefined : PROTOCOLS[number];
+  if (number === undefined) {
+    throw new CableError(
+      'InvalidInput',
+      `Invalid input for operation: IP protocol '${given}' is not supported. Only protocol names and their integer representation (0 to 255) are supported.`,
+      { detail: `Give one of ${Object.values(PROTOCOLS).join(', ')}.` },
+    );
+  }
+  const name = number === null ? undefined : PROTOCOLS[number];
   if (name !== undefined) return name;
   const why =
     number === 1 ? 'has no ports: the floating IP itself answers echo requests' : 'is none whose packets have ports';
   throw badForwarding(`protocol ${given} ${why}. Give one of ${Object.values(PROTOCOLS).join(', ')}`);
 }
 
-/** The ports of a new port forwarding. Throws `BadRequest`. */
+/** The ports of a new port forwarding. Throws `BadRequest`, and `HTTPBadRequest` for what is no range. */
 export function givenPorts(given: Partial<Ports>): Ports {
   return {
     ...external(sideOf('external', { port: given.external_port, range: given.external_port_range })),
@@ -92,14 +99,24 @@ function textOf({ first, last }: PortRange): string {
 }
 
 function sideOf(side: Side, { port = null, range = null }: Given): PortRange {
-  if (port !== null && range !== null) {
-    throw badForwarding(`${side}_port and ${side}_port_range cannot be given together: give one of them`);
-  }
-  if (port !== null) return { first: port, last: port };
-  if (range === null) throw badForwarding(`${side}_port or ${side}_port_range is required`);
+  const ports = range === null ? undefined : rangeOf(side, range);
+  if (ports === undefined && port === null) throw badForwarding(`${side}_port or ${side}_port_range is required`);
+  if (port === null || ports === undefined) return ports ?? { first: port ?? 0, last: port ?? 0 };
+  if (ports.first === port && ports.last === port) return ports;
+  throw badForwarding(
+    `${side}_port ${port} and ${side}_port_range ${range} cannot be given together: they say different things`,
+  );
+}
+
+function rangeOf(side: Side, range: string): PortRange {
   const [, first = NaN, last = first] = (/^(\d{1,5})(?::(\d{1,5}))?$/.exec(range) ?? []).map(toNumber);
   if (first >= 1 && first <= last && last <= 65_535) return { first, last };
-  throw badForwarding(`${side}_port_range ${range} is no range of ports from 1 to 65535. Write it as 8000:8010`);
+  const attribute = `${side}_port_range`;
+  throw new CableError(
+    'HTTPBadRequest',
+    `Invalid input for ${attribute}. Reason: ${range} is no range of ports from 1 to 65535.`,
+    { detail: 'Write it as 8000:8010.', fields: { attribute } },
+  );
 }
 
 function toNumber(text: string | undefined): number | undefined {

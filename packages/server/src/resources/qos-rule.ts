@@ -49,7 +49,10 @@ export function qosRuleModule(type: RuleType): Contribution<AnyObject> {
       const policy = plan.get('qos_policy', given.qos_policy_id ?? '');
       return { project_id: policy?.project_id ?? given.project_id };
     },
-    check: (view, rule) => checkMinimum(view, rule),
+    check: (view, rule) => {
+      checkMinimum(view, rule);
+      if (type === 'qos_minimum_packet_rate_rule') refuseMixed(view, rule);
+    },
     claims: (rule) => directionsOf(rule).map((direction) => ruleClaim(type, rule, direction)),
     created: (planning, rule) => {
       if (isBooked) bookPolicy(planning, rule.qos_policy_id);
@@ -81,6 +84,20 @@ function checkMinimum(view: View, rule: QosRule): void {
     'QoSRuleParameterConflict',
     `Unable to add the rule with value ${least ?? most} to the policy ${policy} as the existing rule of type ` +
       `${typeof least === 'number' ? 'bandwidth_limit' : 'minimum_bandwidth'} restricts the bandwidth to ${other['max_kbps'] ?? other['min_kbps']}.`,
+  );
+}
+
+/** Packets are promised by direction, or of both together. Each rule revises its policy: these are all. */
+function refuseMixed(view: View, { id, qos_policy_id: policy, direction }: QosRule): void {
+  const all = view.parts('qos_policy', policy, (look) =>
+    look.by('qos_minimum_packet_rate_rule', 'qos_policy_id', policy),
+  );
+  const isAny = direction === 'any';
+  const other = all.find((one) => one.id !== id && (one.direction === 'any') !== isAny);
+  if (other === undefined) return;
+  throw new CableError(
+    'QoSRuleParameterConflict',
+    `Unable to add the rule with value ${direction} to the policy ${policy} as the existing rule of type minimum_packet_rate has value ${other.direction}.`,
   );
 }
 
