@@ -2,7 +2,7 @@
  * What a comparison of two servers asks: for each type a table of its attributes (`compare/*.ts`), from which requests are made (every attribute with every odd
  * value, in a new object and in one that is there; lists by every attribute; requests of others), and requests that are written out.
  */
-import { BOOLEANS, NOBODY, TEXTS } from './compare/values.ts';
+import { BOOLEANS, NOBODY, TEXTS, TRUES } from './compare/values.ts';
 import type { UserName } from './session-script.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -68,8 +68,8 @@ const ODD_BOOLEANS: readonly unknown[] = [null, '', 'x', -1, 1.5, [], { x: 1 }];
 const STANDARD = ['id', 'project_id', 'tenant_id', 'description', 'revision_number', 'created_at', 'tags', 'no_such'];
 const FILTER_VALUES = ['x', '', '1'];
 
-/** A number that one of the servers may have chosen. */
-const BY_CHANCE = 'provider:segmentation_id=1';
+/** A number that one of the servers may have chosen, and a project without a name, for which Neutron makes a security group when it is asked for those. */
+const PASSED_OVER: readonly string[] = ['provider:segmentation_id=1', 'project_id=', 'tenant_id='];
 
 /** Everything that is asked of a type, in order. */
 export function movesOf(subject: Subject | Script): readonly Move[] {
@@ -135,14 +135,16 @@ function valuesOf(attributes: Subject['attributes'], odd: readonly unknown[]): r
 
 function oddOf(values: readonly unknown[], odd: readonly unknown[]): readonly unknown[] {
   if (values === TEXTS) return ODD_TEXTS;
-  return values === BOOLEANS ? ODD_BOOLEANS : odd;
+  return values === BOOLEANS || values === TRUES ? ODD_BOOLEANS : odd;
 }
 
 /** Of the object that the changes leave behind. */
 function lists({ path, attributes }: Subject): readonly Move[] {
   const names = [...new Set([...Object.keys(attributes), ...STANDARD])];
   const queries = [
-    ...names.flatMap((name) => FILTER_VALUES.map((value) => `${name}=${value}`)).filter((one) => one !== BY_CHANCE),
+    ...names
+      .flatMap((name) => FILTER_VALUES.map((value) => `${name}=${value}`))
+      .filter((one) => !PASSED_OVER.includes(one)),
     ...names.map((name) => `sort_key=${name}&sort_dir=asc`),
     names.map((name) => `fields=${name}`).join('&'),
     ...['limit=0', 'limit=1', 'limit=-1', 'limit=x', 'limit=', `limit=1&marker=${NOBODY}`, `marker=${NOBODY}`],

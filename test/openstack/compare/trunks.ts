@@ -1,6 +1,6 @@
 import type { Subject } from '../compare-cases.ts';
 import { RED } from './ports.ts';
-import { BOOLEANS, NOBODY, TEXTS, UUIDS } from './values.ts';
+import { NOBODY, TEXTS, TRUES, UUIDS } from './values.ts';
 
 const sub = (more: object): unknown => [{ port_id: '$child', segmentation_type: 'vlan', segmentation_id: 7, ...more }];
 const SUB_PORTS: readonly unknown[] = [
@@ -36,7 +36,7 @@ export const TRUNKS: Subject = {
     sub_ports: SUB_PORTS,
     name: TEXTS,
     description: TEXTS,
-    admin_state_up: BOOLEANS,
+    admin_state_up: TRUES,
     status: ['ACTIVE'],
     tags: [['a']],
   },

@@ -5,6 +5,8 @@ export const NOBODY = '11111111-1111-4111-8111-111111111111';
 
 export const TEXTS: readonly unknown[] = ['given', 'x'.repeat(255)];
 export const BOOLEANS: readonly unknown[] = [true, 'False', 2];
+/** The same without false: of what cannot be taken away when it is off. */
+export const TRUES: readonly unknown[] = [true, 'True', 2];
 export const UUIDS: readonly unknown[] = [NOBODY, NOBODY.replaceAll('-', ''), `${NOBODY} `, NOBODY.toUpperCase()];
 
 export const MACS: readonly unknown[] = [
