@@ -184,7 +184,6 @@ const OF_TEXTS: readonly Difference[] = [
     reason: 'docs/design/api.md: the detail says what to do',
   },
   text(/^network create wide/, /Requested MTU is too big/, 'the attribute’s bounds are looked at first'),
-  text(/^network set vni-77/, /Only VLAN type networks can be updated/, 'docs/design/segments.md: never changes'),
   text(
     /^network segment create second/,
     /Requested MTU is too big/,
