@@ -73,7 +73,7 @@ const CARRIAGE = ['provider:network_type', 'provider:physical_network', 'provide
 export function sameSegment(before: Network, after: Network, given: Attributes): Partial<Network> {
   const named = CARRIAGE.filter((name) => given[name] !== undefined && given[name] !== null);
   if (named.includes('provider:segmentation_id') && before['provider:network_type'] !== 'vlan') {
-    throw invalid('Only VLAN type networks can be updated');
+    throw invalid('Only VLAN type networks can be updated.');
   }
   const changed = named.filter((name) => after[name] !== before[name]);
   if (changed.length > 0) {
