@@ -1,10 +1,10 @@
 import { sleep } from '@cable/kit';
-import { CableError } from '@cable/model';
+import { type AnyObject, CableError } from '@cable/model';
 import { MAX_TXN_BYTES, MAX_TXN_OPS, type TxnResult } from '@cable/store';
 import { NotLoadedError } from '../not-loaded.ts';
 import { TOMBSTONES } from '../rows.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
-import type { Asked, EngineDeps, Planning } from './context.ts';
+import type { Asked, EngineDeps, IfMatch, Planning } from './context.ts';
 import { refuseBehind } from './loaded-types.ts';
 import { Plan, type Transaction } from './plan.ts';
 
@@ -54,11 +54,15 @@ export async function transact<T>(
       if (deps.resources.current !== asked.loaded) throw new NotLoadedError('what the request was parsed by');
       refuseBehind(deps);
       const result = await build({ deps, plan, asked, attempt, isService });
+      holdTo(plan, asked.ifMatch);
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);
       const answer = await commit(deps, asked, transaction);
-      if (answer.ok) asked.wrote?.(transaction.ops);
+      if (answer.ok) {
+        asked.wrote?.(transaction.ops);
+        if (asked.ifMatch !== undefined) asked.ifMatch.isMet = true;
+      }
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
     } catch (err) {
@@ -78,6 +82,22 @@ export async function transact<T>(
     refuseLate(deps, asked);
   }
   throw new CableError('TooManyRequestsAtOnce', 'Other requests kept changing the same objects.');
+}
+
+/** After the plan is made: whoever may not see the object, or do this, is told that instead. */
+function holdTo(plan: Plan, ifMatch: IfMatch | undefined): void {
+  if (ifMatch === undefined || ifMatch.isMet) return;
+  const row = plan.relyBefore(ifMatch.type, ifMatch.id);
+  if (row !== undefined) checkRevision(row, ifMatch.revision);
+}
+
+/** Throws unless the object is as the request says. `ifRevision` null: any. */
+export function checkRevision(row: AnyObject, ifRevision: number | null): void {
+  if (ifRevision === null || row['revision_number'] === ifRevision) return;
+  throw new CableError(
+    'RevisionNumberConstraintFailed',
+    `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`,
+  );
 }
 
 /** True for a refusal that may come of tables that are behind: any of a plan's, for 400 (a route into no attached subnet), 403 and 422 are said of other objects, too. */

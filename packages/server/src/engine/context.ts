@@ -96,10 +96,20 @@ export type Asked = {
   readonly isSet: (parameter: string) => boolean;
   /** What the query gives the parameter; absent: there is no query. */
   readonly values?: (parameter: string) => readonly string[];
+  /** Of an action: the object that it is asked of, and the revision that this must have when the first transaction is written. Absent: any. */
+  readonly ifMatch?: IfMatch;
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
   /** Told of each transaction of the request that was written. Absent: nobody is. */
   readonly wrote?: (ops: readonly Op[]) => void;
+};
+
+/** `isMet`: it has been, by a transaction that was written, which may have revised the object. */
+export type IfMatch = {
+  readonly type: string;
+  readonly id: string;
+  readonly revision: number;
+  isMet: boolean;
 };
 
 /** What one attempt of a transaction is planned with. */

@@ -212,6 +212,13 @@ export class Plan implements Look, View {
     this.#extraOps.push({ kind: 'deletePrefix', prefix });
   }
 
+  /** The object as it is without the plan, which must then be as it is; undefined: there is none. */
+  relyBefore(type: string, id: string): AnyObject | undefined {
+    return this.#touched.has(objectKey(type, id))
+      ? this.#touched.get(objectKey(type, id))?.before
+      : this.rely(type, id);
+  }
+
   /** Keeps other requests on this server from choosing the claim while this plan is under way. */
   reserve(claim: ClaimName): void {
     const key = keyOfClaim(claim);

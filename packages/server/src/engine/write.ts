@@ -8,7 +8,7 @@ import { type AnyObject, CableError, grantedAttributes, type ResourceModel } fro
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
 import { NOBODYS_PROJECT } from '../policy/credentials.ts';
-import { PlanTooLarge, transact } from './commit.ts';
+import { checkRevision, PlanTooLarge, transact } from './commit.ts';
 import { complete } from './complete.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 import { REQUEST } from './hidden.ts';
@@ -373,15 +373,6 @@ function parentKeys(
 function lockKeys(deps: EngineDeps, resource: ResourceModel, object: Partial<AnyObject>): readonly string[] {
   const look = lookAt(deps);
   return deps.modules.of(resource.type).flatMap((one) => one.lockKeys?.(object, look) ?? []);
-}
-
-/** Throws unless the object is as the request says. */
-export function checkRevision(row: AnyObject, ifRevision: number | null): void {
-  if (ifRevision === null || row['revision_number'] === ifRevision) return;
-  throw new CableError(
-    'RevisionNumberConstraintFailed',
-    `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`,
-  );
 }
 
 function inUse(

@@ -145,3 +145,38 @@ test('If-Match refuses a change of an object that has moved on', async (t) => {
   await refused(send('PUT', path, { network: { name: 'b' } }, match), 412, 'RevisionNumberConstraintFailed');
   await refused(send('DELETE', path, undefined, match), 412, 'RevisionNumberConstraintFailed');
 });
+
+test('If-Match holds for actions on an object, its interfaces, tags and parts', async (t) => {
+  const { send, create, server } = await startHarness(t);
+  const network = await create('network', {});
+  const subnet = await create('subnet', { network_id: network['id'], ip_version: 4, cidr: '10.0.0.0/24' });
+  const router = await create('router', {});
+  const path = `/v2.0/routers/${router['id']}`;
+  const revision = async (): Promise<number> => Number((await send('GET', path)).body['router']?.['revision_number']);
+  const actions: readonly (readonly [method: string, path: string, body: object | undefined])[] = [
+    ['PUT', 'add_router_interface', { subnet_id: subnet['id'] }],
+    ['PUT', 'add_extraroutes', { router: { routes: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }] } }],
+    ['PUT', 'tags/one', undefined],
+    ['PUT', 'tags', { tags: ['two'] }],
+    ['DELETE', 'tags/two', undefined],
+    ['PUT', 'remove_extraroutes', { router: { routes: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }] } }],
+    ['PUT', 'remove_router_interface', { subnet_id: subnet['id'] }],
+  ];
+  for (const [method, action, body] of actions) {
+    const now = await revision();
+    const asked = (number: number) =>
+      send(method, `${path}/${action}`, body, { 'if-match': `revision_number=${number}` });
+    for (const other of [now - 1, now + 1]) await refused(asked(other), 412, 'RevisionNumberConstraintFailed');
+    assert.equal(await revision(), now, `${action} has done nothing`);
+    const { status } = await asked(now);
+    assert.ok(status < 300, `${action}: ${status}`);
+  }
+  // Of who may not see it, it is not said what it is.
+  const stranger = { 'x-project-id': 'other', 'x-roles': 'member', 'if-match': 'revision_number=99' };
+  await refused(
+    send('PUT', `${path}/add_router_interface`, { subnet_id: subnet['id'] }, stranger),
+    404,
+    'RouterNotFound',
+  );
+  await assertInvariants(server);
+});

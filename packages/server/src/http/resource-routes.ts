@@ -20,7 +20,7 @@ import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { noteWrites } from '../audit/written.ts';
-import type { Asked, EngineDeps } from '../engine/context.ts';
+import type { Asked, EngineDeps, IfMatch } from '../engine/context.ts';
 import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
 import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
@@ -219,7 +219,8 @@ function handlerOf(options: ResourceRouteOptions, { resource, operation }: Route
   if (act === undefined) throw new Error(`no handler for the action ${action.name} of ${resource.type}`);
   return async (call) => {
     const { attributes } = parseAction(action, call.request.body);
-    const done = await act(options.deps, call.id, attributes, new EngineAsked(call), call.parameters, call.stored);
+    const asked = new EngineAsked(call, matched(call));
+    const done = await act(options.deps, call.id, attributes, asked, call.parameters, call.stored);
     return action.answerKey === undefined ? done : { [action.answerKey]: done };
   };
 }
@@ -305,16 +306,18 @@ class EngineAsked implements Asked {
   readonly idempotencyKey: string | null;
   readonly loaded: LoadedResources;
   readonly wrote: NonNullable<Asked['wrote']>;
+  readonly ifMatch?: IfMatch;
   readonly #request: FastifyRequest;
   readonly #asked: ReturnType<typeof askedOf>;
 
-  constructor({ request, reader, loaded }: Call) {
+  constructor({ request, reader, loaded }: Call, ifMatch?: IfMatch) {
     const asked = askedOf(request);
     this.credentials = reader.view.credentials;
     this.deadlineMs = asked.deadlineMs;
     this.idempotencyKey = asked.idempotencyKey ?? null;
     this.loaded = loaded;
     this.wrote = noteWrites(request);
+    if (ifMatch !== undefined) this.ifMatch = ifMatch;
     this.#request = request;
     this.#asked = asked;
   }
@@ -370,13 +373,20 @@ async function handleCreate(call: Call): Promise<unknown> {
 async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   const { attributes } = parseUpdate(route.resource, request.body);
-  const updated = await updateObject(options.deps, stored, id, attributes, new EngineAsked(call), ifMatch(request));
+  const updated = await updateObject(
+    options.deps,
+    stored,
+    id,
+    attributes,
+    new EngineAsked(call),
+    revisionAsked(request),
+  );
   return wrapped(route.resource.name, show(call, updated));
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, new EngineAsked(call), ifMatch(request), route.resource);
+  await deleteObject(options.deps, stored, id, new EngineAsked(call), revisionAsked(request), route.resource);
   return undefined;
 }
 
@@ -442,8 +452,14 @@ function wholeWriterOf(call: Call): Writer {
   return writer;
 }
 
+/** What an action's object must be: what an update or a delete is held to, they look at themselves. */
+function matched({ request, stored, id }: Call): IfMatch | undefined {
+  const revision = revisionAsked(request);
+  return revision === null || id === '' ? undefined : { type: stored.type, id, revision, isMet: false };
+}
+
 /** `If-Match: revision_number=N` (Neutron's revision-if-match), in quotes or without, also among others: those say nothing, as in Neutron. */
-function ifMatch(request: FastifyRequest): number | null {
+function revisionAsked(request: FastifyRequest): number | null {
   const header = request.headers['if-match'] ?? '';
   const quoted = [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag);
   const tags = (quoted.length > 0 ? quoted : [header]).filter((tag) => /^\s*revision_number\s*=/.test(tag));

@@ -8,14 +8,14 @@
  * Who asked does the steps until its time is over; what it leaves, `SlaacKeeper` does.
  */
 import { type AnyObject, CableError, type Port, portResource, type Subnet } from '@cable/model';
-import { transact } from '../engine/commit.ts';
+import { checkRevision, transact } from '../engine/commit.ts';
 import { type Asked, asService, type EngineDeps, type Planning } from '../engine/context.ts';
 import { FOLLOWED } from '../engine/hidden.ts';
 import { keyOfClaim } from '../engine/keys-of.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import type { Look } from '../engine/view.ts';
-import { checkRevision, permittedRow, planDelete, planUpdate } from '../engine/write.ts';
+import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
 import { claimsUnderPrefix, objectKey } from '../keys.ts';
 import { automaticAddress, hasAutomatic } from './port-addresses.ts';
 import { macName } from './port-claims.ts';
