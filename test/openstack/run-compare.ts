@@ -1,7 +1,7 @@
 /**
  * `npm run test:openstack -- compare [--only PREFIX] [--json]`: thousands of requests, most of them odd, to a stock neutron-server in one process and to Cable.
  *
- * It ends with 1 when an answer differs without a reason in compare-differences.ts, or, when all was asked, when a reason there explains nothing any more.
+ * At the end it says how many requests each reason explains. It ends with 1 when an answer differs without a reason in compare-differences.ts, or, when all was asked, when a reason there explains nothing any more.
  * `--json` writes each request with both answers, a line of JSON each, in place of the differences.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -30,6 +30,14 @@ await compareAll(directory, { subjects, pairs: Math.min(2, subjects.length) }, (
 const seconds = Math.round((performance.now() - begun) / 1000);
 const differing = all.filter(({ differences }) => differences.length > 0).length;
 const accepted = all.filter(({ differences, reasons }) => differences.length === 0 && reasons.length > 0).length;
+const explained = new Map<string, number>();
+for (const { reasons } of all) {
+  for (const reason of new Set(reasons.map((one) => one.reason)))
+    explained.set(reason, (explained.get(reason) ?? 0) + 1);
+}
+for (const [reason, count] of [...explained].sort(([, one], [, other]) => other - one)) {
+  process.stderr.write(`${String(count).padStart(6)} ${reason}\n`);
+}
 const stale = values.only === '' ? staleReasons(all) : [];
 for (const { of, is } of stale) process.stderr.write(`no answer needs this reason any more: ${of} ${is}\n`);
 process.stderr.write(

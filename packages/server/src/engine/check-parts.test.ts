@@ -53,6 +53,7 @@ async function makeCloud({ create, send }: Harness): Promise<Cloud> {
   const [first, lone] = [await create('port', { network_id }), await create('port', { network_id })];
   const sub_ports = [{ port_id: first['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
   const trunk = await create('trunk', { port_id: parent['id'], sub_ports });
+  await send('PUT', '/cable/v1/hosts/h2', { underlay: '192.0.2.2', agentVersion: 'test' });
   await send('POST', `/v2.0/ports/${parent['id']}/bindings`, { binding: { host: 'h2' } });
   const balancer = await create('loadbalancer', { vip_subnet_id: subnet['id'] });
   const listener = await create('listener', {

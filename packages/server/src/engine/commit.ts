@@ -100,9 +100,9 @@ export function checkRevision(row: AnyObject, ifRevision: number | null): void {
   );
 }
 
-/** True for a refusal that may come of tables that are behind: any of a plan's, for 400 (a route into no attached subnet), 403 and 422 are said of other objects, too. */
+/** True for a refusal that may come of tables that are behind: any of a plan's, for 400 (a route into no attached subnet), 403 and 422 are said of other objects, too, and Neutron's 500 for a host that takes no port. */
 function restsOnTables(err: unknown): boolean {
-  return err instanceof CableError && err.status >= 400 && err.status < 500;
+  return err instanceof CableError && ((err.status >= 400 && err.status < 500) || err.code === 'PortBindingError');
 }
 
 let formatted = { second: Number.NaN, text: '' };

@@ -131,7 +131,7 @@ test('to a host whose agent is set down no port is bound, and what is there stay
   const bindings = `/v2.0/ports/${failed['id']}/bindings`;
   await update(failed, { 'binding:host_id': 'h2' });
   const message = await refused(send('POST', bindings, { binding: { host: 'h1' } }), 500, 'PortBindingError');
-  assert.match(message, /on host h1 could not be created/);
+  assert.match(message, /on host h1 could not be created or updated/);
   await setUp(harness, agent, true);
   assert.equal((await send('POST', bindings, { binding: { host: 'h1' } })).status, 201);
   await setUp(harness, agent, false);

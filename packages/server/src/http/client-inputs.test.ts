@@ -116,6 +116,7 @@ test('a port’s binding may be prepared with null as its profile', async (t) =>
   const bound = { device_owner: 'compute:nova', 'binding:host_id': 'h1', 'binding:profile': { a: 1 } };
   const port = await create('port', { network_id: network['id'], ...bound });
   const path = `/v2.0/ports/${port['id']}/bindings`;
+  await send('PUT', '/cable/v1/hosts/h2', { underlay: '192.0.2.2', agentVersion: 'test' });
   const made = await send('POST', path, { binding: { host: 'h2', profile: null, vnic_type: 'normal' } });
   assert.deepEqual(made.body['binding']?.['profile'], {}, JSON.stringify(made.body));
   for (const host of ['h1', 'h2']) {

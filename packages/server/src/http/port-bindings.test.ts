@@ -171,3 +171,35 @@ test('a sub-port, and a router’s port, are moved by nobody else', async (t) =>
   assert.equal((await send('GET', `/v2.0/ports/${sub['id']}`)).body['port']?.['binding:host_id'], 'h2');
   await assertInvariants(server);
 });
+
+test('where a host cannot carry the port, a binding to it is neither made nor activated', async (t) => {
+  const harness = await startHosts(t);
+  const { send, create, server } = harness;
+  const provider = { 'provider:network_type': 'flat', 'provider:physical_network': 'physnet1' };
+  const host = (name: string, bridgeMappings: object): Promise<Answer> =>
+    send('PUT', `/cable/v1/hosts/${name}`, {
+      underlay: `192.0.2.${name.slice(1)}`,
+      agentVersion: 'test',
+      bridgeMappings,
+    });
+  await host('h1', { physnet1: 'eth1' });
+  await host('h2', { physnet1: 'eth1' });
+  const network = await create('network', provider);
+  const port = await create('port', { network_id: network['id'], ...NOVA });
+  const path = `/v2.0/ports/${port['id']}`;
+  const bind = (name: string) => send('POST', `${path}/bindings`, { binding: { host: name } });
+  assert.match(
+    await refused(bind('nohost'), 500, 'PortBindingError'),
+    /^Binding for port \S+ on host nohost could not be created or updated\.$/,
+  );
+  await host('h3', {});
+  await refused(bind('h3'), 500, 'PortBindingError');
+  assert.equal((await bind('h2')).status, 201);
+  // Its wire is taken away between the two.
+  await host('h2', {});
+  await refused(send('PUT', `${path}/bindings/h2/activate`), 500, 'PortBindingError');
+  assert.equal((await send('GET', path)).body['port']?.['binding:host_id'], 'h1');
+  await host('h2', { physnet1: 'eth1' });
+  assert.equal((await send('PUT', `${path}/bindings/h2/activate`)).status, 200);
+  await assertInvariants(server);
+});

@@ -14,7 +14,7 @@ import { ROUTER_GATEWAY, TRUNK_SUBPORT } from './device-owners.ts';
 import { waitForFlows } from './flows-here.ts';
 import { standbysAfterMove } from './gateway-hosts.ts';
 import { takesAnything } from './host.ts';
-import { vifOf } from './vif.ts';
+import { isOnWireOf, vifOf } from './vif.ts';
 
 /** A binding that is not the active one. `was_active`: the port was there, and packets for it may still come. */
 export type InactiveBinding = Port['inactive_bindings'][number];
@@ -45,7 +45,10 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
       if (!port.device_owner.startsWith('compute:')) throw unsupported('create_port_binding', port);
       if (hostOf(port) === '') throw unbound(port);
       if (bindingOf(port, host) !== undefined) throw exists(port, host);
-      if (isRefused(planning, host)) throw refused(port, host);
+      if (isRefused(planning, host)) {
+        throw refused(port, host, `The agent of host ${host} is set down (admin_state_up of /v2.0/agents).`);
+      }
+      refuseUnable(planning, port, host);
       const added = { host, vnic_type: given.vnic_type ?? port['binding:vnic_type'], profile: given.profile ?? {} };
       return { inactive_bindings: [...port.inactive_bindings, { ...added, was_active: false }] };
     }),
@@ -82,7 +85,11 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
   },
 });
 
-const activate = onPort('activate_port_binding', (_planning, port, host) => activated(port, host));
+const activate = onPort('activate_port_binding', (planning, port, host) => {
+  const changed = activated(port, host);
+  refuseUnable(planning, port, host);
+  return changed;
+});
 
 /**
  * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
@@ -176,10 +183,25 @@ function exists(port: Port, host: string): CableError {
   return new CableError('PortBindingAlreadyExists', `Binding for port ${port.id} on host ${host} already exists.`);
 }
 
-function refused(port: Port, host: string): CableError {
-  return new CableError('PortBindingError', `Binding for port ${port.id} on host ${host} could not be created.`, {
-    detail: `The agent of host ${host} is set down (admin_state_up of /v2.0/agents).`,
-  });
+function refused(port: Port, host: string, detail: string): CableError {
+  const message = `Binding for port ${port.id} on host ${host.slice(0, 300)} could not be created or updated.`;
+  return new CableError('PortBindingError', message, { detail });
+}
+
+/** Throws unless the host can carry the port: by this answer Nova knows, before it moves a machine, that it has nowhere to go. */
+function refuseUnable({ plan }: Planning, port: Port, host: string): void {
+  const row = plan.rely('host', host);
+  if (row === undefined) {
+    throw refused(port, host, 'No agent of a host of that name has registered: look at /v2.0/agents.');
+  }
+  const network = plan.get('network', port.network_id);
+  if (isOnWireOf(row, network)) return;
+  const wire = network?.['provider:physical_network'];
+  throw refused(
+    port,
+    host,
+    `Host ${host} has no interface on the physical network ${wire}: see its --bridge-mappings.`,
+  );
 }
 
 /** Where it is its router says, or its trunk's parent. */

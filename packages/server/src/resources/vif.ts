@@ -18,7 +18,7 @@ export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record
 }
 
 /** Whether the host has an interface on the physical network that carries the port's network; a tunnelled one is everywhere. */
-function isOnWireOf(host: Host, network: Network | undefined): boolean {
+export function isOnWireOf(host: Host, network: Network | undefined): boolean {
   if (network === undefined || isTunnelled(network)) return true;
   return Object.hasOwn(host.bridge_mappings, network['provider:physical_network'] ?? '');
 }
