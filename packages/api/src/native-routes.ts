@@ -157,6 +157,12 @@ const STATUS: Attributes = {
     },
   },
   slices: { type: 'object', properties: { total: integer('All.'), waiting: integer('Those that wait for hosts.') } },
+  other_options: objects('Options that another server on the store has otherwise: all are to have the same.', {
+    server: text('Machine and process of the other one.', 'control-2 (process 713)'),
+    option: text('Which.', '--underlay-mtu'),
+    here: text('What this server was given.', '1500'),
+    there: text('What the other one was given.', '9000'),
+  }),
 };
 
 const VIOLATION: Attributes = {

@@ -17,6 +17,13 @@ type Status = {
     /** Those whose underlay carries smaller packets than some of their networks need, with the bytes and how many networks. */
     readonly narrow: readonly { readonly host: string; readonly underlay_mtu: number; readonly networks: number }[];
   };
+  /** Options that other servers on the store have otherwise. */
+  readonly other_options: readonly {
+    readonly server: string;
+    readonly option: string;
+    readonly here: string;
+    readonly there: string;
+  }[];
   /** Number of ports by status. */
   readonly ports: Readonly<Record<string, number>>;
 };
@@ -49,6 +56,13 @@ export async function showStatus(context: CliContext): Promise<void> {
                 `${host}: packets of ${bytes} bytes, too small for ${networks} of its networks`,
             ),
           }),
+      ...(status.other_options.length === 0
+        ? {}
+        : {
+            'other options': status.other_options.map(
+              ({ server, option, here, there }) => `${server}: ${option} ${there}, here ${here}`,
+            ),
+          }),
       ports: ports.length === 0 ? 'none' : ports,
     }),
   );
@@ -63,7 +77,7 @@ async function readStatus(context: CliContext): Promise<Status> {
       fields: ['id', 'alive', 'underlay_mtu', 'networks_too_large', 'refused_entries', 'refused_reason'],
     }),
   ]);
-  const { revision, ports } = parseCounts(counts);
+  const { revision, ports, other_options } = parseCounts(counts);
   const names = (alive: boolean): readonly string[] =>
     hosts.filter((host) => host.alive === alive).map((host) => host.id);
   const refusing = hosts
@@ -78,6 +92,7 @@ async function readStatus(context: CliContext): Promise<Status> {
     unready: unready ?? [],
     revision,
     hosts: { alive: names(true), dead: names(false), refusing, narrow },
+    other_options,
     ports,
   };
 }
@@ -94,11 +109,17 @@ async function readUnready(context: CliContext): Promise<readonly string[] | und
 }
 
 /** The parts of `GET /cable/v1/status` that are shown. */
-function parseCounts(answer: unknown): Pick<Status, 'revision' | 'ports'> {
-  const { revision, ports } = recordOf(answer);
+function parseCounts(answer: unknown): Pick<Status, 'revision' | 'ports' | 'other_options'> {
+  const { revision, ports, other_options: others } = recordOf(answer);
   const byStatus = Object.entries(recordOf(recordOf(ports)['by_status']));
   return {
     revision: typeof revision === 'number' ? revision : null,
+    other_options: (Array.isArray(others) ? others : []).map(recordOf).map((one) => ({
+      server: String(one['server']),
+      option: String(one['option']),
+      here: String(one['here']),
+      there: String(one['there']),
+    })),
     ports: Object.fromEntries(byStatus.map(([name, count]) => [name, Number(count)])),
   };
 }

@@ -118,6 +118,10 @@ export type ServerRow = {
   readonly refused: Readonly<Record<string, RefusedEntries>>;
   /** True: it knows that gateways of routers may be ACTIVE. One that does not takes them DOWN. */
   readonly gateways: boolean;
+  /** Where it runs, for people; empty: it does not say so. */
+  readonly place: string;
+  /** What it was given of the options that all servers are to have alike; empty: it does not say so. */
+  readonly options: Readonly<Record<string, string>>;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -305,6 +309,8 @@ function serverRow(id: string, value: Fields): ServerRow {
     wants: numberOr(value['wants'], 0),
     refused: refusedOf(value['refused']),
     gateways: value['gateways'] === true,
+    place: textOr(value['place'], ''),
+    options: textsOf(value['options']),
   };
 }
 
@@ -315,6 +321,11 @@ function refusedOf(value: unknown): ServerRow['refused'] {
     return [[host, { entries: numberOr(entries, 0), reason: textOr(reason, '') }] as const];
   });
   return Object.fromEntries(hosts);
+}
+
+function textsOf(value: unknown): Readonly<Record<string, string>> {
+  const texts = Object.entries(isFields(value) ? value : {});
+  return Object.fromEntries(texts.flatMap(([name, text]) => (typeof text === 'string' ? [[name, text]] : [])));
 }
 
 function textOr<T>(value: unknown, other: T): string | T {

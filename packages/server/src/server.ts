@@ -33,6 +33,7 @@ import { permitAgent } from './hosts/permit-agent.ts';
 import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
 import { presenceOp } from './hosts/server-writer.ts';
+import { sharedOptions } from './hosts/shared-options.ts';
 import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
@@ -237,9 +238,10 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   await ensureFirstRules({ store, tables, resources, keys, addresses, newId });
   const server = randomUUID();
   const lease = await grantServerLease(store);
+  const shared = sharedOptions(options.settings, options.policy?.defaults ?? 'secure');
   const history = await History.start({
     ...{ store, monotonicMs },
-    presence: presenceOp(server, lease),
+    presence: presenceOp(server, lease, shared),
     log: log.child('history'),
     signal: abort.signal,
     revision: () => tables.revision,
@@ -258,6 +260,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const { overlayIpVersion = 4 } = options.settings;
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, now, monotonicMs, server, lease, overlayIpVersion },
+    shared,
     ...(audit === undefined ? {} : { wrote: audit.told }),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>

@@ -44,6 +44,7 @@ import { HostRegistry, notRegistered } from './registry.ts';
 import { Reports } from './reports.ts';
 import { ServerLease } from './server-lease.ts';
 import { ServerWriter } from './server-writer.ts';
+import { type OtherOption, OtherServers, placeOfServer, type SharedOptions } from './shared-options.ts';
 import { SliceWatermarks, type Wait } from './slice-watermarks.ts';
 import { planStatus, type StatusWriter, startStatusWriter } from './status-writer.ts';
 
@@ -69,6 +70,8 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly lease: string;
   /** Of the addresses that hosts tunnel to. Default 4. */
   readonly overlayIpVersion?: OverlayIpVersion;
+  /** What this server was given of what all are to have alike. Absent: it says nothing of it. */
+  readonly shared?: SharedOptions;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
   /** Told of what hosts' reports have had written. Default: nobody is. */
@@ -98,6 +101,8 @@ export type PlaneStatus = {
     readonly pending: number;
   };
   readonly slices: { readonly total: number; readonly waiting: number };
+  /** What other servers on the store were given otherwise. */
+  readonly other_options: readonly OtherOption[];
 };
 
 type Reached = { readonly host: string; readonly key: SliceKey; readonly needed: boolean };
@@ -120,6 +125,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #writer: StatusWriter;
   readonly #serverWriter: ServerWriter;
   readonly #refused: RefusedHosts;
+  readonly #others: OtherServers;
   #leasesUsed: (host: string, uses: readonly LeaseUse[]) => void = () => undefined;
   #gatewaysTaken: (host: string, portIds: readonly string[]) => void = () => undefined;
   readonly #abort: AbortController;
@@ -168,6 +174,8 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#lease = lease;
     this.#abort = abort;
     this.#refused = new RefusedHosts({ log, monotonicMs });
+    this.#others = new OtherServers({ tables, server, options: options.shared ?? {}, log });
+    for (const { id } of tables.of('server').values()) this.#others.changed(id);
     this.slices = options.makeSlices(compilerTables(tables), (what, err) =>
       log.error({ what, err }, 'slice could not be computed'),
     );
@@ -190,6 +198,8 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         wants: this.#watermarks.wants,
         refused: acknowledgements.refused(),
         gateways: true,
+        place: placeOfServer(),
+        options: options.shared ?? {},
       }),
       content: () => this.#content,
     });
@@ -350,6 +360,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       },
       ports: { total: tables.of('port').size, by_status: this.#counts.byStatus(), pending: this.#watermarks.ports },
       slices: { total: this.slices.size, waiting: this.#watermarks.slices },
+      other_options: this.#others.otherwise,
     };
   }
 
@@ -497,6 +508,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       this.#portChanged(revision, id, change.before as unknown as Port, change.after as unknown as Port);
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
     else if (type === 'server') {
+      this.#others.changed(id);
       this.#serverChanged(id, change.after !== undefined);
       if (
         (change.before as unknown as ServerRow | undefined)?.gateways !==

@@ -4,6 +4,7 @@ import { serverKey } from '../keys.ts';
 import type { ServerRow } from '../rows.ts';
 import { storeErrorCode } from '../store-errors.ts';
 import type { ServerLease } from './server-lease.ts';
+import { placeOfServer } from './shared-options.ts';
 
 /** When nobody waits, what is new is written this often, for people. */
 const EVERY_MS = 1000;
@@ -11,8 +12,9 @@ const EVERY_MS = 1000;
 const PAUSE_MS = 50;
 
 /** The put of the key of a server that starts: it has no hosts yet. */
-export function presenceOp(server: string, lease: string): Op {
-  return serverOp(server, { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true }, lease);
+export function presenceOp(server: string, lease: string, options: ServerRow['options'] = {}): Op {
+  const none = { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true };
+  return serverOp(server, { ...none, place: placeOfServer(), options }, lease);
 }
 
 export type ServerWriterDeps = {
