@@ -40,10 +40,13 @@ export async function expectPings(from: Guest, to: Guest, count = 5): Promise<nu
 /** As `expectPings`, with any options. A failure also says what the hosts have dropped so far. */
 export async function expectAnswers(from: Guest, to: Guest, options: PingOptions): Promise<number> {
   const result = await pingFrom(from, to.ip, options);
-  if (result.lost.length === 0 && result.duplicates === 0) return result.averageMs ?? 0;
+  if (result.sent === options.count && result.lost.length === 0 && result.duplicates === 0)
+    return result.averageMs ?? 0;
   const drops = `drops so far: ${await describeDrops(from)}; ${await describeDrops(to)}`;
   const which = result.lost.length === 0 ? '' : ` (not the ${result.lost.slice(0, 5).join(', ')}.)`;
-  const counts = `${result.answered} of ${options.count} pings answered${which}, ${result.duplicates} twice`;
+  const late =
+    result.sent === options.count ? '' : `, of ${options.count}: this machine was too busy to send more in time`;
+  const counts = `${result.answered} of ${result.sent} pings answered${which}, ${result.duplicates} twice${late}`;
   throw new Error(`${from.name} → ${to.name} (${to.ip}): ${counts}; ${drops}`);
 }
 

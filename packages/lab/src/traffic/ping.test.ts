@@ -13,6 +13,7 @@ const said = (lines: string, summary: string): Parameters<typeof parsePing>[0] =
 test('parsePing of pings that were all answered', () => {
   const output = said(answer(1, 0.5) + answer(2, 1.5), '2 packets transmitted, 2 received, 0% packet loss, time 10ms');
   assert.deepEqual(parsePing(output, 'x', 2), {
+    sent: 2,
     answered: 2,
     lost: [],
     silent: false,
@@ -25,6 +26,7 @@ test('parsePing of pings that were all answered', () => {
 test('parsePing names the pings that were not answered, though later ones made up the count', () => {
   const output = said(answer(1, 1) + answer(3, 1), '4 packets transmitted, 2 received, 50% packet loss, time 30ms');
   assert.deepEqual(parsePing(output, 'x', 2), {
+    sent: 2,
     answered: 1,
     lost: [2],
     silent: false,
@@ -43,6 +45,7 @@ test('parsePing counts answers that came twice', () => {
   const lines = answer(1, 1) + answer(1, 2, ' (DUP!)') + answer(2, 1);
   const output = said(lines, '2 packets transmitted, 2 received, +1 duplicates, 0% packet loss, time 10ms');
   assert.deepEqual(parsePing(output, 'x', 2), {
+    sent: 2,
     answered: 2,
     lost: [],
     silent: false,
@@ -56,6 +59,7 @@ test('parsePing of no answer at all has no times; errors of routers are no answe
   const lines = 'From 10.0.0.9 icmp_seq=1 Destination Host Unreachable\n';
   const output = said(lines, '3 packets transmitted, 0 received, +1 errors, 100% packet loss, time 41ms');
   assert.deepEqual(parsePing(output, 'x', 2), {
+    sent: 2,
     answered: 0,
     lost: [1, 2],
     silent: true,
@@ -72,4 +76,10 @@ test('parsePing throws what ping said when it did not run', () => {
       message: 'ping 10.0.0.1: ping: connect: Network is unreachable',
     },
   );
+});
+
+test('parsePing of a ping that was ended before it had sent all does not call the rest lost', () => {
+  const output = said(answer(1, 1) + answer(2, 1), '2 packets transmitted, 2 received, 0% packet loss, time 5000ms');
+  const { sent, answered, lost } = parsePing(output, 'x', 5);
+  assert.deepEqual({ sent, answered, lost }, { sent: 2, answered: 2, lost: [] });
 });

@@ -15,7 +15,9 @@ export type PingOptions = {
 };
 
 export type PingResult = {
-  /** Of the first `count` pings, how many were answered, and which were not (from 1). */
+  /** How many of the first `count` pings were sent: fewer when the deadline came before them. */
+  readonly sent: number;
+  /** Of those, how many were answered, and which were not (from 1). */
   readonly answered: number;
   readonly lost: readonly number[];
   /** Not one ping was answered, also of those after `count`. */
@@ -47,16 +49,17 @@ export async function ping(netns: string, address: string, options: PingOptions)
 
 /** Reads the lines of iputils' ping, of which the first `count` pings matter. */
 export function parsePing(result: RunResult, address: string, count: number): PingResult {
-  if (!/\d+ packets transmitted/.test(result.stdout)) {
-    throw new Error(`ping ${address}: ${(result.stderr || result.stdout).trim()}`);
-  }
+  const [, transmitted] = /(\d+) packets transmitted/.exec(result.stdout) ?? [];
+  if (transmitted === undefined) throw new Error(`ping ${address}: ${(result.stderr || result.stdout).trim()}`);
+  const sent = Math.min(count, Number(transmitted));
   const answers = [...result.stdout.matchAll(/icmp_seq=(\d+) ttl=\d+ time=([\d.]+) ms( \(DUP!\))?/g)];
   const first = answers.filter((answer) => answer[3] === undefined && Number(answer[1]) <= count);
   const seen = new Set(first.map((answer) => Number(answer[1])));
   const times = first.map((answer) => Number(answer[2]));
   return {
+    sent,
     answered: seen.size,
-    lost: Array.from({ length: count }, (_, index) => index + 1).filter((number) => !seen.has(number)),
+    lost: Array.from({ length: sent }, (_, index) => index + 1).filter((number) => !seen.has(number)),
     silent: answers.length === 0,
     duplicates: answers.length - answers.filter((answer) => answer[3] === undefined).length,
     averageMs: times.length === 0 ? null : times.reduce((sum, time) => sum + time, 0) / times.length,

@@ -9,7 +9,10 @@ import type { DemoLab, DemoWorld } from './world.ts';
 const FLOOD_INTERVAL_MS = 2;
 /** Long enough for the agents to end, come back and reconcile meanwhile. */
 const FLOOD_COUNT = 3_000;
+const FLOOD_SECONDS = 90;
 const STREAM_SECONDS = 6;
+/** How long agents took to come back in the flood: on a busy machine the stream must last longer. */
+let slowestMs = 0;
 /** Slow enough to leave the processor to the agents, fast enough that a pause would be seen. */
 const STREAM_RATE = 40_000_000;
 
@@ -21,8 +24,11 @@ export const AGENT_RESTART_CHECKS: readonly Check<DemoWorld>[] = [
     concerns: ALL_AGENTS,
     run: async (lab) => {
       const { vm1, pod1 } = lab.guests;
-      const flood = expectAnswers(vm1, pod1, { count: FLOOD_COUNT, intervalMs: FLOOD_INTERVAL_MS });
+      const flood = expectAnswers(vm1, pod1, {
+        ...{ count: FLOOD_COUNT, intervalMs: FLOOD_INTERVAL_MS, deadlineSeconds: FLOOD_SECONDS },
+      });
       const took = await restartDuring(lab, flood);
+      slowestMs = Math.max(...took);
       await flood;
       return `${FLOOD_COUNT} of ${FLOOD_COUNT} answered; agents back after ${took.map(duration).join(', ')}`;
     },
@@ -33,7 +39,8 @@ export const AGENT_RESTART_CHECKS: readonly Check<DemoWorld>[] = [
     concerns: ALL_AGENTS,
     run: async (lab) => {
       const { vm1, vm2 } = lab.guests;
-      const options = { seconds: STREAM_SECONDS, rate: STREAM_RATE, seed: 'agent restart' };
+      const seconds = Math.max(STREAM_SECONDS, Math.ceil((2 * slowestMs) / 1000) + 2);
+      const options = { seconds, rate: STREAM_RATE, seed: 'agent restart' };
       const stream = inGuest<TransferResult>(vm1, 'put', { ip: vm2.ip, port: OPEN_PORT }, options);
       await restartDuring(lab, stream);
       const result = await stream;
