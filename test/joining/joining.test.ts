@@ -258,6 +258,21 @@ test('a certificate that an operator gives is read anew when another takes its p
   await register(t, given, late.identity);
 });
 
+test('a host that was revoked, and has a token that is refused, joins by the one that is in the file then', async (t) => {
+  const path = join(server.directory, 'anew');
+  const a = hostAt(server, 't13-a', await server.token());
+  await register(t, a, await open(t, a));
+  await server.revoke('t13-a');
+  await writeFile(path, await server.token({ host: 't13-b' }));
+  const again = { ...a, options: { ...a.options, join: { path } } };
+  const { identity, next, refused } = await begin(t, again);
+  await assert.rejects(refused, /not joined anew.*of host t13-b, not of t13-a/);
+  await assert.rejects(register(t, again, identity), /has been revoked/);
+  await writeFile(path, await server.token({ host: 't13-a', replace: true }));
+  await next;
+  await register(t, again, identity);
+});
+
 test('a host that waits to join begins at once, says nothing meanwhile, and joins by the token that is in the file then', async (t) => {
   const path = join(server.directory, 'later');
   await writeFile(path, await server.token());
@@ -266,7 +281,7 @@ test('a host that waits to join begins at once, says nothing meanwhile, and join
   const a = hostAt(server, 't12-a');
   const waiting = { ...a, options: { ...a.options, join: { path } } };
   const { identity, next, refused } = await begin(t, waiting);
-  await assert.rejects(register(t, waiting, identity), /has not joined yet: its server has not answered/);
+  await assert.rejects(register(t, waiting, identity), /has not joined yet: a certificate is being asked for/);
   await assert.rejects(refused, /cannot join.*used up.*cable join-token create/);
   await assert.rejects(register(t, waiting, identity), /has not joined yet: .*used up/);
   await writeFile(path, await server.token());

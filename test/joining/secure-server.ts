@@ -28,6 +28,8 @@ export type SecureServer = {
   reload(): void;
   /** A join token, made by an administrator over a Unix socket. */
   token(body?: object): Promise<string>;
+  /** Ends the trust in a host, as an administrator. */
+  revoke(host: string): Promise<void>;
 };
 
 /** Gone when the test ends. */
@@ -55,8 +57,11 @@ export async function startSecureServer(
     const made = await admin.request('POST', '/cable/v1/join-tokens/issue', body);
     return (made as { readonly join_token: { readonly token: string } }).join_token.token;
   };
+  const revoke = async (host: string): Promise<void> => {
+    await admin.request('PUT', `/cable/v1/hosts/${host}/revoke`);
+  };
   const url = urls.find((one) => one.startsWith('https://127.0.0.1:')) ?? '';
-  return { directory, url, urls, authority, reload, token };
+  return { directory, url, urls, authority, reload, token, revoke };
 }
 
 /** Waits until it has said all addresses that it listens on. */

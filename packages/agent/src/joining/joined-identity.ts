@@ -24,6 +24,9 @@ type Beginning = {
   readonly token: JoinTokenText | undefined;
 };
 
+/** A token by which a host that has a certificate of before did not join. `refused`: id of the one that a server has refused; null: none did. */
+type Left = { token: JoinTokenText; refused: string | null };
+
 const JOIN_WAITS = { minMs: 500, maxMs: 10_000 };
 
 /** Time between attempts at a server that refuses the token: another may be in its place by then. */
@@ -50,7 +53,7 @@ class JoinedIdentity {
   #material: HostMaterial | undefined;
   #tls: ClientTls | undefined;
   /** Why it has not joined. */
-  #reason = 'its server has not answered';
+  #reason = 'a certificate is being asked for';
   #listener = (): void => undefined;
 
   constructor(files: HostFiles, kept: HostMaterial | undefined, options: IdentityOptions, deps: IdentityDeps) {
@@ -72,12 +75,12 @@ class JoinedIdentity {
   }
 
   async run(token: JoinTokenText | undefined): Promise<void> {
-    if (token !== undefined && token.id !== this.#material?.token) await this.#join(token);
-    if (this.#material !== undefined) await this.#keep(this.#material);
+    const left = token === undefined || token.id === this.#material?.token ? undefined : await this.#join(token);
+    if (this.#material !== undefined) await this.#keep(this.#material, left);
   }
 
-  /** Ends when the host has joined, or has a certificate of before and no other comes of this token in time. */
-  async #join(first: JoinTokenText): Promise<void> {
+  /** Ends when the host has joined; or, with the token, when it has a certificate of before and no other comes of this token in time. */
+  async #join(first: JoinTokenText): Promise<Left | undefined> {
     const { log, signal, random } = this.#deps;
     const kept = this.#material;
     const until = kept === undefined ? Number.POSITIVE_INFINITY : renewalAt(kept, 0);
@@ -86,15 +89,15 @@ class JoinedIdentity {
     for (let token = first; !signal.aborted; token = readAgain(this.#options.join, token)) {
       try {
         const material = await this.#askToJoin(token, kept);
-        log.info({ host: this.#options.host, token: token.id, expiresAt: expiryOf(material) }, 'this host has joined');
-        return this.#take(material);
+        this.#joined(material);
+        return undefined;
       } catch (err) {
-        if (signal.aborted) return;
+        if (signal.aborted) return undefined;
         const isPassing = mayPass(err);
         const { message: reason } = explainRefusal(err);
         if (kept !== undefined && (!isPassing || this.#now().getTime() >= until)) {
           log.error({ token: token.id, reason }, 'not joined anew: the certificate of before is shown');
-          return;
+          return { token, refused: isPassing ? null : token.id };
         }
         this.#reason = reason;
         if (reason !== last) {
@@ -105,6 +108,25 @@ class JoinedIdentity {
         last = reason;
         await sleep(isPassing ? waits.next() : REFUSED_RETRY_MS, signal);
       }
+    }
+    return undefined;
+  }
+
+  /** Another certificate by the token that is in the file by now, unless that is the one that was refused; undefined: there is none. Says what is refused. */
+  async #joinAnew(left: Left, kept: HostMaterial): Promise<HostMaterial | undefined> {
+    left.token = readAgain(this.#options.join, left.token);
+    const { id } = left.token;
+    if (id === left.refused || id === kept.token) return undefined;
+    try {
+      const material = await this.#askToJoin(left.token, kept);
+      this.#joined(material);
+      return material;
+    } catch (err) {
+      if (mayPass(err) || this.#deps.signal.aborted) return undefined;
+      left.refused = id;
+      const { message: reason } = explainRefusal(err);
+      this.#deps.log.error({ token: id, reason }, 'not joined anew: the certificate of before is shown');
+      return undefined;
     }
   }
 
@@ -117,7 +139,8 @@ class JoinedIdentity {
     return material;
   }
 
-  async #keep(first: HostMaterial): Promise<void> {
+  /** Renews the certificate. `left`: a token by which the host did not join, in whose place another may be put. */
+  async #keep(first: HostMaterial, left: Left | undefined): Promise<void> {
     const { signal, log, random = Math.random } = this.#deps;
     const transport = httpTransport(this.#options.server, { tls: () => this.tls });
     const close = (): void => transport.close();
@@ -126,8 +149,17 @@ class JoinedIdentity {
     let due = renewalAt(current, random());
     let last = '';
     while (!signal.aborted) {
-      await sleepUntil(due, this.#now, signal);
+      const look = left === undefined ? due : Math.min(due, this.#now().getTime() + REFUSED_RETRY_MS);
+      await sleepUntil(look, this.#now, signal);
       if (signal.aborted) return;
+      const anew = left === undefined ? undefined : await this.#joinAnew(left, current);
+      if (anew !== undefined) {
+        current = anew;
+        left = undefined;
+        last = '';
+        due = renewalAt(current, random());
+      }
+      if (this.#now().getTime() < due) continue;
       try {
         current = await this.#renew(transport, current);
         log.info({ expiresAt: expiryOf(current) }, 'the certificate of this host was renewed');
@@ -150,6 +182,12 @@ class JoinedIdentity {
     const next = { token: current.token, key, ...given };
     await this.#files.write(next);
     return next;
+  }
+
+  #joined(material: HostMaterial): void {
+    const fields = { host: this.#options.host, token: material.token, expiresAt: expiryOf(material) };
+    this.#deps.log.info(fields, 'this host has joined');
+    this.#take(material);
   }
 
   #take(material: HostMaterial): void {
