@@ -23,11 +23,24 @@ ip link set up1 up
 trap 'exit 1' TERM
 trap 'kill -9 $(jobs -p) 2>/dev/null' EXIT
 agents=0
+joined=/var/lib/cable/node-1/joined
+renewed() {
+  old=$(sha256sum < $joined/host.pem)
+  for try in $(seq 600); do [ "$(sha256sum < $joined/host.pem)" = "$old" ] || return 0; sleep 0.2; done
+  echo "the agent did not renew its certificate"; exit 1
+}
+authorities() {
+  for try in $(seq 600); do [ "$(grep -c BEGIN $joined/authorities.pem)" = $1 ] && return 0; sleep 0.2; done
+  echo "the agent was not told of $1 authorities"; exit 1
+}
 alive() { kill -0 $1 || { echo "ended: $2"; exit 1; }; }
 `;
 
 /** Waits for what the block has started. */
 const READY: Readonly<Record<string, string>> = {
+  begin: 'authorities 2',
+  // What it is told last, it asks by.
+  end: 'authorities 1; renewed; echo "the agent came back"',
   server: 'until [ -S /run/cable/server.sock ]; do alive $! server; sleep 0.2; done',
   agent:
     'agent=$!; agents=$((agents + 1)); until [ "$(grep -c \'"path":"/cable/v1/join","status":201\' /var/log/cable-audit.log)" -ge $agents ] && [ -S /run/cable/node-1/agent.sock ]; do alive $agent agent; sleep 0.2; done; echo "the agent is there"',
@@ -39,6 +52,9 @@ test('docs/guide/joining.md does what it says', async (t) => {
   assert.ok(blocks.length > 8);
   const script = blocks.map(([, kind = '', text = '']) => {
     if (kind === '') return `${text}`;
+    if (kind === 'begin' || kind === 'end') return `${text}${READY[kind]}\n`;
+    // Hosts renew within the test.
+    if (kind === 'server') return `${text.trimEnd()} --host-certificate-life 30s &\n${READY[kind]}\n`;
     // The agent that is there already is started anew.
     const before = kind === 'agent' ? 'if [ -n "$agent" ]; then kill $agent; wait $agent || true; fi\n' : '';
     return `${before}${text.trimEnd()} &\n${READY[kind]}\n`;
@@ -65,8 +81,9 @@ grep -o '"path":"/cable/v1/join","status":201' /var/log/cable-audit.log
   const [code] = await once(child, 'close');
   assert.equal(code, 0, `${out}\n${err}`);
   assert.equal(out.match(/the agent is there/g)?.length, 2);
-  // Alice sees what she has made.
-  assert.match(out, /\| [0-9a-f-]{36} +\| blue /);
+  assert.match(out, /the agent came back\n/);
+  // Alice sees what she has made, also by another authority.
+  assert.equal(out.match(/\| [0-9a-f-]{36} +\| blue /g)?.length, 2);
   assert.match(out, /networks 1\n/);
   assert.match(out, /modes 600 600 600/);
   assert.equal(out.match(/"path":"\/cable\/v1\/join","status":201/g)?.length, 2);

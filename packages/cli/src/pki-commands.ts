@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import {
   type AuthorityKind,
   certificatesIn,
+  findOldCertificates,
   fingerprintOf,
   formatIdentity,
   type Identity,
@@ -13,13 +14,15 @@ import {
   isPlace,
   issueWithKey,
   LIFE_MS,
+  LOCAL_PLACES,
   pkiPaths,
+  placesOf,
   type RotationStep,
   readAuthority,
   readPem,
   rotateAuthority,
   validityFrom,
-  writeNew,
+  writeClient,
   writeServer,
 } from '@cable/pki';
 import { Argument, type Command, InvalidArgumentError } from 'commander';
@@ -56,16 +59,18 @@ export function addPkiCommands(root: Command, bind: Bind): void {
     .option('--in-project <id>', 'the project that it acts in (default: none)')
     .option('--with-role <name>', 'a role there, such as admin, member or reader (repeatable)', collect)
     .option('--out <prefix>', 'writes PREFIX.pem and PREFIX.key (default: the name)')
+    .option('--replace', 'overwrite the certificate and key that are there')
     .option('--days <count>', 'for how long it is good (default: 365)', parseDays)
     .action(bind((context, options, args) => issueClient(context, options, userOf(String(args[0]), options))));
   inDirectory(issue.command('host <name>'))
     .description('For a host that is to join by no token: NAME.pem and NAME.key, for cable agent --tls-cert.')
     .option('--out <prefix>', 'writes PREFIX.pem and PREFIX.key (default: the name)')
+    .option('--replace', 'overwrite the certificate and key that are there')
     .option('--days <count>', 'for how long it is good (default: 30)', parseDays)
     .action(bind((context, options, args) => issueClient(context, options, { kind: 'host', name: String(args[0]) })));
   inDirectory(pki.command('show')).description('Shows what is in the directory.').action(bind(show));
   inDirectory(pki.command('rotate'))
-    .description('Lets another authority take the place of one, in three steps: docs/design/joining.md says when.')
+    .description('Lets another authority take the place of one, in three steps: docs/guide/joining.md says when.')
     .addArgument(new Argument('<step>').choices(STEPS))
     .option('--hosts', 'the authority of hosts (default: that of servers and users)')
     .action(bind(rotate));
@@ -81,7 +86,7 @@ async function init(context: CliContext, options: Options): Promise<void> {
   const name = String(options['name'] ?? hostname());
   const identity = checked({ kind: 'server', name });
   const { authority } = await initAuthorities(directory, now);
-  const places = [...new Set([...placesOf(options), 'localhost', '127.0.0.1', '::1'])];
+  const places = placesFor(options);
   const made = await issueWithKey(authority, { identity, places, validity: validityFrom(now, LIFE_MS.server) });
   await writeServer(directory, made, [authority.certificate], false);
   await show(context, options);
@@ -91,7 +96,7 @@ async function issueServer(context: CliContext, options: Options, args: readonly
   const directory = directoryOf(options);
   const identity = checked({ kind: 'server', name: String(args[0]) });
   const { signer, trusted } = await readAuthority(directory, 'authority');
-  const places = [...new Set([...placesOf(options), 'localhost', '127.0.0.1', '::1'])];
+  const places = placesFor(options);
   const made = await issueWithKey(signer, {
     identity,
     places,
@@ -110,10 +115,9 @@ async function issueClient(context: CliContext, options: Options, identity: Iden
     identity,
     validity: validityOf(options, identity.kind, signer.certificate),
   });
-  await writeNew(`${prefix}.key`, made.key);
-  await writeNew(`${prefix}.pem`, made.certificate);
+  await writeClient(prefix, made, options['replace'] === true);
   print(context, describe(made.certificate, `${prefix}.pem`));
-  for (const hint of hintsOf(identity)) context.printError(`note: ${hint}`);
+  for (const hint of hintsOf(identity)) context.printError(`note: ${hint}\n`);
 }
 
 /** What such a user will wonder about. */
@@ -156,17 +160,52 @@ async function signs(certificate: string, keyPath: string): Promise<boolean> {
 async function rotate(context: CliContext, options: Options, args: readonly unknown[]): Promise<void> {
   const step = String(args[0]) as RotationStep;
   const kind: AuthorityKind = options['hosts'] === true ? 'hosts' : 'authority';
-  await rotateAuthority(directoryOf(options), kind, step, new Date());
+  const [directory, now] = [directoryOf(options), new Date()];
+  await rotateAuthority(directory, kind, step, now);
   await show(context, options);
+  const left = step === 'begin' ? [] : await findOldCertificates(directory, kind, now);
+  const notes = [
+    ...rotationNotes(kind, now)[step],
+    ...left.map(({ file, command }) => `${file} is of the authority of before: ${command}`),
+  ];
+  for (const note of notes) context.printError(`note: ${note}\n`);
+}
+
+/** What is to be done elsewhere after a step, and when the next one may be taken. */
+function rotationNotes(kind: AuthorityKind, now: Date): Readonly<Record<RotationStep, readonly string[]>> {
+  const inDays = (count: number): string => new Date(now.getTime() + count * DAY_MS).toISOString().slice(0, 10);
+  if (kind === 'hosts') {
+    return {
+      begin: ['other servers need the new hosts.pem before cable pki rotate switch --hosts'],
+      switch: [
+        'other servers that let hosts join need the new hosts.key, too',
+        `hosts get a certificate of the new authority as they renew theirs: cable pki rotate end --hosts after ${inDays(30)}, unless --host-certificate-life says otherwise`,
+      ],
+      end: ['other servers need the new hosts.pem'],
+    };
+  }
+  return {
+    begin: [
+      'other servers, and users (--ca, CABLE_CA), need the new authority.pem now',
+      `hosts hear of the new authority as they renew their certificates: cable pki rotate switch after ${inDays(20)}, unless --host-certificate-life says otherwise`,
+    ],
+    switch: [
+      'each other server needs a certificate of the new authority: cable pki issue server NAME --address ADDRESS --replace, in a copy of this directory',
+      'so does each user: cable pki issue user NAME --in-project ID --with-role ROLE --replace; those of before are refused after cable pki rotate end',
+      'join tokens of before are of no use any more: make others',
+    ],
+    end: [
+      'other servers and users need the new authority.pem; users’ certificates of the authority of before are refused',
+    ],
+  };
 }
 
 function describe(certificate: string, file: string): Row {
   const { subject, subjectAltName = '', validTo } = new X509Certificate(certificate);
   const identity = identityOf(subjectAltName);
-  const places = subjectAltName.split(', ').filter((one) => /^(DNS|IP Address):/.test(one));
   return {
     subject: identity === undefined ? subject : formatIdentity(identity),
-    places: places.map((one) => one.replace(/^[^:]+:/, '')).join(' '),
+    places: placesOf(certificate).join(' '),
     fingerprint: fingerprintOf(certificate),
     expires_at: `${new Date(validTo).toISOString().slice(0, 19)}Z`,
     file,
@@ -202,8 +241,9 @@ function directoryOf(options: Options): string {
   return String(options['dir']);
 }
 
-function placesOf(options: Options): readonly string[] {
-  return (options['address'] as readonly string[] | undefined) ?? [];
+/** Under which a server is to be reached. */
+function placesFor(options: Options): readonly string[] {
+  return [...new Set([...((options['address'] as readonly string[] | undefined) ?? []), ...LOCAL_PLACES])];
 }
 
 function addPlace(text: string, before: readonly string[] = []): readonly string[] {

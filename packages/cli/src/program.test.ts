@@ -289,6 +289,31 @@ test('a user’s certificate that will show him nothing is made with a note', as
   }
 });
 
+test('each step of a rotation says what it needs elsewhere, and which certificates are of the authority of before', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'cable-pki-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const made = await cable(`pki init --dir ${dir} --name one --address 2001:DB8:0:0::1`);
+  assert.match(made.out, /\| 2001:db8::1 localhost 127\.0\.0\.1 ::1 +\|/);
+  const issue = `pki issue user a --in-project p --with-role reader --dir ${dir} --out ${dir}/a`;
+  assert.equal((await cable(issue)).status, 0);
+  const again = `note: ${dir}/a.pem is of the authority of before: cable pki issue user a --in-project p --with-role reader --replace --dir ${dir} --out ${dir}/a\n`;
+  const rotate = async (step: string): Promise<string> => {
+    const { status, err } = await cable(`pki rotate ${step} --dir ${dir}`);
+    assert.equal(status, 0, err);
+    return err;
+  };
+  const begun = await rotate('begin');
+  assert.match(begun, /note: other servers, and users .* authority\.pem/);
+  assert.match(begun, /cable pki rotate switch after \d{4}-/);
+  assert.ok(!begun.includes('a.pem'));
+  const switched = await rotate('switch');
+  assert.match(switched, /cable pki issue server NAME --address ADDRESS --replace/);
+  assert.ok(switched.endsWith(again), switched);
+  assert.equal((await cable(issue)).status, 1);
+  assert.equal((await cable(`${issue} --replace`)).status, 0);
+  assert.ok(!(await rotate('end')).includes('a.pem'));
+});
+
 test('wrong usage exits 2, says what is wrong and suggests', async (t) => {
   const server = await stub(t);
   const cases: readonly (readonly [string, RegExp])[] = [

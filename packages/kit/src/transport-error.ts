@@ -19,7 +19,7 @@ export class TransportError extends ExpectedError {
 }
 
 const OF_NOBODY =
-  'its certificate is of an authority that is not trusted here: give that of the cloud’s (authority.pem), or the address of the right server';
+  'its certificate is of an authority that is not trusted here: give that of the cloud’s (authority.pem), or the address of the right server; if another authority has taken its place (cable pki rotate), issue the server’s certificate anew there (cable pki issue server NAME --address ADDRESS --replace), and let a host that has not heard of it join anew (cable join-token create --host NAME --replace true)';
 
 /** Codes of `TransportError`s: the server's certificate is of no authority that is trusted. */
 export const UNTRUSTED: ReadonlySet<string> = new Set([

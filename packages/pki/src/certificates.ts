@@ -100,6 +100,26 @@ export function isSignedBy(certificate: string, authority: string): boolean {
   return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
 }
 
+/** Whether the first certificate of a chain is of one of the authorities, by others of the chain or without. Dates are not looked at. */
+export function isOfAuthorities(chain: readonly string[], authorities: readonly string[]): boolean {
+  const [first, ...others] = chain;
+  if (first === undefined) return false;
+  if (authorities.some((one) => isSignedBy(first, one))) return true;
+  return others.some(
+    (one) => isSignedBy(first, one) && isOfAuthorities([one, ...others.filter((other) => other !== one)], authorities),
+  );
+}
+
+/** DNS names and addresses of a certificate, in canonical form (of IPv6: RFC 5952). */
+export function placesOf(certificate: string): readonly string[] {
+  const entries = (new X509Certificate(certificate).subjectAltName ?? '').split(', ');
+  return entries.flatMap((entry) => {
+    const [, place] = /^(?:DNS|IP Address):(.+)$/.exec(entry) ?? [];
+    if (place === undefined) return [];
+    return [isIP(place) === 6 ? new URL(`http://[${place}]`).hostname.slice(1, -1) : place];
+  });
+}
+
 async function load(): Promise<typeof Library> {
   return (await import('./library.ts')).x509;
 }

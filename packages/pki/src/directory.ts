@@ -11,12 +11,21 @@
  * While another authority takes the place of one, `next-authority.key` or `next-hosts.key` is beside them.
  */
 
-import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExpectedError } from '@cable/kit';
-import { type Authority, CLOCK_SKEW_MS, createAuthority, issueCertificate, type Validity } from './certificates.ts';
-import type { Identity } from './identity.ts';
+import {
+  type Authority,
+  CLOCK_SKEW_MS,
+  createAuthority,
+  isOfAuthorities,
+  isSignedBy,
+  issueCertificate,
+  placesOf,
+  type Validity,
+} from './certificates.ts';
+import { type Identity, identityOf } from './identity.ts';
 import { certificatesIn, createKey, fingerprintOf, isKeyOf } from './keys.ts';
 
 /** Of servers and users, or of hosts. */
@@ -36,6 +45,9 @@ export const LIFE_MS: Readonly<Record<'authority' | Identity['kind'], number>> =
   user: 365 * DAY_MS,
   host: 30 * DAY_MS,
 };
+
+/** Where each server is reached on its own machine: in its certificate besides what is asked for. */
+export const LOCAL_PLACES: readonly string[] = ['localhost', '127.0.0.1', '::1'];
 
 export function pkiPaths(directory: string): PkiPaths {
   const of = (kind: AuthorityKind): PkiPaths[AuthorityKind] => ({
@@ -112,6 +124,17 @@ export async function issueWithKey(
   return { key, certificate: await issueCertificate(signer, { identity, places, publicKey, ...validity }) };
 }
 
+/** Writes a client's certificate and its key to PREFIX.pem and PREFIX.key. Throws `ExpectedError` when there are some and `replace` is not said. */
+export async function writeClient(
+  prefix: string,
+  { certificate, key }: { readonly certificate: string; readonly key: string },
+  replace: boolean,
+): Promise<void> {
+  const write = replace ? replaceFile : writeNew;
+  await write(`${prefix}.key`, key);
+  await write(`${prefix}.pem`, certificate);
+}
+
 /** Writes a server's certificate, with the authorities behind it, and its key. Throws `ExpectedError` when there are some and `replace` is not said. */
 export async function writeServer(
   directory: string,
@@ -129,8 +152,9 @@ export async function writeServer(
 export type RotationStep = 'begin' | 'switch' | 'end';
 
 /**
- * Goes one step further; each is one change of one file, so what breaks off is repeated. Throws `ExpectedError` when it is not the step's turn. Answers the fingerprints of those that
- * are trusted now, the signing one first.
+ * Goes one step further; what breaks off is repeated. With the step in which another authority begins to sign, the server's certificate in the directory is issued anew by it, if it was
+ * of the one before; the last step is refused while it is not. Throws `ExpectedError` for that, and when it is not the step's turn. Answers the fingerprints of those that are trusted
+ * now, the signing one first.
  */
 export async function rotateAuthority(
   directory: string,
@@ -139,11 +163,17 @@ export async function rotateAuthority(
   now: Date,
 ): Promise<readonly string[]> {
   const { signer, trusted } = await readAuthority(directory, kind);
-  await STEPS[step](pkiPaths(directory)[kind], { signer: signer.certificate, trusted, now });
+  await STEPS[step](pkiPaths(directory)[kind], { directory, kind, signer: signer.certificate, trusted, now });
   return (await readAuthority(directory, kind)).trusted.map((one) => fingerprintOf(one));
 }
 
-type Rotating = { readonly signer: string; readonly trusted: readonly string[]; readonly now: Date };
+type Rotating = {
+  readonly directory: string;
+  readonly kind: AuthorityKind;
+  readonly signer: string;
+  readonly trusted: readonly string[];
+  readonly now: Date;
+};
 
 const STEPS: Readonly<Record<RotationStep, (paths: PkiPaths[AuthorityKind], rotating: Rotating) => Promise<void>>> = {
   begin: async (paths, { signer, trusted, now }) => {
@@ -157,25 +187,113 @@ const STEPS: Readonly<Record<RotationStep, (paths: PkiPaths[AuthorityKind], rota
     await replaceFile(paths.nextKey, key);
     await replaceFile(paths.certificates, `${signer}${certificate}`);
   },
-  switch: async (paths, { signer, trusted }) => {
+  switch: async (paths, { directory, kind, signer, trusted, now }) => {
     const key = await readText(
       paths.nextKey,
       'a rotation is begun with cable pki rotate begin, and goes on in the same directory',
     );
-    if (!trusted.some((one) => one !== signer && isKeyOf(key, one))) {
+    const certificate = trusted.find((one) => one !== signer && isKeyOf(key, one));
+    if (certificate === undefined) {
       throw new ExpectedError(
         `${paths.nextKey} is the key of no authority in ${paths.certificates}: begin with cable pki rotate begin`,
       );
     }
+    // The key last: until it is in its place, the whole step can be repeated.
+    if (kind === 'authority') await reissueServer(directory, { signer, next: { certificate, key }, now });
     await rename(paths.nextKey, paths.key);
   },
-  end: async (paths, { signer, trusted }) => {
+  end: async (paths, { directory, kind, signer, trusted }) => {
     if (trusted.length < 2) throw new ExpectedError('one authority is trusted: there is no rotation to end');
     if (await exists(paths.nextKey))
       throw new ExpectedError('the new authority does not sign yet: first cable pki rotate switch');
+    if (kind === 'authority') await refuseUncovered(directory, signer);
     await replaceFile(paths.certificates, signer);
   },
 };
+
+/** Issues the server's certificate of a directory by the next authority, with the names and the life of before; nothing, if there is none of the one that signs. */
+async function reissueServer(
+  directory: string,
+  { signer, next, now }: { readonly signer: string; readonly next: Authority; readonly now: Date },
+): Promise<void> {
+  const [before] = await certificatesAt(pkiPaths(directory).cert);
+  if (before === undefined || !isSignedBy(before, signer)) return;
+  const { subjectAltName, validFrom, validTo } = new X509Certificate(before);
+  const identity = identityOf(subjectAltName);
+  // One that was made otherwise is not ours to make: the last step names it.
+  if (identity?.kind !== 'server') return;
+  const lifeMs = Date.parse(validTo) - Date.parse(validFrom) - CLOCK_SKEW_MS;
+  const validity = validityFrom(now, lifeMs, new Date(new X509Certificate(next.certificate).validTo));
+  const made = await issueWithKey(next, { identity, places: placesOf(before), validity });
+  await writeServer(directory, made, [next.certificate, signer], true);
+}
+
+/** Throws `ExpectedError` when the server's certificate of a directory is not of the authority that is to be trusted alone. */
+async function refuseUncovered(directory: string, authority: string): Promise<void> {
+  const { cert } = pkiPaths(directory);
+  const chain = await certificatesAt(cert);
+  if (chain.length === 0 || isOfAuthorities(chain, [authority])) return;
+  throw new ExpectedError(
+    `${cert} is not of the authority that stays, so no host would trust this server: first ${serverCommand(directory, chain)}`,
+  );
+}
+
+/** The command that issues the server's certificate of a directory anew. `chain`: that of before. */
+export function serverCommand(directory: string, [before]: readonly string[]): string {
+  const identity = before === undefined ? undefined : identityOf(new X509Certificate(before).subjectAltName);
+  const places = before === undefined ? [] : placesOf(before).filter((place) => !LOCAL_PLACES.includes(place));
+  const [name, addresses] =
+    identity?.kind === 'server' ? [identity.name, places] : ['NAME', places.length === 0 ? ['ADDRESS'] : places];
+  const words = ['cable pki issue server', name, ...addresses.map((place) => `--address ${place}`), '--replace'];
+  return `${words.join(' ')} --dir ${quoted(directory)}`;
+}
+
+/** A certificate in a directory that is of an authority which does not sign there any more. */
+export type OldCertificate = {
+  readonly file: string;
+  /** Issues it anew. */
+  readonly command: string;
+};
+
+/** Certificates of users (`hosts`: of hosts) that lie in a directory, are good at that time, and not of the authority that signs. Those that were put elsewhere are not known. */
+export async function findOldCertificates(
+  directory: string,
+  kind: AuthorityKind,
+  now: Date,
+): Promise<readonly OldCertificate[]> {
+  const { signer } = await readAuthority(directory, kind);
+  const found: OldCertificate[] = [];
+  for (const name of (await readdir(directory)).filter((one) => one.endsWith('.pem')).sort()) {
+    const file = join(directory, name);
+    const [certificate] = await certificatesAt(file);
+    if (certificate === undefined) continue;
+    const { subjectAltName, validTo } = new X509Certificate(certificate);
+    const identity = identityOf(subjectAltName);
+    if (identity?.kind !== (kind === 'hosts' ? 'host' : 'user') || Date.parse(validTo) <= now.getTime()) continue;
+    if (isSignedBy(certificate, signer.certificate)) continue;
+    found.push({ file, command: clientCommand(directory, identity, file.slice(0, -'.pem'.length)) });
+  }
+  return found;
+}
+
+function clientCommand(directory: string, identity: Identity, prefix: string): string {
+  const words = ['cable pki issue', identity.kind, identity.name];
+  if (identity.kind === 'user') {
+    if (identity.projectId !== null) words.push(`--in-project ${quoted(identity.projectId)}`);
+    words.push(...identity.roles.map((role) => `--with-role ${quoted(role)}`));
+  }
+  return `${words.join(' ')} --replace --dir ${quoted(directory)} --out ${quoted(prefix)}`;
+}
+
+/** As a word of a shell. */
+function quoted(text: string): string {
+  return /^[\w./:@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Those in a file; none when it is not there. */
+async function certificatesAt(path: string): Promise<readonly string[]> {
+  return (await exists(path)) ? certificatesIn(await readPem(path)) : [];
+}
 
 /** A file that was not there, readable for its owner alone. Throws `ExpectedError` when it is there. */
 export async function writeNew(path: string, text: string): Promise<void> {

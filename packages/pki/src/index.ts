@@ -1,16 +1,28 @@
 export type { Authority, CertificateRequest, Validity } from './certificates.ts';
-export { CLOCK_SKEW_MS, createAuthority, isPlace, isSignedBy, issueCertificate } from './certificates.ts';
-export type { AuthorityKind, PkiPaths, RotationStep } from './directory.ts';
 export {
+  CLOCK_SKEW_MS,
+  createAuthority,
+  isOfAuthorities,
+  isPlace,
+  isSignedBy,
+  issueCertificate,
+  placesOf,
+} from './certificates.ts';
+export type { AuthorityKind, OldCertificate, PkiPaths, RotationStep } from './directory.ts';
+export {
+  findOldCertificates,
   initAuthorities,
   issueWithKey,
   LIFE_MS,
+  LOCAL_PLACES,
   pkiPaths,
   readAuthority,
   readPem,
   replaceFile,
   rotateAuthority,
+  serverCommand,
   validityFrom,
+  writeClient,
   writeNew,
   writeServer,
 } from './directory.ts';

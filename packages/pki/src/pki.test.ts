@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -9,22 +9,26 @@ import {
   certificatesIn,
   createKey,
   createRequest,
+  findOldCertificates,
   fingerprintOf,
   followTlsFiles,
   formatIdentity,
   type Identity,
   identityOf,
   initAuthorities,
+  isOfAuthorities,
   isSignedBy,
   issueWithKey,
   parseIdentity,
   pkiPaths,
+  placesOf,
   readAuthority,
   readRequest,
   readTlsFiles,
   replaceFile,
   rotateAuthority,
   validityFrom,
+  writeClient,
   writeServer,
 } from './index.ts';
 
@@ -164,6 +168,84 @@ test('another authority takes the place of one in three steps, and in no other o
   assert.notEqual(signer.certificate, old);
   assert.ok(isSignedBy((await issueWithKey(signer, { identity: HOST, validity })).certificate, signer.certificate));
   assert.deepEqual(await rotateAuthority(dir, 'hosts', 'end', NOW), [begun[1]]);
+});
+
+/** Both authorities, and a server's certificate. */
+async function cloud(t: TestContext): Promise<string> {
+  const dir = await directory(t);
+  const { authority } = await initAuthorities(dir, NOW);
+  const identity = { kind: 'server', name: 'control-1' } as const;
+  const places = ['c1.example', '2001:db8::1', 'localhost', '127.0.0.1', '::1'];
+  await writeServer(dir, await issueWithKey(authority, { identity, places, validity }), [authority.certificate], false);
+  return dir;
+}
+
+test('with the authority that signs the server’s certificate becomes another, with the names and the life of before', async (t) => {
+  const dir = await cloud(t);
+  const { cert, key } = pkiPaths(dir);
+  const own = async (): Promise<string> => certificatesIn(await readFile(cert, 'utf8'))[0] ?? '';
+  const before = await own();
+  await rotateAuthority(dir, 'authority', 'begin', NOW);
+  assert.equal(await own(), before);
+  await rotateAuthority(dir, 'authority', 'switch', NOW);
+  const { signer, trusted } = await readAuthority(dir, 'authority');
+  const after = await own();
+  assert.ok(isSignedBy(after, signer.certificate));
+  assert.deepEqual(placesOf(after), ['c1.example', '2001:db8::1', 'localhost', '127.0.0.1', '::1']);
+  assert.deepEqual(placesOf(after), placesOf(before));
+  const [a, b] = [new X509Certificate(before), new X509Certificate(after)];
+  assert.deepEqual([b.subjectAltName, b.validFrom, b.validTo], [a.subjectAltName, a.validFrom, a.validTo]);
+  const material = await readTlsFiles({ own: { cert, key }, ca: null }, NOW);
+  assert.deepEqual(certificatesIn(material.own?.cert ?? '').slice(1), trusted);
+  assert.equal((await rotateAuthority(dir, 'authority', 'end', NOW)).length, 1);
+});
+
+test('a rotation does not end while the server’s certificate is of the authority that goes', async (t) => {
+  const dir = await cloud(t);
+  const { cert, key } = pkiPaths(dir);
+  await rotateAuthority(dir, 'authority', 'begin', NOW);
+  for (const file of [cert, key]) await copyFile(file, `${file}.old`);
+  await rotateAuthority(dir, 'authority', 'switch', NOW);
+  // As it is where the certificate of before was put back, or was never changed.
+  for (const file of [cert, key]) await copyFile(`${file}.old`, file);
+  await assert.rejects(
+    rotateAuthority(dir, 'authority', 'end', NOW),
+    /server\.pem is not of the authority that stays.*: first cable pki issue server control-1 --address c1\.example --address 2001:db8::1 --replace --dir \S+$/,
+  );
+  assert.equal((await readAuthority(dir, 'authority')).trusted.length, 2);
+  // Hosts have two authorities of their own, of which no server's certificate is.
+  for (const step of ['begin', 'switch', 'end'] as const) await rotateAuthority(dir, 'hosts', step, NOW);
+});
+
+test('certificates of users that are of the authority of before are found in the directory, with what issues them anew', async (t) => {
+  const dir = await cloud(t);
+  const issue = async (identity: Identity, name: string, of = validity): Promise<void> => {
+    const { signer } = await readAuthority(dir, identity.kind === 'host' ? 'hosts' : 'authority');
+    await writeClient(join(dir, name), await issueWithKey(signer, { identity, validity: of }), false);
+  };
+  await issue({ kind: 'user', name: 'alice', projectId: 'p 1', roles: ['member', "it's"] }, 'alice');
+  await issue({ kind: 'user', name: 'late', projectId: null, roles: [] }, 'late', {
+    notBefore: new Date(NOW.getTime() - 2000),
+    notAfter: new Date(NOW.getTime() - 1000),
+  });
+  await issue(HOST, 'node-1');
+  for (const step of ['begin', 'switch'] as const) await rotateAuthority(dir, 'authority', step, NOW);
+  await issue({ kind: 'user', name: 'bob', projectId: null, roles: [] }, 'bob');
+  const command = `cable pki issue user alice --in-project 'p 1' --with-role member --with-role 'it'\\''s' --replace --dir ${dir} --out ${dir}/alice`;
+  assert.deepEqual(await findOldCertificates(dir, 'authority', NOW), [{ file: join(dir, 'alice.pem'), command }]);
+  assert.deepEqual(await findOldCertificates(dir, 'hosts', NOW), []);
+  await rotateAuthority(dir, 'authority', 'end', NOW);
+  assert.equal((await findOldCertificates(dir, 'authority', NOW)).length, 1);
+});
+
+test('a chain is of an authority over those between, and not by what merely lies beside it', async (t) => {
+  const { authority, hosts } = await initAuthorities(await directory(t), NOW);
+  const { certificate } = await issueWithKey(authority, { identity: HOST, validity });
+  assert.ok(isOfAuthorities([certificate], [hosts.certificate, authority.certificate]));
+  assert.ok(isOfAuthorities([certificate, authority.certificate], [authority.certificate]));
+  assert.ok(!isOfAuthorities([certificate, authority.certificate], [hosts.certificate]));
+  assert.ok(!isOfAuthorities([certificate, hosts.certificate, hosts.certificate], [hosts.certificate]));
+  assert.ok(!isOfAuthorities([], [authority.certificate]));
 });
 
 test('files that change are taken; what does not fit, or has expired, leaves what was there', async (t) => {

@@ -117,6 +117,8 @@ export type FollowDeps = {
   readonly now?: () => Date;
   /** True: a certificate that has expired when it is read first is said in the log, and waits for another in its place. Default: it is refused. */
   readonly beginsExpired?: boolean;
+  /** Says why what was read is not taken, and what to do; undefined: it is. */
+  readonly refuse?: (material: TlsMaterial) => string | undefined;
 };
 
 /**
@@ -125,9 +127,14 @@ export type FollowDeps = {
 export async function followTlsFiles(
   files: TlsFiles,
   onChange: (material: TlsMaterial) => void,
-  { log, signal, now = () => new Date(), beginsExpired = false }: FollowDeps,
+  { log, signal, now = () => new Date(), beginsExpired = false, refuse = () => undefined }: FollowDeps,
 ): Promise<FollowedTls> {
-  const first = await (beginsExpired ? readAnyAge(files) : readTlsFiles(files, now()));
+  const check = (material: TlsMaterial): TlsMaterial => {
+    const refusal = refuse(material);
+    if (refusal === undefined) return material;
+    throw new ExpectedError(refusal);
+  };
+  const first = check(await (beginsExpired ? readAnyAge(files) : readTlsFiles(files, now())));
   const reason = expiryText(files, first, now());
   if (reason !== undefined)
     log.error({ reason }, 'the certificate has expired: it will be read anew when another is there');
@@ -136,7 +143,7 @@ export async function followTlsFiles(
   let reading = Promise.resolve();
   const readAnew = async (): Promise<void> => {
     try {
-      const material = await readTlsFiles(files, now());
+      const material = check(await readTlsFiles(files, now()));
       if (isSame(material, followed.current) || signal.aborted) return;
       followed.current = material;
       onChange(material);

@@ -1,22 +1,28 @@
 /** Hosts join, renew, are revoked; and what of it an attacker may try. */
 import assert from 'node:assert/strict';
 import { randomUUID, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
+import { silentLogger } from '@cable/kit';
 import { HOST_UPGRADE } from '@cable/model';
 import {
+  certificatesIn,
   createKey,
   createRequest,
   fingerprintOf,
   hashSecret,
   identityOf,
   parseJoinToken,
+  pkiPaths,
+  replaceFile,
   rotateAuthority,
 } from '@cable/pki';
 import { createAuditLog } from '../audit/audit-log.ts';
 import { objectKey } from '../keys.ts';
 import { type SecureEdge, type Shown, startSecureEdge } from '../tls/secure-edge.fixture.ts';
+import { filesInDirectory, openServerTls } from '../tls/server-tls.ts';
 import { certificateKey } from './host-certificates.ts';
 
 const REGISTRATION = { underlay: '192.0.2.11', agentVersion: '1' };
@@ -231,6 +237,44 @@ test('a join that is refused has no line in the audit log, however it is refused
   assert.deepEqual(texts.slice(before), []);
   assert.equal((await edge.join('a', token)).answer.status, 201);
   assert.equal(texts.length, before + 1);
+});
+
+test('hosts are never told authorities of which this server’s certificate is not', async (t) => {
+  const errors: string[] = [];
+  let heard = (): void => undefined;
+  const error = ({ err }: { readonly err?: Error }): void => {
+    errors.push(err?.message ?? '');
+    heard();
+  };
+  const log = { ...silentLogger(), error, child: () => log };
+  const edge = await startSecureEdge(t, { log });
+  const told = async (host: string): Promise<readonly string[]> => {
+    const { answer } = await edge.join(host, await edge.token());
+    return (answer.body as { authorities: string[] }).authorities.map((one) => fingerprintOf(one));
+  };
+  const { directory } = edge;
+  const { authority } = pkiPaths(directory);
+  const [old = '', next = ''] = await edge.followed(() => rotateAuthority(directory, 'authority', 'begin', new Date()));
+  assert.deepEqual(await told('a'), [old, next]);
+  // As the copy of another server has it when the list alone is carried to it.
+  const both = await readFile(authority.certificates, 'utf8');
+  const [, alone = ''] = certificatesIn(both);
+  const said = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  await replaceFile(authority.certificates, alone);
+  await said;
+  const remedy = /server\.pem is of no authority in .*authority\.pem.*cable pki issue server s1 --replace --dir /;
+  assert.match(errors.at(-1) ?? '', remedy);
+  assert.deepEqual(await told('b'), [old, next]);
+  const deps = { log, signal: AbortSignal.timeout(60_000) };
+  await assert.rejects(openServerTls(filesInDirectory(directory), deps), remedy);
+  // With a certificate of the one that is told it is taken.
+  await replaceFile(authority.certificates, both);
+  await edge.followed(() => rotateAuthority(directory, 'authority', 'switch', new Date()));
+  await edge.followed(() => rotateAuthority(directory, 'authority', 'end', new Date()));
+  // The last step changes the list alone: who trusts nothing else still reaches the server.
+  assert.equal((await edge.ask('GET', '/readyz', { ca: alone })).status, 200);
 });
 
 describe('a host that has joined', () => {
