@@ -146,6 +146,8 @@ test('what hosts report is in tables of its own', async () => {
     wants: 0,
     refused: {},
     gateways: false,
+    place: '',
+    options: {},
   });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');
   store.send({ revision: 2, events: [{ kind: 'delete', key: aliveKey('h1'), modRevision: 2 }] });
