@@ -457,6 +457,7 @@ test('status tells readiness, revision, hosts and ports', async (t) => {
     unready: [],
     revision: 77,
     hosts: { alive: ['h1'], dead: ['h2'], refusing: [], narrow: [] },
+    other_options: [],
     ports: { ACTIVE: 2 },
   });
   const table = (await cable('status', server)).out;
@@ -488,6 +489,14 @@ test('status tells of hosts whose kernels have refused entries', async (t) => {
   assert.deepEqual(hosts, { alive: ['h1', 'h2'], dead: [], refusing, narrow: [] });
   const table = (await cable('status', server)).out;
   assert.match(table, /\| hosts without room +\| h2: 12 entries are missing: map cb_ep_2 is full +\|/);
+});
+
+test('status tells of servers that were given other options', async (t) => {
+  const other = { server: 'control-2 (process 7)', option: '--underlay-mtu', here: '1500', there: '9000' };
+  const server = await stub(t, { '/readyz': { ready: true }, '/cable/v1/status': { other_options: [other] } });
+  assert.deepEqual(JSON.parse((await cable('status --json', server)).out).other_options, [other]);
+  const table = (await cable('status', server)).out;
+  assert.match(table, /\| other options +\| control-2 \(process 7\): --underlay-mtu 9000, here 1500 +\|/);
 });
 
 test('status tells of hosts whose underlay carries too little for their networks', async (t) => {
