@@ -73,7 +73,10 @@ try {
   const identity =
     options.keystone === undefined
       ? undefined
-      : openKeystone(options.keystone, { log: log.child('keystone'), monotonicMs: () => performance.now() });
+      : openKeystone(options.keystone, {
+          ...{ log: log.child('keystone'), monotonicMs: () => performance.now() },
+          proxies: { proxies: options.shares.trustedProxy, header: options.shares.proxyHeader },
+        });
   if (identity !== undefined) built.push(() => identity.close());
   const tlsDoor =
     tls === undefined

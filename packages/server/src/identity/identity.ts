@@ -2,6 +2,7 @@
 import { type Access, KeystoneSession, readAccess } from '@cable/keystone';
 import type { Logger } from '@cable/kit';
 import type { Authenticator } from '../http/auth.ts';
+import type { ProxyTrust } from '../limits/client-address.ts';
 import { keystoneAuthenticator } from './keystone-authenticator.ts';
 import { RevocationWatch } from './revocation-watch.ts';
 import { TokenBook } from './token-book.ts';
@@ -26,16 +27,20 @@ export type Identity = {
   close(): Promise<void>;
 };
 
+type KeystoneDeps = {
+  readonly log: Logger;
+  readonly monotonicMs: () => number;
+  /** Who is believed for whom he asks. */
+  readonly proxies: ProxyTrust;
+};
+
 /** Begins to ask a Keystone. Throws `AccessError` when the file cannot be used; whether Keystone is there is not looked at. */
-export function openKeystone(
-  settings: KeystoneSettings,
-  { log, monotonicMs }: { readonly log: Logger; readonly monotonicMs: () => number },
-): Identity {
+export function openKeystone(settings: KeystoneSettings, { log, monotonicMs, proxies }: KeystoneDeps): Identity {
   const access: Access = readAccess(settings.file, settings.cloud ?? null, { isSecret: true });
   const session = new KeystoneSession({ access, monotonicMs });
   const book = new TokenBook({ keystone: session, freshMs: settings.freshSeconds * 1000, monotonicMs, log });
   const uri = settings.publicUrl ?? session.publicUrl;
-  const authenticate = keystoneAuthenticator({ book, uri, serviceRoles: settings.serviceRoles });
+  const authenticate = keystoneAuthenticator({ book, uri, serviceRoles: settings.serviceRoles, proxies });
   const ending = new AbortController();
   const watch = new RevocationWatch({ keystone: session, book, log, signal: ending.signal });
   const close = async (): Promise<void> => {

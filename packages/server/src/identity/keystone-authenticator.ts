@@ -3,6 +3,7 @@ import { KeystoneError } from '@cable/keystone';
 import { CableError } from '@cable/model';
 import type { Authenticator, UserCaller } from '../http/auth.ts';
 import type { AskedRequest } from '../http/local-request.ts';
+import { clientAddress, countedAs, type ProxyTrust } from '../limits/client-address.ts';
 import { allowsAccess } from './access-rules.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { TooManyTokensError } from './question-turns.ts';
@@ -15,6 +16,8 @@ export type KeystoneAuthenticatorOptions = {
   readonly uri: string;
   /** Who has one of these roles in `X-Service-Token` is a service that passes a user's request on. */
   readonly serviceRoles: readonly string[];
+  /** Proxies that are believed for whom they ask: turns to ask Keystone go round between addresses. */
+  readonly proxies: ProxyTrust;
 };
 
 /** Callers that are kept, so that what the rules come to for them is, too. */
@@ -37,7 +40,12 @@ const NOBODY: UserCaller = {
  * Believes `X-Auth-Token`, and beside it `X-Service-Token`; whatever else a request says of its user (`X-Roles`, `X-Project-Id`) is not looked at. Throws
  * `HTTPUnauthorized`, and `ServiceUnavailable` while Keystone does not say.
  */
-export function keystoneAuthenticator({ book, uri, serviceRoles }: KeystoneAuthenticatorOptions): Authenticator {
+export function keystoneAuthenticator({
+  book,
+  uri,
+  serviceRoles,
+  proxies,
+}: KeystoneAuthenticatorOptions): Authenticator {
   const callers = new BoundedMap<{
     readonly user: KnownToken;
     readonly service: KnownToken | null;
@@ -51,9 +59,9 @@ export function keystoneAuthenticator({ book, uri, serviceRoles }: KeystoneAuthe
     callers.set(name, { user, service, caller });
     return caller;
   };
-  const find = async (token: string, isVouched: boolean): Promise<KnownToken | null> => {
+  const find = async (request: AskedRequest, token: string, isVouched: boolean): Promise<KnownToken | null> => {
     try {
-      return await book.find(token, isVouched);
+      return await book.find(token, isVouched, () => addressOf(request, proxies));
     } catch (err) {
       throw unavailable(err);
     }
@@ -65,10 +73,10 @@ export function keystoneAuthenticator({ book, uri, serviceRoles }: KeystoneAuthe
       throw unauthorized(uri);
     }
     const serviceToken = headerOf(request, 'x-service-token');
-    const service = serviceToken === undefined ? null : await find(serviceToken, false);
+    const service = serviceToken === undefined ? null : await find(request, serviceToken, false);
     if (serviceToken !== undefined && service === null) throw unauthorized(uri);
     const isVouched = service?.info.roles.some((role) => serviceRoles.includes(role)) === true;
-    const user = await find(token, isVouched);
+    const user = await find(request, token, isVouched);
     if (user === null) throw unauthorized(uri);
     const { accessRules } = user.info;
     const isAllowed =
@@ -94,6 +102,12 @@ function unavailable(cause: unknown): unknown {
   return new CableError('ServiceUnavailable', 'Keystone does not say whether the token is good.', {
     detail: 'Nothing was done: send it again after a second. Tokens that were used before go on.',
   });
+}
+
+/** Who has none (a Unix socket) shares one with all others who have none. */
+function addressOf(request: AskedRequest, proxies: ProxyTrust): string {
+  const address = clientAddress(request, proxies);
+  return address === undefined ? '' : countedAs(address);
 }
 
 function headerOf({ headers }: AskedRequest, name: string): string | undefined {

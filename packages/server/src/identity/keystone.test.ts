@@ -6,6 +6,7 @@ import { KeystoneSession } from '@cable/keystone';
 import { type FakeKeystone, serviceAccess, startFakeKeystone } from '@cable/keystone/testing';
 import { silentLogger } from '@cable/kit';
 import { type Edge, startEdge } from '../http/edge.fixture.ts';
+import { NO_LIMITS } from '../limits/request-limits.ts';
 import { keystoneAuthenticator } from './keystone-authenticator.ts';
 import { TokenBook } from './token-book.ts';
 
@@ -25,7 +26,10 @@ async function startSite(t: TestContext): Promise<Site> {
     keystone.fault = null;
   });
   const book = new TokenBook({ keystone: session, freshMs: 60_000, monotonicMs, log: silentLogger() });
-  const authenticate = keystoneAuthenticator({ book, uri: 'https://keystone.example/v3', serviceRoles: ['service'] });
+  const { proxies } = NO_LIMITS;
+  const authenticate = keystoneAuthenticator({
+    ...{ book, uri: 'https://keystone.example/v3', serviceRoles: ['service'], proxies },
+  });
   return { ...(await startEdge(t, {}, authenticate)), book };
 }
 

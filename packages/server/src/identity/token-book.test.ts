@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { KeystoneError, type TokenInfo } from '@cable/keystone';
 import { silentLogger } from '@cable/kit';
 import { TokenBook } from './token-book.ts';
@@ -164,10 +164,13 @@ test('a Keystone that does not answer is left alone for a moment', async () => {
   assert.ok(await book.find('another'));
 });
 
+/** As many find a place as there are. */
+const strangerAt = (at: number) => (): string => `198.51.100.${at % 200}`;
+
 test('a flood of tokens does not become one to Keystone', async () => {
   const { book, state } = openBook(null);
   state.isHeld = true;
-  const all = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`t${at}`)));
+  const all = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`t${at}`, false, strangerAt(at))));
   await settle();
   assert.equal(state.atOnce, 24);
   state.isHeld = false;
@@ -178,13 +181,93 @@ test('a flood of tokens does not become one to Keystone', async () => {
   assert.equal(state.asked.length, 24 + 512);
 });
 
+test('of one address a few tokens are asked for at once, and a few wait', async () => {
+  const { book, state } = openBook(null);
+  state.isHeld = true;
+  const all = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`t${at}`)));
+  await settle();
+  assert.equal(state.atOnce, 8);
+  state.isHeld = false;
+  for (const go of state.held.splice(0)) go();
+  const answers = await all;
+  assert.equal(state.most, 8);
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 8 + 128);
+});
+
+/** A Keystone that knows `fresh...` and none of what addresses invent, each with `count` under way all the time; it answers one question when it is told to. */
+async function floodedBook(t: TestContext, addresses: number, count: number) {
+  const { book, state } = openBook(null);
+  state.isHeld = true;
+  const flood = { isOver: false, invented: 0 };
+  const invent = async (address: string): Promise<void> => {
+    while (!flood.isOver) {
+      flood.invented += 1;
+      await book.find(`invented${flood.invented}`, false, () => address).catch(() => undefined);
+      await settle();
+    }
+  };
+  const loops = Array.from({ length: addresses * count }, (_, at) => invent(`198.51.100.${at % addresses}`));
+  await settle();
+  const answerOne = async (): Promise<void> => {
+    state.held.shift()?.();
+    await settle();
+  };
+  const fresh = Array.from({ length: 5 }, (_, at) => `fresh${at}`);
+  for (const token of fresh) state.answers.set(token, [INFO]);
+  t.after(async () => {
+    flood.isOver = true;
+    state.isHeld = false;
+    for (const go of state.held.splice(0)) go();
+    await Promise.all(loops);
+  });
+  const findFresh = (): Promise<unknown[]> =>
+    Promise.all(fresh.map((token) => book.find(token, false, () => '203.0.113.1')));
+  const askedOfFresh = (): number => state.tokens.filter((token) => token.startsWith('fresh')).length;
+  return { answerOne, findFresh, askedOfFresh };
+}
+
+test('an address that sends invented tokens takes no turn of another’s', async (t) => {
+  const { answerOne, findFresh, askedOfFresh } = await floodedBook(t, 1, 150);
+  const first = findFresh();
+  await settle();
+  assert.equal(askedOfFresh(), 5, 'before anything is known of the address');
+  for (let n = 0; n < 20; n += 1) await answerOne();
+  assert.ok((await first).every((one) => one !== null));
+});
+
+test('addresses that send invented tokens come after one that does not', async (t) => {
+  const { answerOne, findFresh, askedOfFresh } = await floodedBook(t, 200, 2);
+  // Each has been told once that it knows none.
+  for (let n = 0; n < 250; n += 1) await answerOne();
+  const found = findFresh();
+  await settle();
+  assert.equal(askedOfFresh(), 5);
+  for (let n = 0; n < 30; n += 1) await answerOne();
+  assert.ok((await found).every((one) => one !== null));
+});
+
+test('turns go round between addresses of which nothing is known yet', async (t) => {
+  const { answerOne, findFresh } = await floodedBook(t, 200, 2);
+  const found = findFresh();
+  let isFound = false;
+  void found.then(() => {
+    isFound = true;
+  });
+  let turns = 0;
+  for (; !isFound && turns < 1000; turns += 1) await answerOne();
+  assert.ok(turns <= 230, `after ${turns} turns`);
+  assert.ok((await found).every((one) => one !== null));
+});
+
 /** A book that knows `count` tokens, all stale, with as many strangers’ before it as find a place, and none that Keystone answers. */
 async function besiegedBook(count: number, waitMs?: number) {
   const { book, state } = openBook(INFO, waitMs);
   for (let at = 0; at < count; at += 1) await book.find(`known${at}`);
   state.nowMs = 61_000;
   state.isHeld = true;
-  const strangers = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`)));
+  const strangers = Promise.allSettled(
+    Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`, false, strangerAt(at))),
+  );
   await settle();
   const letGo = async (): Promise<void> => {
     state.isHeld = false;
@@ -260,7 +343,9 @@ test('a token that a service vouches for is no stranger’s, and goes on like ot
   await book.find('over');
   state.nowMs = 700_000;
   state.isHeld = true;
-  const strangers = Promise.allSettled(Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`)));
+  const strangers = Promise.allSettled(
+    Array.from({ length: 2000 }, (_, at) => book.find(`stranger${at}`, false, strangerAt(at))),
+  );
   await settle();
   const vouched = book.find('over', true);
   await settle();

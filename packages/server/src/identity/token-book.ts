@@ -39,6 +39,9 @@ type Question = { readonly asker: Asker; readonly isVouched: boolean };
 
 const KNOWN: Question = { asker: 'known', isVouched: false };
 
+/** Of who asks and has no address. */
+const NO_ADDRESS = (): string => '';
+
 const TOKENS_KEPT = 20_000;
 /** Tokens that Keystone does not know. They are kept apart, so that a flood of them takes no good one's place. */
 const UNKNOWN_KEPT = 20_000;
@@ -88,9 +91,9 @@ export class TokenBook {
 
   /**
    * What Keystone says of a token; null: it is none, is over, or was revoked. `isVouched`: a service passes on a request that took longer than the token lived.
-   * Throws `KeystoneError` when Keystone has to be asked and does not answer, and `TooManyTokensError`.
+   * `addressOf`: what the address that it comes from is counted as; asked only where Keystone is. Throws `KeystoneError` when Keystone has to be asked and does not answer, and `TooManyTokensError`.
    */
-  async find(text: string, isVouched = false): Promise<KnownToken | null> {
+  async find(text: string, isVouched = false, addressOf: () => string = NO_ADDRESS): Promise<KnownToken | null> {
     this.#lookups += 1;
     const token = text.trim();
     if (!TOKEN.test(token)) return null;
@@ -100,7 +103,7 @@ export class TokenBook {
     if (entry !== undefined && now < entry.overMs) return await this.#use(entry, token, now);
     if (isVouched) return await this.#vouch(hash, token, now);
     if (entry !== undefined || (this.#unknown.get(hash) ?? 0) > now) return null;
-    return await this.#ask(hash, token, { asker: 'unknown', isVouched: false });
+    return await this.#ask(hash, token, { asker: { address: addressOf() }, isVouched: false });
   }
 
   /** Forgets the tokens that events are about: they are asked for again, and so are those whose answer is under way. */
@@ -158,7 +161,7 @@ export class TokenBook {
     const pending = this.#pending.get(name);
     if (pending !== undefined) return await pending;
     const asked = this.#turns
-      .run(question.asker, () => this.#question(hash, token, question.isVouched))
+      .run(question.asker, () => this.#question(hash, token, question))
       .finally(() => this.#pending.delete(name));
     this.#pending.set(name, asked);
     return await asked;
@@ -178,13 +181,15 @@ export class TokenBook {
     }
   }
 
-  async #question(hash: string, token: string, isVouched: boolean): Promise<KnownToken | null> {
+  async #question(hash: string, token: string, { asker, isVouched }: Question): Promise<KnownToken | null> {
     const { log } = this.#options;
     this.#questions += 1;
     try {
       const info = await this.#validate(token, isVouched);
       this.#repeats.forget('keystone');
-      return info === null ? this.#refuse(hash, isVouched) : this.#take(hash, info, isVouched);
+      if (info !== null) return this.#take(hash, info, isVouched);
+      if (asker !== 'known') this.#turns.blame(asker.address);
+      return this.#refuse(hash, isVouched);
     } catch (err) {
       this.#failures += 1;
       const kind = err instanceof KeystoneError ? err.kind : 'away';
@@ -219,7 +224,7 @@ export class TokenBook {
 
 /** Of one token, at once, there is one of each name. */
 function nameOf(hash: string, { asker, isVouched }: Question): string {
-  return `${asker} ${isVouched} ${hash}`;
+  return `${asker === 'known'} ${isVouched} ${hash}`;
 }
 
 function hashOf(token: string): string {
