@@ -27,7 +27,9 @@ const PROJECT_IN_FLIGHT = 128;
 /** Adds them to a command. */
 export function addLimitOptions(command: Command): Command {
   return command
-    .addOption(rateOption('address'))
+    .addOption(
+      rateOption('address', '; what a project is refused counts, too: see unlimited_addresses of --limits-file'),
+    )
     .addOption(inFlightOption('address', ADDRESS_IN_FLIGHT))
     .addOption(rateOption('project'))
     .addOption(inFlightOption('project', PROJECT_IN_FLIGHT))
@@ -70,10 +72,10 @@ function beside(rest: Share, said: Partial<Share>): Share {
   return { ...rest, ...(said.rate === undefined ? {} : { burst: Math.max(1, said.rate * 2) }), ...said };
 }
 
-function rateOption(who: string): Option {
+function rateOption(who: string, more = ''): Option {
   return new Option(
     `--${who}-rate <count>`,
-    `requests a second of one ${who}, or COUNT:BURST with as many at once (twice COUNT if not given); more get 429; 0: any number`,
+    `requests a second of one ${who}, or COUNT:BURST with as many at once (twice COUNT if not given); more get 429; 0: any number${more}`,
   )
     .argParser(parseRate)
     .default(ANY_RATE, 'any number');
