@@ -14,7 +14,7 @@ const INFO: TokenInfo = {
 type Answer = TokenInfo | null | KeystoneError;
 
 /** A book whose Keystone answers what it is told to, at once or when it is let. */
-function openBook(first: Answer = INFO, waitMs = 60_000) {
+function openBook(first: Answer = INFO, waitMs = 60_000, patienceMs = 60_000) {
   const state = {
     nowMs: 0,
     answer: first,
@@ -45,7 +45,7 @@ function openBook(first: Answer = INFO, waitMs = 60_000) {
         return answer;
       },
     },
-    ...{ freshMs: 60_000, monotonicMs: () => state.nowMs, log: silentLogger(), waitMs },
+    ...{ freshMs: 60_000, monotonicMs: () => state.nowMs, log: silentLogger(), waitMs, patienceMs },
   });
   return { book, state };
 }
@@ -315,10 +315,19 @@ test('a token whose turn does not come goes on for as long again as it was fresh
     state.nowMs = at;
     assert.ok(await book.find('known39'), String(at));
   }
-  state.nowMs = 125_000;
+  // While Keystone says nothing at all, a token goes on. What was asked beside it has no turn.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  // Now Keystone answers, and another takes the place.
+  state.nowMs = 135_000;
+  state.held.splice(24, 1)[0]?.();
+  await settle();
+  const other = book.find('known38');
+  await settle();
+  assert.equal(state.atOnce, 32);
   await assert.rejects(book.find('known39'), { name: 'TooManyTokensError' });
   await letGo();
   assert.ok(await book.find('known39'));
+  assert.ok(await other);
   await all;
 });
 
@@ -420,4 +429,75 @@ test('an answer under way counts where events are about other tokens', async () 
   state.held.shift()?.();
   assert.ok(await found);
   assert.equal(state.asked.length, 1);
+});
+
+test('a Keystone that hangs makes a known token wait once and shortly, and is asked beside its requests from then on', async () => {
+  const { book, state } = openBook(INFO, 60_000, 1);
+  const found = await book.find('t');
+  await book.find('rare');
+  state.answer = AWAY;
+  state.isHeld = true;
+  state.nowMs = 61_000;
+  assert.equal(await book.find('t'), found);
+  assert.equal(state.asked.length, 3);
+  // From now on nobody waits: with patience a minute long this would not end.
+  const { book: patient, state: other } = openBook();
+  const known = [await patient.find('t'), await patient.find('rare')];
+  other.isHeld = true;
+  other.answer = AWAY;
+  other.nowMs = 59_000;
+  assert.equal(await patient.find('t'), known[0], 'asked for beside it');
+  for (let second = 60; second < 120; second += 1) {
+    other.nowMs = second * 1000;
+    assert.equal(await patient.find('t'), known[0], `${second} s`);
+    assert.equal(await patient.find('rare'), known[1], `${second} s`);
+    // It fails after five seconds.
+    if (second % 5 === 0) for (const go of other.held.splice(0)) go();
+    await settle();
+  }
+  assert.ok(other.asked.length < 40, `${other.asked.length} questions`);
+  other.nowMs = 600_000;
+  assert.equal(await patient.find('t'), null, 'it is over');
+  for (const go of [...state.held, ...other.held]) go();
+});
+
+test('when a Keystone that hung says something, what is stale waits for its word again', async () => {
+  const { book, state } = openBook();
+  for (const token of ['t', 'revoked']) await book.find(token);
+  state.isHeld = true;
+  state.nowMs = 59_000;
+  await book.find('t');
+  state.nowMs = 61_000;
+  assert.ok(await book.find('t'));
+  state.isHeld = false;
+  for (const go of state.held.splice(0)) go();
+  await settle();
+  state.answers.set('revoked', [null]);
+  assert.equal(await book.find('revoked'), null);
+});
+
+test('what Keystone says later than a request waits counts for the next one', async () => {
+  const { book, state } = openBook(INFO, 60_000, 1);
+  await book.find('t');
+  state.isHeld = true;
+  state.nowMs = 61_000;
+  assert.ok(await book.find('t'));
+  state.answer = null;
+  for (const go of state.held.splice(0)) go();
+  await settle();
+  assert.equal(await book.find('t'), null);
+});
+
+test('a token that is revoked while a question about it hangs does not go on', async () => {
+  const { book, state } = openBook(INFO, 60_000, 1);
+  await book.find('t');
+  state.isHeld = true;
+  state.nowMs = 61_000;
+  const found = book.find('t');
+  book.revoke([{ audit_id: 'a', issued_before: new Date(1000).toISOString() }]);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  state.answer = null;
+  state.isHeld = false;
+  for (const go of state.held.splice(0)) go();
+  assert.equal(await found, null);
 });

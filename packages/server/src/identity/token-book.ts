@@ -2,8 +2,8 @@
  * Tokens and what Keystone said of them. A token is known by its SHA-256: nothing here can be used to log in.
  *
  *   fresh ── used as it is; in the last quarter of that time it is asked for anew beside it
- *   stale ── asked for anew first; while Keystone is away it goes on to its end, and while too many others are asked for
- *            at once for as long again as it was fresh
+ *   stale ── asked for anew first; while Keystone is away, or has not answered for half a second, it goes on to its end, and
+ *            while too many others are asked for at once for as long again as it was fresh
  *   over  ── refused, unless a service vouches for the request
  */
 import { createHash } from 'node:crypto';
@@ -11,6 +11,7 @@ import { KeystoneError, type KeystoneSession, type RevocationEvent, revokes, typ
 import { type Logger, Repeats } from '@cable/kit';
 import { BoundedMap } from './bounded-map.ts';
 import { type Asker, QuestionTurns, TooManyTokensError } from './question-turns.ts';
+import { PATIENCE_MS, Silence } from './silence.ts';
 
 export type TokenBookOptions = {
   readonly keystone: Pick<KeystoneSession, 'validate' | 'keystoneMs'>;
@@ -20,6 +21,8 @@ export type TokenBookOptions = {
   readonly log: Logger;
   /** How long a question waits for its turn. Default 1,000. */
   readonly waitMs?: number;
+  /** How long a request with a token that was good waits for Keystone, the first time. Default 500. */
+  readonly patienceMs?: number;
 };
 
 /** A token that Keystone knows. The same value as long as Keystone says the same of it. */
@@ -36,6 +39,9 @@ type Entry = {
 
 /** `isVouched`: it may be over. */
 type Question = { readonly asker: Asker; readonly isVouched: boolean };
+
+/** What comes of a question; `isAsked`: it has had its turn. */
+type Pending = { readonly answer: Promise<KnownToken | null>; readonly isAsked: () => boolean };
 
 const KNOWN: Question = { asker: 'known', isVouched: false };
 
@@ -58,10 +64,11 @@ export class TokenBook {
   readonly #unknown = new BoundedMap<number>(UNKNOWN_KEPT);
   /** Tokens that were over when a service vouched for them. */
   readonly #vouched = new BoundedMap<Entry>(TOKENS_KEPT);
-  readonly #pending = new Map<string, Promise<KnownToken | null>>();
+  readonly #pending = new Map<string, Pending>();
   /** What was revoked since each question under way was asked. */
   readonly #underWay = new Set<(readonly RevocationEvent[])[]>();
   readonly #turns: QuestionTurns;
+  readonly #silence: Silence;
   readonly #repeats: Repeats;
   #lookups = 0;
   #questions = 0;
@@ -70,6 +77,7 @@ export class TokenBook {
   constructor(options: TokenBookOptions) {
     this.#options = options;
     this.#turns = new QuestionTurns({ waitMs: options.waitMs ?? WAIT_MS, monotonicMs: options.monotonicMs });
+    this.#silence = new Silence(options.monotonicMs);
     this.#repeats = new Repeats(options.monotonicMs);
   }
 
@@ -103,7 +111,7 @@ export class TokenBook {
     if (entry !== undefined && now < entry.overMs) return await this.#use(entry, token, now);
     if (isVouched) return await this.#vouch(hash, token, now);
     if (entry !== undefined || (this.#unknown.get(hash) ?? 0) > now) return null;
-    return await this.#ask(hash, token, { asker: { address: addressOf() }, isVouched: false });
+    return await this.#ask(hash, token, { asker: { address: addressOf() }, isVouched: false }).answer;
   }
 
   /** Forgets the tokens that events are about: they are asked for again, and so are those whose answer is under way. */
@@ -123,27 +131,40 @@ export class TokenBook {
     if (now < entry.freshUntilMs) {
       // Beside the request: who uses a token all the time never waits for Keystone.
       if (this.#turns.isFree && !this.#pending.has(nameOf(hash, KNOWN)))
-        void this.#ask(hash, token, KNOWN).catch(() => {});
+        void this.#ask(hash, token, KNOWN).answer.catch(() => {});
       return entry.token;
     }
     return await this.#again(this.#known, entry, token, KNOWN);
   }
 
-  /** Asks for one that is stale, which goes on for a while when there is no answer. */
+  /** Asks for one that is stale, which goes on for a while when there is no answer, or none soon. */
   async #again(book: BoundedMap<Entry>, entry: Entry, token: string, question: Question): Promise<KnownToken | null> {
     const { hash } = entry.token;
-    try {
-      return await this.#ask(hash, token, question);
-    } catch (err) {
-      const asked = this.#options.monotonicMs();
-      // What was revoked meanwhile has been forgotten.
-      if (book.get(hash) !== entry) throw err;
-      // That Keystone is away is seen and mended; that it is never this one's turn might last.
-      const hasNoTurn = err instanceof TooManyTokensError;
-      if (hasNoTurn && asked >= entry.turnlessUntilMs) throw err;
-      entry.freshUntilMs = Math.min(asked + RETRY_MS, hasNoTurn ? entry.turnlessUntilMs : Number.POSITIVE_INFINITY);
-      return entry.token;
+    const { answer, isAsked } = this.#ask(hash, token, question);
+    const told = answer.catch((err: unknown) => this.#goOn(book, entry, err));
+    if (!this.#silence.isSilent) {
+      const { patienceMs = PATIENCE_MS } = this.#options;
+      if (await isSettledWithin(patienceMs, told)) return await told;
     }
+    const now = this.#options.monotonicMs();
+    const mayGoOn = isAsked() || this.#silence.isSilent;
+    // What was revoked meanwhile has been forgotten; and that it is never this one's turn might last.
+    if (book.get(hash) !== entry || (!mayGoOn && now >= entry.turnlessUntilMs)) return await told;
+    told.catch(() => {});
+    entry.freshUntilMs = Math.min(now + RETRY_MS, mayGoOn ? Number.POSITIVE_INFINITY : entry.turnlessUntilMs);
+    return entry.token;
+  }
+
+  /** After a question that had no answer. Throws why there is none when the token does not go on. */
+  #goOn(book: BoundedMap<Entry>, entry: Entry, err: unknown): KnownToken {
+    const now = this.#options.monotonicMs();
+    // What was revoked meanwhile has been forgotten.
+    if (book.get(entry.token.hash) !== entry) throw err;
+    // That Keystone is away is seen and mended; that it is never this one's turn might last.
+    const hasNoTurn = err instanceof TooManyTokensError && !this.#silence.isSilent;
+    if (hasNoTurn && now >= entry.turnlessUntilMs) throw err;
+    entry.freshUntilMs = Math.min(now + RETRY_MS, hasNoTurn ? entry.turnlessUntilMs : Number.POSITIVE_INFINITY);
+    return entry.token;
   }
 
   async #vouch(hash: string, token: string, now: number): Promise<KnownToken | null> {
@@ -151,20 +172,27 @@ export class TokenBook {
     if (entry !== undefined && now < entry.freshUntilMs) return entry.token;
     // The service that vouches has shown a good token of its own: it is no stranger.
     const question: Question = { asker: 'known', isVouched: true };
-    if (entry === undefined) return await this.#ask(hash, token, question);
+    if (entry === undefined) return await this.#ask(hash, token, question).answer;
     return await this.#again(this.#vouched, entry, token, question);
   }
 
   /** Those who ask for the same share one question. */
-  async #ask(hash: string, token: string, question: Question): Promise<KnownToken | null> {
+  #ask(hash: string, token: string, question: Question): Pending {
     const name = nameOf(hash, question);
-    const pending = this.#pending.get(name);
-    if (pending !== undefined) return await pending;
-    const asked = this.#turns
-      .run(question.asker, () => this.#question(hash, token, question))
+    const before = this.#pending.get(name);
+    if (before !== undefined) return before;
+    let isAsked = false;
+    const ask = (): Promise<KnownToken | null> => {
+      isAsked = true;
+      return this.#question(hash, token, question);
+    };
+    const answer = this.#turns
+      // What strangers ask says nothing of how Keystone answers others.
+      .run(question.asker, question.asker === 'known' ? () => this.#silence.follow(ask) : ask)
       .finally(() => this.#pending.delete(name));
-    this.#pending.set(name, asked);
-    return await asked;
+    const pending = { answer, isAsked: () => isAsked };
+    this.#pending.set(name, pending);
+    return pending;
   }
 
   /** What Keystone says now: an answer that an event has overtaken may be from before it. */
@@ -220,6 +248,21 @@ export class TokenBook {
     else if (isVouched) this.#vouched.set(hash, entry);
     return token;
   }
+}
+
+/** True: it came to something, whatever it is, before the time is over. */
+async function isSettledWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  const isSettled = await Promise.race([settled, late]);
+  clearTimeout(timer);
+  return isSettled;
 }
 
 /** Of one token, at once, there is one of each name. */
