@@ -92,8 +92,9 @@ function parseActionBody(action: ActionDeclaration, body: unknown): ParsedObject
   for (const [name, value] of Object.entries(inner)) {
     const attribute = declared[name];
     if (attribute === undefined) continue;
-    parsed[name] = valueOrThrow(name, attribute, value);
-    given.push(...namesIn(name, attribute, parsed[name]));
+    const read = valueOrThrow(name, attribute, value);
+    if (read !== undefined) parsed[name] = read;
+    given.push(...namesIn(name, attribute, read));
   }
   return { attributes: filledIn(declared, parsed), given };
 }

@@ -10,7 +10,7 @@ import {
   type Resource,
   type ResourceModel,
 } from '@cable/model';
-import { parseCreate, parseUpdate } from './body.ts';
+import { parseAction, parseCreate, parseUpdate } from './body.ts';
 import { exampleOf } from './example.ts';
 import { extensionsOf } from './extensions.ts';
 import { openApiDocument } from './openapi.ts';
@@ -51,6 +51,15 @@ test('a create has defaults, an update only what was given', () => {
   assert.deepEqual(parseUpdate(thing, { thing: { size: 2 } }), { attributes: { size: 2 }, given: ['size'] });
   const many = parseCreate(thing, { things: [{ colour: 'a' }, { thing: { colour: 'b' } }] });
   assert.deepEqual([many.bulk, many.objects.map((one) => one.attributes['colour'])], [true, ['a', 'b']]);
+});
+
+test('null that counts as absent leaves the default, in a create as in the body of an action', () => {
+  const size = { type: 'integer', write: 'both', default: 1, nullAsAbsent: true } as const;
+  const thing = defineResource({ ...declared, attributes: { ...declared.attributes, size } });
+  const [made] = parseCreate(thing, { thing: { colour: 'red', size: null } }).objects;
+  assert.equal(made?.attributes['size'], 1);
+  const action = { name: 'grow', description: 'Grows.', body: { size } };
+  for (const body of [{ size: null }, {}]) assert.deepEqual(parseAction(action, body).attributes, { size: 1 });
 });
 
 test('what may not be written is refused', () => {
