@@ -286,14 +286,13 @@ function startObject(
       "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges",
     );
   }
-  if (resource.key === 'id' && idempotencyKey === null)
-    return { ...attributes, project_id: projectId, id: deps.newId() };
-  const start = { ...attributes, project_id: projectId };
   if (resource.key !== 'id') {
     const id = String(attributes[resource.key] ?? deps.newId());
-    return { ...start, id, [resource.key]: id };
+    return { ...attributes, project_id: projectId, id, [resource.key]: id };
   }
-  const id = repeatableId(credentials, resource.type, idempotencyKey ?? '', place);
+  if (idempotencyKey === null) return { ...attributes, project_id: projectId, id: deps.newId() };
+  const start = { ...attributes, project_id: projectId };
+  const id = repeatableId(credentials, resource.type, idempotencyKey, place);
   return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 
