@@ -296,7 +296,7 @@ async function certificatesAt(path: string): Promise<readonly string[]> {
 }
 
 /** A file that was not there, readable for its owner alone. Throws `ExpectedError` when it is there. */
-export async function writeNew(path: string, text: string): Promise<void> {
+async function writeNew(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text, { mode: 0o600, flag: 'wx' });
   } catch (cause) {

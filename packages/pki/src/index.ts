@@ -23,7 +23,6 @@ export {
   serverCommand,
   validityFrom,
   writeClient,
-  writeNew,
   writeServer,
 } from './directory.ts';
 export type { Identity } from './identity.ts';
