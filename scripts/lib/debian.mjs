@@ -60,6 +60,7 @@ const OPENSTACK = {
   'python3-neutronclient': 'more of the openstack command',
   'python3-neutron': 'a stock neutron-server to compare with',
   'mariadb-server-core': "the stock neutron-server's database",
+  'mariadb-client-core': 'what mariadb-install-db calls',
   tempest: "OpenStack's own tests",
   'neutron-tempest-plugin': "OpenStack's own tests of networks",
 };
@@ -71,6 +72,7 @@ const NOVA = {
   'uwsgi-plugin-python3': 'serves Keystone and Placement',
   'python3-openstackclient': OPENSTACK['python3-openstackclient'],
   'mariadb-server-core': 'the database of Nova, Glance and Placement',
+  'mariadb-client-core': OPENSTACK['mariadb-client-core'],
   'python3-pymysql': 'a client of MariaDB',
   'python3-nova': 'a real Nova',
   'python3-glance': 'a real Glance',
