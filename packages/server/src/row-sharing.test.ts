@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { Table } from '@cable/kit';
 import { type AnyObject, BUILT_IN_RESOURCES, type Port } from '@cable/model';
 import { indexesOf } from './indexes.ts';
+import { parseObject } from './object-text.ts';
 import { createRowSharing } from './row-sharing.ts';
-import { parseObject } from './rows.ts';
 
 const found = BUILT_IN_RESOURCES.find((one) => one.name === 'port');
 assert(found);

@@ -27,7 +27,6 @@ import type {
   QosPolicy,
   RbacPolicy,
   RefusedEntries,
-  ResourceModel,
   Router,
   RouterPeering,
   RouterPolicy,
@@ -182,39 +181,6 @@ type RuntimeTypes = {
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * The object in a stored value; attributes that the declaration has gained since it was written get their defaults. Attributes stand in
- * the declared order, so that all rows of a type have one shape in memory. Undefined: the text is no object with an id.
- */
-export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
-  const value = parseRecord(text);
-  if (value === undefined || typeof value['id'] !== 'string') return undefined;
-  if (isInShape(resource, value)) return value as AnyObject;
-  const object: Record<string, unknown> = { id: value['id'] };
-  for (const [name, attribute] of Object.entries(resource.storedAttributes)) {
-    const known = value[name] === undefined ? attribute.default : value[name];
-    if (known !== undefined) object[name] = known;
-  }
-  // An object that was added to has room for more to come; a parsed one takes just what it needs.
-  return JSON.parse(JSON.stringify({ ...object, ...value, ...object })) as AnyObject;
-}
-
-/** True when the id is first, the others follow as declared, hidden ones (`engine/hidden.ts`) last, and no default is missing. */
-function isInShape(resource: ResourceModel, value: Readonly<Record<string, unknown>>): boolean {
-  const names = Object.keys(value);
-  if (names[0] !== 'id') return false;
-  let at = 1;
-  for (const name in resource.storedAttributes) {
-    if (name === 'id') continue;
-    if (value[name] !== undefined) {
-      if (names[at] !== name) return false;
-      at += 1;
-    } else if (resource.storedAttributes[name]?.default !== undefined) return false;
-  }
-  while (names[at]?.startsWith('_') === true) at += 1;
-  return at === names.length;
-}
-
 /** Table of deletes whose parts have not all gone from the store yet: rows are `Tombstone`. No declared type can have the name. */
 export const TOMBSTONES = 'tombstone';
 
@@ -341,7 +307,8 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function parseRecord(text: string): Fields | undefined {
+/** Undefined: the text is no JSON object. */
+export function parseRecord(text: string): Fields | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isFields(value) ? value : undefined;

@@ -20,15 +20,8 @@ import type { AnyObject, ResourceModel } from '@cable/model';
 import type { KeyValue, Store, StoreEvent, WatchBatch } from '@cable/store';
 import { DERIVED, HOST_RUNTIME, MARKS, OBJECTS, objectPrefix, ROOT, TOMBSTONE_KEYS, TYPE_KEYS } from './keys.ts';
 import { NotLoadedError } from './not-loaded.ts';
-import {
-  covers,
-  parseObject,
-  parseRuntime,
-  parseTombstone,
-  type TableTypes,
-  TOMBSTONES,
-  type Tombstone,
-} from './rows.ts';
+import { parseObject } from './object-text.ts';
+import { covers, parseRuntime, parseTombstone, type TableTypes, TOMBSTONES, type Tombstone } from './rows.ts';
 import { storeErrorCode } from './store-errors.ts';
 import {
   type AnyTable,

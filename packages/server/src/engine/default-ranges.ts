@@ -2,6 +2,7 @@
 import type { NetworkSegmentRange } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { objectKey } from '../keys.ts';
+import { putObject } from '../object-text.ts';
 import { SEGMENT_RANGE } from '../resources/segment-ranges.ts';
 import { complete } from './complete.ts';
 import type { DefaultRanges, EngineDeps } from './context.ts';
@@ -42,9 +43,7 @@ export async function ensureDefaultRanges(deps: Deps): Promise<void> {
     const compares = keys.map((key, at): Compare => {
       return at < wanted.size ? { kind: 'absent', key } : { kind: 'exists', key };
     });
-    const puts = [...wanted.values()].map((row): Op => {
-      return { kind: 'put', key: objectKey(SEGMENT_RANGE, row.id), value: JSON.stringify(row) };
-    });
+    const puts = [...wanted.values()].map((row) => putObject(SEGMENT_RANGE, row));
     const deletes = gone.map(({ id }): Op => ({ kind: 'delete', key: objectKey(SEGMENT_RANGE, id) }));
     const { ok, revision } = await store.txn(compares, [...puts, ...deletes]);
     await tables.waitFor(revision, TABLES_MS);

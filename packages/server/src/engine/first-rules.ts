@@ -1,6 +1,7 @@
 /** The default security group rules that every cloud begins with. */
 import type { Op, Store } from '@cable/store';
-import { FIRST_RULES, objectKey } from '../keys.ts';
+import { FIRST_RULES } from '../keys.ts';
+import { putObject } from '../object-text.ts';
 import { STANDARD_RULES } from '../resources/default-security-group-rule.ts';
 import { complete } from './complete.ts';
 import type { EngineDeps } from './context.ts';
@@ -24,7 +25,7 @@ export async function ensureFirstRules({ store, tables, resources, keys, address
   const ops = STANDARD_RULES.flatMap((rule): readonly Op[] => {
     const object = complete(resource, { ...rule, id: newId() });
     const own = [...keys.keysOf(TYPE, object, look)].map(([key, { value }]): Op => ({ kind: 'put', key, value }));
-    return [{ kind: 'put', key: objectKey(TYPE, object.id), value: JSON.stringify(object) }, ...own];
+    return [putObject(TYPE, object), ...own];
   });
   const { revision } = await store.txn(
     [{ kind: 'absent', key: FIRST_RULES }],

@@ -1,10 +1,10 @@
 /** Ports of gateways and floating IPs of before form 7: they were of the project that has their network, and in its quota. */
 import type { AnyObject } from '@cable/model';
 import type { Op } from '@cable/store';
+import { putObject } from '../object-text.ts';
 import { isExternalOwner } from '../resources/device-owners.ts';
 import type { EngineDeps } from './context.ts';
 import { SLOT } from './hidden.ts';
-import { putObject } from './put-object.ts';
 import { NO_PROJECT } from './slots.ts';
 
 /** Those ports as of no project, without a slot. */

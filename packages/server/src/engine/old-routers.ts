@@ -1,11 +1,11 @@
 /** Routers of before form 6: what they have been all the time, and did not say. */
 import type { AnyObject, Port } from '@cable/model';
 import type { Op } from '@cable/store';
+import { putObject } from '../object-text.ts';
 import { ROUTER_INTERFACE } from '../resources/device-owners.ts';
 import { ROUTER_PROVIDERS } from '../resources/service-provider.ts';
 import type { EngineDeps } from './context.ts';
 import { GATEWAY, PROVIDER } from './hidden.ts';
-import { putObject } from './put-object.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 

@@ -1,10 +1,10 @@
 /** Security group rules of before that were taken for different ones, and are the same: any prefix and none, all ports and none. */
 import type { AnyObject } from '@cable/model';
 import type { Op } from '@cable/store';
+import { putObject } from '../object-text.ts';
 import { RULE_MEANING_INDEX } from '../resources/security-group-rule.ts';
 import type { EngineDeps } from './context.ts';
 import { REPEATS } from './hidden.ts';
-import { putObject } from './put-object.ts';
 
 const TYPE = 'security_group_rule';
 

@@ -1,9 +1,9 @@
 /** Stores of before RBAC policies: an object said of itself that it is shared, or that it leads outside, and with every project. */
 import { type AnyObject, EVERY_PROJECT, type GrantAction, isShareable, type RbacPolicy } from '@cable/model';
 import type { Op } from '@cable/store';
+import { putObject } from '../object-text.ts';
 import type { EngineDeps } from './context.ts';
 import { namedId } from './new-id.ts';
-import { putObject } from './put-object.ts';
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources'>;
 

@@ -3,6 +3,7 @@ import type { Table } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { type Compare, type Op, txnBytes } from '@cable/store';
 import { markGaps, markPrefix, objectKey, prefixOfTarget, referencePrefix } from '../keys.ts';
+import { putObject } from '../object-text.ts';
 import type { Tables } from '../tables.ts';
 import { type KeyMaker, keyOfClaim, type ObjectKey } from './keys-of.ts';
 import type { Claim, ClaimName } from './module.ts';
@@ -296,7 +297,7 @@ export class Plan implements Look, View {
     compares.set(key, { kind: 'modRevision', key, revision });
     const typeKey = before === undefined ? this.#deps.keys.typeKeyOf(type) : undefined;
     if (typeKey !== undefined) compares.set(typeKey, { kind: 'exists', key: typeKey });
-    ops.set(key, after === undefined ? { kind: 'delete', key } : { kind: 'put', key, value: JSON.stringify(after) });
+    ops.set(key, after === undefined ? { kind: 'delete', key } : putObject(type, after));
     const old = before === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, before, this.#base);
     const now = after === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, after, this);
     for (const [one, { value }] of old) if (now.get(one)?.value !== value) gone.set(one, value);

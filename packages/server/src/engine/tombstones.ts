@@ -3,7 +3,8 @@ import { type Logger, type Loop, sleep, startLoop, startTurns } from '@cable/kit
 import type { AnyObject, ResourceModel } from '@cable/model';
 import { type Compare, MAX_TXN_BYTES, MAX_TXN_OPS, type Op, type Store, txnBytes } from '@cable/store';
 import { objectKey, objectPrefix, prefixOfTarget, referencePrefix, TYPE_KEYS, tombstoneKey, typeKey } from '../keys.ts';
-import { covers, parseObject, TOMBSTONES, type Tombstone } from '../rows.ts';
+import { parseObject } from '../object-text.ts';
+import { covers, TOMBSTONES, type Tombstone } from '../rows.ts';
 import { LOADED_TYPES, type Tables } from '../tables.ts';
 import type { EngineDeps, Planning } from './context.ts';
 import { refuseBehind } from './loaded-types.ts';

@@ -1,6 +1,7 @@
-import { CableError, DEFAULT_ZONE, type Host } from '@cable/model';
+import { BUILT_IN_RESOURCES, CableError, DEFAULT_ZONE, type Host, type ResourceModel } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { aliveKey, objectKey, underlayKey } from '../keys.ts';
+import { parseObject, putObject } from '../object-text.ts';
 import { type AliveRow, parseRuntime } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { admit, type HostIdentity, superseded } from './identity.ts';
@@ -83,7 +84,7 @@ export async function planFromStore(store: Pick<Store, 'get'>, context: PlanCont
   const alive = await store.get(aliveKey(name));
   const aliveRow = alive === undefined ? undefined : parseRuntime(`alive/${name}`, alive.value)?.row;
   const known: Known = {
-    host: host === undefined ? undefined : { row: JSON.parse(host.value) as Host, revision: host.modRevision },
+    host: host === undefined ? undefined : { row: parseHost(host.value), revision: host.modRevision },
     alive:
       alive === undefined || aliveRow === undefined
         ? undefined
@@ -96,6 +97,12 @@ export async function planFromStore(store: Pick<Store, 'get'>, context: PlanCont
 
 const NOTHING: readonly Compare[] = [];
 
+const HOST = BUILT_IN_RESOURCES.find(({ type }) => type === 'host') as ResourceModel;
+
+function parseHost(text: string): Host {
+  return parseObject(HOST, text) as unknown as Host;
+}
+
 /** What must stay so of a host that an old rename has left over. Throws `HostBeingRenamed` when it is in a rename, or its address is another host's. */
 async function planRenamed(store: Pick<Store, 'get'>, host: Host): Promise<readonly Compare[]> {
   const to = renamedTo(host);
@@ -103,10 +110,10 @@ async function planRenamed(store: Pick<Store, 'get'>, host: Host): Promise<reado
   const from = renamedFrom(host);
   if (from === undefined) return NOTHING;
   const old = await store.get(objectKey('host', from));
-  if (old !== undefined && isExplainedBy(JSON.parse(old.value) as Host, host)) throw beingRenamed(from, host.id);
+  if (old !== undefined && isExplainedBy(parseHost(old.value), host)) throw beingRenamed(from, host.id);
   const claim = await store.get(underlayKey(host.underlay));
   const holder = claim === undefined ? undefined : await store.get(objectKey('host', claim.value));
-  if (claim !== undefined && holder !== undefined && (JSON.parse(holder.value) as Host).underlay === host.underlay) {
+  if (claim !== undefined && holder !== undefined && parseHost(holder.value).underlay === host.underlay) {
     throw leftOver(host.id, { kind: 'left-over', from, holder: claim.value });
   }
   return [{ kind: 'modRevision', key: objectKey('host', from), revision: old?.modRevision ?? 0 }];
@@ -168,7 +175,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     created_at: before?.created_at ?? at,
     updated_at: at,
   };
-  const ops: Op[] = [{ kind: 'put', key, value: JSON.stringify(host) }];
+  const ops: Op[] = [putObject('host', host)];
   // One that was left over has no claim.
   if (!isLeftOver && before !== undefined && before.underlay !== underlay) {
     const old = underlayKey(before.underlay);
@@ -202,7 +209,7 @@ async function planClaim(store: Pick<Store, 'get'>, name: string, underlay: stri
   const holderKey = objectKey('host', claim.value);
   const holder = await store.get(holderKey);
   if (holder === undefined) return { compares: [...compares, { kind: 'absent', key: holderKey }], ops: [put] };
-  if ((JSON.parse(holder.value) as Host).underlay === underlay) throw addressInUse(underlay, claim.value);
+  if (parseHost(holder.value).underlay === underlay) throw addressInUse(underlay, claim.value);
   compares.push({ kind: 'modRevision', key: holderKey, revision: holder.modRevision });
   return { compares, ops: [put] };
 }

@@ -3,6 +3,7 @@ import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { Port } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { objectKey, vifKey } from '../keys.ts';
+import { putObject } from '../object-text.ts';
 import type { VifRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { type PortEvidence, portStatus } from './port-status.ts';
@@ -128,8 +129,7 @@ export function planStatus(
 ): StatusWrite | undefined {
   const status = portStatus(port, evidence);
   if (status === port.status) return undefined;
-  const value = JSON.stringify(withStatus(port, status, deps.now()));
-  return { compare: portCompare(deps, port.id), op: { kind: 'put', key: objectKey('port', port.id), value } };
+  return { compare: portCompare(deps, port.id), op: putObject('port', withStatus(port, status, deps.now())) };
 }
 
 /** The port must still be as the tables have it. */

@@ -9,7 +9,7 @@ import {
   type SecurityGroupRule,
   type Subnet,
 } from '@cable/model';
-import { parseObject } from '../rows.ts';
+import { parseObject } from '../object-text.ts';
 
 export function uuid(n: number): string {
   return `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;

@@ -1,0 +1,124 @@
+/** What the store keeps of an object: its text, and the object in such a text. */
+import { type AnyObject, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
+import type { Op } from '@cable/store';
+import { objectKey } from './keys.ts';
+import { isFields, parseRecord } from './rows.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The text of an object. What is empty by default (null, false, "", [] or {}) and is empty in it does not stand there: that is half of a plain port, and would be
+ * sent, kept and parsed each time. Cable's own declarations say which that is, whatever extensions from files make of them: another file says something else.
+ */
+function objectText(type: string, object: AnyObject): string {
+  const leftOut = EMPTY_BY_DEFAULT.get(type) ?? NOTHING;
+  let text = `{"id":${JSON.stringify(object.id)}`;
+  for (const [name, value] of Object.entries(object)) {
+    if (name === 'id' || value === undefined) continue;
+    if (leftOut.has(name) && isEmptyAs(value, leftOut.get(name))) continue;
+    text += `,"${name}":${JSON.stringify(value)}`;
+  }
+  return `${text}}`;
+}
+
+/** Writes the object as it is, without its derived keys. */
+export function putObject(type: string, object: AnyObject): Op {
+  return { kind: 'put', key: objectKey(type, object.id), value: objectText(type, object) };
+}
+
+/**
+ * The object in a text; attributes that do not stand in it get their defaults, among them those that the declaration has gained since it was written. They are in
+ * the declared order, so that all rows of a type have one shape in memory; what is of no declaration comes last. Undefined: the text is no object with an id.
+ */
+export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
+  const value = parseRecord(text);
+  if (value === undefined || typeof value['id'] !== 'string') return undefined;
+  // A copy takes just the room that it needs, and is many times faster to make than an object that gets its names one by one.
+  return Object.assign({ ...shapesOf(resource).templateOf(value) }, value) as AnyObject;
+}
+
+/** Copied for each object of the same names: names in the declared order, each with its default. */
+type Template = Fields;
+
+/** More than there are sets of attributes without defaults. */
+const TEMPLATES_MAX = 256;
+
+class Shapes {
+  readonly #stored: readonly (readonly [name: string, standard: unknown])[];
+  readonly #defaults: ReadonlySet<string>;
+  readonly #templates = new Map<string, Template>();
+
+  constructor(resource: ResourceModel) {
+    const leftOut = EMPTY_BY_DEFAULT.get(resource.type) ?? NOTHING;
+    this.#stored = Object.entries(resource.storedAttributes).map(([name, attribute]) => {
+      return [name, leftOut.has(name) ? leftOut.get(name) : attribute.default];
+    });
+    this.#defaults = new Set(this.#stored.flatMap(([name, standard]) => (standard === undefined ? [] : [name])));
+  }
+
+  templateOf(value: Fields): Template {
+    let key = '';
+    for (const name in value) if (!this.#defaults.has(name)) key += `${name},`;
+    const known = this.#templates.get(key);
+    if (known !== undefined) return known;
+    const made = this.#templateFor(value);
+    if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
+    this.#templates.set(key, made);
+    return made;
+  }
+
+  #templateFor(value: Fields): Template {
+    const names = new Map<string, unknown>([['id', null]]);
+    for (const [name, standard] of this.#stored)
+      if (standard !== undefined || value[name] !== undefined) names.set(name, standard ?? null);
+    for (const name of Object.keys(value)) if (!names.has(name)) names.set(name, null);
+    const template = JSON.parse(JSON.stringify(Object.fromEntries(names))) as Template;
+    for (const one of Object.values(template)) freeze(one);
+    return template;
+  }
+}
+
+const shapes = new WeakMap<ResourceModel, Shapes>();
+
+function shapesOf(resource: ResourceModel): Shapes {
+  const known = shapes.get(resource);
+  if (known !== undefined) return known;
+  const made = new Shapes(resource);
+  shapes.set(resource, made);
+  return made;
+}
+
+type Empty = null | false | '' | readonly [] | Readonly<Record<string, never>>;
+
+const NOTHING: ReadonlyMap<string, Empty> = new Map();
+
+/** By type: attributes that are empty by default, each with that value. */
+const EMPTY_BY_DEFAULT: ReadonlyMap<string, ReadonlyMap<string, Empty>> = new Map(
+  BUILT_IN_RESOURCES.map(({ type, storedAttributes }) => {
+    const defaults = Object.entries(storedAttributes).map(([name, attribute]) => [name, attribute.default] as const);
+    return [type, new Map(defaults.filter((one): one is readonly [string, Empty] => isEmpty(one[1])))];
+  }),
+);
+
+function isEmpty(value: unknown): value is Empty {
+  return (
+    isEmptyAs(value, null) ||
+    isEmptyAs(value, false) ||
+    isEmptyAs(value, '') ||
+    isEmptyAs(value, []) ||
+    isEmptyAs(value, {})
+  );
+}
+
+function isEmptyAs(value: unknown, empty: Empty | undefined): boolean {
+  if (typeof value !== 'object' || value === null) return value === empty;
+  if (Array.isArray(value)) return Array.isArray(empty) && value.length === 0;
+  return isFields(empty) && Object.keys(value).length === 0;
+}
+
+/** Every object without the attribute has it. */
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const one of Object.values(value)) freeze(one);
+  Object.freeze(value);
+}
