@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { silentLogger } from '@cable/kit';
+import { BUILT_IN_RESOURCES } from '@cable/model';
 import { openStore } from '@cable/store';
 import type { Row } from './history.ts';
 import { freePort, Program } from './program.ts';
@@ -110,6 +111,13 @@ async function etcdctl(args: readonly string[]): Promise<void> {
   await promisify(execFile)('etcdctl', args, { env: { ...process.env, ETCDCTL_API: '3' } });
 }
 
+const DEFAULTS: ReadonlyMap<string, Row> = new Map(
+  BUILT_IN_RESOURCES.map(({ type, storedAttributes }) => {
+    const all = Object.entries(storedAttributes).map(([name, attribute]) => [name, attribute.default] as const);
+    return [type, Object.fromEntries(all.filter(([, standard]) => standard !== undefined))];
+  }),
+);
+
 async function readObjects(address: string): Promise<ReadonlyMap<string, ReadonlyMap<string, Row>>> {
   const store = await openStore(address, { log: silentLogger() });
   try {
@@ -117,7 +125,8 @@ async function readObjects(address: string): Promise<ReadonlyMap<string, Readonl
     for (const { key, value } of (await store.list(OBJECTS)).kvs) {
       const [type = '', ...id] = key.slice(OBJECTS.length).split('/');
       const rows = types.get(type) ?? new Map<string, Row>();
-      types.set(type, rows.set(id.join('/'), JSON.parse(value) as Row));
+      // What is empty by default does not stand in what is stored.
+      types.set(type, rows.set(id.join('/'), { ...DEFAULTS.get(type), ...(JSON.parse(value) as Row) }));
     }
     return types;
   } finally {

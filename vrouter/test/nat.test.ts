@@ -860,7 +860,7 @@ test('two CPUs that begin, end and reset the same connections leave no port and 
   // The tag would stay beside the packet from one run to the next.
   addExternal(world, EXTERNAL);
   const frame = tcp(fromB(), { sport: 1000, dport: 80, flags: TCP.syn });
-  world.map({ name: 'hammer_head' }).update(arrayIndex.encode(0), frame.subarray(0, 34));
+  world.map({ name: 'hammer_head' }).update(arrayIndex.encode(0), frame.subarray(0, 54));
   for (let round = 0; round < 3; round++) {
     await Promise.all([1, 2].map(() => world.runAside('from_hammer_out', b, frame, 0, 200_000)));
     world.raiseEpochs();

@@ -60,9 +60,9 @@ int from_hammer(struct __sk_buff *ctx)
 	return hammer(ctx);
 }
 
-/* What a frame begins with, as it was sent: Ethernet and IPv4. */
+/* What a frame begins with, as it was sent: Ethernet, IPv4, TCP. An answer that a program makes of the frame is in each of them. */
 struct hammer_head {
-	__u8 bytes[34];
+	__u8 bytes[54];
 };
 
 struct {
