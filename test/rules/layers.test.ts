@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   compiler: { cable: ['model', 'kit'], forbids: /^node:/ },
   store: { cable: ['model', 'kit'] },
   keystone: { cable: ['kit'] },
+  kube: { cable: ['kit'] },
   server: { cable: ['model', 'api', 'kit', 'pki', 'compiler', 'store', 'keystone'] },
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone'] },

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { httpTransport } from '@cable/kit';
+import { createKubeApi } from './kube-api.ts';
+import { KubeError } from './kube-error.ts';
+import { CONFIG_MAPS, kubeApiSuite, startFakeApiServer } from './testing/index.ts';
+
+const KINDS = [{ ...CONFIG_MAPS, kind: 'ConfigMap' }];
+
+kubeApiSuite('double', async (t) => {
+  const fake = await startFakeApiServer(KINDS);
+  const transport = httpTransport(fake.url);
+  t.after(async () => {
+    transport.close();
+    await fake.close();
+  });
+  return { api: createKubeApi({ transport }), namespace: 'test', compact: async () => fake.compact() };
+});
+
+test('a token is asked for each request, and sent', async () => {
+  const seen: (string | undefined)[] = [];
+  const request = async ({ headers }: { headers?: Readonly<Record<string, string>> }) => {
+    seen.push(headers?.['authorization']);
+    return { status: 200, headers: {}, body: '{"items":null,"metadata":{"resourceVersion":"7"}}' };
+  };
+  const transport = { ...httpTransport('http://127.0.0.1:1'), request };
+  const tokens = ['first', 'second', undefined];
+  const api = createKubeApi({ transport, token: () => tokens.shift() });
+  for (let n = 0; n < 3; n += 1) assert.deepEqual((await api.list(CONFIG_MAPS)).items, []);
+  assert.deepEqual(seen, ['Bearer first', 'Bearer second', undefined]);
+});
+
+test('a refusal without a Status is told all the same, with when to ask again', async () => {
+  const request = async () => ({ status: 429, headers: { 'retry-after': '3' }, body: 'too many' });
+  const api = createKubeApi({ transport: { ...httpTransport('http://127.0.0.1:1'), request } });
+  await assert.rejects(api.list(CONFIG_MAPS), (err) => {
+    assert(err instanceof KubeError);
+    assert.deepEqual([err.status, err.reason, err.retryAfterSeconds], [429, '', 3]);
+    assert.match(err.message, /429: too many/);
+    return true;
+  });
+});

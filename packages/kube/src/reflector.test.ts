@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { httpTransport, silentLogger, sleep } from '@cable/kit';
+import { createKubeApi, type KubeApi } from './kube-api.ts';
+import type { KubeObject } from './kube-object.ts';
+import { Reflector, type ReflectorTiming } from './reflector.ts';
+import { CONFIG_MAPS, type FakeApiServer, startFakeApiServer } from './testing/index.ts';
+
+type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+
+const FAST = { watchSeconds: 60, backoff: { minMs: 5, maxMs: 50 } };
+
+type World = {
+  readonly fake: FakeApiServer;
+  readonly api: KubeApi;
+  readonly changed: string[];
+  put(name: string, x: string): Promise<void>;
+  start(timing?: Partial<ReflectorTiming>): Reflector<ConfigMap, string>;
+};
+
+async function world(t: { after(done: () => unknown): void }): Promise<World> {
+  const fake = await startFakeApiServer([{ ...CONFIG_MAPS, kind: 'ConfigMap' }]);
+  const transport = httpTransport(fake.url);
+  const api = createKubeApi({ transport });
+  const stop = new AbortController();
+  const changed: string[] = [];
+  const reflectors: Reflector<ConfigMap, string>[] = [];
+  t.after(async () => {
+    stop.abort();
+    await Promise.all(reflectors.map(({ done }) => done));
+    transport.close();
+    await fake.close();
+  });
+  const put = async (name: string, x: string): Promise<void> => {
+    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'n' }, data: { x } };
+    await api.update(CONFIG_MAPS, object).catch(() => api.create(CONFIG_MAPS, object));
+  };
+  const start = (timing: Partial<ReflectorTiming> = {}): Reflector<ConfigMap, string> => {
+    const reflector = new Reflector<ConfigMap, string>({
+      ...{ api, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal, timing: { ...FAST, ...timing } },
+      keep: ({ data }) => data?.['x'] ?? '',
+      changed: (key) => void changed.push(key),
+    });
+    reflectors.push(reflector);
+    return reflector;
+  };
+  return { fake, api, changed, put, start };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!holds()) {
+    assert(performance.now() < deadline, 'it does not come to hold');
+    await sleep(2);
+  }
+}
+
+test('what is there is listed in pages, and what changes follows', async (t) => {
+  const { fake, api, changed, put, start } = await world(t);
+  for (const name of ['a', 'b', 'c']) await put(name, '1');
+  const kept = start({ pageSize: 2 });
+  await kept.synced;
+  assert.deepEqual([...kept.keys()], ['n/a', 'n/b', 'n/c']);
+  assert.equal(fake.asked.filter((one) => one.includes('limit=2')).length, 2);
+  assert.deepEqual(changed.splice(0), ['n/a', 'n/b', 'n/c']);
+  await put('a', '2');
+  await api.delete(CONFIG_MAPS, { namespace: 'n', name: 'b' });
+  await until(() => kept.get('n/a') === '2' && kept.size === 2);
+  assert.deepEqual(changed, ['n/a', 'n/b']);
+});
+
+test('a watch that is cut goes on where it was, without another list', async (t) => {
+  const { fake, put, start } = await world(t);
+  await put('a', '1');
+  const kept = start();
+  await kept.synced;
+  const lists = (): number => fake.asked.filter((one) => one.startsWith('GET') && !one.includes('watch=1')).length;
+  const before = lists();
+  for (let n = 2; n < 6; n += 1) {
+    fake.cutWatches();
+    await put('a', String(n));
+    await until(() => kept.get('n/a') === String(n));
+  }
+  assert.equal(lists(), before);
+});
+
+test('one that is too far behind lists anew, and learns what has gone', async (t) => {
+  const { fake, api, changed, put, start } = await world(t);
+  for (const name of ['a', 'b', 'same']) await put(name, '1');
+  const kept = start();
+  await kept.synced;
+  changed.splice(0);
+  fake.refuse(503);
+  fake.cutWatches();
+  await sleep(20);
+  fake.refuse();
+  await api.delete(CONFIG_MAPS, { namespace: 'n', name: 'a' });
+  await put('b', '2');
+  fake.compact();
+  fake.cutWatches();
+  await until(() => kept.size === 2 && kept.get('n/b') === '2');
+  assert(!changed.includes('n/same'), 'what is as it was is not worked on again');
+});
+
+test('a bookmark spares the list when nothing of one’s own has changed for long', async (t) => {
+  const { fake, put, start } = await world(t);
+  await put('a', '1');
+  const kept = start();
+  await kept.synced;
+  await until(() => fake.asked.some((one) => one.includes('watch=1')));
+  fake.compact();
+  const lists = fake.asked.filter((one) => !one.includes('watch=1')).length;
+  fake.bookmark();
+  await sleep(20);
+  fake.cutWatches();
+  await until(() => fake.asked.filter((one) => one.includes('watch=1')).length === 2);
+  await put('b', '1');
+  await until(() => kept.size === 2);
+  // The put of `b` asked twice.
+  assert.equal(fake.asked.filter((one) => !one.includes('watch=1')).length, lists + 2);
+});
+
+test('an outage leaves what is kept, and is not hammered', async (t) => {
+  const { fake, put, start } = await world(t);
+  await put('a', '1');
+  const kept = start({ backoff: { minMs: 40, maxMs: 400 } });
+  await kept.synced;
+  fake.refuse(503);
+  fake.cutWatches();
+  const before = fake.asked.length;
+  await sleep(600);
+  assert.equal(kept.get('n/a'), '1');
+  const asked = fake.asked.length - before;
+  assert(asked >= 2 && asked <= 12, `${asked} requests in 600 ms`);
+  fake.refuse();
+  await put('a', '2');
+  await until(() => kept.get('n/a') === '2');
+});
+
+test('pages that expire while they are read are read anew, at last in one', async (t) => {
+  const { fake, api, put } = await world(t);
+  for (const name of ['a', 'b', 'c']) await put(name, '1');
+  const stop = new AbortController();
+  const limits: (number | undefined)[] = [];
+  const list: KubeApi['list'] = async (kind, options) => {
+    limits.push(options?.limit);
+    const page = await api.list(kind, options);
+    if (page.continue !== undefined) fake.compact();
+    return page as never;
+  };
+  const kept = new Reflector<ConfigMap, true>({
+    ...{ api: { list, watch: api.watch }, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal },
+    timing: { ...FAST, pageSize: 1 },
+    keep: () => true,
+    changed: () => {},
+  });
+  await kept.synced;
+  assert.equal(kept.size, 3);
+  assert.deepEqual(limits, [1, 1, 1, 1, undefined]);
+  stop.abort();
+  await kept.done;
+});
+
+test('a watch that says nothing any more, and does not end, is given up', async (t) => {
+  const { api, put } = await world(t);
+  await put('a', '1');
+  const stop = new AbortController();
+  let watches = 0;
+  const watch: KubeApi['watch'] = async function* (_, { signal }) {
+    watches += 1;
+    await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  };
+  const kept = new Reflector<ConfigMap, true>({
+    ...{ api: { list: api.list, watch }, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal },
+    timing: { ...FAST, watchSeconds: 0, graceMs: 20 },
+    keep: () => true,
+    changed: () => {},
+  });
+  await until(() => watches >= 3);
+  stop.abort();
+  await kept.done;
+});
