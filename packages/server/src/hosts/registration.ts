@@ -100,7 +100,9 @@ const NOTHING: readonly Compare[] = [];
 const HOST = BUILT_IN_RESOURCES.find(({ type }) => type === 'host') as ResourceModel;
 
 function parseHost(text: string): Host {
-  return parseObject(HOST, text) as unknown as Host;
+  const host = parseObject(HOST, text);
+  if (host === undefined) throw new Error(`a stored host is not readable: ${text.slice(0, 100)}`);
+  return host as unknown as Host;
 }
 
 /** What must stay so of a host that an old rename has left over. Throws `HostBeingRenamed` when it is in a rename, or its address is another host's. */
