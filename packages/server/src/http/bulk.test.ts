@@ -18,14 +18,14 @@ function addressesOf(ports: Json): string[] {
 test('many objects of one request are there at once, for whoever follows the store too', async (t) => {
   const { send, create, store } = await startHarness(t);
   const network = await create('network', {});
-  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/22', ip_version: 4 });
-  const ports = Array.from({ length: 800 }, () => ({ network_id: network['id'] }));
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/21', ip_version: 4 });
+  const ports = Array.from({ length: 1000 }, (_, n) => ({ network_id: network['id'], name: `port-${n}` }));
   const answer = await send('POST', '/v2.0/ports', { ports });
   assert.equal(answer.status, 201);
   const { kvs } = await store.list('/cable/o/port/');
-  assert.equal(kvs.length, 800);
+  assert.equal(kvs.length, 1000);
   assert.equal(new Set(kvs.map((kv) => kv.createRevision)).size, 1);
-  assert.equal(new Set(addressesOf(answer.body['ports'] as Json)).size, 800);
+  assert.equal(new Set(addressesOf(answer.body['ports'] as Json)).size, 1000);
 });
 
 test('more than the store takes at once is refused, with nothing done', async (t) => {
