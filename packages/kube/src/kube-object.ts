@@ -43,14 +43,6 @@ export function keyOf({ metadata }: KubeObject): string {
   return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
-/** Namespace (undefined: none) and name in a key. */
-export function partsOf(key: string): { readonly namespace: string | undefined; readonly name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
 /** Path of the kind's collection, in a namespace or in all. */
 export function collectionOf(kind: KubeKind, namespace?: string): string {
   const base = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;

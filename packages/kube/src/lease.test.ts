@@ -4,6 +4,7 @@ import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { createKubeApi, type KubeApi } from './kube-api.ts';
 import { holdLease } from './lease.ts';
 import { startFakeApiServer } from './testing/index.ts';
+import { until } from './testing/until.ts';
 
 const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
 /** Long against what a machine with other work takes for a request. */
@@ -38,14 +39,6 @@ async function world(t: { after(done: () => unknown): void }) {
     await fake.close();
   });
   return { fake, api, join, most };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds()) {
-    assert(performance.now() < deadline, 'it does not come to hold');
-    await sleep(2);
-  }
 }
 
 test('one of several acts; when it ends another does at once', async (t) => {

@@ -13,8 +13,6 @@ export type LeaseOptions = {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly timing?: LeaseTiming;
-  /** Milliseconds that never go back. Default `performance.now`. */
-  readonly monotonicMs?: () => number;
 };
 
 /** As of Kubernetes' own components: 15 s, 10 s, 2 s. */
@@ -42,7 +40,7 @@ type Lease = KubeObject & {
   };
 };
 
-/** What was last seen of the Lease, and when by this clock: that of the holder may be wrong. */
+/** What was last seen of the Lease, and when by the clock of this process: that of the holder may be wrong. */
 type Seen = { readonly resourceVersion: string; readonly atMs: number };
 
 /**
@@ -52,15 +50,14 @@ type Seen = { readonly resourceVersion: string; readonly atMs: number };
 export async function holdLease(options: LeaseOptions, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { signal, log } = options;
   const timing = options.timing ?? TIMING;
-  const clock = options.monotonicMs ?? (() => performance.now());
   let seen: Seen | undefined;
   while (!signal.aborted) {
-    const askedAt = clock();
-    const tried = await attempt(() => within(timing.giveUpMs, acquire(options, timing, clock, seen)));
+    const askedAt = performance.now();
+    const tried = await attempt(() => within(timing.giveUpMs, acquire(options, timing, seen)));
     if (tried.err !== undefined) log.warn({ err: tried.err }, 'the Lease cannot be asked for');
     else if (tried.value.held !== undefined) {
       log.info({ lease: options.name, identity: options.identity }, 'acts: has the Lease');
-      await leadWhile(options, timing, clock, { held: tried.value.held, since: askedAt }, lead);
+      await leadWhile(options, timing, { held: tried.value.held, since: askedAt }, lead);
       seen = undefined;
       if (!signal.aborted) log.warn({ lease: options.name }, 'acts no more: the Lease was lost');
     } else seen = tried.value.seen;
@@ -71,7 +68,6 @@ export async function holdLease(options: LeaseOptions, lead: (signal: AbortSigna
 async function leadWhile(
   options: LeaseOptions,
   timing: LeaseTiming,
-  clock: () => number,
   from: { readonly held: Lease; readonly since: number },
   lead: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
@@ -84,12 +80,12 @@ async function leadWhile(
   while (!over.aborted) {
     await sleep(timing.retryMs, over);
     if (over.aborted) break;
-    const askedAt = clock();
+    const askedAt = performance.now();
     const left = Math.max(1, timing.giveUpMs - (askedAt - since));
     const tried = await attempt(() => within(left, renew(options, timing, held)));
     if (tried.err === undefined) [held, since] = [tried.value, askedAt];
     else if (isConflict(tried.err) || isNotFound(tried.err)) break;
-    if (clock() - since >= timing.giveUpMs) break;
+    if (performance.now() - since >= timing.giveUpMs) break;
   }
   lost.abort();
   await leading;
@@ -100,7 +96,6 @@ async function leadWhile(
 async function acquire(
   options: LeaseOptions,
   timing: LeaseTiming,
-  clock: () => number,
   seen: Seen | undefined,
 ): Promise<{ readonly held?: Lease; readonly seen?: Seen }> {
   const { api, namespace, name, identity } = options;
@@ -120,8 +115,8 @@ async function acquire(
   const resourceVersion = metadata.resourceVersion ?? '';
   const holder = spec.holderIdentity ?? '';
   const theirs = (spec.leaseDurationSeconds ?? mine.leaseDurationSeconds) * 1000;
-  const known = seen?.resourceVersion === resourceVersion ? seen : { resourceVersion, atMs: clock() };
-  if (holder !== '' && holder !== identity && clock() - known.atMs < theirs) return { seen: known };
+  const known = seen?.resourceVersion === resourceVersion ? seen : { resourceVersion, atMs: performance.now() };
+  if (holder !== '' && holder !== identity && performance.now() - known.atMs < theirs) return { seen: known };
   const leaseTransitions = (spec.leaseTransitions ?? 0) + (holder === identity ? 0 : 1);
   const next = { ...found.value, spec: { ...spec, ...mine, acquireTime: now, renewTime: now, leaseTransitions } };
   const taken = await attempt(() => api.update<Lease>(LEASES, next));

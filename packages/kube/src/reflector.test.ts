@@ -5,6 +5,7 @@ import { createKubeApi, type KubeApi } from './kube-api.ts';
 import type { KubeObject } from './kube-object.ts';
 import { Reflector, type ReflectorTiming } from './reflector.ts';
 import { CONFIG_MAPS, type FakeApiServer, startFakeApiServer } from './testing/index.ts';
+import { until } from './testing/until.ts';
 
 type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
 
@@ -45,14 +46,6 @@ async function world(t: { after(done: () => unknown): void }): Promise<World> {
     return reflector;
   };
   return { fake, api, changed, put, start };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds()) {
-    assert(performance.now() < deadline, 'it does not come to hold');
-    await sleep(2);
-  }
 }
 
 test('what is there is listed in pages, and what changes follows', async (t) => {
