@@ -3,9 +3,12 @@ import { test } from 'node:test';
 import { httpTransport } from '@cable/kit';
 import { createKubeApi } from './kube-api.ts';
 import { KubeError } from './kube-error.ts';
-import { CONFIG_MAPS, kubeApiSuite, startFakeApiServer } from './testing/index.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, kubeApiSuite, startFakeApiServer } from './testing/index.ts';
 
-const KINDS = [{ ...CONFIG_MAPS, kind: 'ConfigMap' }];
+const KINDS = [
+  { ...CONFIG_MAPS, kind: 'ConfigMap' },
+  { ...DEPLOYMENTS, kind: 'Deployment', hasStatus: true },
+];
 
 kubeApiSuite('double', async (t) => {
   const fake = await startFakeApiServer(KINDS);

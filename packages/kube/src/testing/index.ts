@@ -1,2 +1,2 @@
 export { type FakeApiServer, type FakeKind, startFakeApiServer } from './fake-api-server.ts';
-export { CONFIG_MAPS, kubeApiSuite, type TestedApi } from './kube-api-suite.ts';
+export { CONFIG_MAPS, DEPLOYMENTS, kubeApiSuite, type TestedApi } from './kube-api-suite.ts';

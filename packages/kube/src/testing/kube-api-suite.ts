@@ -16,6 +16,12 @@ export type TestedApi = {
 type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
 export const CONFIG_MAPS: KubeKind = { group: '', version: 'v1', plural: 'configmaps', isNamespaced: true };
 
+type Deployment = KubeObject & {
+  readonly spec: { readonly replicas: number; readonly [name: string]: unknown };
+  readonly status?: { readonly replicas?: number };
+};
+export const DEPLOYMENTS: KubeKind = { group: 'apps', version: 'v1', plural: 'deployments', isNamespaced: true };
+
 const SECONDS = 20;
 
 /** `start` is called for each test. */
@@ -68,7 +74,7 @@ export function kubeApiSuite(
     const { api, namespace } = await start(t);
     for (const called of ['a', 'b', 'c', 'd', 'e']) await api.create(CONFIG_MAPS, map(namespace, called));
     const names: string[] = [];
-    const first = await api.list(CONFIG_MAPS, { namespace, limit: 2, labelSelector: '' });
+    const first = await api.list(CONFIG_MAPS, { namespace, limit: 2 });
     for (let page = first; ; ) {
       assert(page.items.length <= 2);
       names.push(...page.items.map(({ metadata }) => metadata.name));
@@ -141,6 +147,27 @@ export function kubeApiSuite(
     const { finalizers: _, ...metadata } = going.metadata;
     await api.update(CONFIG_MAPS, { ...going, metadata: { ...metadata, finalizers: [] } });
     await assert.rejects(api.get(CONFIG_MAPS, { namespace, name: 'a' }), isNotFound);
+  });
+
+  test(`${name}: status and spec are written apart, and only a new spec is a new generation`, async (t) => {
+    const { api, namespace } = await start(t);
+    const labels = { app: 'web' };
+    const template = { metadata: { labels }, spec: { containers: [{ name: 'web', image: 'web' }] } };
+    const made = await api.create<Deployment>(DEPLOYMENTS, {
+      ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'a', namespace } },
+      spec: { replicas: 1, selector: { matchLabels: labels }, template },
+      status: { replicas: 7 },
+    });
+    assert.deepEqual([made.status?.replicas, made.metadata.generation], [undefined, 1]);
+    const told = { ...made, spec: { ...made.spec, replicas: 9 }, status: { replicas: 2 } };
+    const shown = await api.update<Deployment>(DEPLOYMENTS, told, 'status');
+    assert.deepEqual([shown.spec.replicas, shown.status?.replicas, shown.metadata.generation], [1, 2, 1]);
+    const wanted = { ...shown, spec: { ...shown.spec, replicas: 3 }, status: { replicas: 8 } };
+    const changed = await api.update<Deployment>(DEPLOYMENTS, wanted);
+    assert.deepEqual([changed.spec.replicas, changed.status?.replicas, changed.metadata.generation], [3, 2, 2]);
+    const patch = { status: { replicas: 4 }, spec: { replicas: 5 } };
+    const patched = await api.patch<Deployment>(DEPLOYMENTS, { namespace, name: 'a' }, patch, 'status');
+    assert.deepEqual([patched.spec.replicas, patched.status?.replicas, patched.metadata.generation], [3, 4, 2]);
   });
 
   test(`${name}: a watch from what is forgotten says so`, async (t) => {
