@@ -7,11 +7,17 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const PROCESSES = new Set(['server', 'agent', 'lab']);
+/** Words that start a process, each with its package. */
+const PROCESSES = new Map([
+  ['server', 'server'],
+  ['agent', 'agent'],
+  ['kube', 'controller'],
+  ['lab', 'lab'],
+]);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const word = process.argv[2] ?? '';
 const isProcess = PROCESSES.has(word);
-const entry = join(root, 'packages', isProcess ? word : 'cli', 'dist', 'main.js');
+const entry = join(root, 'packages', PROCESSES.get(word) ?? 'cli', 'dist', 'main.js');
 
 if (existsSync(entry)) {
   if (isProcess) process.argv.splice(2, 1);

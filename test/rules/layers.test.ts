@@ -22,6 +22,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   server: { cable: ['model', 'api', 'kit', 'pki', 'compiler', 'store', 'keystone'] },
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone'] },
+  controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };
 

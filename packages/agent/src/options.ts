@@ -5,6 +5,7 @@ import {
   DEFAULT_ZONE,
   formatIp,
   type HostBandwidth,
+  isClusterName,
   isMachineAddress,
   isUnderlayAddress,
   isZoneName,
@@ -45,6 +46,8 @@ export type AgentOptions = {
   readonly bandwidth: HostBandwidth;
   /** Zone that the host is in. */
   readonly availabilityZone: string;
+  /** Kubernetes cluster that it is a node of; undefined: none. */
+  readonly cluster: string | undefined;
   readonly vifType: VifType;
   /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
@@ -130,6 +133,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       parseZone,
       DEFAULT_ZONE,
     )
+    .option(
+      '--cluster <name>',
+      'Kubernetes cluster that this host is a node of: its controller binds pods’ ports here, by the name of the node',
+      parseCluster,
+    )
     .addOption(
       new Option(
         '--vif-type <type>',
@@ -188,6 +196,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     bandwidth?: HostBandwidth;
     packetRate?: HostBandwidth;
     availabilityZone: string;
+    cluster?: string;
     vifType: VifType;
     encapsulation: Encapsulation | 'auto';
     object: string;
@@ -224,6 +233,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     bridgeMappings: given.bridgeMappings ?? new Map(),
     bandwidth: { ...given.bandwidth, ...given.packetRate },
     availabilityZone: given.availabilityZone,
+    cluster: given.cluster,
     vifType: given.vifType,
     encapsulation: given.encapsulation,
     object: given.object,
@@ -307,6 +317,11 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
   }
   if (mappings.size > 64) throw new InvalidArgumentError('Give at most 64 physical networks.');
   return mappings;
+}
+
+function parseCluster(text: string): string {
+  if (isClusterName(text)) return text;
+  throw new InvalidArgumentError('Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".');
 }
 
 function parseZone(text: string): string {

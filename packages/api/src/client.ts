@@ -49,6 +49,8 @@ export type ClientOptions = {
   readonly roles?: readonly string[];
   /** Sent as X-Auth-Token. */
   readonly token?: string;
+  /** Sent besides. */
+  readonly headers?: Readonly<Record<string, string>>;
 };
 
 /** An answer of status 400 or more. `type` is Neutron's fault name, e.g. `NetworkInUse`; empty: the answer was not Neutron's. */
@@ -244,6 +246,7 @@ function headersOf(options: ClientOptions, hasBody: boolean): Record<string, str
     ...(options.projectId === undefined ? {} : { 'x-project-id': options.projectId }),
     ...(options.roles === undefined ? {} : { 'x-roles': options.roles.join(',') }),
     ...(options.token === undefined ? {} : { 'x-auth-token': options.token }),
+    ...options.headers,
   };
 }
 

@@ -36,7 +36,7 @@ function wordsByPath(command: Command, path = ''): readonly (readonly [string, r
   const options = [...help.visibleOptions(command), ...help.visibleGlobalOptions(command)];
   const words = [
     ...children.map((child) => child.name()),
-    ...(path === '' ? ['server', 'agent', 'lab'] : []),
+    ...(path === '' ? ['server', 'agent', 'kube', 'lab'] : []),
     ...options.flatMap((option) => (option.long === undefined ? [] : [option.long])),
   ];
   const inner = children.flatMap((child) => wordsByPath(child, path === '' ? child.name() : `${path} ${child.name()}`));

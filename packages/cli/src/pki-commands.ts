@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { isClusterName } from '@cable/model';
 import {
   type AuthorityKind,
   certificatesIn,
@@ -68,6 +69,12 @@ export function addPkiCommands(root: Command, bind: Bind): void {
     .option('--replace', 'overwrite the certificate and key that are there')
     .option('--days <count>', 'for how long it is good (default: 30)', parseDays)
     .action(bind((context, options, args) => issueClient(context, options, { kind: 'host', name: String(args[0]) })));
+  inDirectory(issue.command('cluster <name>'))
+    .description('For the controller of a Kubernetes cluster (cable kube): NAME.pem and NAME.key.')
+    .option('--out <prefix>', 'writes PREFIX.pem and PREFIX.key (default: the name)')
+    .option('--replace', 'overwrite the certificate and key that are there')
+    .option('--days <count>', 'for how long it is good (default: 365)', parseDays)
+    .action(bind((context, options, args) => issueClient(context, options, clusterOf(String(args[0])))));
   inDirectory(pki.command('show')).description('Shows what is in the directory.').action(bind(show));
   inDirectory(pki.command('rotate'))
     .description('Lets another authority take the place of one, in three steps: docs/guide/joining.md says when.')
@@ -214,6 +221,15 @@ function describe(certificate: string, file: string): Row {
 
 function print(context: CliContext, row: Row): void {
   context.print(context.json ? renderJson(row) : renderObject(row));
+}
+
+function clusterOf(name: string): Identity {
+  if (isClusterName(name)) return { kind: 'cluster', name };
+  throw new CliError(
+    2,
+    `${name} is no name of a cluster`,
+    'Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".',
+  );
 }
 
 function userOf(name: string, options: Options): Identity {

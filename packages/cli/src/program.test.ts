@@ -373,7 +373,7 @@ test('--version and --help exit 0', async () => {
   assert.deepEqual(await cable('--version'), { status: 0, out: '1.2.3\n', err: '' });
   const help = await cable('--help');
   assert.equal(help.status, 0);
-  for (const word of ['port', 'security', 'status', 'completion', 'cable server, cable agent, cable lab']) {
+  for (const word of ['port', 'security', 'status', 'completion', 'cable server, cable agent, cable kube, cable lab']) {
     assert.ok(help.out.includes(word), word);
   }
 });

@@ -120,7 +120,7 @@ function createProgram(deps: LoadedDeps): Command {
     .configureOutput({ writeOut: deps.print, writeErr: deps.printError })
     .exitOverride()
     .showHelpAfterError('  See what it takes with --help.')
-    .addHelpText('after', '\nProcesses: cable server, cable agent, cable lab (each has --help).');
+    .addHelpText('after', '\nProcesses: cable server, cable agent, cable kube, cable lab (each has --help).');
   for (const option of globalOptions()) program.addOption(option);
   const bind = createBind(deps);
   addAgentCommands(program, bind);

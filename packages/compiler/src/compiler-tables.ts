@@ -85,6 +85,7 @@ const ATTRIBUTES = {
     'cable:public_keys',
     'cable:vendor_data',
     'cable:flow_export',
+    'cable:cluster',
     'dns_name',
     'dns_domain',
     'extra_dhcp_opts',

@@ -553,12 +553,14 @@ test('protocolNumber takes names, numbers and null', () => {
   for (const [protocol, ethertype, number] of cases) assert.equal(protocolNumber(protocol, ethertype), number);
 });
 
-test('policyKey sorts the groups, names each once, and is null without port security', () => {
-  const key = (groups: string[], on = true): string | null =>
-    policyKey({ security_groups: groups, port_security_enabled: on });
+test('policyKey sorts the groups, names each once, and is null without port security and of pods without groups', () => {
+  const key = (groups: string[], on = true, cluster: string | null = null): string | null =>
+    policyKey({ security_groups: groups, port_security_enabled: on, 'cable:cluster': cluster });
   assert.equal(key(['b', 'a', 'b']), 'policy:a+b');
   assert.equal(key([]), 'policy:');
   assert.equal(key([], false), null);
+  assert.equal(key([], true, 'prod'), null);
+  assert.equal(key(['a'], true, 'prod'), 'policy:a');
 });
 
 test('vifKind follows owner and vnic type', () => {

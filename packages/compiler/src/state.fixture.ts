@@ -180,6 +180,7 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'cable:public_keys': [],
     'cable:vendor_data': null,
     'cable:flow_export': null,
+    'cable:cluster': null,
     dns_name: '',
     dns_domain: '',
     extra_dhcp_opts: [],

@@ -11,7 +11,7 @@ export { createKubeApi } from './kube-api.ts';
 export { isConflict, isExpired, isNotFound, KubeError } from './kube-error.ts';
 export type { KubeKind, KubeMeta, KubeObject, KubeOwner } from './kube-object.ts';
 export { collectionOf, keyOf } from './kube-object.ts';
-export type { LeaseOptions, LeaseTiming } from './lease.ts';
+export type { HeldLease, LeaseOptions, LeaseTiming } from './lease.ts';
 export { holdLease } from './lease.ts';
 export type { ReflectorOptions, ReflectorTiming } from './reflector.ts';
 export { Reflector } from './reflector.ts';

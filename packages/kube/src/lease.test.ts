@@ -21,7 +21,7 @@ async function world(t: { after(done: () => unknown): void }) {
   const join = (identity: string, own: Pick<KubeApi, 'get' | 'create' | 'update'> = api): Candidate => {
     const stop = new AbortController();
     const options = { api: own, namespace: 'n', name: 'cable', identity, log: silentLogger(), timing: TIMING };
-    const done = holdLease({ ...options, signal: stop.signal }, async (signal) => {
+    const done = holdLease({ ...options, signal: stop.signal }, async ({ signal }) => {
       one.isLeading = true;
       one.terms += 1;
       most.leading = Math.max(most.leading, candidates.filter(({ isLeading }) => isLeading).length);

@@ -40,14 +40,24 @@ type Lease = KubeObject & {
   };
 };
 
+/** What a holder has. */
+export type HeldLease = {
+  /** Aborts when others may have it. */
+  readonly signal: AbortSignal;
+  /** How often the Lease went from one to another: more than with any holder before. */
+  readonly transitions: () => number;
+  /** Lets it count from there on; for who knows of more, as after a Lease that was deleted and made anew. Resolves when it is written. */
+  readonly raise: (transitions: number) => Promise<void>;
+};
+
 /** What was last seen of the Lease, and when by the clock of this process: that of the holder may be wrong. */
 type Seen = { readonly resourceVersion: string; readonly atMs: number };
 
 /**
- * Runs `lead` while the Lease is this process's; the signal it gets aborts when that may not be so any more, and it must have returned before it is run again.
+ * Runs `lead` while the Lease is this process's; the signal of what it gets aborts when that may not be so any more, and it must have returned before it is run again.
  * At the end the Lease is given back, so that nobody has to wait. Resolves after the signal aborts.
  */
-export async function holdLease(options: LeaseOptions, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function holdLease(options: LeaseOptions, lead: (held: HeldLease) => Promise<void>): Promise<void> {
   const { signal, log } = options;
   const timing = options.timing ?? TIMING;
   let seen: Seen | undefined;
@@ -69,22 +79,37 @@ async function leadWhile(
   options: LeaseOptions,
   timing: LeaseTiming,
   from: { readonly held: Lease; readonly since: number },
-  lead: (signal: AbortSignal) => Promise<void>,
+  lead: (held: HeldLease) => Promise<void>,
 ): Promise<void> {
   const lost = new AbortController();
   const over = AbortSignal.any([options.signal, lost.signal]);
-  const leading = lead(over)
+  let { held, since } = from;
+  let least = 0;
+  let wake = (): void => {};
+  const raised: (() => void)[] = [];
+  const raise = (to: number): Promise<void> => {
+    least = Math.max(least, to);
+    wake();
+    return new Promise((resolve) => raised.push(resolve));
+  };
+  const leading = lead({ signal: over, transitions: () => held.spec.leaseTransitions ?? 0, raise })
     .catch((err: unknown) => options.log.error({ err }, 'failed while it had the Lease'))
     .finally(() => lost.abort());
-  let { held, since } = from;
   while (!over.aborted) {
-    await sleep(timing.retryMs, over);
+    if (least <= (held.spec.leaseTransitions ?? 0)) {
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      await sleep(timing.retryMs, AbortSignal.any([over, woken.signal]));
+    }
     if (over.aborted) break;
     const askedAt = performance.now();
     const left = Math.max(1, timing.giveUpMs - (askedAt - since));
-    const tried = await attempt(() => within(left, renew(options, timing, held)));
-    if (tried.err === undefined) [held, since] = [tried.value, askedAt];
-    else if (isConflict(tried.err) || isNotFound(tried.err)) break;
+    const tried = await attempt(() => within(left, renew(options, timing, held, least)));
+    if (tried.err === undefined) {
+      [held, since] = [tried.value, askedAt];
+      for (const tell of raised.splice(0)) tell();
+    } else if (isConflict(tried.err) || isNotFound(tried.err)) break;
+    else if (least > (held.spec.leaseTransitions ?? 0)) await sleep(timing.retryMs, over);
     if (performance.now() - since >= timing.giveUpMs) break;
   }
   lost.abort();
@@ -125,9 +150,11 @@ async function acquire(
   throw taken.err;
 }
 
-function renew({ api }: LeaseOptions, { durationMs }: LeaseTiming, held: Lease): Promise<Lease> {
+function renew({ api }: LeaseOptions, { durationMs }: LeaseTiming, held: Lease, least: number): Promise<Lease> {
   const leaseDurationSeconds = Math.ceil(durationMs / 1000);
-  return api.update<Lease>(LEASES, { ...held, spec: { ...held.spec, leaseDurationSeconds, renewTime: microTime() } });
+  const leaseTransitions = Math.max(least, held.spec.leaseTransitions ?? 0);
+  const spec = { ...held.spec, leaseDurationSeconds, leaseTransitions, renewTime: microTime() };
+  return api.update<Lease>(LEASES, { ...held, spec });
 }
 
 /** Refused when somebody has it by now. */

@@ -65,6 +65,22 @@ export const ERRORS = {
   },
   InternalServerError: { status: 500, remedy: 'This is a defect: report it with the server’s log.' },
   OverQuota: { status: 409, remedy: 'Delete what is not needed, or ask an administrator for a higher quota.' },
+  // Kubernetes
+  ControllerSuperseded: {
+    status: 409,
+    remedy: 'Another controller has the Lease: this one claims the cluster anew when it has it again.',
+  },
+  PortStillPlugged: {
+    status: 409,
+    retryable: true,
+    remedy:
+      'Its node unplugs it when the pod ends, and then it can be deleted; on a host that is not alive it can be at once.',
+  },
+  ManagedByKubernetes: {
+    status: 409,
+    remedy:
+      'Change it in Kubernetes; its controller would undo what is changed here. Once the cluster is deleted here it can be.',
+  },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
   ExternalNetworkInUse: {

@@ -279,6 +279,8 @@ export type HostRegistration = {
   readonly bandwidth?: HostBandwidth;
   /** Availability zone that the host is in (`--availability-zone`), 1 to 255 characters; absent: `nova`. */
   readonly availabilityZone?: string;
+  /** Kubernetes cluster whose controller may bind ports there (`--cluster`); absent: none. */
+  readonly cluster?: string;
   /** What the agent can do that must not be asked of an older one (`AGENT_FEATURES`), sorted; absent: nothing of that. */
   readonly features?: readonly string[];
   /** UUID that the agent made at its first start on this machine and keeps; absent: an agent of protocol 1. */

@@ -33,6 +33,12 @@ export { composeRegistry, type Registry, servedModels, servedName } from './regi
 export { agentResource } from './resources/agent.ts';
 export { PARENT_GROUP } from './resources/default-security-group-rule.ts';
 export * from './resources/host.ts';
+export {
+  clusterProjects,
+  isClusterName,
+  kubernetesClusterResource,
+  namespaceProject,
+} from './resources/kubernetes-cluster.ts';
 export * from './resources/network.ts';
 export * from './resources/port.ts';
 export * from './resources/qos.ts';

@@ -9,6 +9,7 @@ import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
 import type { hostCertificateResource } from './resources/host-certificate.ts';
 import type { joinTokenResource } from './resources/join-token.ts';
+import type { kubernetesClusterResource } from './resources/kubernetes-cluster.ts';
 import type { listenerResource } from './resources/listener.ts';
 import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
@@ -49,6 +50,7 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
+export type KubernetesCluster = ResourceObject<typeof kubernetesClusterResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;
 

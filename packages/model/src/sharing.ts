@@ -1,5 +1,6 @@
 /** What objects say of whom they are shared with: the lists that RBAC policies make. */
 import type { ResourceModel } from './declaration.ts';
+import { clusterProjects, isClusterName } from './resources/kubernetes-cluster.ts';
 
 /** In a list: every project. */
 export const EVERY_PROJECT = '*';
@@ -16,9 +17,23 @@ export type GrantAction = keyof typeof GRANT_LISTS;
 /** A list of `GRANT_LISTS`. */
 export type GrantList = (typeof GRANT_LISTS)[GrantAction];
 
-/** True when the list has the project, or every one. `projectId` null: the caller has none. */
+/** What a list may have that grants something to a project: every one, itself, and all of the cluster that it is a namespace of. `projectId` null: the caller has none. */
+export function grantsTo(projectId: string | null): readonly string[] {
+  if (projectId === null) return [EVERY_PROJECT];
+  const dot = projectId.indexOf('.');
+  const cluster = projectId.slice(0, Math.max(0, dot));
+  return [EVERY_PROJECT, projectId, ...(isClusterName(cluster) ? [clusterProjects(cluster)] : [])];
+}
+
+/** True when the list has the project, all of its cluster, or every one. `projectId` null: the caller has none. */
 export function isGrantedTo(list: unknown, projectId: string | null): boolean {
-  return Array.isArray(list) && (list.includes(EVERY_PROJECT) || (projectId !== null && list.includes(projectId)));
+  if (!Array.isArray(list) || list.length === 0) return false;
+  return grantsTo(projectId).some((one) => list.includes(one));
+}
+
+/** True for what stands for many projects in a list. */
+export function isGrantToMany(target: string): boolean {
+  return target === EVERY_PROJECT || target.endsWith('.*');
 }
 
 /** True for a type whose objects are shared by RBAC policies. */

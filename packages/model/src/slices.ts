@@ -345,7 +345,10 @@ export type LocalPort = {
   readonly allowedAddressPairs: readonly { readonly ipAddress: string; readonly macAddress: string }[];
   /** False: no anti-spoofing and no policy. */
   readonly portSecurityEnabled: boolean;
-  /** Key of the policy slice; null exactly when port security is off. A port without groups has the empty policy `policy:`. */
+  /**
+   * Key of the policy slice; null: nothing is refused by rules, since port security is off, or the port is a pod's without groups. Another port without groups has the
+   * empty policy `policy:`.
+   */
   readonly policy: SliceKey | null;
   /** RFC 1123 label for DHCP option 12 and metadata; derived from the port's `dns_name`, name or id when none was given. */
   readonly hostname: string;

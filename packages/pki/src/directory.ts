@@ -38,10 +38,11 @@ export type PkiPaths = {
 
 const DAY_MS = 86_400_000;
 
-/** An authority is good for ten years, a server's certificate and a user's for one, a host's for thirty days. */
+/** An authority is good for ten years, a certificate of a server, a cluster or a user for one, a host's for thirty days. */
 export const LIFE_MS: Readonly<Record<'authority' | Identity['kind'], number>> = {
   authority: 3650 * DAY_MS,
   server: 365 * DAY_MS,
+  cluster: 365 * DAY_MS,
   user: 365 * DAY_MS,
   host: 30 * DAY_MS,
 };

@@ -1,9 +1,10 @@
 /** Whom a certificate is of: one URI among the alternative names of its subject. */
 
-/** A host's agent, a server of the cloud, or somebody who uses the API: with the roles in that project; `projectId` null: in none. */
+/** A host's agent, a server of the cloud, the controller of a Kubernetes cluster, or somebody who uses the API: with the roles in that project; `projectId` null: in none. */
 export type Identity =
   | { readonly kind: 'host'; readonly name: string }
   | { readonly kind: 'server'; readonly name: string }
+  | { readonly kind: 'cluster'; readonly name: string }
   | {
       readonly kind: 'user';
       readonly name: string;
@@ -20,7 +21,7 @@ const MAX_ROLES = 64;
 const MAX_TEXT_BYTES = 255;
 
 /**
- * `cable:host:node-1`, `cable:server:control-1`, `cable:user:alice?project=8f3a...&role=member&role=reader`. Throws `RangeError` that says what is wrong with
+ * `cable:host:node-1`, `cable:server:control-1`, `cable:cluster:prod`, `cable:user:alice?project=8f3a...&role=member&role=reader`. Throws `RangeError` that says what is wrong with
  * a name, a project or a role.
  */
 export function formatIdentity(identity: Identity): string {
@@ -44,10 +45,11 @@ export function formatIdentity(identity: Identity): string {
 /** The identity that a URI says; undefined: none. Each has one way to be written. */
 export function parseIdentity(uri: string): Identity | undefined {
   if (uri.length > MAX_URI) return undefined;
-  const match = /^cable:(host|server|user):([^?]+)(?:\?(.+))?$/.exec(uri);
+  const match = /^cable:(host|server|cluster|user):([^?]+)(?:\?(.+))?$/.exec(uri);
   if (match === null) return undefined;
   const [, kind, name = '', query] = match;
-  const identity = kind === 'user' ? parseUser(name, query) : parseMachine(kind as 'host' | 'server', name, query);
+  const identity =
+    kind === 'user' ? parseUser(name, query) : parseMachine(kind as 'host' | 'server' | 'cluster', name, query);
   return identity !== undefined && isWritten(identity, uri) ? identity : undefined;
 }
 
@@ -63,7 +65,11 @@ export function nameOfIdentity({ kind, name }: Identity): string {
   return `${SCHEME}${kind}:${name}`;
 }
 
-function parseMachine(kind: 'host' | 'server', name: string, query: string | undefined): Identity | undefined {
+function parseMachine(
+  kind: 'host' | 'server' | 'cluster',
+  name: string,
+  query: string | undefined,
+): Identity | undefined {
   return query === undefined ? { kind, name } : undefined;
 }
 

@@ -91,13 +91,14 @@ test('what stored objects leave out is what it was', () => {
 
 const LEFT_OUT: Readonly<Record<string, string>> = {
   network:
-    'availability_zone_hints cable:flow_export description dns_domain external_to is_default name provider:physical_network router:external shared_with tags',
+    'availability_zone_hints cable:cluster cable:flow_export cable:origin description dns_domain external_to is_default name provider:physical_network router:external shared_with tags',
   subnet:
-    'description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
-  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:flow_export cable:hostname cable:public_keys cable:user_data cable:vendor_data description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
-  host: 'bandwidth bridge_mappings description features underlay_mtu',
+    'cable:cluster cable:origin description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
+  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:cluster cable:flow_export cable:hostname cable:origin cable:public_keys cable:user_data cable:vendor_data description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
+  host: 'bandwidth bridge_mappings cluster description features underlay_mtu',
   host_certificate: 'authority expires_at issued_at not_before revoked',
   join_token: 'host replace',
+  kubernetes_cluster: 'description holder namespace_projects uid',
   address_group: 'addresses description name shared_with',
   address_scope: 'description name shared_with',
   router_peering: 'accepted_prefixes description name subnet_ids',
@@ -123,8 +124,9 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   qos_dscp_marking_rule: 'description',
   qos_packet_rate_limit_rule: 'description',
   qos_minimum_packet_rate_rule: 'description',
-  router: 'availability_zone_hints description external_gateway_info flavor_id name routes tags',
-  security_group: 'description name shared_with tags',
+  router:
+    'availability_zone_hints cable:cluster cable:origin description external_gateway_info flavor_id name routes tags',
+  security_group: 'cable:cluster cable:origin description name shared_with tags',
   security_group_rule:
     'description port_range_max port_range_min protocol remote_address_group_id remote_group_id remote_ip_prefix',
   default_security_group_rule:

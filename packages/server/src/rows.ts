@@ -10,6 +10,7 @@ import type {
   HostBooking,
   HostCertificate,
   JoinToken,
+  KubernetesCluster,
   Listener,
   LoadBalancer,
   Log,
@@ -77,6 +78,7 @@ type ObjectTypes = {
   readonly host: Host;
   readonly host_certificate: HostCertificate;
   readonly join_token: JoinToken;
+  readonly kubernetes_cluster: KubernetesCluster;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;

@@ -253,10 +253,9 @@ const FEWER = 'move ports to another host';
 
 type VifPolicy = { readonly number: number; readonly isStateless: boolean };
 
-/** The port's policy, `CB_POLICY_NONE` with port security off; or why it has none: then nothing may pass. */
+/** The port's policy, `CB_POLICY_NONE` where it has none; or why it is not known: then nothing may pass. */
 function policyOf(port: LocalPort, reader: PlanReader): VifPolicy | string {
-  if (!port.portSecurityEnabled) return { number: CB_POLICY_NONE, isStateless: false };
-  if (port.policy === null) return 'the port has port security but no policy';
+  if (!port.portSecurityEnabled || port.policy === null) return { number: CB_POLICY_NONE, isStateless: false };
   const name = policyName(port.policy, port.networkId);
   const planned = reader.facts('policy', name).get('')?.value;
   if (planned === undefined) return `policy ${name} has not been received`;

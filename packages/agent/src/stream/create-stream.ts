@@ -65,6 +65,7 @@ export function createStream(
       bridgeMappings: options.bridgeMappings,
       bandwidth: options.bandwidth,
       availabilityZone: options.availabilityZone,
+      cluster: options.cluster,
       features: featuresOf(options),
       log: log.child('stream'),
       signal,

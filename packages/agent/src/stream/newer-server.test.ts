@@ -66,6 +66,7 @@ async function startWorld(t: TestContext, options: FakeServerOptions = {}) {
         bridgeMappings: new Map(),
         bandwidth: {},
         availabilityZone: 'nova',
+        cluster: undefined,
         features: [],
         onUpdate: (update) => updates.push(update),
       },

@@ -76,6 +76,7 @@ function follow(
       bridgeMappings: new Map(),
       bandwidth: {},
       availabilityZone: 'nova',
+      cluster: undefined,
       features: [],
       ...(options.watchAddress === undefined ? {} : { watchAddress: options.watchAddress }),
       onUpdate: (update) => {

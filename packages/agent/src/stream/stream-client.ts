@@ -44,6 +44,8 @@ export type StreamClientDeps = {
   readonly bandwidth: HostBandwidth;
   readonly availabilityZone: string;
   /** As in `HostRegistration`. */
+  /** Kubernetes cluster that the host is of; undefined: none. */
+  readonly cluster: string | undefined;
   readonly features: readonly string[];
   /** Calls `onLost` once the host has the address no more; answers what ends that. Absent: a connection from an address that is gone lives until it is silent. */
   readonly watchAddress?: (address: string, onLost: () => void) => () => void;
@@ -333,13 +335,14 @@ export class StreamClient {
     const { agentId, previousSession, followed } = this.#deps.state;
     const { since, history } = this.#anew ? { ...followed, since: 0 } : followed;
     const mtuBytes = this.#deps.underlayMtuBytes();
-    const { bridgeMappings: mappings, bandwidth, availabilityZone, features } = this.#deps;
+    const { bridgeMappings: mappings, bandwidth, availabilityZone, cluster, features } = this.#deps;
     return {
       ...{ underlay, agentVersion, agentId, session, previousSession, protocol: HOST_PROTOCOL, since, history },
       ...(mtuBytes === undefined ? {} : { underlayMtuBytes: mtuBytes }),
       ...(mappings.size === 0 ? {} : { bridgeMappings: Object.fromEntries(mappings) }),
       ...(Object.keys(bandwidth).length === 0 ? {} : { bandwidth }),
       ...(availabilityZone === DEFAULT_ZONE ? {} : { availabilityZone }),
+      ...(cluster === undefined ? {} : { cluster }),
       features,
     };
   }

@@ -95,6 +95,16 @@ export const hostResource = {
       example: 'az1',
       description: 'Availability zone that the host is in, as its agent says it.',
     },
+    cluster: {
+      type: 'string',
+      nullable: true,
+      default: null,
+      maxLength: 63,
+      indexed: true,
+      example: 'prod',
+      description:
+        'Kubernetes cluster whose controller may bind ports there, as its agent says it (--cluster); null: none.',
+    },
     features: {
       type: 'list',
       items: { type: 'string', maxLength: 255 },

@@ -6,6 +6,7 @@ import { TOMBSTONES } from '../rows.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { Asked, EngineDeps, IfMatch, Planning } from './context.ts';
 import { refuseBehind } from './loaded-types.ts';
+import { holdToController } from './of-clusters.ts';
 import { Plan, type Transaction } from './plan.ts';
 
 const ATTEMPTS = 30;
@@ -28,8 +29,8 @@ export class PlanTooLarge extends Error {
   }
 }
 
-/** How a transaction is planned. `isService`: see `Planning`. */
-export type TransactOptions = { readonly isService?: boolean };
+/** How a transaction is planned. `isService`: see `Planning`. `isUnfenced`: a controller may write whatever its epoch. */
+export type TransactOptions = { readonly isService?: boolean; readonly isUnfenced?: boolean };
 
 /**
  * Plans and commits; when something the plan relied on has changed meanwhile, waits for the tables to show it and plans anew.
@@ -41,7 +42,7 @@ export async function transact<T>(
   deps: EngineDeps,
   asked: Asked,
   build: (planning: Planning) => T | Promise<T>,
-  { isService = false }: TransactOptions = {},
+  { isService = false, isUnfenced = false }: TransactOptions = {},
 ): Promise<T> {
   const timestamp = formatTime(deps.now());
   let isCurrent = false;
@@ -53,7 +54,9 @@ export async function transact<T>(
       throwIfOver(deps, asked);
       if (deps.resources.current !== asked.loaded) throw new NotLoadedError('what the request was parsed by');
       refuseBehind(deps);
-      const result = await build({ deps, plan, asked, attempt, isService });
+      const planning = { deps, plan, asked, attempt, isService };
+      const result = await build(planning);
+      if (!isUnfenced) holdToController(planning);
       holdTo(plan, asked.ifMatch);
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;

@@ -1,6 +1,6 @@
 /** Filters by what is true to some callers and not to others, as filters by the lists that say so. */
 import type { Filter } from '@cable/api';
-import { EVERY_PROJECT, grantedAttributes, type ResourceModel } from '@cable/model';
+import { grantedAttributes, grantsTo, type ResourceModel } from '@cable/model';
 import type { EngineDeps } from './context.ts';
 
 /** The filters of a list: those that an object passes, and those of which it passes none. */
@@ -17,7 +17,7 @@ export function filtersOfGrants(
 ): GrantFilters {
   const wanted: Filter[] = [];
   const unwanted: Filter[] = [];
-  const projects = projectId === null ? [EVERY_PROJECT] : [EVERY_PROJECT, projectId];
+  const projects = grantsTo(projectId);
   for (const filter of filters) {
     const granted = grantFilter(deps, resource, filter.attribute, projects);
     if (granted === undefined) {

@@ -4,6 +4,7 @@ import {
   type HostBandwidth,
   type HostRegistration,
   type HostStatusReport,
+  isClusterName,
   isUnderlayAddress,
   isUuid,
   isZoneName,
@@ -65,6 +66,7 @@ export function parseRegistration(body: unknown): HostRegistration {
     ...(fields['bridgeMappings'] === undefined ? {} : { bridgeMappings: parseMappings(fields['bridgeMappings']) }),
     ...(fields['bandwidth'] === undefined ? {} : { bandwidth: parseBandwidth(fields['bandwidth']) }),
     ...(fields['availabilityZone'] === undefined ? {} : { availabilityZone: parseZone(fields['availabilityZone']) }),
+    ...(fields['cluster'] === undefined ? {} : { cluster: parseCluster(fields['cluster']) }),
     ...(fields['features'] === undefined ? {} : { features: parseFeatures(fields['features']) }),
     ...(agentId === undefined ? {} : { agentId: parseId(agentId, 'agentId'), session: parseId(session, 'session') }),
     protocol: protocol === undefined ? 1 : parseProtocol(protocol, agentId !== undefined),
@@ -121,6 +123,11 @@ function parseBandwidth(value: unknown): HostBandwidth {
 function parseRate(value: unknown, name: string): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= MAX_KBPS) return value as number;
   throw invalid(`bandwidth.${name}`, `thousands of bits, or packets, a second, from 0 to ${MAX_KBPS}`);
+}
+
+function parseCluster(value: unknown): string {
+  if (typeof value === 'string' && isClusterName(value)) return value;
+  throw invalid('cluster', 'the name of a Kubernetes cluster: at most 63 of a to z, 0 to 9 and "-"');
 }
 
 function parseZone(value: unknown): string {

@@ -34,6 +34,7 @@ test('nothing is made of an entry that is refused: what the host has said still 
         bridgeMappings: {},
         bandwidth: {},
         availabilityZone: 'nova',
+        cluster: null,
         features: [],
       },
     });
@@ -63,6 +64,7 @@ test('a host that is being renamed is not kept alive by what the tables showed b
       bridgeMappings: {},
       bandwidth: {},
       availabilityZone: 'nova',
+      cluster: null,
       features: [],
     });
   host.put('h1', { id: 'h1', underlay: '192.0.2.1' });

@@ -21,12 +21,17 @@ export type Entry = {
   readonly bandwidth: Host['bandwidth'];
   /** With it: the zone that it is in. */
   readonly availabilityZone: string;
+  /** With it: the Kubernetes cluster that it is of; null: none. */
+  readonly cluster: string | null;
   /** With it: what it can do that older ones cannot. */
   readonly features: Host['features'];
 };
 
 /** What an agent tells of itself and the host's row says. */
-export type Told = Pick<Entry, 'underlayMtu' | 'bridgeMappings' | 'bandwidth' | 'availabilityZone' | 'features'> & {
+export type Told = Pick<
+  Entry,
+  'underlayMtu' | 'bridgeMappings' | 'bandwidth' | 'availabilityZone' | 'cluster' | 'features'
+> & {
   readonly underlay: string;
   readonly agentVersion: string;
 };
@@ -149,7 +154,7 @@ function plan(context: PlanContext, entry: Entry, known: Known, claim: EntryPlan
 function planHost(context: PlanContext, entry: Entry, agentVersion: string, known: Known['host']): EntryPlan {
   const { host: name, identity } = entry;
   const { underlay } = identity;
-  const { underlayMtu, bridgeMappings, bandwidth, availabilityZone, features } = entry;
+  const { underlayMtu, bridgeMappings, bandwidth, availabilityZone, cluster, features } = entry;
   const key = objectKey('host', name);
   const before = known?.row;
   const compares: Compare[] = [{ kind: 'modRevision', key, revision: known?.revision ?? 0 }];
@@ -157,7 +162,16 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
   if (
     !isLeftOver &&
     before !== undefined &&
-    isAsTold(before, { underlay, underlayMtu, bridgeMappings, bandwidth, availabilityZone, features, agentVersion })
+    isAsTold(before, {
+      underlay,
+      underlayMtu,
+      bridgeMappings,
+      bandwidth,
+      availabilityZone,
+      cluster,
+      features,
+      agentVersion,
+    })
   ) {
     return { compares, ops: [] };
   }
@@ -172,6 +186,7 @@ function planHost(context: PlanContext, entry: Entry, agentVersion: string, know
     admin_state_up: before?.admin_state_up ?? true,
     description: before?.description ?? '',
     availability_zone: availabilityZone,
+    cluster,
     features,
     agent_version: agentVersion,
     created_at: before?.created_at ?? at,
@@ -195,6 +210,7 @@ export function isAsTold(row: Host, told: Told): boolean {
     JSON.stringify(row.bridge_mappings ?? {}) === JSON.stringify(told.bridgeMappings) &&
     JSON.stringify(row.bandwidth ?? {}) === JSON.stringify(told.bandwidth) &&
     (row.availability_zone ?? DEFAULT_ZONE) === told.availabilityZone &&
+    (row.cluster ?? null) === told.cluster &&
     JSON.stringify(row.features ?? []) === JSON.stringify(told.features) &&
     row.agent_version === told.agentVersion
   );

@@ -84,10 +84,11 @@ export class HostRegistry {
       bridgeMappings = {},
       bandwidth = {},
       availabilityZone = DEFAULT_ZONE,
+      cluster = null,
       features = [],
     } = registration;
     if (!this.#isWritten(host, registration, identity)) {
-      const told = { underlayMtu, bridgeMappings, bandwidth, availabilityZone, features };
+      const told = { underlayMtu, bridgeMappings, bandwidth, availabilityZone, cluster, features };
       await this.#queue.write({ host, identity, agentVersion, ...told });
     }
     this.#heard.set(host, { identity, at: this.#deps.monotonicMs() });
@@ -188,6 +189,7 @@ export class HostRegistry {
       bridgeMappings: {},
       bandwidth: {},
       availabilityZone: DEFAULT_ZONE,
+      cluster: null,
       features: [],
     });
     this.#keeping.set(host, keeping);
@@ -208,6 +210,7 @@ export class HostRegistry {
       bridgeMappings = {},
       bandwidth = {},
       availabilityZone = DEFAULT_ZONE,
+      cluster = null,
       features = [],
     } = registration;
     return (
@@ -217,7 +220,16 @@ export class HostRegistry {
       alive.session === identity.session &&
       alive.underlay === identity.underlay &&
       row !== undefined &&
-      isAsTold(row, { underlay, underlayMtu, bridgeMappings, bandwidth, availabilityZone, features, agentVersion })
+      isAsTold(row, {
+        underlay,
+        underlayMtu,
+        bridgeMappings,
+        bandwidth,
+        availabilityZone,
+        cluster,
+        features,
+        agentVersion,
+      })
     );
   }
 

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { unfitForKey } from '@cable/api';
 import { CableError } from '@cable/model';
+import { controllerCaller, epochOf } from '../identity/controllers.ts';
 import { type Credentials, credentialsOf } from '../policy/credentials.ts';
 import { type AskedRequest, refuseForeign } from './local-request.ts';
 
@@ -29,7 +30,7 @@ export type HostCaller = { readonly kind: 'host'; readonly host: string };
 /** The project of requests that name none. */
 const DEFAULT_PROJECT = 'default';
 
-const CALLER_HEADERS = ['x-project-id', 'x-tenant-id', 'x-roles'] as const;
+const CALLER_HEADERS = ['x-project-id', 'x-tenant-id', 'x-roles', 'cable-cluster', 'cable-epoch'] as const;
 
 /** Callers that are remembered, so that what the rules come to for them is, too. */
 const CALLERS_KEPT = 1000;
@@ -47,7 +48,7 @@ const MOST_ROLES = 64;
 const PROJECT_BYTES = 255;
 
 /**
- * Believes the headers X-Project-Id and X-Roles; without roles the caller is an admin. Only for local listeners: it takes requests to this
+ * Believes the headers X-Project-Id and X-Roles; without roles the caller is an admin, and with Cable-Cluster the controller of that cluster. Only for local listeners: it takes requests to this
  * machine alone, and none that a web page can make a browser send.
  */
 export function noauth(): Authenticator {
@@ -59,12 +60,18 @@ export function noauth(): Authenticator {
     const known = callers.get(name);
     if (known !== undefined) return known;
     const project = projectOf(headers, 'x-project-id') ?? projectOf(headers, 'x-tenant-id');
-    const credentials = credentialsOf({ projectId: project ?? DEFAULT_PROJECT, roles: rolesOf(headers) });
-    const caller: UserCaller = { kind: 'user', credentials, projectGiven: project !== undefined };
+    const cluster = headerOf(headers, 'cable-cluster');
+    const caller: UserCaller =
+      cluster === undefined ? plainCaller(project, headers) : controllerCaller(cluster, project, epochOf(headers));
     if (callers.size >= CALLERS_KEPT) callers.clear();
     callers.set(name, caller);
     return caller;
   };
+}
+
+function plainCaller(project: string | undefined, headers: IncomingHttpHeaders): UserCaller {
+  const credentials = credentialsOf({ projectId: project ?? DEFAULT_PROJECT, roles: rolesOf(headers) });
+  return { kind: 'user', credentials, projectGiven: project !== undefined };
 }
 
 /** Node reads the bytes of headers as Latin-1; here they are UTF-8, as in bodies. */

@@ -14,9 +14,14 @@ export type Credentials = {
   readonly roles: readonly string[];
   /** True: `is_admin` whatever the roles. Absent: as the rule `context_is_admin` says. */
   readonly isAdmin?: boolean;
+  /** The controller of a Kubernetes cluster asks, as one of its projects; absent: somebody else. */
+  readonly controller?: Controller;
   /** Further ones by name; rules reach into them with dots (`token.user.id`). */
   readonly others?: Readonly<Record<string, unknown>>;
 };
+
+/** `epoch`: that with which it has claimed the cluster; null: it does not say. */
+export type Controller = { readonly cluster: string; readonly epoch: number | null };
 
 /** Stands for the project of a caller who is of none, where rules ask for one: a text that no project can have. */
 export const NOBODYS_PROJECT = '\u0000';

@@ -1,5 +1,5 @@
 /** From conditions to look-ups, so that lists find what a caller may see by index. */
-import { type Attribute, EVERY_PROJECT, grantListOf, type ResourceModel } from '@cable/model';
+import { type Attribute, EVERY_PROJECT, grantListOf, grantsTo, type ResourceModel } from '@cable/model';
 import { flagOf, storedName } from './compile.ts';
 import { type Condition, dependsOnTarget, type Left } from './condition.ts';
 import { type Credentials, textsOfCredential } from './credentials.ts';
@@ -61,7 +61,9 @@ function grantedReach(lists: readonly string[], context: LookupContext): readonl
 }
 
 function grantLookups(at: Omit<Lookup, 'value'>, context: LookupContext): readonly Lookup[] {
-  return [EVERY_PROJECT, ...projectOf(context)].map((value) => ({ ...at, value }));
+  const { credentials } = context;
+  const values = credentials === null ? [EVERY_PROJECT, ...projectOf(context)] : grantsTo(credentials.projectId);
+  return values.map((value) => ({ ...at, value }));
 }
 
 function projectOf({ credentials }: LookupContext): readonly string[] {

@@ -15,6 +15,8 @@ import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } fro
 import { floatingIpPoolModule } from './floating-ip-pool.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
+import { kubernetesClusterModule } from './kubernetes-cluster.ts';
+import { originModule, portOfClusterModule } from './kubernetes-origin.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
 import { lbProviderModule, loadBalancerModule } from './load-balancer.ts';
 import { loggableResourceModule, logModule } from './log.ts';
@@ -78,8 +80,10 @@ export const MODULES: ModuleTable = {
     networkZonesModule,
     defaultExternalModule,
     networkAgentsModule,
+    originModule,
   ],
   rbac_policy: [rbacPolicyModule],
+  kubernetes_cluster: [kubernetesClusterModule],
   address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],
@@ -91,6 +95,7 @@ export const MODULES: ModuleTable = {
     subnetModule,
     automaticAddressesModule,
     subnetServiceTypesModule,
+    originModule,
   ],
   subnetpool: [
     shareableModule('subnetpool'),
@@ -112,6 +117,8 @@ export const MODULES: ModuleTable = {
     vipPortModule,
     tapPortModule,
     portScopesModule,
+    originModule,
+    portOfClusterModule,
   ],
   router: [
     routerModule,
@@ -125,13 +132,14 @@ export const MODULES: ModuleTable = {
     routerScopesModule,
     routerZonesModule,
     routerAgentsModule,
+    originModule,
   ],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule, floatingIpDnsModule],
   floatingip_pool: [floatingIpPoolModule],
   port_forwarding: [portForwardingModule],
-  security_group: [shareableModule('security_group'), securityGroupModule],
+  security_group: [shareableModule('security_group'), securityGroupModule, originModule],
   security_group_rule: [securityGroupRuleModule],
   default_security_group_rule: [defaultSecurityGroupRuleModule],
   qos_policy: [shareableModule('qos_policy'), qosPolicyModule],

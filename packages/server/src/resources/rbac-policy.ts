@@ -2,9 +2,11 @@
 import {
   type AnyObject,
   CableError,
+  clusterProjects,
   EVERY_PROJECT,
   GRANT_LISTS,
   type GrantList,
+  isGrantToMany,
   isShareable,
   type Network,
   type RbacPolicy,
@@ -73,6 +75,12 @@ function checkGiven(planning: Planning, given: Given<RbacPolicy>, objectType: st
     throw new CableError('InvalidInput', `Invalid input for operation: there is no ${objectType} ${given.object_id}.`);
   }
   if (!mayShare(planning, object)) throw notOwner(objectType);
+  const { controller } = asked.credentials;
+  const { target_tenant: targets = '' } = given;
+  if (controller !== undefined && isGrantToMany(targets) && targets !== clusterProjects(controller.cluster)) {
+    const reason = `${targets} is not all of cluster ${controller.cluster}`;
+    throw new CableError('InvalidInput', `Invalid input for target_tenant. Reason: ${reason}.`);
+  }
 }
 
 function shareableTypes({ resources }: Pick<EngineDeps, 'resources'>): readonly string[] {

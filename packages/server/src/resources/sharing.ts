@@ -10,6 +10,7 @@ import {
   type GrantAction,
   type GrantList,
   isGrantedTo,
+  isGrantToMany,
   type RbacPolicy,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
@@ -71,14 +72,13 @@ export function checkUnshared<T extends AnyObject>(
     return false;
   };
   const isUsedByOthers = (look: Look): boolean => {
-    const known = new Set(kept);
-    for (const user of users(look, object)) if (!known.has(user)) return true;
+    for (const user of users(look, object)) if (!isGrantedTo(kept, user)) return true;
     return false;
   };
-  const isFree = lost.includes(EVERY_PROJECT)
+  const isFree = lost.some(isGrantToMany)
     ? view.unmarked(kind, object.id, isUsedByOthers, { but: kept })
     : lost
-        .filter((project) => !kept.includes(project))
+        .filter((project) => !isGrantedTo(kept, project))
         .every((project) => view.unmarked(kind, object.id, (look) => isUsedBy(look, project), { only: project }));
   if (!isFree) throw refused(object);
 }

@@ -134,6 +134,7 @@ export function testHost(name: string, underlay: string): Host {
     admin_state_up: true,
     description: '',
     availability_zone: 'nova',
+    cluster: null,
     features: [],
     agent_version: '1',
     created_at: '',

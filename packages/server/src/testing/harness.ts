@@ -117,6 +117,8 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     for (const one of (await send('GET', path)).body['port_forwardings'] ?? [])
       await send('DELETE', `${path}/${one['id']}`);
   }
+  for (const cluster of (await send('GET', '/cable/v1/kubernetes-clusters')).body['kubernetes_clusters'] ?? [])
+    await send('DELETE', `/cable/v1/kubernetes-clusters/${cluster['name']}`);
   for (const [plural, path] of [
     ['floatingips', 'floatingips'],
     ['routers', 'routers'],

@@ -1,5 +1,6 @@
 /** Who asks, by the certificate that a client shows (docs/design/joining.md, Certificates). */
 import type { X509Certificate } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { CableError } from '@cable/model';
 import { type Identity, identityOf, nameOfIdentity } from '@cable/pki';
@@ -15,6 +16,8 @@ export type CertificateOptions = {
   readonly isOurs: boolean;
   /** Throws `CertificateRefused` for a host's that does not count any more. */
   readonly refuseRevoked: (shown: ShownCertificate) => void;
+  /** The caller that a cluster's controller is with such headers. Throws `HTTPForbidden` for a project that is not the cluster's. */
+  readonly controller: (cluster: string, headers: IncomingHttpHeaders) => UserCaller;
   /** Told of every request of a host. */
   readonly onHost?: (shown: HostCertificateShown) => void;
   /** Asked when a token is given, and when no certificate is shown; absent: nobody else is let in. */
@@ -34,6 +37,7 @@ type Known =
   | { readonly kind: 'nobody' }
   | { readonly kind: 'refused'; readonly why: string; readonly detail: string }
   | { readonly kind: 'host'; readonly shown: HostCertificateShown; readonly caller: AuthenticatedCaller }
+  | { readonly kind: 'cluster'; readonly name: string; readonly expiresAt: number; readonly cluster: string }
   | { readonly kind: 'user'; readonly name: string; readonly expiresAt: number; readonly caller: UserCaller };
 
 const NOBODY: Known = { kind: 'nobody' };
@@ -52,7 +56,7 @@ export function hostCertificateOf(socket: object): HostCertificateShown | undefi
 /** Whose certificate was shown on the connection and counts, such as `cable:user:alice`; undefined: none. Known when something was asked. */
 export function nameShown(socket: object): string | undefined {
   const one = socket instanceof TLSSocket ? known.get(socket) : undefined;
-  if (one?.kind === 'user') return one.name;
+  if (one?.kind === 'user' || one?.kind === 'cluster') return one.name;
   return one?.kind === 'host' ? `cable:host:${one.shown.host}` : undefined;
 }
 
@@ -73,6 +77,11 @@ export function certificates(options: CertificateOptions): Authenticator {
     const hasToken = headers['x-auth-token'] !== undefined || headers['x-storage-token'] !== undefined;
     if (next !== undefined && hasToken) return await next(request);
     if (isJoin(request)) return JOINER;
+    if (client.kind === 'cluster') {
+      refuseExpired(client.name, client.expiresAt, options.now());
+      refuseBrowsers(request);
+      return options.controller(client.cluster, headers);
+    }
     if (client.kind === 'user') {
       refuseExpired(client.name, client.expiresAt, options.now());
       refuseBrowsers(request);
@@ -121,6 +130,8 @@ function client(identity: Identity, certificate: X509Certificate, isOurs: boolea
       const caller = userCaller(identity.name, identity.projectId, identity.roles);
       return { kind: 'user', name: nameOfIdentity(identity), expiresAt, caller };
     }
+    case 'cluster':
+      return { kind: 'cluster', name: nameOfIdentity(identity), expiresAt, cluster: identity.name };
     case 'server':
       return { kind: 'refused', why: 'The certificate is that of a server.', detail: 'Servers ask nothing here.' };
   }

@@ -55,6 +55,40 @@ describe('a certificate', () => {
     }
   });
 
+  test('of a cluster is its controller, as a member of one of its projects at a time', async (t) => {
+    const edge = await startSecureEdge(t);
+    const admin = await edge.issue({ kind: 'user', name: 'root', projectId: 'p1', roles: ['admin'] });
+    const shown = await edge.issue({ kind: 'cluster', name: 'prod' });
+    const path = '/cable/v1/kubernetes-clusters';
+    const namespaces = [{ uid: 'u-shop', project_id: 'f0e1' }];
+    const body = { kubernetes_cluster: { name: 'prod', namespace_projects: namespaces } };
+    assert.equal((await edge.ask('POST', path, { shown, body })).status, 403);
+    assert.equal((await edge.ask('POST', path, { shown: admin, body })).status, 201);
+    const claim = { uid: 'u', holder: 'h', epoch: 7 };
+    // The header of a local listener says nothing here.
+    const foreign = { 'cable-cluster': 'dev', 'x-roles': 'admin' };
+    assert.equal((await edge.ask('PUT', `${path}/prod/claim`, { shown, body: claim, headers: foreign })).status, 200);
+    const make = async (project: string | undefined, epoch = '7') => {
+      const headers = {
+        ...foreign,
+        'cable-epoch': epoch,
+        ...(project === undefined ? {} : { 'x-project-id': project }),
+      };
+      const answer = await edge.ask('POST', '/v2.0/networks', { shown, headers, body: { network: {} } });
+      const made = (answer.body as { network?: { project_id: string } }).network;
+      return made?.project_id ?? `${answer.status} ${answer.error?.type}`;
+    };
+    assert.equal(await make(undefined), 'prod.');
+    assert.equal(await make('prod.shop'), 'prod.shop');
+    assert.equal(await make('f0e1'), 'f0e1', 'a namespace of a project of its own');
+    for (const project of ['p1', 'dev.shop', 'prod', 'production.x'])
+      assert.equal(await make(project), '403 HTTPForbidden', project);
+    assert.equal(await make('prod.shop', '6'), '409 ControllerSuperseded');
+    assert.equal(await make('prod.shop', 'x'), '400 HTTPBadRequest');
+    assert.equal((await edge.ask('GET', '/cable/v1/status', { shown })).status, 403);
+    assert.equal((await edge.ask('POST', '/cable/v1/join-tokens/issue', { shown, body: {} })).status, 403);
+  });
+
   test('that proves nothing lets nobody in, and the answer says why', async (t) => {
     const edge = await startSecureEdge(t);
     const other = await initAuthorities(`${edge.directory}/other`, new Date());

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '@cable/kit';
 import { CableError } from '@cable/model';
 import type { Authenticator } from '../http/auth.ts';
+import { ControllerCallers } from '../identity/controllers.ts';
 import { refuseRevoked } from '../pki/host-certificates.ts';
 import { StreamCertificates } from '../pki/stream-certificates.ts';
 import type { Tables } from '../tables.ts';
@@ -32,6 +33,7 @@ export type TlsDoor = {
 };
 
 export function createTlsDoor({ tls, isOurs, next, log, signal, now }: TlsDoorOptions): TlsDoor {
+  const controllers = new ControllerCallers();
   let known: { readonly tables: Pick<Tables, 'of'>; readonly streams: StreamCertificates } | undefined;
   return {
     authenticate: certificates({
@@ -40,6 +42,10 @@ export function createTlsDoor({ tls, isOurs, next, log, signal, now }: TlsDoorOp
       refuseRevoked: (shown) => {
         if (known === undefined) throw new CableError('ServiceUnavailable', 'The server is not ready yet.');
         refuseRevoked(known.tables, shown);
+      },
+      controller: (cluster, headers) => {
+        if (known === undefined) throw new CableError('ServiceUnavailable', 'The server is not ready yet.');
+        return controllers.byCertificate(known.tables, cluster, headers);
       },
       onHost: (shown) => known?.streams.seen(shown),
     }),

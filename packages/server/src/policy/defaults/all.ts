@@ -9,6 +9,7 @@ import { DEFAULT_SECURITY_GROUP_RULE_RULES } from './default-security-group-rule
 import { FLAVOR_RULES } from './flavor.ts';
 import { FLOATING_IP_RULES } from './floating-ip.ts';
 import { HOST_RULES } from './host.ts';
+import { KUBERNETES_RULES } from './kubernetes.ts';
 import { LOG_RULES } from './log.ts';
 import { NETWORK_RULES } from './network.ts';
 import { NETWORK_SEGMENT_RANGE_RULES } from './network-segment-range.ts';
@@ -54,4 +55,5 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...SERVICE_PROVIDER_RULES,
   ...FLAVOR_RULES,
   ...LOG_RULES,
+  ...KUBERNETES_RULES,
 ];

@@ -18,6 +18,12 @@ const RULES: readonly RuleDefault[] = [
     description: 'Callers whom Neutron shows more than their project’s. No rule of Cable’s own refers to it.',
   },
   { name: 'service_api', check: 'role:service', zed: '!', description: 'Services, such as Nova.' },
+  {
+    name: 'kubernetes_api',
+    check: 'role:kubernetes',
+    description:
+      'Controllers of Kubernetes clusters, of which a certificate says so: in the projects of their cluster.',
+  },
   { name: 'owner', check: 'project_id:%(project_id)s', description: 'The object is of the caller’s project.' },
   { name: 'admin_only', check: 'rule:context_is_admin', description: 'Administrators alone.' },
   {

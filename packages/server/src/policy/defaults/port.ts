@@ -7,6 +7,7 @@ import {
   ADMIN_OR_OWNER,
   ADMIN_OR_READER,
   ADMIN_OR_SERVICE,
+  KUBERNETES,
   NETWORK_MEMBER,
   NETWORK_READER,
   SERVICE,
@@ -14,15 +15,15 @@ import {
 
 /** What on a shared network could harm the others who are there. */
 const CHOICE = {
-  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE}`,
-  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc`,
+  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${KUBERNETES}`,
+  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc or ${KUBERNETES}`,
 } as const;
 
 /** What lets a port send as another. */
 const PAIRS = { check: CHOICE.check, zed: ADMIN_OR_NETWORK_OWNER } as const;
 
 /** Where a port is, which is Nova's to say. */
-const BINDING = { check: ADMIN_OR_SERVICE, zed: ADMIN } as const;
+const BINDING = { check: `${ADMIN_OR_SERVICE} or ${KUBERNETES}`, zed: `${ADMIN} or ${KUBERNETES}` } as const;
 
 /** What a service alone says: with the profile of a binding a port gets at devices of its host. */
 const SERVICES = { check: SERVICE, zed: ADMIN } as const;

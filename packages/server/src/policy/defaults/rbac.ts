@@ -7,8 +7,11 @@ const MEMBERS = { check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER };
 export const RBAC_RULES: readonly RuleDefault[] = [
   {
     name: 'restrict_wildcard',
-    check: 'not field:rbac_policy:target_tenant=* or rule:admin_only',
-    description: 'The policy is for one project, or an administrator’s.',
+    check:
+      '(not field:rbac_policy:target_tenant=* and not field:rbac_policy:target_tenant=~.*[.][*]$) or rule:admin_only or (rule:kubernetes_api and not field:rbac_policy:target_tenant=*)',
+    zed: 'not field:rbac_policy:target_tenant=* or rule:admin_only',
+    description:
+      'The policy is for one project, or of a cluster’s controller for all of the cluster, or an administrator’s.',
   },
   { name: 'create_rbac_policy', check: ADMIN_OR_MEMBER, zed: ANYBODY, description: 'Share an object.' },
   {

@@ -2,6 +2,8 @@
 
 export const ADMIN = 'rule:admin_only';
 export const SERVICE = 'rule:service_api';
+/** Controllers of Kubernetes clusters. */
+export const KUBERNETES = 'rule:kubernetes_api';
 export const ADMIN_OR_SERVICE: string = `${ADMIN} or ${SERVICE}`;
 
 /** In the object's own project. A member is a reader and a manager a member: Keystone says so of a token. */

@@ -1,0 +1,220 @@
+/**
+ * The controller: follows Kubernetes, and while it has the Lease writes to Cable what it sees there. Everything is worked on by name, from what is there now; nothing
+ * is remembered that could not be asked for again.
+ *
+ *   API server ──list, watch──> reflectors ──keys──> queues ──> reconcile ──> Cable
+ *                                                      ^            │
+ *                                        every minutes └─ all keys  └─> port book
+ */
+import { ApiError } from '@cable/api';
+import { ExpectedError, type Logger, sleep } from '@cable/kit';
+import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
+import type { KubernetesCluster } from '@cable/model';
+import { type CableAccess, isSuperseded } from './cable-access.ts';
+import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
+import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
+import { nodeFacts, reconcileNode } from './nodes.ts';
+import { PodEvents } from './pod-events.ts';
+import { NAMESPACES, NODES, PODS, type Pod, podFacts } from './pod-facts.ts';
+import { reconcilePod } from './pods.ts';
+import { PortBook } from './port-book.ts';
+
+export type ControllerOptions = ClusterNetworksOptions & {
+  /** Where its Lease is. */
+  readonly namespace: string;
+  /** Of this process and no other. */
+  readonly identity: string;
+};
+
+export type ControllerDeps = {
+  readonly kube: KubeApi;
+  readonly cable: CableAccess;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+const LEASE = 'cable-controller';
+
+/** How often everything is asked for and looked at anew, whether something was told of it or not. */
+const RESYNC_MS = 5 * 60_000;
+
+/** What is wrong with the set-up is looked at again. */
+const SETUP_AGAIN_MS = 10_000;
+
+/** Resolves after the signal aborts. */
+export async function runController(options: ControllerOptions, deps: ControllerDeps): Promise<void> {
+  const { kube, log, signal } = deps;
+  const tell = new Told();
+  const common = { api: kube, log, signal };
+  const pods = new Reflector({
+    ...common,
+    kind: PODS,
+    keep: (one: Pod) => podFacts(one),
+    changed: (key) => tell.pod(key),
+  });
+  const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
+  const namespaces = new Reflector({ ...common, kind: NAMESPACES, keep: namespaceFacts, changed: () => {} });
+  const followed = { pods, nodes, namespaces };
+  await holdLease(
+    { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
+    (held) => lead(options, deps, followed, tell, held),
+  );
+  await Promise.all([pods.done, nodes.done, namespaces.done]);
+}
+
+type Followed = {
+  readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
+  readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
+  readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
+};
+
+/** Who is told of keys: the queues of who has the Lease now, or nobody. */
+class Told {
+  pod: (key: string) => void = () => {};
+  node: (key: string) => void = () => {};
+}
+
+/** Returns when the Lease may be another's, or another writes for the cluster. */
+async function lead(
+  options: ControllerOptions,
+  deps: ControllerDeps,
+  { pods, nodes, namespaces }: Followed,
+  tell: Told,
+  held: HeldLease,
+): Promise<void> {
+  const { kube, cable, log } = deps;
+  const ending = new AbortController();
+  const signal = AbortSignal.any([held.signal, ending.signal]);
+  const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
+  if (setUp === undefined) return;
+  const { book, projects } = setUp;
+  await Promise.race([Promise.all([pods.synced, nodes.synced, namespaces.synced]), aborted(signal)]);
+  if (signal.aborted) return;
+  // Who is superseded stops at once: another may write something else.
+  const guarded = (work: (key: string) => Promise<void>) => async (key: string) => {
+    try {
+      await work(key);
+    } catch (err) {
+      if (isSuperseded(err)) ending.abort();
+      throw err;
+    }
+  };
+  const shared = { cluster: options.cluster, cable, kube, book, log, networks: () => setUp.networks };
+  const podQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'pods', atOnce: 32, log, signal },
+    work: guarded((key) =>
+      reconcilePod(
+        {
+          ...shared,
+          pods,
+          projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
+          events: setUp.events,
+          again: (again, ms) => podQueue.addAfter(again, ms),
+        },
+        key,
+      ),
+    ),
+  });
+  const nodeQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'nodes', log, signal },
+    work: guarded((name) =>
+      reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name),
+    ),
+  });
+  const addAll = (): void => {
+    for (const key of new Set([...pods.keys(), ...book.keys('Pod')])) podQueue.add(key);
+    for (const key of new Set([...nodes.keys(), ...book.keys('Node')])) nodeQueue.add(key);
+  };
+  Object.assign(tell, { pod: (key: string) => podQueue.add(key), node: (key: string) => nodeQueue.add(key) });
+  nodeQueue.open();
+  podQueue.open();
+  addAll();
+  log.info(
+    { cluster: options.cluster, pods: pods.size, nodes: nodes.size, ports: book.size },
+    'writes for the cluster',
+  );
+  try {
+    while (!signal.aborted) {
+      await sleep(RESYNC_MS, signal);
+      if (signal.aborted) break;
+      await book.load(cable.own).catch((err: unknown) => log.warn({ err }, 'the ports were not asked for anew'));
+      addAll();
+    }
+  } finally {
+    Object.assign(tell, new Told());
+    ending.abort();
+  }
+}
+
+/** Tries again as long as the signal lets it; undefined: it has aborted. */
+async function patiently<T>(
+  run: () => Promise<T>,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<T | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await run();
+    } catch (err) {
+      if (signal.aborted) break;
+      log.error({ err }, 'cannot begin to write for the cluster, will try again');
+      await sleep(SETUP_AGAIN_MS, signal);
+    }
+  }
+  return undefined;
+}
+
+/** Claims the cluster, and finds what there is of it. */
+async function takeOver(options: ControllerOptions, { kube, cable, log }: ControllerDeps, held: HeldLease) {
+  const uid = (await kube.get(NAMESPACES, { name: 'kube-system' })).metadata.uid ?? '';
+  const cluster = await claim(options, cable, held, uid);
+  cable.lead(cluster.epoch);
+  const networks: ClusterNetworks = await ensureClusterNetworks(cable, options, log);
+  const book = new PortBook(options.cluster);
+  await book.load(cable.own);
+  const projects: GivenProjects = new Map(cluster.namespace_projects.map((one) => [one.uid, one.project_id]));
+  return { networks, book, projects, events: new PodEvents(kube, log) };
+}
+
+async function claim(
+  { cluster, identity }: ControllerOptions,
+  { claiming, admin }: CableAccess,
+  held: HeldLease,
+  uid: string,
+): Promise<KubernetesCluster> {
+  for (;;) {
+    const epoch = held.transitions() + 1;
+    try {
+      const answer = await claiming.action('kubernetes_cluster', cluster, 'claim', { uid, holder: identity, epoch });
+      return answer as KubernetesCluster;
+    } catch (err) {
+      if (isNotThere(err)) await create(cluster, admin);
+      else if (isSuperseded(err)) {
+        // The Lease was deleted and counts from the beginning: what was claimed counts on.
+        const known = (await claiming.get('kubernetes_cluster', cluster)) as unknown as KubernetesCluster;
+        await held.raise(known.epoch);
+        held.signal.throwIfAborted();
+      } else throw err;
+    }
+  }
+}
+
+function isNotThere(err: unknown): boolean {
+  return err instanceof ApiError && err.status === 404;
+}
+
+/** Where nobody is asked who he is, it makes the cluster itself. */
+async function create(cluster: string, admin: CableAccess['admin']): Promise<void> {
+  if (admin === undefined) {
+    throw new ExpectedError(
+      `the server knows no Kubernetes cluster ${cluster}: cable kubernetes cluster create ${cluster}`,
+    );
+  }
+  await admin.create('kubernetes_cluster', { name: cluster });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

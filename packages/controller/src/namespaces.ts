@@ -1,0 +1,23 @@
+/** Which project a namespace is: its own, or the one that an administrator of Cable gave it. */
+import type { KubeObject } from '@cable/kube';
+import { namespaceProject } from '@cable/model';
+
+export type NamespaceFacts = { readonly uid: string };
+
+export function namespaceFacts({ metadata }: KubeObject): NamespaceFacts {
+  return { uid: metadata.uid ?? '' };
+}
+
+/** As `namespace_projects` of the cluster says: by UID, since a namespace that is made anew under its name is another one. */
+export type GivenProjects = ReadonlyMap<string, string>;
+
+/** The project; undefined: the namespace is not known yet. */
+export function projectOf(
+  cluster: string,
+  namespaces: { get(key: string): NamespaceFacts | undefined },
+  given: GivenProjects,
+  namespace: string,
+): string | undefined {
+  const known = namespaces.get(namespace);
+  return known === undefined ? undefined : (given.get(known.uid) ?? namespaceProject(cluster, namespace));
+}

@@ -1,0 +1,87 @@
+/** Nodes become ports, too: by its own a node reaches pods, and is known to them. */
+import type { Logger } from '@cable/kit';
+import { isNotFound, type KubeApi, type KubeObject } from '@cable/kube';
+import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
+import type { ClusterNetworks } from './cluster-networks.ts';
+import { NODES } from './pod-facts.ts';
+import { originText, type PortBook, type PortFacts } from './port-book.ts';
+
+export type NodeFacts = { readonly name: string; readonly uid: string };
+
+export function nodeFacts({ metadata }: KubeObject): NodeFacts {
+  return { name: metadata.name, uid: metadata.uid ?? '' };
+}
+
+export type NodesDeps = {
+  readonly cluster: string;
+  readonly cable: Pick<CableAccess, 'own'>;
+  readonly kube: Pick<KubeApi, 'get'>;
+  readonly nodes: { get(key: string): NodeFacts | undefined };
+  readonly book: PortBook;
+  readonly networks: () => ClusterNetworks;
+  /** Looks at the key again so many milliseconds later. */
+  readonly again: (key: string, ms: number) => void;
+  readonly log: Logger;
+};
+
+/** `device_owner` of a node's port. */
+const NODE_OWNER = 'kubernetes:node';
+const KIND = 'Node';
+
+/** A node whose agent has not come yet. */
+const AGAIN_MS = 5000;
+
+/** Brings the port of one node to where it should be. A throw means: again. */
+export async function reconcileNode(deps: NodesDeps, name: string): Promise<void> {
+  const node = deps.nodes.get(name);
+  const ports = deps.book.of(KIND, name);
+  // A node that is made anew under its name keeps its port: it is the same machine to everybody else.
+  if (node !== undefined && ports.length === 0) await createPort(deps, node);
+  if (node === undefined) for (const port of ports) await release(deps, name, port);
+}
+
+async function createPort(deps: NodesDeps, { name, uid }: NodeFacts): Promise<void> {
+  const { cable, book, cluster, log } = deps;
+  const origin = { kind: KIND, key: name, uid };
+  const { networkId, subnetIds } = deps.networks().nodes;
+  try {
+    const port = await cable.own.create('port', {
+      name,
+      network_id: networkId,
+      fixed_ips: subnetIds.map((id) => ({ subnet_id: id })),
+      port_security_enabled: false,
+      security_groups: [],
+      device_owner: NODE_OWNER,
+      device_id: name,
+      'binding:host_id': name,
+      'cable:cluster': cluster,
+      'cable:origin': originText(origin),
+    });
+    book.keep(port);
+  } catch (err) {
+    if (!isRefusal(err)) {
+      await book.loadOne(cable.own, origin);
+      throw err;
+    }
+    log.info({ node: name, reason: err.message }, 'the node has no port yet: see that its agent runs, with --cluster');
+    deps.again(name, AGAIN_MS);
+  }
+}
+
+async function release({ kube, cable, book, log }: NodesDeps, name: string, port: PortFacts): Promise<void> {
+  const isThere = await kube.get(NODES, { name }).then(
+    () => true,
+    (err: unknown) => {
+      if (isNotFound(err)) return false;
+      throw err;
+    },
+  );
+  if (isThere) return;
+  try {
+    await cable.own.delete('port', port.id);
+  } catch (err) {
+    if (!isGone(err)) throw err;
+  }
+  book.forget(port.id);
+  log.info({ node: name, port: port.id }, 'the port of a node is released');
+}

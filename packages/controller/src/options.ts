@@ -1,0 +1,126 @@
+import { hostname } from 'node:os';
+import { exitUsage, type LogLevel } from '@cable/kit';
+import { isClusterName, parseCidr } from '@cable/model';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+/** What the operator asked for on the command line. */
+export type CommandLine = {
+  readonly cluster: string;
+  readonly server: string;
+  /** Files; undefined: nothing is shown, and the system's authorities are trusted. */
+  readonly ca: string | undefined;
+  readonly own: { readonly cert: string; readonly key: string } | undefined;
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly podCidrs: readonly string[];
+  readonly joinCidrs: readonly string[];
+  readonly serviceCidrs: readonly string[];
+  readonly logLevel: LogLevel;
+};
+
+const DEFAULTS = {
+  podCidrs: ['10.244.0.0/16'],
+  joinCidrs: { 4: '100.64.0.0/16', 6: 'fd00:100:64::/112' },
+  serviceCidrs: ['10.96.0.0/12'],
+} as const;
+
+/** Parses the arguments. Prints and ends the process for --help and for errors, as commander does. `name`: a name for this process among others. */
+export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv): CommandLine {
+  const command = new Command('cable kube')
+    .description(
+      'The controller of a Kubernetes cluster: its pods and nodes become ports. Several may run for one cluster; one writes, by a Lease.',
+    )
+    .exitOverride(exitUsage)
+    .showHelpAfterError('  See what it takes with --help.')
+    .requiredOption('--cluster <name>', 'name of the cluster here; agents of its nodes have it too', parseCluster)
+    .option('--server <url>', 'the Cable server: http://HOST:PORT, https://HOST:PORT or unix:PATH', env['CABLE_SERVER'])
+    .option('--ca <file>', 'authorities of the server, PEM', env['CABLE_CA'])
+    .option('--cert <file>', 'certificate of the cluster (cable pki issue cluster NAME)', env['CABLE_CERT'])
+    .option('--key <file>', 'its key', env['CABLE_KEY'])
+    .option('--kubeconfig <file>', 'how to reach Kubernetes (default: KUBECONFIG, ~/.kube/config, or that of a pod)')
+    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .option('--namespace <name>', 'namespace of its Lease', env['POD_NAMESPACE'] ?? 'kube-system')
+    .option('--identity <name>', 'name of this process, as no other has it (default: host name and process ID)')
+    .option(
+      '--pod-cidr <prefix>',
+      `where pods have addresses, one of each version of IP; the first counts first (repeatable; default: ${DEFAULTS.podCidrs[0]})`,
+      collectCidr,
+    )
+    .option(
+      '--join-cidr <prefix>',
+      `where nodes have addresses (repeatable; default: ${DEFAULTS.joinCidrs[4]}, ${DEFAULTS.joinCidrs[6]})`,
+      collectCidr,
+    )
+    .option(
+      '--service-cidr <prefix>',
+      `where Services have addresses, as the API server has it (repeatable; default: ${DEFAULTS.serviceCidrs[0]})`,
+      collectCidr,
+    )
+    .addOption(
+      new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
+    )
+    .parse([...argv], { from: 'user' });
+  const given = command.opts<{
+    cluster: string;
+    server?: string;
+    ca?: string;
+    cert?: string;
+    key?: string;
+    kubeconfig?: string;
+    context?: string;
+    namespace: string;
+    identity?: string;
+    podCidr?: readonly string[];
+    joinCidr?: readonly string[];
+    serviceCidr?: readonly string[];
+    logLevel: LogLevel;
+  }>();
+  const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
+  const { server, ca, cert, key } = given;
+  if (server === undefined) return fail("required option '--server <url>' not specified (or CABLE_SERVER)");
+  if ((cert === undefined) !== (key === undefined))
+    return fail("options '--cert <file>' and '--key <file>' go together");
+  if (!server.startsWith('https:') && (ca ?? cert) !== undefined)
+    return fail(`options '--ca', '--cert' and '--key' have no effect: ${server} is not asked by https`);
+  if (server.startsWith('https:') && cert === undefined)
+    return fail("a server that is asked by https wants '--cert <file>' and '--key <file>'");
+  const podCidrs = given.podCidr ?? DEFAULTS.podCidrs;
+  const joinCidrs = given.joinCidr ?? podCidrs.map((one) => DEFAULTS.joinCidrs[versionOf(one)]);
+  for (const [name, list] of Object.entries({ 'pod-cidr': podCidrs, 'join-cidr': joinCidrs })) {
+    if (new Set(list.map(versionOf)).size < list.length)
+      fail(`option '--${name}' has two prefixes of one version of IP`);
+  }
+  if (String(podCidrs.map(versionOf)) !== String(joinCidrs.map(versionOf)))
+    fail("options '--pod-cidr' and '--join-cidr' have not the same versions of IP, in the same order");
+  return {
+    cluster: given.cluster,
+    server,
+    ca,
+    own: cert === undefined || key === undefined ? undefined : { cert, key },
+    kubeconfig: given.kubeconfig,
+    context: given.context,
+    namespace: given.namespace,
+    identity: given.identity ?? `${hostname()}_${process.pid}`,
+    podCidrs,
+    joinCidrs,
+    serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
+    logLevel: given.logLevel,
+  };
+}
+
+function versionOf(cidr: string): 4 | 6 {
+  return cidr.includes(':') ? 6 : 4;
+}
+
+function parseCluster(text: string): string {
+  if (isClusterName(text)) return text;
+  throw new InvalidArgumentError('Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".');
+}
+
+function collectCidr(text: string, before: readonly string[] = []): readonly string[] {
+  for (const one of text.split(','))
+    if (parseCidr(one) === undefined) throw new InvalidArgumentError(`${one} is no prefix, such as 10.244.0.0/16.`);
+  return [...before, ...text.split(',')];
+}

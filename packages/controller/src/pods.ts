@@ -1,0 +1,188 @@
+/**
+ * Pods become ports: one is made, bound to the pod's node, as soon as the pod has a node, and is gone when the pod is, and nothing of it is on the node any more.
+ */
+import type { Client } from '@cable/api';
+import { ApiError } from '@cable/api';
+import type { Logger } from '@cable/kit';
+import { isNotFound, type KubeApi } from '@cable/kube';
+import { isUuid } from '@cable/model';
+import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
+import type { ClusterNetworks } from './cluster-networks.ts';
+import type { PodEvents } from './pod-events.ts';
+import { needsPort, PODS, type Pod, type PodFacts, podFacts } from './pod-facts.ts';
+import { originText, type PortBook, type PortFacts } from './port-book.ts';
+import { type PodWishes, WishError, wishesOf } from './wishes.ts';
+
+export type PodsDeps = {
+  readonly cluster: string;
+  readonly cable: CableAccess;
+  readonly kube: Pick<KubeApi, 'get'>;
+  readonly pods: { get(key: string): PodFacts | undefined };
+  readonly book: PortBook;
+  readonly networks: () => ClusterNetworks;
+  /** The project of a namespace; undefined: the namespace is not known yet. */
+  readonly projectOf: (namespace: string) => string | undefined;
+  readonly events: PodEvents;
+  /** Looks at the key again so many milliseconds later. */
+  readonly again: (key: string, ms: number) => void;
+  readonly log: Logger;
+};
+
+/** `device_owner` of a pod's port. */
+const POD_OWNER = 'kubernetes:pod';
+const KIND = 'Pod';
+
+/** What a runtime calls a pod's first interface. */
+const FIRST_INTERFACE = 'eth0';
+
+/** A pod that cannot have what it asks for may later: a subnet may come, a quota may rise. */
+const REFUSED_AGAIN_MS = 30_000;
+
+/** How often a port of a pod that is gone is looked at, until nothing of it is on the node any more. */
+const RELEASE_MS = 1000;
+
+/** What is found wrong with what the pod asks for; it has no port until that is mended. */
+class Unfit extends Error {}
+
+/** Brings the ports of one pod to where they should be. A throw means: again. */
+export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
+  const pod = deps.pods.get(key);
+  const ports = deps.book.of(KIND, key);
+  const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === pod.uid);
+  const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
+  const keeps = isWaiting || needsPort(pod);
+  if (needsPort(pod)) await ensurePort(deps, pod, mine);
+  for (const port of ports) if (!keeps || !mine.includes(port)) await release(deps, key, port);
+}
+
+async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFacts[]): Promise<void> {
+  const key = `${pod.namespace}/${pod.name}`;
+  const deviceId = `${pod.runtimeUid}:${FIRST_INTERFACE}`;
+  const there = ports.find((port) => port.deviceId === deviceId);
+  try {
+    const wishes = wishesOf(pod);
+    if (there === undefined) await createPort(deps, pod, deviceId, wishes);
+    else await updatePort(deps, pod, there, wishes);
+    deps.events.well(key);
+  } catch (err) {
+    if (!(err instanceof WishError || err instanceof Unfit || isRefusal(err))) throw err;
+    const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
+    await deps.events.warn(pod, 'NoPort', `The pod has no port: ${err.message}${detail}`);
+    deps.again(key, REFUSED_AGAIN_MS);
+  }
+}
+
+async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishes: PodWishes): Promise<void> {
+  const project = deps.projectOf(pod.namespace);
+  // The namespace's own watch may be behind that of pods.
+  if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
+  const client = deps.cable.as(project);
+  const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: pod.uid };
+  const place = await placeOf(deps, client, wishes);
+  const groups = await groupsOf(client, wishes.securityGroups ?? []);
+  const body = {
+    name: pod.name,
+    network_id: place.networkId,
+    fixed_ips: fixedIps(place.subnetIds, wishes.ipAddresses),
+    ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
+    security_groups: groups,
+    device_owner: POD_OWNER,
+    device_id: deviceId,
+    'binding:host_id': pod.node,
+    'cable:cluster': deps.cluster,
+    'cable:origin': originText(origin),
+  };
+  try {
+    deps.book.keep(await client.create('port', body));
+  } catch (err) {
+    // It may have been made all the same.
+    if (!isRefusal(err)) await deps.book.loadOne(client, origin);
+    throw err;
+  }
+}
+
+/** Groups change while the pod runs. */
+async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, wishes: PodWishes): Promise<void> {
+  const client = deps.cable.as(port.projectId);
+  const groups = await groupsOf(client, wishes.securityGroups ?? []);
+  const changes = {
+    ...(sameSet(groups, port.securityGroups) ? {} : { security_groups: groups }),
+    ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
+  };
+  if (Object.keys(changes).length === 0) return;
+  try {
+    deps.book.keep(await client.update('port', port.id, changes));
+  } catch (err) {
+    if (isGone(err)) deps.book.forget(port.id);
+    throw err;
+  }
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((one) => b.includes(one));
+}
+
+type Place = { readonly networkId: string; readonly subnetIds: readonly string[] };
+
+async function placeOf({ networks }: PodsDeps, client: Client, { network, subnet }: PodWishes): Promise<Place> {
+  if (network === undefined && subnet === undefined) return networks().pods;
+  const net = network === undefined ? undefined : await findOne(client, 'network', network);
+  if (subnet !== undefined) {
+    const found = await findOne(client, 'subnet', subnet, net === undefined ? {} : { network_id: net.id });
+    return { networkId: String(found['network_id']), subnetIds: [found.id] };
+  }
+  return { networkId: net?.id ?? '', subnetIds: [] };
+}
+
+/** By ID or name, of what the namespace's project sees. Throws `Unfit`. */
+async function findOne(client: Client, type: string, text: string, more: Readonly<Record<string, string>> = {}) {
+  const found = await client.list(type, { ...(isUuid(text) ? { id: text } : { name: text }), ...more });
+  const [first, second] = found;
+  if (first === undefined) throw new Unfit(`there is no ${type} ${text} that its project sees`);
+  if (second !== undefined) throw new Unfit(`its project sees several of ${type} ${text}: give the ID`);
+  return first;
+}
+
+async function groupsOf(client: Client, groups: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(groups.map((group) => findOne(client, 'security_group', group)));
+  return found.map(({ id }) => id);
+}
+
+/** One of each subnet, in their order, the addresses that are asked for in the place of those of their version. Without subnets the server chooses. */
+function fixedIps(subnetIds: readonly string[], addresses: readonly string[]): readonly object[] | undefined {
+  if (addresses.length === 0) return subnetIds.length === 0 ? undefined : subnetIds.map((id) => ({ subnet_id: id }));
+  return addresses.map((address) => ({ ip_address: address }));
+}
+
+/**
+ * A port goes when the API server itself says that its pod is gone, or over, and its node has unplugged it, which the server looks at; of a node that says nothing,
+ * when the pod is gone: whoever deletes it by force, or its node, says by it that nothing of it runs.
+ */
+async function release(deps: PodsDeps, key: string, port: PortFacts): Promise<void> {
+  if (!(await isReleased(deps, key, port))) {
+    deps.again(key, RELEASE_MS);
+    return;
+  }
+  try {
+    await deps.cable.as(port.projectId).delete('port', port.id);
+  } catch (err) {
+    if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
+    if (!isGone(err)) throw err;
+  }
+  deps.book.forget(port.id);
+  // A pod that took its place may wait for its address.
+  deps.again(key, 0);
+  deps.log.debug({ pod: key, port: port.id }, 'the port of a pod is released');
+}
+
+/** Asked by name: what is followed may be behind. */
+async function isReleased({ kube }: PodsDeps, key: string, port: PortFacts): Promise<boolean> {
+  const [namespace = '', name = ''] = key.split('/');
+  try {
+    const pod = podFacts(await kube.get<Pod>(PODS, { namespace, name }));
+    return pod.uid !== port.origin.uid || pod.isOver || pod.isHostNetwork;
+  } catch (err) {
+    if (isNotFound(err)) return true;
+    throw err;
+  }
+}

@@ -1,0 +1,48 @@
+import type { Resource } from '../declaration.ts';
+import { kubernetesClusterResource } from '../resources/kubernetes-cluster.ts';
+
+/** Whose an object is, where Kubernetes' controller has made it. */
+const ORIGIN = {
+  'cable:cluster': {
+    type: 'string',
+    nullable: true,
+    write: 'create',
+    writeBy: 'admin',
+    default: null,
+    maxLength: 63,
+    indexed: true,
+    example: 'prod',
+    description: 'The Kubernetes cluster whose controller has made it, and alone changes it; null: none.',
+  },
+  'cable:origin': {
+    type: 'string',
+    nullable: true,
+    write: 'create',
+    writeBy: 'admin',
+    default: null,
+    maxLength: 600,
+    indexed: true,
+    example: 'Pod/shop/web-1/0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
+    description:
+      'What it was made for there: kind, namespace, name and UID, with a slash between; of what the cluster as a whole has, kind and name; null: nothing.',
+  },
+} as const;
+
+type Origin = typeof ORIGIN;
+
+/** Kubernetes clusters whose pods are ports. */
+export const cableKubernetesExtension = {
+  alias: 'cable-kubernetes',
+  name: 'Kubernetes clusters',
+  description: 'Pods as ports: clusters, and of each object which one has made it for what.',
+  updated: '2026-11-29T00:00:00-00:00',
+  requires: ['binding', 'router', 'security-group'],
+  resources: [kubernetesClusterResource] as readonly Resource[],
+  attributes: {
+    network: ORIGIN as Origin,
+    subnet: ORIGIN as Origin,
+    port: ORIGIN as Origin,
+    router: ORIGIN as Origin,
+    security_group: ORIGIN as Origin,
+  },
+} as const;

@@ -1,0 +1,101 @@
+/** A cluster's name: an RFC 1123 label, so without a dot, which ends it in the IDs of its projects. */
+const CLUSTER_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** True for what a cluster may be called. */
+export function isClusterName(text: string): boolean {
+  return CLUSTER_NAME.test(text);
+}
+
+/** The project of a namespace of which nothing else is said; of `''` the cluster's own. */
+export function namespaceProject(cluster: string, namespace: string): string {
+  return `${cluster}.${namespace}`;
+}
+
+/** In a list of whom an object is shared with: all projects of the cluster, as `namespaceProject` names them. */
+export function clusterProjects(cluster: string): string {
+  return `${cluster}.*`;
+}
+
+/** A Kubernetes whose pods are ports here. Its controller (`cable kube`) writes for its namespaces. */
+export const kubernetesClusterResource = {
+  name: 'kubernetes_cluster',
+  plural: 'kubernetes_clusters',
+  label: 'KubernetesCluster',
+  prefix: '/cable/v1',
+  path: 'kubernetes-clusters',
+  key: 'name',
+  description: 'A Kubernetes cluster whose pods are ports.',
+  verbs: ['list', 'show', 'create', 'update', 'delete'],
+  standard: false,
+  stored: true,
+  adminOnly: true,
+  columns: ['name', 'uid', 'epoch', 'holder'],
+  actions: [
+    {
+      name: 'claim',
+      description:
+        'A controller says that it writes for the cluster from now on: writes of those with another epoch are refused. The first one says which Kubernetes it is.',
+      body: {
+        uid: { type: 'string', minLength: 1, maxLength: 64, description: 'UID of the namespace kube-system.' },
+        holder: { type: 'string', minLength: 1, maxLength: 255, description: 'Who it is, for people.' },
+        epoch: {
+          type: 'integer',
+          minimum: 1,
+          example: 4,
+          description: 'More than that of any controller before: `leaseTransitions` of its Lease, plus one.',
+        },
+      },
+    },
+  ],
+  attributes: {
+    name: {
+      type: 'string',
+      write: 'create',
+      required: true,
+      minLength: 1,
+      maxLength: 63,
+      example: 'prod',
+      description:
+        'Its name (RFC 1123 label). Namespaces without another project are of the project `<name>.<namespace>`.',
+    },
+    description: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 255,
+      example: 'the shop',
+      description: 'A text for people.',
+    },
+    uid: {
+      type: 'string',
+      nullable: true,
+      write: 'update',
+      default: null,
+      maxLength: 64,
+      example: '0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
+      description:
+        'UID of its namespace kube-system, as its first controller said; null: none has come yet. Set it to null when the cluster was made anew under the same name.',
+    },
+    namespace_projects: {
+      type: 'list',
+      write: 'both',
+      default: [],
+      maxLength: 1000,
+      filter: false,
+      distinct: ['uid'],
+      repeated: "Duplicate namespace '{value}'.",
+      items: {
+        type: 'object',
+        properties: {
+          uid: { type: 'string', required: true, minLength: 1, maxLength: 64, description: 'UID of the namespace.' },
+          project_id: { type: 'string', required: true, minLength: 1, maxLength: 255, description: 'Its project.' },
+        },
+      },
+      example: [{ uid: '6d7f0a52-77c5-4c7d-8f0b-0a4b6c1d2e3f', project_id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f' }],
+      description:
+        'Namespaces that are of another project than `<name>.<namespace>`, such as one of OpenStack’s. By UID: a namespace that is made anew is another one.',
+    },
+    epoch: { type: 'integer', default: 0, example: 4, description: 'Of the controller that writes; 0: none has come.' },
+    holder: { type: 'string', default: '', example: 'node-1_7f3a', description: 'That controller; empty: none.' },
+  },
+} as const;

@@ -1,0 +1,54 @@
+/** What controllers of Kubernetes clusters have made, and what they write. */
+import { type AnyObject, CableError, type KubernetesCluster, type ResourceModel } from '@cable/model';
+import type { Planning } from './context.ts';
+
+/** Type of the clusters. */
+export const CLUSTER = 'kubernetes_cluster';
+
+/**
+ * Refuses a client's change of what a controller has made. Throws `ManagedByKubernetes`, which says what it is of. Once the cluster is deleted here what it had is
+ * everybody's to change who may.
+ */
+export function refuseOfCluster(planning: Planning, { label }: ResourceModel, row: AnyObject): void {
+  const cluster = row['cable:cluster'];
+  if (typeof cluster !== 'string' || planning.asked.credentials.controller?.cluster === cluster) return;
+  if (clusterOf(planning, cluster) === undefined) return;
+  const [kind = '', ...place] = String(row['cable:origin']).split('/');
+  const of = place.length >= 2 ? `${kind} ${place.slice(0, 2).join('/')}` : `${kind} ${place.join('/')}`;
+  throw new CableError('ManagedByKubernetes', `${label} ${row.id} is of ${of} in Kubernetes cluster ${cluster}.`, {
+    fields: { cluster, origin: String(row['cable:origin']) },
+  });
+}
+
+/** Refuses what a controller writes that another one has taken the place of. Throws `ControllerSuperseded`. */
+export function holdToController(planning: Planning): void {
+  const { controller } = planning.asked.credentials;
+  if (controller === undefined) return;
+  const row = clusterOf(planning, controller.cluster);
+  if (row === undefined) throw noCluster(controller.cluster);
+  if (controller.epoch === row.epoch) return;
+  throw superseded(row);
+}
+
+/** A cluster, on which the transaction rests then. */
+export function clusterOf({ deps, plan }: Planning, name: string): KubernetesCluster | undefined {
+  if (deps.resources.find(CLUSTER) === undefined) return undefined;
+  return plan.rely(CLUSTER, name) as unknown as KubernetesCluster | undefined;
+}
+
+/** What is said of one that nobody has made. */
+export function noCluster(name: string): CableError {
+  return new CableError(
+    'InvalidInput',
+    `Invalid input for cable:cluster. Reason: there is no Kubernetes cluster ${name}.`,
+    {
+      detail: `An administrator makes it: cable kubernetes cluster create ${name}.`,
+    },
+  );
+}
+
+/** What a controller is told that does not write, or no more. */
+export function superseded({ id, holder, epoch }: Pick<KubernetesCluster, 'id' | 'holder' | 'epoch'>): CableError {
+  const who = epoch === 0 ? 'nobody has claimed it yet' : `${holder} writes for it, with epoch ${epoch}`;
+  return new CableError('ControllerSuperseded', `Nothing is written for cluster ${id}: ${who}.`);
+}

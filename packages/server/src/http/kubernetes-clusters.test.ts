@@ -1,0 +1,188 @@
+/** Kubernetes clusters: what their controllers may write, and who may change it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+
+const UID = '0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21';
+const ORIGIN = { 'cable:cluster': 'prod', 'cable:origin': 'Pod/shop/web-1/u1' };
+const as = (project: string, epoch?: number, cluster = 'prod'): Record<string, string> => ({
+  'x-project-id': project,
+  'cable-cluster': cluster,
+  ...(epoch === undefined ? {} : { 'cable-epoch': String(epoch) }),
+});
+const member = (project: string): Record<string, string> => ({ 'x-project-id': project, 'x-roles': 'member,reader' });
+
+function claim({ send }: Harness, epoch: number, holder = 'a', uid = UID) {
+  return send('PUT', '/cable/v1/kubernetes-clusters/prod/claim', { uid, holder, epoch }, as('prod.'));
+}
+
+function post({ server, send }: Harness, type: string, attributes: object, headers?: Record<string, string>) {
+  const { prefix, path, name } = server.deps.resources.named(type);
+  return send('POST', `${prefix}/${path}`, { [name]: attributes }, headers);
+}
+
+/** A cluster that has been claimed with the epoch 1, a network of it that all its projects see, and a host of it. */
+async function cluster(harness: Harness): Promise<{ readonly network: Json }> {
+  const { create, send } = harness;
+  await create('kubernetes_cluster', { name: 'prod' });
+  assert.equal((await claim(harness, 1)).status, 200);
+  const network = await create('network', { ...ORIGIN, 'cable:origin': 'Vpc/default' }, as('prod.', 1));
+  await create('subnet', { network_id: network['id'], cidr: '10.0.0.0/24' }, as('prod.', 1));
+  const share = {
+    object_type: 'network',
+    object_id: network['id'],
+    action: 'access_as_shared',
+    target_tenant: 'prod.*',
+  };
+  await create('rbac_policy', share, as('prod.', 1));
+  for (const [name, more] of [
+    ['node-1', { cluster: 'prod' }],
+    ['elsewhere', {}],
+  ] as const) {
+    const body = { underlay: name === 'node-1' ? '192.0.2.1' : '192.0.2.2', agentVersion: '1', ...more };
+    assert.equal((await send('PUT', `/cable/v1/hosts/${name}`, body)).status, 204);
+  }
+  return { network };
+}
+
+test('a cluster is claimed with a higher epoch each time, and by one Kubernetes alone', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  await refused(claim(harness, 1), 404, 'KubernetesClusterNotFound');
+  await refused(post(harness, 'kubernetes_cluster', { name: 'Prod.x' }), 400, 'InvalidInput');
+  await create('kubernetes_cluster', { name: 'prod' });
+  const { body } = await claim(harness, 3);
+  assert.deepEqual(body['kubernetes_cluster'] ?? body, {
+    id: 'prod',
+    name: 'prod',
+    description: '',
+    uid: UID,
+    namespace_projects: [],
+    epoch: 3,
+    holder: 'a',
+  });
+  assert.equal((await claim(harness, 3)).status, 200, 'again, as after an answer that was lost');
+  await refused(claim(harness, 3, 'b'), 409, 'ControllerSuperseded');
+  await refused(claim(harness, 2), 409, 'ControllerSuperseded');
+  await refused(claim(harness, 4, 'b', 'another'), 409, 'HTTPConflict');
+  assert.equal((await claim(harness, 4, 'b')).status, 200);
+  const other = as('dev.', 1, 'dev');
+  const path = '/cable/v1/kubernetes-clusters/prod';
+  await refused(
+    send('PUT', `${path}/claim`, { uid: UID, holder: 'x', epoch: 9 }, other),
+    404,
+    'KubernetesClusterNotFound',
+  );
+  await refused(send('GET', path, undefined, other), 404, 'KubernetesClusterNotFound');
+  assert.equal((await send('PUT', path, { kubernetes_cluster: { uid: null } })).status, 200);
+  assert.equal((await claim(harness, 5, 'b', 'another')).status, 200, 'made anew under its name');
+});
+
+test('a controller whose place another has taken writes nothing', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  await create('kubernetes_cluster', { name: 'prod' });
+  await refused(post(harness, 'network', {}, as('prod.', 1)), 409, 'ControllerSuperseded');
+  await claim(harness, 1);
+  const network = await create('network', {}, as('prod.', 1));
+  await claim(harness, 2, 'b');
+  const path = `/v2.0/networks/${network['id']}`;
+  for (const epoch of [1, 3, undefined]) {
+    await refused(post(harness, 'network', {}, as('prod.', epoch)), 409, 'ControllerSuperseded');
+    await refused(send('PUT', path, { network: { name: 'x' } }, as('prod.', epoch)), 409, 'ControllerSuperseded');
+    await refused(send('DELETE', path, undefined, as('prod.', epoch)), 409, 'ControllerSuperseded');
+  }
+  assert.equal((await send('GET', path, undefined, as('prod.', 1))).status, 200, 'reading is no writing');
+  assert.equal((await send('DELETE', path, undefined, as('prod.', 2))).status, 204);
+});
+
+test('what a controller has made it alone changes, until its cluster is deleted', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const given = { ...ORIGIN, network_id: network['id'], security_groups: [], device_owner: 'kubernetes:pod' };
+  const port = await create('port', given, as('prod.shop', 1));
+  const path = `/v2.0/ports/${port['id']}`;
+  for (const headers of [undefined, member('prod.shop')]) {
+    const refusal = await refused(send('PUT', path, { port: { name: 'x' } }, headers), 409, 'ManagedByKubernetes');
+    assert.match(refusal, /^Port \S+ is of Pod shop\/web-1 in Kubernetes cluster prod\.$/);
+    await refused(send('DELETE', path, undefined, headers), 409, 'ManagedByKubernetes');
+  }
+  await refused(send('PUT', path, { port: { name: 'x' } }, member('other')), 404, 'PortNotFound');
+  assert.equal((await send('PUT', path, { port: { name: 'x' } }, as('prod.shop', 1))).status, 200);
+  await create('kubernetes_cluster', { name: 'dev' });
+  await refused(send('DELETE', path, undefined, as('prod.shop', 1, 'dev')), 409, 'ManagedByKubernetes');
+  await refused(post(harness, 'port', { ...given, 'cable:cluster': 'dev' }, as('prod.shop', 1)), 400, 'InvalidInput');
+  await refused(post(harness, 'port', { ...given, 'cable:origin': null }, as('prod.shop', 1)), 400, 'InvalidInput');
+  await refused(post(harness, 'port', { ...given, 'cable:cluster': 'gone' }), 400, 'InvalidInput');
+  await refused(post(harness, 'port', given, member('prod.')), 403, 'PolicyNotAuthorized');
+  assert.equal((await send('DELETE', '/cable/v1/kubernetes-clusters/prod')).status, 204);
+  assert.equal((await send('DELETE', path, undefined, member('prod.shop'))).status, 204);
+});
+
+test('a controller binds ports of pods and nodes to hosts of its cluster, and chooses addresses in what is shared with it', async (t) => {
+  const harness = await startHarness(t);
+  const { create } = harness;
+  const { network } = await cluster(harness);
+  const pod = { network_id: network['id'], device_owner: 'kubernetes:pod', security_groups: [] };
+  const fixed = { fixed_ips: [{ ip_address: '10.0.0.77' }], mac_address: 'fa:16:3e:00:00:77' };
+  const bound = await create('port', { ...pod, ...fixed, 'binding:host_id': 'node-1' }, as('prod.shop', 1));
+  assert.deepEqual(
+    bound['fixed_ips']?.map((one) => one['ip_address']),
+    ['10.0.0.77'],
+  );
+  await refused(
+    post(harness, 'port', { ...pod, 'binding:host_id': 'elsewhere' }, as('prod.shop', 1)),
+    400,
+    'InvalidInput',
+  );
+  await refused(
+    post(harness, 'port', { ...pod, 'binding:host_id': 'nowhere' }, as('prod.shop', 1)),
+    400,
+    'InvalidInput',
+  );
+  const vm = { ...pod, device_owner: 'compute:nova', 'binding:host_id': 'node-1' };
+  await refused(post(harness, 'port', vm, as('prod.shop', 1)), 400, 'InvalidInput');
+  await refused(post(harness, 'port', pod, as('other.shop', 1)), 404, 'NetworkNotFound');
+});
+
+test('what is shared with all of a cluster is shared with its projects and no others', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const path = `/v2.0/networks/${network['id']}`;
+  const sees = async (project: string) => (await send('GET', path, undefined, member(project))).status === 200;
+  assert.deepEqual(await Promise.all(['prod.shop', 'prod.', 'prod', 'production.x', 'x'].map(sees)), [
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
+  const list = await send('GET', '/v2.0/networks?shared=True', undefined, member('prod.shop'));
+  assert.equal((list.body['networks'] as unknown as Json[]).length, 1);
+  await create('port', { network_id: network['id'] }, member('prod.shop'));
+  const found = await send('GET', `/v2.0/rbac-policies?object_id=${network['id']}`);
+  const [policy] = found.body['rbac_policies'] ?? [];
+  await refused(send('DELETE', `/v2.0/rbac-policies/${policy?.['id']}`), 409, 'RbacPolicyInUse');
+  const share = { object_type: 'network', object_id: network['id'], action: 'access_as_shared' };
+  await refused(
+    post(harness, 'rbac_policy', { ...share, target_tenant: 'dev.*' }, as('prod.', 1)),
+    400,
+    'InvalidInput',
+  );
+  await refused(
+    post(harness, 'rbac_policy', { ...share, target_tenant: '*' }, as('prod.', 1)),
+    403,
+    'PolicyNotAuthorized',
+  );
+  const mine = await create('network', {}, member('prod.shop'));
+  const ofMine = { ...share, object_id: mine['id'], target_tenant: 'prod.*' };
+  await refused(post(harness, 'rbac_policy', ofMine, member('prod.shop')), 403, 'PolicyNotAuthorized');
+  await create('rbac_policy', { ...share, target_tenant: 'prod.shop' }, as('prod.', 1));
+  assert.equal(
+    (await send('DELETE', `/v2.0/rbac-policies/${policy?.['id']}`)).status,
+    204,
+    'who uses it has one of its own',
+  );
+});

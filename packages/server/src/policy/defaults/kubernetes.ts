@@ -1,0 +1,24 @@
+import type { RuleDefault } from '../rules.ts';
+import { ADMIN, KUBERNETES } from './words.ts';
+
+/** The controller of that cluster. */
+const OWN = `${ADMIN} or ${KUBERNETES} and cluster:%(name)s`;
+
+/** Types whose objects say which cluster’s they are. */
+const OF_CLUSTERS = ['network', 'subnet', 'port', 'router', 'security_group'] as const;
+
+/** Who may do what with Kubernetes clusters, and say that an object is one's. */
+export const KUBERNETES_RULES: readonly RuleDefault[] = [
+  { name: 'create_kubernetes_cluster', check: ADMIN, description: 'Let a Kubernetes cluster have ports.' },
+  { name: 'get_kubernetes_cluster', check: OWN, description: 'See a Kubernetes cluster.' },
+  { name: 'update_kubernetes_cluster', check: ADMIN, description: 'Change a Kubernetes cluster.' },
+  { name: 'delete_kubernetes_cluster', check: ADMIN, description: 'Delete a Kubernetes cluster.' },
+  { name: 'claim_kubernetes_cluster', check: OWN, description: 'Write for a Kubernetes cluster from now on.' },
+  ...OF_CLUSTERS.flatMap((type) =>
+    ['cable:cluster', 'cable:origin'].map((attribute) => ({
+      name: `create_${type}:${attribute}`,
+      check: `${ADMIN} or ${KUBERNETES}`,
+      description: `Say of a new ${type} which cluster’s it is.`,
+    })),
+  ),
+];

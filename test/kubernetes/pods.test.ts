@@ -1,0 +1,206 @@
+/** Pods and their ports, by a controller between a real server and the double of Kubernetes' API server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sleep } from '@cable/kit';
+import type { KubeObject } from '@cable/kube';
+import { EVENTS, PODS, startWorld, until, type World } from './world.ts';
+
+type Event = KubeObject & { readonly involvedObject: { readonly name: string }; readonly message: string };
+
+async function eventsOf({ kube }: World, pod: string): Promise<readonly string[]> {
+  const { items } = await kube.list<Event>(EVENTS, { namespace: 'shop' });
+  return items.flatMap((one) => (one.involvedObject.name === pod ? [one.message] : []));
+}
+
+test('a pod has a port as soon as it has a node, and none when it needs none', async (t) => {
+  const world = await startWorld(t);
+  world.control('a', { podCidrs: ['10.244.0.0/16', 'fd00:10:244::/64'] });
+  await world.node('node-1');
+  const web = await world.pod('web', { node: 'node-1' });
+  await world.pod('waiting');
+  await world.pod('of-the-host', { node: 'node-1', hostNetwork: true });
+  await world.pod('over', { node: 'node-1', phase: 'Succeeded' });
+  const hash = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.hash': 'static-uid' };
+  await world.pod('static', { node: 'node-1', annotations: hash });
+  const ports = await world.ports((found) => found.has('web') && found.has('static'));
+  const port = ports.get('web');
+  assert.deepEqual([...ports.keys()].sort(), ['static', 'web']);
+  assert.equal(port?.device_id, `${web.metadata.uid}:eth0`);
+  assert.equal(ports.get('static')?.device_id, 'static-uid:eth0', 'as the runtime knows it');
+  assert.equal(port?.project_id, 'prod.shop');
+  assert.equal(port?.['binding:host_id'], 'node-1');
+  assert.equal(port?.['cable:origin'], `Pod/shop/web/${web.metadata.uid}`);
+  assert.deepEqual(port?.security_groups, []);
+  assert.deepEqual(
+    port?.fixed_ips.map(({ ip_address: address }) => (address.includes(':') ? 6 : 4)),
+    [4, 6],
+    'the first prefix counts first',
+  );
+  await world.kube.patch(PODS, { namespace: 'shop', name: 'waiting' }, { spec: { nodeName: 'node-1' } });
+  await world.ports((found) => found.has('waiting'));
+  const [node] = await until(
+    () => world.cable.list('port', { device_owner: 'kubernetes:node' }),
+    (found) => found.length === 1,
+  );
+  assert.equal(node?.['binding:host_id'], 'node-1');
+  const routes = (await world.cable.list('subnet', { network_id: node?.network_id ?? '' })).map(
+    (one) => one.host_routes,
+  );
+  assert.deepEqual(
+    routes
+      .flat()
+      .map(({ destination }) => destination)
+      .sort(),
+    ['10.244.0.0/16', '10.96.0.0/12', 'fd00:10:244::/64'],
+  );
+});
+
+test('a port is kept until its pod is gone and its node has unplugged it', async (t) => {
+  const world = await startWorld(t);
+  world.control('a');
+  await world.node('node-1');
+  for (const name of ['deleted', 'over']) await world.pod(name, { node: 'node-1' });
+  const ports = await world.ports((found) => found.size === 2);
+  const [deleted = '', over = ''] = ['deleted', 'over'].map((name) => ports.get(name)?.id);
+  await world.plugged('node-1', deleted, 'up');
+  await world.plugged('node-1', over, 'up');
+  await world.kube.delete(PODS, { namespace: 'shop', name: 'deleted' });
+  await world.kube.patch(PODS, { namespace: 'shop', name: 'over' }, { status: { phase: 'Failed' } }, 'status');
+  await sleep(2500);
+  await world.ports((found) => found.size === 2);
+  await world.plugged('node-1', deleted, 'down');
+  await world.ports((found) => !found.has('deleted') && found.has('over'));
+  await world.plugged('node-1', over, 'down');
+  await world.ports((found) => found.size === 0);
+});
+
+test('annotations choose addresses and groups, groups of a running pod too; what is wrong is an event', async (t) => {
+  const world = await startWorld(t);
+  world.control('a');
+  await world.node('node-1');
+  const shop = { project_id: 'prod.shop' };
+  const group = await world.cable.create('security_group', { name: 'web', ...shop });
+  await world.pod('ours', {
+    node: 'node-1',
+    annotations: { 'cable.io/ip-address': '10.244.0.77', 'cable.io/mac-address': 'FA:16:3E:00:00:77' },
+  });
+  await world.pod('kube-ovn', {
+    node: 'node-1',
+    annotations: { 'ovn.kubernetes.io/ip_address': '10.244.0.78', 'ovn.kubernetes.io/security_groups': 'web' },
+  });
+  const wrong: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    'no-address': { 'cable.io/ip-address': '10.244.0' },
+    'two-addresses': { 'cable.io/ip-address': '10.244.0.5,10.244.0.6' },
+    'no-mac': { 'ovn.kubernetes.io/mac_address': 'x' },
+    'no-group': { 'cable.io/security-groups': 'nobody' },
+    'no-subnet': { 'ovn.kubernetes.io/logical_switch': 'nowhere' },
+    taken: { 'cable.io/ip-address': '10.244.0.77' },
+    outside: { 'cable.io/ip-address': '192.0.2.1' },
+  };
+  const ports = await world.ports((found) => found.has('ours') && found.has('kube-ovn'));
+  for (const [name, annotations] of Object.entries(wrong)) await world.pod(name, { node: 'node-1', annotations });
+  assert.equal(ports.get('ours')?.fixed_ips[0]?.ip_address, '10.244.0.77');
+  assert.equal(ports.get('ours')?.mac_address, 'fa:16:3e:00:00:77');
+  assert.equal(ports.get('kube-ovn')?.fixed_ips[0]?.ip_address, '10.244.0.78');
+  assert.deepEqual(ports.get('kube-ovn')?.security_groups, [group.id]);
+  const told = async () =>
+    (await Promise.all(Object.keys(wrong).map((one) => eventsOf(world, one)))).map((one) => one[0] ?? '');
+  const messages = await until(told, (found) => found.every((one) => one !== ''));
+  const expected = [
+    '"10.244.0" is no IP address',
+    'at the most',
+    '"x" is no MAC address',
+    'security_group nobody',
+    'subnet nowhere',
+    '10.244.0.77',
+    '192.0.2.1',
+  ];
+  for (const [at, text] of expected.entries())
+    assert.ok(messages[at]?.includes(text), `${messages[at]} has not ${text}`);
+  assert.deepEqual([...(await world.ports(() => true)).keys()].sort(), ['kube-ovn', 'ours']);
+  await world.annotate('no-address', { 'cable.io/ip-address': '10.244.0.5' });
+  await world.ports((found) => found.get('no-address')?.fixed_ips[0]?.ip_address === '10.244.0.5');
+  await world.annotate('ours', { 'cable.io/security-groups': 'web' });
+  await world.ports((found) => found.get('ours')?.security_groups[0] === group.id);
+  await world.annotate('ours', { 'cable.io/security-groups': null });
+  await world.ports((found) => found.get('ours')?.security_groups.length === 0);
+});
+
+test('a controller that was away finds what has changed meanwhile, and a second one takes its place at once', async (t) => {
+  const world = await startWorld(t);
+  const first = world.control('a');
+  await world.node('node-1');
+  for (const name of ['stays', 'goes', 'is-made-anew']) await world.pod(name, { node: 'node-1' });
+  const before = await world.ports((found) => found.size === 3);
+  world.control('b');
+  await first.stop();
+  await world.kube.delete(PODS, { namespace: 'shop', name: 'goes' });
+  await world.kube.delete(PODS, { namespace: 'shop', name: 'is-made-anew' });
+  const anew = await world.pod('is-made-anew', { node: 'node-1' });
+  await world.pod('comes', { node: 'node-1' });
+  const after = await world.ports(
+    (found) =>
+      found.has('comes') && !found.has('goes') && found.get('is-made-anew')?.device_id === `${anew.metadata.uid}:eth0`,
+  );
+  assert.equal(after.get('stays')?.id, before.get('stays')?.id);
+  assert.equal(after.size, 3);
+  const cluster = await world.cable.get('kubernetes_cluster', 'prod');
+  assert.deepEqual([cluster['holder'], cluster['epoch']], ['b', 2]);
+});
+
+test('outages of both API servers cost nothing but time', async (t) => {
+  const world = await startWorld(t);
+  world.control('a');
+  await world.node('node-1');
+  await world.pod('before', { node: 'node-1' });
+  const before = await world.ports((found) => found.has('before'));
+  await world.server.end('SIGKILL');
+  await world.pod('while-cable-is-away', { node: 'node-1' });
+  await sleep(500);
+  await world.server.start();
+  await world.cable.request('PUT', '/cable/v1/hosts/node-1', {
+    underlay: '192.0.2.1',
+    agentVersion: '1',
+    cluster: 'prod',
+  });
+  await world.ports((found) => found.has('while-cable-is-away'));
+  world.fake.refuse(503);
+  await sleep(300);
+  world.fake.compact();
+  world.fake.cutWatches();
+  await sleep(1000);
+  const during = await world.ports(() => true);
+  assert.equal(during.size, 2, 'nothing is taken for gone because nobody answers');
+  world.fake.refuse();
+  await world.pod('after', { node: 'node-1' });
+  const after = await world.ports((found) => found.has('after'));
+  assert.equal(after.get('before')?.id, before.get('before')?.id);
+});
+
+test('a namespace may be a project of OpenStack’s', async (t) => {
+  const world = await startWorld(t);
+  const shop = await world.kube.get<KubeObject>(
+    { group: '', version: 'v1', plural: 'namespaces', isNamespaced: false },
+    { name: 'shop' },
+  );
+  const projects = [{ uid: shop.metadata.uid, project_id: 'f0e1d2c3' }];
+  await world.cable.create('kubernetes_cluster', { name: 'prod', namespace_projects: projects });
+  const [network] = await Promise.all([
+    until(
+      async () => (await world.cable.list('network', { 'cable:cluster': 'prod', 'cable:origin': 'Network/pods' }))[0],
+      (one) => one !== undefined,
+    ),
+    world.control('a'),
+  ]);
+  // Its project is none of the cluster's own, so it sees the network only when it is given it.
+  await world.cable.create('rbac_policy', {
+    object_type: 'network',
+    object_id: network?.id,
+    action: 'access_as_shared',
+    target_tenant: 'f0e1d2c3',
+  });
+  await world.node('node-1');
+  await world.pod('web', { node: 'node-1' });
+  const ports = await world.ports((found) => found.has('web'));
+  assert.equal(ports.get('web')?.project_id, 'f0e1d2c3');
+});

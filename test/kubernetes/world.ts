@@ -1,0 +1,179 @@
+/** A Cable server as an operator starts it, a double of the API server, and controllers between them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Client, createClient } from '@cable/api';
+import { openCableAccess, runController } from '@cable/controller';
+import { httpTransport, silentLogger, sleep } from '@cable/kit';
+import { createKubeApi, type KubeApi, type KubeKind, type KubeObject } from '@cable/kube';
+import { type FakeApiServer, startFakeApiServer } from '@cable/kube/testing';
+import type { PortView } from '@cable/model';
+import { freePort, Program } from '../hammer/program.ts';
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/cable.mjs', import.meta.url));
+
+const core = (plural: string, isNamespaced = true): KubeKind => ({ group: '', version: 'v1', plural, isNamespaced });
+
+export const PODS = core('pods');
+export const NODES = core('nodes', false);
+export const NAMESPACES = core('namespaces', false);
+export const EVENTS = core('events');
+const LEASES: KubeKind = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
+
+const KINDS = [
+  { ...PODS, kind: 'Pod', hasStatus: true },
+  { ...NODES, kind: 'Node', hasStatus: true },
+  { ...NAMESPACES, kind: 'Namespace', hasStatus: true },
+  { ...EVENTS, kind: 'Event' },
+  { ...LEASES, kind: 'Lease' },
+];
+
+/** Of a busy machine. */
+const PATIENCE_MS = 30_000;
+
+export type PodMore = {
+  readonly namespace?: string;
+  readonly node?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly hostNetwork?: boolean;
+  readonly phase?: string;
+};
+
+export type RunningController = { stop(): Promise<void> };
+
+export type World = {
+  readonly fake: FakeApiServer;
+  readonly kube: KubeApi;
+  /** As an administrator. */
+  readonly cable: Client;
+  readonly server: Program;
+  readonly address: string;
+  /** A controller of the cluster `prod`, with the Lease as soon as nobody has it. */
+  control(
+    identity: string,
+    more?: { readonly podCidrs?: readonly string[]; readonly cluster?: string },
+  ): RunningController;
+  namespace(name: string): Promise<KubeObject>;
+  /** A node with its agent, as far as the server knows. */
+  node(name: string, cluster?: string): Promise<KubeObject>;
+  /** The agent says that it has plugged the port, or no more. */
+  plugged(host: string, portId: string, state: 'up' | 'down'): Promise<void>;
+  pod(name: string, more?: PodMore): Promise<KubeObject>;
+  annotate(name: string, annotations: Readonly<Record<string, string | null>>): Promise<void>;
+  /** Ports of pods of the cluster, by the name of the pod; waits until they hold. */
+  ports(
+    holds: (ports: ReadonlyMap<string, PortView>) => boolean,
+    cluster?: string,
+  ): Promise<ReadonlyMap<string, PortView>>;
+};
+
+/** Waits until it holds; fails with what was found. */
+export async function until<T>(look: () => Promise<T>, holds: (found: T) => boolean): Promise<T> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (holds(found)) return found;
+    if (performance.now() > deadline) throw new Error(`it does not come to hold: ${JSON.stringify(found, show)}`);
+    await sleep(30);
+  }
+}
+
+function show(_key: string, value: unknown): unknown {
+  return value instanceof Map ? Object.fromEntries(value) : value;
+}
+
+/** Everything is gone when the test ends. */
+export async function startWorld(t: { after(undo: () => unknown): void }): Promise<World> {
+  const undo: (() => unknown)[] = [];
+  t.after(async () => {
+    for (const one of undo.reverse()) await one();
+  });
+  const directory = mkdtempSync(join(tmpdir(), `cable-kubernetes-${process.pid}-`));
+  undo.push(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
+  const port = await freePort();
+  const address = `http://127.0.0.1:${port}`;
+  const server = new Program({
+    name: 'server',
+    command: [
+      process.execPath,
+      ...[LAUNCHER, 'server', '--store', `lmdb:${join(directory, 'store')}`],
+      ...['--listen', `127.0.0.1:${port}`, '--log-level', 'error'],
+    ],
+    log: join(directory, 'server.log'),
+    ready: `${address}/readyz`,
+  });
+  await server.start();
+  undo.push(() => server.end('SIGKILL'));
+  const fake = await startFakeApiServer(KINDS);
+  undo.push(() => fake.close());
+  const [kubeTransport, cableTransport] = [httpTransport(fake.url), httpTransport(address)];
+  undo.push(
+    () => kubeTransport.close(),
+    () => cableTransport.close(),
+  );
+  const kube = createKubeApi({ transport: kubeTransport });
+  const cable = createClient({ transport: cableTransport });
+  await kube.create(NAMESPACES, { metadata: { name: 'kube-system' } });
+  await kube.create(NAMESPACES, { metadata: { name: 'shop' } });
+  let underlays = 0;
+  const agents = new Map<string, object>();
+  const register = (host: string): Promise<unknown> =>
+    cable.request('PUT', `/cable/v1/hosts/${host}`, agents.get(host) ?? {});
+  const ports = async (cluster: string): Promise<ReadonlyMap<string, PortView>> => {
+    const found = await cable.list('port', { device_owner: 'kubernetes:pod', 'cable:cluster': cluster });
+    return new Map(found.map((one) => [one.name, one]));
+  };
+  return {
+    ...{ fake, kube, cable, server, address },
+    control: (identity, { podCidrs = ['10.244.0.0/16'], cluster = 'prod' } = {}) => {
+      const stop = new AbortController();
+      const transport = httpTransport(fake.url);
+      const access = openCableAccess({ server: address, cluster, tls: undefined });
+      const joins = podCidrs.map((one) => (one.includes(':') ? 'fd00:100:64::/112' : '100.64.0.0/16'));
+      const options = { cluster, podCidrs, joinCidrs: joins, serviceCidrs: ['10.96.0.0/12'] };
+      const done = runController(
+        { ...options, namespace: 'kube-system', identity },
+        {
+          kube: createKubeApi({ transport }),
+          cable: access,
+          log: silentLogger(),
+          signal: stop.signal,
+        },
+      );
+      const end = async (): Promise<void> => {
+        stop.abort();
+        await done;
+        transport.close();
+        access.close();
+      };
+      undo.push(end);
+      return { stop: end };
+    },
+    namespace: (name) => kube.create(NAMESPACES, { metadata: { name } }),
+    node: async (name, cluster = 'prod') => {
+      underlays += 1;
+      agents.set(name, { underlay: `192.0.2.${underlays}`, agentVersion: '1', cluster });
+      await register(name);
+      return kube.create(NODES, { metadata: { name } });
+    },
+    plugged: async (host, portId, state) => {
+      const vifs = [{ portId, state, reason: null }];
+      await cable.request('POST', `/cable/v1/hosts/${host}/status`, { revision: 0, full: false, vifs });
+    },
+    pod: async (name, { namespace = 'shop', node, annotations, hostNetwork, phase } = {}) => {
+      const spec = {
+        ...(node === undefined ? {} : { nodeName: node }),
+        ...(hostNetwork === undefined ? {} : { hostNetwork }),
+      };
+      const metadata = { name, namespace, ...(annotations === undefined ? {} : { annotations }) };
+      const made = await kube.create<KubeObject>(PODS, { metadata, spec } as KubeObject);
+      if (phase !== undefined) await kube.patch(PODS, { namespace, name }, { status: { phase } }, 'status');
+      return made;
+    },
+    annotate: async (name, annotations) => {
+      await kube.patch(PODS, { namespace: 'shop', name }, { metadata: { annotations } });
+    },
+    ports: (holds, cluster = 'prod') => until(() => ports(cluster), holds),
+  };
+}
