@@ -1,4 +1,5 @@
 import { portRoutes } from '../plan/port-routes.ts';
+import { ownerOf } from './link-owner.ts';
 import { hostLinkName, isDefault, type PodLink, type PodRoute } from './pod-link.ts';
 import type { PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
@@ -31,16 +32,16 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
 }
 
 /** The link that carries it. */
-export function linkOf(made: Attachment, { conf }: CniRequest): PodLink {
+export function linkOf(made: Attachment, request: CniRequest): PodLink {
   return {
-    portId: made.portId,
+    owner: ownerOf(request, made.portId),
     hostName: made.hostName,
     name: made.interfaceName,
     macAddress: made.macAddress,
     mtuBytes: made.mtuBytes,
     addresses: made.addresses.map(({ address }) => address),
     routes: made.routes,
-    needsDefault: conf.defaultRoute === true,
+    needsDefault: request.conf.defaultRoute === true,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { CniDeps } from './deps.ts';
-import { hostLinkName } from './pod-link.ts';
+import { linksOf } from './held-links.ts';
 import { deviceIdOf, findPorts } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
 import { asking } from './server-api.ts';
@@ -11,26 +11,19 @@ import { asking } from './server-api.ts';
  * forgotten and the agent needs no memory of its own.
  */
 export async function deletePod(request: CniRequest, deps: CniDeps): Promise<void> {
-  const told = (request.conf.prevResult?.interfaces ?? []).map(({ name }) => name).filter(isHostLinkName);
-  const carried = deps.localFacts.portsByDeviceId(deviceIdOf(request)).map(({ id }) => hostLinkName(id));
-  const unplugged = unplugAll(new Set([...told, ...carried]), deps);
-  const deleted = findPorts(deps.api, request).then((ports) => deletePorts(ports, deps));
+  const carried = deps.localFacts.portsByDeviceId(deviceIdOf(request)).map(({ id }) => id);
+  const known = linksOf(request, deps, carried);
+  const unplugged = deps.links.unplug(known);
+  const deleted = findPorts(deps.api, request).then((ports) => {
+    const ids = ports.map(({ id }) => id);
+    const others = linksOf(request, deps, ids).filter(({ ifindex }) => !known.some((one) => one.ifindex === ifindex));
+    return Promise.all([deps.links.unplug(others), deletePorts(ids, deps)]);
+  });
   const [links, ports] = await Promise.allSettled([unplugged, deleted]);
   for (const one of [links, ports]) if (one.status === 'rejected') throw one.reason;
 }
 
-/** Removes ports and their links. */
-export async function deletePorts(ports: readonly { readonly id: string }[], deps: CniDeps): Promise<void> {
-  await Promise.all([
-    unplugAll(new Set(ports.map(({ id }) => hostLinkName(id))), deps),
-    asking('delete the port', Promise.all(ports.map(({ id }) => deps.api.deletePort(id)))),
-  ]);
-}
-
-async function unplugAll(hostNames: ReadonlySet<string>, deps: CniDeps): Promise<void> {
-  await Promise.all([...hostNames].map((name) => deps.links.unplug(name)));
-}
-
-function isHostLinkName(name: string): boolean {
-  return /^cv[0-9a-f]{8}-[0-9a-f]{2}$/.test(name);
+/** Throws CniError. */
+export async function deletePorts(portIds: Iterable<string>, { api }: Pick<CniDeps, 'api'>): Promise<void> {
+  await asking('delete the port', Promise.all([...portIds].map((id) => api.deletePort(id))));
 }

@@ -36,3 +36,8 @@ export class CniError extends Error {
 export function invalidConfig(field: string, problem: string, remedy: string): CniError {
   return new CniError(CNI_CODE.invalidConfig, `${field}: ${problem}`, remedy);
 }
+
+/** What is there is not what ADD had made. */
+export function checkFailed(difference: string): CniError {
+  return new CniError(CNI_CODE.checkFailed, `CHECK: ${difference}`, 'recreate the pod');
+}

@@ -15,7 +15,8 @@ import type { LinkRef } from '../net/link.ts';
 import { type NetlinkRequest, NetlinkSocket } from '../net/socket.ts';
 import { type CniHandler, createHandler } from './handler.ts';
 import { createKernelPodLinks } from './kernel-pod-links.ts';
-import type { PluggedDevice } from './pod-link.ts';
+import { parseOwner } from './link-owner.ts';
+import type { PluggedDevice, PodLinks } from './pod-link.ts';
 import { type FakeServer, fakeServer, NETWORK_ID, NO_FACTS, SUBNET6 } from './testing/fakes.ts';
 import { CNI_VERSIONS } from './versions.ts';
 
@@ -31,12 +32,14 @@ const server: FakeServer = fakeServer();
 const http = createServer(async (request, response) => {
   let body = '';
   for await (const chunk of request) body += chunk;
-  const answer = await handle(request.headers, body);
+  const answer = await handle(request.headers, body, NEVER);
   response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(answer.body);
 });
 const stop = new AbortController();
+const NEVER = new AbortController().signal;
 const told: PluggedDevice[] = [];
 let handle: CniHandler;
+let podLinks: PodLinks;
 let close: () => Promise<void> = async () => undefined;
 let pod: HeldNamespace;
 
@@ -47,15 +50,16 @@ async function startHandler(): Promise<void> {
   const table = new LinkTable({ onChange: () => undefined, log: silentLogger(), signal: stop.signal });
   const { ready, done } = table.start();
   await ready;
+  podLinks = createKernelPodLinks({ socket: netlink, remover, links: table });
   handle = createHandler({
     host: 'h1',
     api: server.api,
-    links: createKernelPodLinks({ socket: netlink, remover, links: table }),
+    links: podLinks,
     localFacts: NO_FACTS,
     devicePlugged: (device) => {
       assert.equal(table.catchUp(), true);
       assert.equal(table.byName(device.name)?.ifindex, device.ifindex, 'the table has it already');
-      assert.equal(table.byName(device.name)?.alias, device.portId);
+      assert.equal(parseOwner(table.byName(device.name)?.alias ?? '')?.portId, device.portId);
       told.push(device);
     },
     waitPlugged: async () => undefined,
@@ -254,26 +258,32 @@ test('the executable and the agent speak the same versions', async () => {
   assert.deepEqual((await run('VERSION')).json['supportedVersions'], [...CNI_VERSIONS]);
 });
 
-const PORT = {
-  name: 'half',
-  description: 'CNI network pods',
-  project_id: 'tenant',
-  network_id: NETWORK_ID,
-  device_owner: 'kubernetes:pod',
-  'binding:host_id': 'h1',
-};
-
-test('a half-made link of a crashed agent is removed by ADD again, and by DEL', async () => {
-  for (const command of ['ADD', 'DEL']) {
-    ip(`link add ${HOST_NAME} type veth peer name half`, pod.pid);
-    ip(`link set ${HOST_NAME} netns ${process.pid}`, pod.pid);
-    if (command === 'DEL') await server.api.createPort({ ...PORT, device_id: 'c1:eth0' });
-    assert.equal((await run(command)).status, 0);
-    assert.deepEqual(links(pod.pid), command === 'ADD' ? ['eth0'] : []);
-    await run('DEL');
-    server.ports.clear();
-  }
+test('what a crashed agent left in the making is removed at the start, by ADD again, and nothing else is', async () => {
+  const make = (name: string, peer: string): void => {
+    ip(`link add ${name} type veth peer name ${peer}`, pod.pid);
+    ip(`link set ${name} netns ${process.pid}`, pod.pid);
+  };
+  make(HOST_NAME, 'half');
+  make('cn-aaaaaaa0bb', 'other');
+  ip('link add cvaaaaaaa1-bb type veth peer name cbaaaaaaa1-bb');
+  assert.equal((await run('ADD', CONF, { CNI_IFNAME: 'net1' })).status, 0);
+  assert.deepEqual(links(pod.pid), ['net1']);
+  make('cvaaaaaaa2-bb', 'half');
+  make('cn-aaaaaaa0bb', 'other');
+  await podLinks.sweep();
+  assert.deepEqual([links().sort(), links(pod.pid)], [[HOST_NAME, 'cbaaaaaaa1-bb', 'cvaaaaaaa1-bb'].sort(), ['net1']]);
+  ip('link del cvaaaaaaa1-bb');
+  await run('DEL', CONF, { CNI_IFNAME: 'net1' });
   assert.deepEqual([links(), links(pod.pid)], [[], []]);
+});
+
+test('a link of an older agent, whose alias is the port alone, is removed by DEL and by GC', async () => {
+  for (const command of ['DEL', 'GC']) {
+    assert.equal((await run('ADD')).status, 0);
+    execFileSync('ip', ['link', 'set', HOST_NAME, 'alias', 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000']);
+    assert.equal((await run(command, { ...CONF, 'cni.dev/valid-attachments': [] })).status, 0);
+    assert.deepEqual([links(), links(pod.pid), server.ports.size], [[], [], 0]);
+  }
 });
 
 const FIFO = join(directory, 'fifo');
@@ -353,7 +363,7 @@ for (const parallel of [1, 8, 32]) {
       'cni-containerid': 'c1',
       'cni-ifname': env.CNI_IFNAME,
     });
-    const answers = await Promise.all(ids.map((env) => handle(headers(env), JSON.stringify(CONF))));
+    const answers = await Promise.all(ids.map((env) => handle(headers(env), JSON.stringify(CONF), NEVER)));
     assert.ok(answers.every((answer) => answer.status === 200));
     assert.deepEqual([links(), links(pod.pid), server.ports.size], [[], [], 0]);
     assert.ok(freeTurns.length <= 2, `${freeTurns.length} requests`);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '@cable/kit';
+import { samplePort } from '../plan/testing/sample.ts';
 import type { CniDeps } from './deps.ts';
 import { createHandler } from './handler.ts';
+import { markOf } from './link-owner.ts';
 import type { PluggedDevice } from './pod-link.ts';
 import {
   DEFAULT_ID,
@@ -22,6 +24,8 @@ const CONTAINER = '0123456789abcdef';
 const CONF = { cniVersion: '1.1.0', name: 'pods', type: 'cable-cni', network: 'blue' };
 const ADD = { command: 'ADD', conf: CONF } as const;
 const HOST_NAME = 'cvaaaaaaa0-bb';
+const PORT_ID = 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000';
+const NEVER = new AbortController().signal;
 
 type Call = {
   readonly command: string;
@@ -56,7 +60,7 @@ function fixture(changes: Partial<CniDeps> = {}): Fixture {
       'cni-args': 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;OTHER=x',
       ...headers,
     };
-    const { status, body } = await handle(sent, typeof conf === 'string' ? conf : JSON.stringify(conf));
+    const { status, body } = await handle(sent, typeof conf === 'string' ? conf : JSON.stringify(conf), NEVER);
     return { status, text: body, json: body === '' ? {} : JSON.parse(body) };
   };
   return { server, links, devices, call };
@@ -67,7 +71,7 @@ test('ADD makes the port and the link, and tells what it made', async () => {
   const { status, json } = await call(ADD);
   assert.equal(status, 200);
   assert.deepEqual(devices, [{ portId: 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000', ifindex: 7, name: HOST_NAME }]);
-  assert.equal(links.held.size, 0);
+  assert.equal(links.opened.size, 0);
   assert.deepEqual(
     [...server.ports.values()],
     [
@@ -90,9 +94,13 @@ test('ADD makes the port and the link, and tells what it made', async () => {
     { destination: '0.0.0.0/0', gateway: '10.0.0.1' },
   ];
   assert.deepEqual(links.plugged.get(HOST_NAME), {
-    portId: 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000',
+    owner: {
+      portId: PORT_ID,
+      plugged: { containerId: CONTAINER, interfaceName: 'eth0', networkMark: markOf('pods') },
+    },
     hostName: HOST_NAME,
     netns: '/run/netns/pod',
+    ifindex: 7,
     name: 'eth0',
     macAddress: 'fa:16:3e:00:00:05',
     mtuBytes: 1450,
@@ -332,7 +340,7 @@ for (const { name, call: made, code, says } of FAILURES) {
     assert.equal(json['code'], code);
     assert.match(String(json['msg']), says);
     assert.equal(typeof json['details'], 'string');
-    assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
+    assert.equal(server.ports.size + links.plugged.size + links.opened.size, 0);
   });
 }
 
@@ -378,7 +386,7 @@ test('ADD that is not programmed in time cleans up and says so', async () => {
   clearTimeout(keepAlive);
   assert.equal(json['code'], 11);
   assert.match(String(json['msg']), /not programmed on this host within 20 ms: no link/);
-  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.opened.size, 0);
 });
 
 test('a surprise is not told in detail, and cleans up', async () => {
@@ -387,7 +395,7 @@ test('a surprise is not told in detail, and cleans up', async () => {
   const { text, json } = await call(ADD);
   assert.equal(json['code'], 5);
   assert.doesNotMatch(text, /secret/);
-  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.opened.size, 0);
 });
 
 test('ADD in a network without a subnet is refused', async () => {
@@ -401,7 +409,7 @@ test('DEL removes port and link, and does so again without failing', async () =>
   const { server, links, call } = fixture();
   await call(ADD);
   assert.deepEqual(await call({ command: 'DEL' }), { status: 200, text: '', json: {} });
-  assert.equal(server.ports.size + links.plugged.size + links.held.size, 0);
+  assert.equal(server.ports.size + links.plugged.size + links.opened.size, 0);
   assert.equal((await call({ command: 'DEL' })).status, 200);
 });
 
@@ -412,14 +420,32 @@ test('DEL without a namespace removes as well', async () => {
   assert.equal(server.ports.size, 0);
 });
 
-test('DEL without the server removes the link that the earlier result names, and no other link', async () => {
+test('DEL without the server removes the link that the container plugged, and no other link', async () => {
+  const { server, links, call } = fixture();
+  await call(ADD);
+  await call({ ...ADD, headers: { 'cni-ifname': 'net1' } });
+  await call({ ...ADD, headers: { 'cni-containerid': 'other' } });
+  server.down = true;
+  assert.equal((await call({ command: 'DEL' })).json['code'], 11);
+  assert.deepEqual(
+    [...links.plugged.values()].map(({ owner: { plugged } }) => [plugged?.containerId, plugged?.interfaceName]),
+    [
+      [CONTAINER, 'net1'],
+      ['other', 'eth0'],
+    ],
+  );
+});
+
+test('DEL without the server removes a link of an older agent, which tells the port alone, if the earlier result names it', async () => {
   const { server, links, call } = fixture();
   const { json } = await call(ADD);
-  const other = { ...JSON.parse(JSON.stringify(links.plugged.get(HOST_NAME))), hostName: 'eth0' };
-  links.plugged.set('eth0', other);
+  const [link] = links.plugged.values();
+  assert.ok(link);
+  links.plugged.set(HOST_NAME, { ...link, owner: { portId: PORT_ID } });
+  links.plugged.set('cvbbbbbbb0-bb', { ...link, hostName: 'cvbbbbbbb0-bb', ifindex: 8, owner: { portId: 'other' } });
   server.down = true;
   assert.equal((await call({ command: 'DEL', conf: { ...CONF, prevResult: json } })).json['code'], 11);
-  assert.deepEqual([...links.plugged.keys()], ['eth0']);
+  assert.deepEqual([...links.plugged.keys()], ['cvbbbbbbb0-bb']);
 });
 
 test('DEL removes the port of the container whatever its host was called then, and leaves those of other owners alone', async () => {
@@ -472,11 +498,14 @@ test('GC removes a port that is bound elsewhere when its link is here, and not w
   assert.deepEqual([...server.ports.keys()], ['far']);
 });
 
-test('DEL without server and earlier result removes the link of a port that the host was sent', async () => {
-  const id = 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000';
-  const portsByDeviceId = (deviceId: string) => (deviceId === `${CONTAINER}:eth0` ? [{ id }] : []);
+test('DEL without server and earlier result removes the link of an older agent whose port the host was sent', async () => {
+  const port = samplePort(1, { id: PORT_ID });
+  const portsByDeviceId = (deviceId: string) => (deviceId === `${CONTAINER}:eth0` ? [port] : []);
   const { server, links, call } = fixture({ localFacts: { ...NO_FACTS, portsByDeviceId } });
   await call(ADD);
+  const [link] = links.plugged.values();
+  assert.ok(link);
+  links.plugged.set(HOST_NAME, { ...link, owner: { portId: PORT_ID } });
   server.down = true;
   assert.equal((await call({ command: 'DEL' })).json['code'], 11);
   assert.equal(links.plugged.size, 0);
@@ -500,7 +529,7 @@ function change(changes: object): Damage {
 }
 
 const DAMAGES: readonly (readonly [string, Damage, RegExp])[] = [
-  ['a link removed', (links) => links.unplug(HOST_NAME), /is not on the host/],
+  ['a link removed', (links) => links.plugged.delete(HOST_NAME), /is not on the host/],
   ['another MAC', change({ macAddress: '02:00:00:00:00:01' }), /the MAC is/],
   ['another MTU', change({ mtuBytes: 1500 }), /the MTU is 1500, not 1450/],
   ['an address removed', change({ addresses: [] }), /address 10\.0\.0\.5\/24 is missing/],

@@ -13,8 +13,13 @@ export type CniHandlerDeps = Omit<CniDeps, 'api' | 'links'> & {
   readonly kernel: KernelPodLinksDeps;
 };
 
-/** The CNI plug-in of this host, over the agent's API client and the kernel: what `POST /cni` on the agent's socket answers. */
-export function createCniHandler(deps: CniHandlerDeps): CniHandler {
+/**
+ * The CNI plug-in of this host, over the agent's API client and the kernel: what `POST /cni` on the agent's socket answers. What an interrupted ADD
+ * has left of a link is removed first.
+ */
+export async function createCniHandler(deps: CniHandlerDeps): Promise<CniHandler> {
   const { client, kernel, ...rest } = deps;
-  return createHandler({ ...rest, api: createCniApi(client), links: createKernelPodLinks(kernel) });
+  const links = createKernelPodLinks(kernel);
+  await links.sweep();
+  return createHandler({ ...rest, api: createCniApi(client), links });
 }

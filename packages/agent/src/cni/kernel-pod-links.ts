@@ -1,15 +1,16 @@
 import type { LinkRemover } from '../devices/link-remover.ts';
-import type { Links } from '../devices/link-table.ts';
+import type { Links, LinkTable } from '../devices/link-table.ts';
 import { quietDevice } from '../devices/own-links.ts';
 import { NetlinkError, succeeded } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
-import { getLink, requireLink, setLink } from '../net/link.ts';
+import { getLink, type Link, listLinks, requireLink, setLink } from '../net/link.ts';
 import { inNetns, type Netns, openNetns, ownNetnsId } from '../net/netns.ts';
 import { ensureRoute, listRoutes } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { createVeth } from '../net/veth.ts';
 import { CNI_CODE, CniError } from './errors.ts';
+import { formatOwner, parseOwner } from './link-owner.ts';
 import {
   isDefault,
   type PluggedLink,
@@ -23,10 +24,12 @@ export type KernelPodLinksDeps = {
   /** Of the host's namespace; stays open. Not used by others while a call here runs: none of them waits. */
   readonly socket: NetlinkSocket;
   readonly remover: Pick<LinkRemover, 'remove'>;
-  readonly links: Pick<Links, 'values'>;
+  readonly links: Pick<Links, 'values'> & Pick<LinkTable, 'catchUp'>;
 };
 
 const POD_LINK_NAME = /^cv[0-9a-f-]{11}$/;
+/** Of links in the making that are to take the place of others. */
+const MAKING_NAME = /^cn-[0-9a-f]{10}$/;
 /** What the kernel says when there is nothing at a path, or no longer. */
 const ABSENT: readonly string[] = ['ENOENT', 'ENOTDIR', 'ESRCH'];
 
@@ -35,13 +38,26 @@ export function createKernelPodLinks(deps: KernelPodLinksDeps): PodLinks {
   return {
     open: openPodNetns,
     plug: (netns, link) => plug(deps, netns, link),
-    unplug: (hostName) => unplug(deps, hostName),
+    unplug: (links) => remove(deps, links),
     inspect: (netns, hostName, name) => kernel(() => inspect(deps.socket, netns, hostName, name)),
-    ports: () =>
-      [...deps.links.values()]
-        .filter(({ name, kind, alias }) => kind === 'veth' && alias !== '' && POD_LINK_NAME.test(name))
-        .map(({ alias }) => alias),
+    held: () =>
+      veths(deps).flatMap(({ ifindex, name, alias }) => {
+        const owner = POD_LINK_NAME.test(name) ? parseOwner(alias) : undefined;
+        return owner === undefined ? [] : [{ ifindex, hostName: name, owner }];
+      }),
+    sweep: () => remove(deps, veths(deps).filter(isUnfinished)),
   };
+}
+
+/** Of what the kernel has told too much to be taken in at once, it is asked. */
+function veths({ links, socket }: KernelPodLinksDeps): readonly Link[] {
+  const all = links.catchUp() ? [...links.values()] : kernel(() => listLinks(socket));
+  return all.filter(({ kind }) => kind === 'veth');
+}
+
+/** The alias comes last. A host-owned port's link has none either: both of its ends are in the host's namespace. */
+function isUnfinished({ name, alias, peerNetnsid }: Link): boolean {
+  return MAKING_NAME.test(name) || (POD_LINK_NAME.test(name) && alias === '' && peerNetnsid !== undefined);
 }
 
 /** In the agent's own namespace the pod's routes would be the host's: it is refused. */
@@ -74,40 +90,58 @@ function openPath(path: string): Netns {
 }
 
 async function plug(deps: KernelPodLinksDeps, netns: Netns, link: PodLink): Promise<PluggedLink> {
-  if (!create(deps.socket, netns, link)) {
-    await unplug(deps, link.hostName);
-    if (!create(deps.socket, netns, link)) {
-      const message = `CNI_IFNAME: the container has an interface ${link.name} already`;
-      throw new CniError(CNI_CODE.kernelRefused, message, 'remove it, or use another name');
-    }
-  }
+  const { socket } = deps;
+  const name = create(socket, netns, link, link.hostName) ? link.hostName : await createBeside(deps, netns, link);
+  const { ifindex, peerIfindex } = kernel(() => requireLink(socket, name));
   try {
-    return kernel(() => complete(deps.socket, netns, link));
+    // While it is down: it would announce itself when it comes up.
+    quietDevice(name);
+    const routes = kernel(() => configure(netns, peerIfindex, link));
+    if (name !== link.hostName) await removeNamed(deps, link.hostName);
+    // In one request, so that a link that has its name has all that it shall have, and tells whose it is.
+    kernel(() => setLink(socket, ifindex, { name: link.hostName, alias: formatOwner(link.owner), up: true }));
+    return { device: { portId: link.owner.portId, ifindex, name: link.hostName }, routes };
   } catch (err) {
-    await unplug(deps, link.hostName);
+    await remove(deps, [{ ifindex }]);
     throw err;
   }
 }
 
 /** False: one of the two names is taken. */
-function create(socket: NetlinkSocket, netns: Netns, link: PodLink): boolean {
-  const { hostName, name, mtuBytes, macAddress } = link;
+function create(socket: NetlinkSocket, netns: Netns, link: PodLink, hostName: string): boolean {
+  const { name, mtuBytes, macAddress } = link;
   const spec = { name: hostName, mtuBytes, peer: { name, mac: macAddress, mtuBytes, netns } };
   return kernel(() => succeeded(() => createVeth(socket, spec), ['EEXIST']));
 }
 
-/** The host is silenced on its end while that is down: it would announce itself when it comes up. */
-function complete(socket: NetlinkSocket, netns: Netns, link: PodLink): PluggedLink {
-  const { ifindex, peerIfindex } = requireLink(socket, link.hostName);
-  quietDevice(link.hostName);
-  setLink(socket, ifindex, { up: true, alias: link.portId });
+/** The name that the link has meanwhile: where it is made anew in the same container, the old one goes first, for the sake of the other end's name. */
+async function createBeside(deps: KernelPodLinksDeps, netns: Netns, link: PodLink): Promise<string> {
+  const { socket } = deps;
+  const making = `cn-${link.owner.portId.replaceAll('-', '').slice(0, 10)}`;
+  await removeNamed(deps, making);
+  if (create(socket, netns, link, making)) return making;
+  if (kernel(() => isPair(socket, netns, link))) {
+    await removeNamed(deps, link.hostName);
+    if (create(socket, netns, link, link.hostName)) return link.hostName;
+  }
+  const message = `CNI_IFNAME: the container has an interface ${link.name} already`;
+  throw new CniError(CNI_CODE.kernelRefused, message, 'remove it, or use another name');
+}
+
+/** Whether the two names are taken by the two ends of one pair. */
+function isPair(socket: NetlinkSocket, netns: Netns, { hostName, name }: PodLink): boolean {
+  const host = getLink(socket, hostName);
+  const inside = withPod(netns, (pod) => getLink(pod, name));
+  return host !== undefined && host.peerIfindex === inside?.ifindex && inside.peerIfindex === host.ifindex;
+}
+
+function configure(netns: Netns, ifindex: number, link: PodLink): readonly PodRoute[] {
   if (link.addresses.some((address) => address.includes(':'))) prepareIpv6(netns, link.name);
-  const routes = withPod(netns, (pod) => {
-    setLink(pod, peerIfindex, { up: true });
-    for (const address of link.addresses) addAddress(pod, peerIfindex, address);
-    return addRoutes(pod, peerIfindex, link);
+  return withPod(netns, (pod) => {
+    setLink(pod, ifindex, { up: true });
+    for (const address of link.addresses) addAddress(pod, ifindex, address);
+    return addRoutes(pod, ifindex, link);
   });
-  return { device: { portId: link.portId, ifindex, name: link.hostName }, routes };
 }
 
 /** Runtimes make containers without IPv6. Addresses and routes are given here: those of router advertisements would come besides. */
@@ -136,12 +170,15 @@ function addRoutes(pod: NetlinkSocket, ifindex: number, link: PodLink): readonly
   });
 }
 
+async function removeNamed(deps: KernelPodLinksDeps, hostName: string): Promise<void> {
+  const link = kernel(() => getLink(deps.socket, hostName));
+  if (link !== undefined) await remove(deps, [link]);
+}
+
 /** By ifindex, so that a link made anew under the name is not meant. */
-async function unplug({ socket, remover }: KernelPodLinksDeps, hostName: string): Promise<void> {
-  const link = kernel(() => getLink(socket, hostName));
-  if (link === undefined) return;
+async function remove({ remover }: KernelPodLinksDeps, links: Iterable<{ readonly ifindex: number }>): Promise<void> {
   try {
-    await remover.remove([link.ifindex]);
+    await remover.remove([...links].map(({ ifindex }) => ifindex));
   } catch (err) {
     throw asCniError(err);
   }

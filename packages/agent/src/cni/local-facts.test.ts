@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkHeader } from '@cable/model';
+import { samplePort } from '../plan/testing/sample.ts';
 import { type LocalFacts, localFirst } from './local-facts.ts';
 import type { CniRequest } from './request.ts';
 import type { CniApi } from './server-api.ts';
+import { NO_FACTS } from './testing/fakes.ts';
 
 const REQUEST = { containerId: 'c1', interfaceName: 'eth0' } as CniRequest;
 const NETWORK: NetworkHeader = {
@@ -27,9 +29,9 @@ const NETWORK: NetworkHeader = {
 };
 
 const WHOLE: LocalFacts = {
+  ...NO_FACTS,
   synced: () => true,
   network: (id) => (id === NETWORK.id ? NETWORK : undefined),
-  portsByDeviceId: () => [],
 };
 
 function asked(facts: LocalFacts): { readonly api: CniApi; readonly calls: string[] } {
@@ -66,7 +68,7 @@ const ASKED: readonly (readonly [string, LocalFacts, (api: CniApi) => Promise<un
   ['a subnet by name', WHOLE, (api) => api.subnets({ network_id: NETWORK.id, name: 's' })],
   [
     'the port, when one of the interface is bound here',
-    { ...WHOLE, portsByDeviceId: (deviceId) => (deviceId === 'c1:eth0' ? [{ id: 'p' }] : []) },
+    { ...WHOLE, portsByDeviceId: (deviceId) => (deviceId === 'c1:eth0' ? [samplePort(1)] : []) },
     (api) => api.ports({ device_id: 'c1:eth0' }),
   ],
   ['anything, when not in sync', { ...WHOLE, synced: () => false }, (api) => api.networks({ id: NETWORK.id })],

@@ -1,7 +1,7 @@
 import type { LocalPort, NetworkHeader } from '@cable/model';
-import { deviceIdOf } from './pod-port.ts';
+import { deviceIdOf, type PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
-import type { CniApi, SubnetFacts } from './server-api.ts';
+import type { CniApi, NetworkFacts, SubnetFacts } from './server-api.ts';
 
 /** What the host has been sent, as far as it is needed here. Each answer is one lookup, however much the host carries. */
 export type LocalFacts = {
@@ -9,8 +9,14 @@ export type LocalFacts = {
   synced(): boolean;
   /** Header of `network:<id>`; undefined: the host does not carry that network. */
   network(id: string): NetworkHeader | undefined;
+  /** This host's port of that id; undefined: it has none. */
+  port(id: string): LocalPort | undefined;
   /** This host's ports with that `device_id`. */
-  portsByDeviceId(deviceId: string): readonly Pick<LocalPort, 'id'>[];
+  portsByDeviceId(deviceId: string): readonly LocalPort[];
+  /** Calls `onChange` after each change of one of these, that one comes and goes included. Answers what ends it. */
+  watch(deviceId: string, onChange: () => void): () => void;
+  /** Why no port can be programmed here now; null: nothing is known against it. */
+  unready(): string | null;
 };
 
 /**
@@ -25,7 +31,7 @@ export function localFirst(api: CniApi, facts: LocalFacts, request: CniRequest):
     networks: async (query) => {
       const known = facts.network(query['id'] ?? '');
       if (known === undefined) return api.networks(query);
-      return [{ id: known.id, project_id: known.projectId, mtu: known.mtuBytes }];
+      return [networkOf(known)];
     },
     subnets: async (query) => {
       const known = query['name'] === undefined ? facts.network(query['network_id'] ?? '') : undefined;
@@ -33,6 +39,10 @@ export function localFirst(api: CniApi, facts: LocalFacts, request: CniRequest):
     },
     ports: async (query) => (facts.portsByDeviceId(deviceIdOf(request)).length > 0 ? api.ports(query) : []),
   };
+}
+
+function networkOf({ id, projectId, mtuBytes }: NetworkHeader): NetworkFacts {
+  return { id, project_id: projectId, mtu: mtuBytes };
 }
 
 function subnetsOf(network: NetworkHeader): readonly SubnetFacts[] {
@@ -43,4 +53,21 @@ function subnetsOf(network: NetworkHeader): readonly SubnetFacts[] {
     dns_nameservers: subnet.dnsNameservers,
     host_routes: subnet.hostRoutes,
   }));
+}
+
+/** A port of this host with what its link needs to know; undefined: its network has not come. */
+export function podPortOf(port: LocalPort, facts: Pick<LocalFacts, 'network'>): PodPort | undefined {
+  const network = facts.network(port.networkId);
+  if (network === undefined) return undefined;
+  return {
+    port: {
+      id: port.id,
+      network_id: port.networkId,
+      mac_address: port.macAddress,
+      device_id: port.deviceId,
+      fixed_ips: port.fixedIps.map(({ subnetId, ipAddress }) => ({ subnet_id: subnetId, ip_address: ipAddress })),
+    },
+    network: networkOf(network),
+    subnets: subnetsOf(network),
+  };
 }

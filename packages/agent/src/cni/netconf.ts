@@ -5,9 +5,21 @@ import type { PodRoute } from './pod-link.ts';
 import { CNI_VERSIONS, type CniVersion, parseCniVersion } from './versions.ts';
 
 /** A network configuration, as a runtime gives it to a plug-in on standard input. */
-export type Netconf = {
+export type Netconf = PlainNetconf | ClusterNetconf;
+
+type CommonNetconf = {
   readonly cniVersion: CniVersion;
   readonly name: string;
+  /** True: the interface must get the default route; false: it must not; undefined: where the container has none yet. */
+  readonly defaultRoute?: boolean;
+  readonly prevResult?: PrevResult;
+  /** For GC. */
+  readonly validAttachments?: readonly { readonly containerId: string; readonly interfaceName: string }[];
+};
+
+/** The agent makes the port, at ADD, as it is wanted here. */
+export type PlainNetconf = CommonNetconf & {
+  readonly mode: 'plain';
   /** Id or name of the network. */
   readonly network: string;
   /** Id or name of a subnet of the network. */
@@ -16,18 +28,22 @@ export type Netconf = {
   readonly securityGroups?: readonly string[];
   /** Undefined: the network's project. */
   readonly project?: string;
-  /** True: the interface must get the default route; false: it must not; undefined: where the container has none yet. */
-  readonly defaultRoute?: boolean;
   /** Addresses wanted, without prefix length; empty: any. */
   readonly ipAddresses: readonly string[];
   readonly macAddress?: string;
-  readonly prevResult?: PrevResult;
-  /** For GC. */
-  readonly validAttachments?: readonly { readonly containerId: string; readonly interfaceName: string }[];
 };
 
-/** What is used of an earlier result. */
+/** The controller of a Kubernetes cluster makes the port, before ADD, as it is wanted there. */
+export type ClusterNetconf = CommonNetconf & {
+  readonly mode: 'cluster';
+  /** The cluster's name. */
+  readonly cluster: string;
+};
+
+/** An earlier result: that of the plug-ins before this one at ADD, of ADD at CHECK and DEL. */
 export type PrevResult = {
+  /** All of it, as it was given: in the form of `cniVersion`. */
+  readonly json: JsonObject;
   readonly interfaces: readonly { readonly name: string; readonly mac: string; readonly sandbox: string }[];
   /** With prefix length. */
   readonly addresses: readonly string[];
@@ -40,7 +56,23 @@ const MAX_ATTACHMENTS = 100_000;
 /** Parses the configuration; throws CniError 1, 6 or 7, naming the field. Unknown members are other plug-ins' or the runtime's. */
 export function parseNetconf(body: string, args: ReadonlyMap<string, string>): Netconf {
   const conf = parseJson(body);
-  const cniVersion = versionOf(conf);
+  const common: CommonNetconf = {
+    cniVersion: versionOf(conf),
+    name: stringAt(conf, 'name', 'name') ?? '',
+    ...optional('defaultRoute', booleanAt(conf, 'defaultRoute', 'defaultRoute')),
+    ...optional('prevResult', prevResultOf(conf)),
+    ...optional('validAttachments', attachmentsOf(conf)),
+  };
+  const cluster = stringAt(conf, 'cluster', 'cluster');
+  return cluster === undefined
+    ? { ...common, mode: 'plain', ...portWish(conf, args) }
+    : { ...common, mode: 'cluster', cluster: withoutWishes(cluster, conf, args) };
+}
+
+function portWish(
+  conf: JsonObject,
+  args: ReadonlyMap<string, string>,
+): Omit<PlainNetconf, keyof CommonNetconf | 'mode'> {
   const runtime = objectAt(conf, 'runtimeConfig', 'runtimeConfig');
   const argsCni = objectAt(objectAt(conf, 'args', 'args'), 'cni', 'args.cni');
   const ips = stringsAt(runtime, 'ips', 'runtimeConfig.ips', 16) ?? stringsAt(argsCni, 'ips', 'args.cni.ips', 16);
@@ -48,18 +80,29 @@ export function parseNetconf(body: string, args: ReadonlyMap<string, string>): N
   const mac = stringAt(runtime, 'mac', 'runtimeConfig.mac') ?? args.get('MAC');
   const wanted = ips ?? (ipArgument === undefined ? [] : ipArgument.split(','));
   return {
-    cniVersion,
-    name: stringAt(conf, 'name', 'name') ?? '',
     network: required(conf, 'network'),
     ...optional('subnet', stringAt(conf, 'subnet', 'subnet')),
     ...optional('securityGroups', stringsAt(conf, 'securityGroups', 'securityGroups', MAX_LIST)),
     ...optional('project', stringAt(conf, 'project', 'project')),
-    ...optional('defaultRoute', booleanAt(conf, 'defaultRoute', 'defaultRoute')),
     ipAddresses: wanted.map((text) => addressOf(text)),
     ...optional('macAddress', mac === undefined ? undefined : macOf(mac)),
-    ...optional('prevResult', prevResultOf(conf)),
-    ...optional('validAttachments', attachmentsOf(conf)),
   };
+}
+
+/** The cluster's name, where nothing is wanted that its controller decides: it would be made in vain. */
+function withoutWishes(cluster: string, conf: JsonObject, args: ReadonlyMap<string, string>): string {
+  const runtime = objectAt(conf, 'runtimeConfig', 'runtimeConfig');
+  const argsCni = objectAt(objectAt(conf, 'args', 'args'), 'cni', 'args.cni');
+  const wishes: readonly (readonly [string, unknown])[] = [
+    ...['network', 'subnet', 'securityGroups', 'project'].map((name) => [name, conf[name]] as const),
+    ...['ips', 'mac', 'bandwidth'].map((name) => [`runtimeConfig.${name}`, runtime[name]] as const),
+    ['args.cni.ips', argsCni['ips']],
+    ...['IP', 'MAC'].map((name) => [name, args.get(name)] as const),
+  ];
+  const wish = wishes.find(([, value]) => value !== undefined && value !== null);
+  if (wish === undefined) return cluster;
+  const problem = `is not for a cluster: the controller of "${cluster}" makes the port, and decides by the pod's annotations`;
+  throw invalidConfig(wish[0], problem, 'leave it out, and annotate the pod or its namespace');
 }
 
 function parseJson(body: string): JsonObject {
@@ -93,7 +136,8 @@ function versionOf(conf: JsonObject): CniVersion {
 function required(conf: JsonObject, name: string): string {
   const value = stringAt(conf, name, name);
   if (value !== undefined) return value;
-  throw invalidConfig(name, 'is missing', `add "${name}" with the id or the name of a Cable network`);
+  const remedy = `add "${name}" with the id or the name of a Cable network, or "cluster" on a node of Kubernetes`;
+  throw invalidConfig(name, 'is missing', remedy);
 }
 
 function addressOf(text: string): string {
@@ -113,6 +157,7 @@ function prevResultOf(conf: JsonObject): PrevResult | undefined {
   if (prev === undefined || prev === null) return undefined;
   if (!isObject(prev)) throw invalidConfig('prevResult', 'is not an object', 'pass the result of ADD as it was');
   return {
+    json: prev,
     interfaces: objectsOf(prev['interfaces']).map((one) => ({
       name: textOf(one['name']),
       mac: textOf(one['mac']),

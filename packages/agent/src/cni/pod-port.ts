@@ -1,6 +1,6 @@
 import { isUuid } from '@cable/model';
 import { invalidConfig } from './errors.ts';
-import type { Netconf } from './netconf.ts';
+import type { Netconf, PlainNetconf } from './netconf.ts';
 import type { CniRequest } from './request.ts';
 import {
   asking,
@@ -38,7 +38,7 @@ export function findPorts(api: CniApi, request: CniRequest, host?: string): Prom
 }
 
 /** Finds or creates the port: two rounds of requests, each in parallel. Throws CniError. */
-export async function ensurePort(api: CniApi, host: string, request: CniRequest): Promise<PodPort> {
+export async function ensurePort(api: CniApi, host: string, request: CniRequest<PlainNetconf>): Promise<PodPort> {
   const { conf } = request;
   const finding = findNetwork(api, conf);
   const [network, groups, found] = await Promise.all([
@@ -61,7 +61,7 @@ export async function ensurePort(api: CniApi, host: string, request: CniRequest)
 
 function portRequest(
   host: string,
-  request: CniRequest,
+  request: CniRequest<PlainNetconf>,
   network: NetworkFacts,
   subnetId: string | undefined,
   groups: readonly string[] | undefined,
@@ -84,13 +84,13 @@ function portRequest(
   };
 }
 
-async function findNetwork(api: CniApi, conf: Netconf): Promise<NetworkFacts> {
+async function findNetwork(api: CniApi, conf: PlainNetconf): Promise<NetworkFacts> {
   const all = await asking('look for the network', api.networks(idOrName(conf.network)));
   const own = all.filter((one) => conf.project === undefined || one.project_id === conf.project);
   return onlyOne(own.length === 0 ? all : own, 'network', conf.network);
 }
 
-async function findSubnet(api: CniApi, conf: Netconf, network: NetworkFacts): Promise<string | undefined> {
+async function findSubnet(api: CniApi, conf: PlainNetconf, network: NetworkFacts): Promise<string | undefined> {
   if (conf.subnet === undefined || isUuid(conf.subnet)) return conf.subnet;
   const query = { name: conf.subnet, network_id: network.id };
   return onlyOne(await asking('look for the subnet', api.subnets(query)), 'subnet', conf.subnet).id;
@@ -98,7 +98,7 @@ async function findSubnet(api: CniApi, conf: Netconf, network: NetworkFacts): Pr
 
 async function findGroups(
   api: CniApi,
-  conf: Netconf,
+  conf: PlainNetconf,
   projectOf: () => Promise<string>,
 ): Promise<readonly string[] | undefined> {
   if (conf.securityGroups === undefined) return undefined;

@@ -10,7 +10,7 @@ export const CNI_COMMANDS = ['ADD', 'DEL', 'CHECK', 'STATUS', 'GC'] as const;
 export type CniCommand = (typeof CNI_COMMANDS)[number];
 
 /** One call of the plug-in, checked. */
-export type CniRequest = {
+export type CniRequest<Conf extends Netconf = Netconf> = {
   readonly command: CniCommand;
   /** Empty for STATUS and GC. */
   readonly containerId: string;
@@ -19,7 +19,9 @@ export type CniRequest = {
   readonly interfaceName: string;
   readonly podName: string;
   readonly podNamespace: string;
-  readonly conf: Netconf;
+  /** Empty: the runtime is none of Kubernetes, or does not tell. */
+  readonly podUid: string;
+  readonly conf: Conf;
 };
 
 /** Keys of CNI_ARGS that mean something here; others are an error unless IgnoreUnknown is set. */
@@ -45,6 +47,7 @@ export function parseCniRequest(headers: CniHeaders, body: string): CniRequest {
     interfaceName: header(headers, 'cni-ifname'),
     podName: args.get('K8S_POD_NAME') ?? '',
     podNamespace: args.get('K8S_POD_NAMESPACE') ?? '',
+    podUid: args.get('K8S_POD_UID') ?? '',
     conf,
   };
   checkVersion(request);
@@ -84,10 +87,12 @@ function checkVersion({ command, conf }: CniRequest): void {
   throw new CniError(CNI_CODE.incompatibleVersion, message, `use ${since} or newer`);
 }
 
-/** device_id of the port is `container:interface`, which has 255 characters at most. */
-function checkAttachment({ command, containerId, netns, interfaceName }: CniRequest): void {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$/.test(containerId)) {
-    throw environment('CNI_CONTAINERID', 'is missing or not an id', 'start with a letter or digit; then also _ . -');
+/** Of the container's id, with others, the alias of the link is made, which has 255 characters at most; what an older agent took can still be deleted. */
+function checkAttachment({ command, containerId, netns, interfaceName, podUid, conf }: CniRequest): void {
+  const length = command === 'ADD' ? 180 : 200;
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || containerId.length > length) {
+    const remedy = `start with a letter or digit; then also _ . -; at most ${length} characters`;
+    throw environment('CNI_CONTAINERID', 'is missing or not an id', remedy);
   }
   if (!isInterfaceName(interfaceName, command)) {
     const remedy = 'use 1 to 15 ASCII characters, none of / : % or space, and not all or default';
@@ -95,6 +100,11 @@ function checkAttachment({ command, containerId, netns, interfaceName }: CniRequ
   }
   if (!netns.startsWith('/') && !(command === 'DEL' && netns === '')) {
     throw environment('CNI_NETNS', 'is not the path of a namespace', 'give a path such as /run/netns/NAME');
+  }
+  if (command === 'ADD' && conf.mode === 'cluster' && podUid === '') {
+    const remedy =
+      'the runtime of a node of Kubernetes gives it; elsewhere leave "cluster" out of the network configuration';
+    throw environment('CNI_ARGS', 'K8S_POD_UID is missing, by which the port of the pod is found', remedy);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { CniError } from './errors.ts';
+import { isObject, type JsonObject } from './json.ts';
 import type { PodRoute } from './pod-link.ts';
 import { type CniVersion, isAtLeast } from './versions.ts';
 
@@ -16,25 +17,47 @@ export type Attachment = {
   readonly nameservers: readonly string[];
 };
 
-/** The success of ADD in the form of a version: until 0.4.0 an address had its IP version, since 1.1.0 an interface has its MTU. */
-export function formatResult(made: Attachment, version: CniVersion): string {
+/**
+ * The success of ADD in the form of a version: until 0.4.0 an address had its IP version, since 1.1.0 an interface has its MTU. `before`: what plug-ins
+ * earlier in the chain made, which stays what it is, and first.
+ */
+export function formatResult(made: Attachment, version: CniVersion, before: JsonObject = {}): string {
   const old = !isAtLeast(version, '1.0.0');
   const mtu = isAtLeast(version, '1.1.0') ? { mtu: made.mtuBytes } : {};
+  const interfaces = listOf(before['interfaces']);
   return JSON.stringify({
+    ...before,
     cniVersion: version,
     interfaces: [
+      ...interfaces,
       { name: made.hostName, ...mtu },
       { name: made.interfaceName, mac: made.macAddress, ...mtu, sandbox: made.netns },
     ],
-    ips: made.addresses.map(({ address, gateway }) => ({
-      ...(old ? { version: address.includes(':') ? '6' : '4' } : {}),
-      interface: 1,
-      address,
-      ...(gateway === null ? {} : { gateway }),
-    })),
-    routes: made.routes.map(({ destination, gateway }) => ({ dst: destination, gw: gateway })),
-    dns: made.nameservers.length === 0 ? {} : { nameservers: made.nameservers },
+    ips: [
+      ...listOf(before['ips']),
+      ...made.addresses.map(({ address, gateway }) => ({
+        ...(old ? { version: address.includes(':') ? '6' : '4' } : {}),
+        interface: interfaces.length + 1,
+        address,
+        ...(gateway === null ? {} : { gateway }),
+      })),
+    ],
+    routes: [
+      ...listOf(before['routes']),
+      ...made.routes.map(({ destination, gateway }) => ({ dst: destination, gw: gateway })),
+    ],
+    dns: dnsOf(made, before),
   });
+}
+
+function dnsOf({ nameservers }: Attachment, before: JsonObject): JsonObject {
+  const dns = isObject(before['dns']) ? before['dns'] : {};
+  const all = new Set([...listOf(dns['nameservers']), ...nameservers]);
+  return all.size === 0 ? dns : { ...dns, nameservers: [...all] };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 /** A failure; `version` is the one asked for when it is known. */

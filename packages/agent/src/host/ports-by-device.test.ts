@@ -28,3 +28,28 @@ test('a port is found by the device_id it has now', () => {
   });
   assert.deepEqual(ports.get('y:eth0'), []);
 });
+
+test('whoever watches a device_id is told of ports that come, change and go, once an update', () => {
+  const items = new Map<string, LocalPort>();
+  const ports = new PortsByDevice('h1', { item: (_key, item) => items.get(item) as never });
+  const told: number[] = [];
+  const take = (...changed: readonly LocalPort[]): void => {
+    for (const port of changed) items.set(port.id, port);
+    ports.take({ changes: changed.map(({ id }) => ({ key: 'host:h1', item: id })) });
+  };
+  const stop = ports.watch('x:eth0', () => told.push(ports.get('x:eth0').length));
+  const other = samplePort(3, { deviceId: 'x:net1' });
+  const [a, b] = [samplePort(1, { deviceId: 'x:eth0' }), samplePort(2, { deviceId: 'x:eth0' })];
+  take(other);
+  assert.deepEqual(told, []);
+  take(a, b, other);
+  assert.deepEqual(told, [2]);
+  take({ ...a, name: 'other' });
+  take({ ...a, deviceId: 'y:eth0' });
+  items.delete(b.id);
+  ports.take({ changes: [{ key: 'host:h1', item: b.id }] });
+  assert.deepEqual(told, [2, 2, 1, 0]);
+  stop();
+  take(b);
+  assert.equal(told.length, 4);
+});

@@ -7,6 +7,7 @@ export class PortsByDevice {
   readonly #key: `host:${string}`;
   readonly #deviceOf = new Map<string, string>();
   readonly #ports = new Map<string, Map<string, LocalPort>>();
+  readonly #watches = new Map<string, Set<() => void>>();
 
   constructor(host: string, slices: Pick<SliceReader, 'item'>) {
     this.#slices = slices;
@@ -18,17 +19,34 @@ export class PortsByDevice {
     return [...(this.#ports.get(deviceId)?.values() ?? [])];
   }
 
+  /** Calls `onChange` after each update in which a port of that `device_id` came, went, or is another than before. Answers what ends it. */
+  watch(deviceId: string, onChange: () => void): () => void {
+    const watches = this.#watches.get(deviceId) ?? new Set();
+    this.#watches.set(deviceId, watches.add(onChange));
+    return () => {
+      watches.delete(onChange);
+      if (watches.size === 0) this.#watches.delete(deviceId);
+    };
+  }
+
   /** The state changed. */
   take({ changes }: Pick<StateUpdate, 'changes'>): void {
     const own: SliceKey = this.#key;
-    for (const { key, item } of changes) if (key === own && item !== null) this.#look(item);
+    const devices = new Set<string>();
+    for (const { key, item } of changes) if (key === own && item !== null) this.#look(item, devices);
+    for (const deviceId of devices) for (const onChange of [...(this.#watches.get(deviceId) ?? [])]) onChange();
   }
 
-  #look(portId: string): void {
+  /** `devices` is given those whose ports are others. */
+  #look(portId: string, devices: Set<string>): void {
     const before = this.#deviceOf.get(portId);
-    if (before !== undefined) this.#remove(portId, before);
+    if (before !== undefined) {
+      this.#remove(portId, before);
+      devices.add(before);
+    }
     const port = this.#slices.item(this.#key, portId);
     if (port === undefined || port.deviceId === '') return;
+    devices.add(port.deviceId);
     this.#deviceOf.set(portId, port.deviceId);
     const ports = this.#ports.get(port.deviceId) ?? new Map<string, LocalPort>();
     this.#ports.set(port.deviceId, ports.set(portId, port));

@@ -42,7 +42,7 @@ export type Link = {
   readonly peerIfindex: number;
   /** This namespace's number for the one that the peer is in; undefined: the same namespace. */
   readonly peerNetnsid: number | undefined;
-  /** What somebody wrote about it (`ip link show`); empty: nothing. On a pod's link, its port's id. */
+  /** What somebody wrote about it (`ip link show`); empty: nothing. On a pod's link, whose it is (`cni/link-owner.ts`). */
   readonly alias: string;
 };
 

@@ -53,7 +53,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
     const body = await readBody(request);
     if (body === undefined)
       return answer(response, 413, JSON.stringify({ error: `body: more than ${MAX_BODY_BYTES} bytes` }));
-    const result = await deps.cni(request.headers, body);
+    const result = await deps.cni(request.headers, body, closing(response));
     return answer(response, result.status, result.body);
   }
   if (request.method === 'POST') {
@@ -69,6 +69,13 @@ async function handle(request: IncomingMessage, response: ServerResponse, deps: 
     return answer(response, 404, JSON.stringify({ error: `no ${path}: there are ${ROUTES}` }));
   }
   return answer(response, 200, JSON.stringify(shown));
+}
+
+/** Aborts when the other end is gone, or has its answer. */
+function closing(response: ServerResponse): AbortSignal {
+  const closed = new AbortController();
+  response.once('close', () => closed.abort());
+  return closed.signal;
 }
 
 async function capture(

@@ -71,14 +71,17 @@ export async function startSocket(
     }),
   });
   const { table } = devices.links;
-  const cni = createCniHandler({
+  const cni = await createCniHandler({
     host: options.host,
     client,
     kernel: { socket: devices.socket, remover: devices.remover, links: table },
     localFacts: {
       synced: () => state.synced,
       network: (id) => state.slices.header(`network:${id}`),
+      port: (id) => state.slices.item(`host:${options.host}`, id),
       portsByDeviceId: (deviceId) => host.ports.get(deviceId),
+      watch: (deviceId, onChange) => host.ports.watch(deviceId, onChange),
+      unready: () => unreadyOf(state, host.loop),
     },
     devicePlugged: ({ name }) => {
       table.catchUp();
@@ -95,6 +98,12 @@ export async function startSocket(
     log: deps.log.child('socket'),
     signal: deps.signal,
   });
+}
+
+/** What this host was sent it plugs also while the server is away. */
+function unreadyOf({ position }: Pick<HostState, 'position'>, { view }: Pick<HostLoop, 'view'>): string | null {
+  if (position.revision === 0) return 'the server has never sent it what is on this host';
+  return view.held ?? (view.ports === undefined ? 'nothing has been programmed since it started' : null);
 }
 
 /** A removal of ports is confirmed whatever it waits for: what the server left out, or what the maps hold beyond all that it knows. */

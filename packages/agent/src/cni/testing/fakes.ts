@@ -111,44 +111,57 @@ function storedPort(body: PortRequest, index: number, subnets: readonly SubnetFa
   };
 }
 
+const FIRST_IFINDEX = 7;
+
 /** Links as a map from host name; namespaces are those in `namespaces`. */
 export type FakeLinks = PodLinks & {
-  readonly plugged: Map<string, PodLink & { readonly netns: string }>;
+  readonly plugged: Map<string, PodLink & { readonly netns: string; readonly ifindex: number }>;
   readonly namespaces: Set<string>;
   /** Namespaces that are held open now. */
-  readonly held: Set<Netns>;
+  readonly opened: Set<Netns>;
 };
 
 export function fakeLinks(): FakeLinks {
+  let made = 0;
   const plugged: FakeLinks['plugged'] = new Map();
   const namespaces = new Set(['/run/netns/pod']);
-  const held = new Set<Netns>();
+  const opened = new Set<Netns>();
   return {
     plugged,
     namespaces,
-    held,
+    opened,
     open: (path) => {
       if (!namespaces.has(path)) throw new CniError(CNI_CODE.unknownContainer, `no namespace ${path}`, '');
-      const netns: Netns = { fd: -1, path, id: `net:[${path}]`, close: () => assert.ok(held.delete(netns)) };
-      held.add(netns);
+      const netns: Netns = { fd: -1, path, id: `net:[${path}]`, close: () => assert.ok(opened.delete(netns)) };
+      opened.add(netns);
       return netns;
     },
     plug: async (netns, link) => {
-      assert.ok(held.has(netns), 'the namespace is held from the beginning');
-      plugged.set(link.hostName, { ...link, netns: netns.path });
-      return { device: { portId: link.portId, ifindex: 7, name: link.hostName }, routes: link.routes };
+      assert.ok(opened.has(netns), 'the namespace is held from the beginning');
+      const ifindex = FIRST_IFINDEX + made++;
+      plugged.set(link.hostName, { ...link, netns: netns.path, ifindex });
+      return { device: { portId: link.owner.portId, ifindex, name: link.hostName }, routes: link.routes };
     },
-    unplug: async (hostName) => {
-      plugged.delete(hostName);
+    unplug: async (links) => {
+      const going = new Set([...links].map(({ ifindex }) => ifindex));
+      for (const [hostName, { ifindex }] of plugged) if (going.has(ifindex)) plugged.delete(hostName);
     },
     inspect: (netns, hostName) => {
-      assert.ok(held.has(netns));
+      assert.ok(opened.has(netns));
       const link = plugged.get(hostName);
       return link === undefined ? `${hostName} is not on the host` : { ...link, hostUp: true, up: true };
     },
-    ports: () => [...plugged.values()].map(({ portId }) => portId),
+    held: () => [...plugged.values()],
+    sweep: async () => undefined,
   };
 }
 
 /** A host that has been sent nothing yet. */
-export const NO_FACTS: LocalFacts = { synced: () => false, network: () => undefined, portsByDeviceId: () => [] };
+export const NO_FACTS: LocalFacts = {
+  synced: () => false,
+  network: () => undefined,
+  port: () => undefined,
+  portsByDeviceId: () => [],
+  watch: () => () => undefined,
+  unready: () => null,
+};
