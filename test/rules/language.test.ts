@@ -21,6 +21,14 @@ test('no TypeScript has a default export, an enum, a namespace or a decorator', 
   assert.deepEqual(found, []);
 });
 
+test('no signal is made of another one and of AbortSignal.timeout: the garbage collector takes it (startTimeLimit of kit)', () => {
+  const found = typescript.filter((name) => {
+    const text = withoutCommentsAndStrings(textOf(name) ?? '');
+    return text.includes('AbortSignal.any(') && text.includes('AbortSignal.timeout(');
+  });
+  assert.deepEqual(found, []);
+});
+
 test('every C file names its licence in its first line', () => {
   const found = c.filter((name) => !/SPDX-License-Identifier: \S/.test(textOf(name)?.split('\n')[0] ?? ''));
   assert.deepEqual(found, []);

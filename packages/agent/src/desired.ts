@@ -72,6 +72,8 @@ export type HostLink = {
   readonly addresses: readonly string[];
   /** The subnet's host routes and the router's other subnets; never a default route: the machine keeps its own. */
   readonly routes: readonly { readonly destination: string; readonly gateway: string }[];
+  /** What comes by it and is for others is forwarded, with this machine's own address; absent: the machine decides, as of any device. */
+  readonly forwards?: true;
 };
 
 /** A member of a pool that is a port of this host, and how it is probed. */

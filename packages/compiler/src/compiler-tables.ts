@@ -119,6 +119,7 @@ const ATTRIBUTES = {
     'transit_vni',
     'gateway_port_id',
     'cable:snat',
+    'cable:node_egress',
     'distributed',
   ],
   router_peering: ['id', 'name', 'created_at', 'router_id', 'peer_router_id', 'subnet_ids', 'accepted_prefixes'],

@@ -568,6 +568,7 @@ test('vifKind follows owner and vnic type', () => {
     vifKind({ device_owner, 'binding:vnic_type': vnic });
   assert.equal(kind('compute:nova', 'normal'), 'tap');
   assert.equal(kind('kubernetes:pod', 'normal'), 'veth');
+  assert.equal(kind('kubernetes:node', 'normal'), 'host');
   assert.equal(kind('baremetal:none', 'baremetal'), 'host');
 });
 

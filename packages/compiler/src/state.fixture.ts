@@ -202,6 +202,7 @@ export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
       transit_vni: null,
       gateway_port_id: null,
       'cable:snat': 'shared',
+      'cable:node_egress': false,
       distributed: true,
     },
     ...more,

@@ -31,7 +31,8 @@ export async function ensureClusterNetworks(
 ): Promise<ClusterNetworks> {
   const { cluster } = options;
   const maker: Maker = { client: own, cluster, log };
-  const routerId = await ensure(maker, 'router', 'Vpc/default', { name: `${cluster} default` });
+  const router = { name: `${cluster} default`, 'cable:node_egress': true };
+  const routerId = await ensure(maker, 'router', 'Vpc/default', router);
   const pods = await ensureNetwork(maker, { what: 'pods', cidrs: options.podCidrs, routes: [] });
   await ensureShared(maker, pods.networkId);
   const nodes = await ensureNetwork(maker, {

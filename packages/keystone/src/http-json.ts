@@ -1,6 +1,7 @@
 /** JSON over HTTP to a service of OpenStack: one attempt, bounded, no redirect followed, since a token would go along. */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { startTimeLimit } from '@cable/kit';
 import type { Access } from './access.ts';
 
 export type JsonRequest = {
@@ -38,16 +39,26 @@ export class JsonClient {
   }
 
   /** Rejects when there is no whole answer in time, whatever of it has come. */
-  async send({ method, url, headers, body, timeoutMs, signal }: JsonRequest): Promise<JsonAnswer> {
-    const limit = AbortSignal.timeout(timeoutMs);
-    const ending = signal === undefined ? limit : AbortSignal.any([limit, signal]);
+  async send({ timeoutMs, signal, ...request }: JsonRequest): Promise<JsonAnswer> {
+    const limit = startTimeLimit(timeoutMs, signal, new DOMException('no whole answer in time', 'TimeoutError'));
+    try {
+      return await this.#exchange(request, limit.signal);
+    } finally {
+      limit.stop();
+    }
+  }
+
+  async #exchange(
+    { method, url, headers, body }: Omit<JsonRequest, 'timeoutMs' | 'signal'>,
+    signal: AbortSignal,
+  ): Promise<JsonAnswer> {
     const isTls = url.startsWith('https:');
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
     const options = {
       method,
       agent: isTls ? this.#https : this.#http,
       headers: { accept: 'application/json', ...(body === undefined ? {} : JSON_BODY), ...length, ...headers },
-      signal: ending,
+      signal,
     };
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = isTls ? httpsRequest(url, options) : httpRequest(url, options);

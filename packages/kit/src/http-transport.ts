@@ -9,6 +9,7 @@ import { request as httpsRequest, Agent as SecureAgent } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { startTimeLimit } from './time-limit.ts';
 import { codeOf, explainNoAnswer, TransportError } from './transport-error.ts';
 import { startTurns } from './turns.ts';
 
@@ -164,7 +165,7 @@ function startSecure(tls: () => ClientTls): Secure {
 }
 
 async function requestText(context: Context, request: HttpRequest): Promise<HttpResponse> {
-  const limit = startLimit(context.timeoutMs, request.signal);
+  const limit = startTimeLimit(context.timeoutMs, request.signal);
   try {
     const answer = await sendTwice(context, request, limit.signal, context.agent);
     answer.setEncoding('utf8');
@@ -204,7 +205,7 @@ async function beforeLimit<T>(
   request: HttpRequest,
   open: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const limit = startLimit(context.timeoutMs, request.signal);
+  const limit = startTimeLimit(context.timeoutMs, request.signal);
   try {
     return await open(limit.signal);
   } catch (err) {
@@ -246,22 +247,6 @@ function toUpgrade(
 function localAddressOf(socket: Duplex): string | undefined {
   const address = socket instanceof Socket ? socket.localAddress : undefined;
   return address?.replace(/^::ffff:|%.*$/g, '');
-}
-
-/** A signal that aborts with the caller's or after `ms`; `stop` ends both. (`AbortSignal.any` would keep long-lived signals growing.) */
-function startLimit(ms: number, caller: AbortSignal | undefined): { readonly signal: AbortSignal; stop(): void } {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  const timer = setTimeout(abort, ms);
-  if (caller?.aborted) abort();
-  caller?.addEventListener('abort', abort, { once: true });
-  return {
-    signal: controller.signal,
-    stop: () => {
-      clearTimeout(timer);
-      caller?.removeEventListener('abort', abort);
-    },
-  };
 }
 
 /** Lines as they come, in turns: a chunk has hundreds of them, and whoever takes them works on each. */

@@ -29,6 +29,8 @@ export { LineSink, sayLast } from './standard-error.ts';
 export type { IndexMaker, TableLister, TableReader } from './table.ts';
 export { Table } from './table.ts';
 export { TextCache } from './text-cache.ts';
+export type { TimeLimit } from './time-limit.ts';
+export { startTimeLimit } from './time-limit.ts';
 export { explainNoAnswer, TransportError, UNTRUSTED } from './transport-error.ts';
 export { createTurnLine } from './turn-line.ts';
 export type { Turns } from './turns.ts';

@@ -1,5 +1,5 @@
 /** A list of one kind that stays current. */
-import { createBackoff, type Logger, sleep } from '@cable/kit';
+import { createBackoff, type Logger, sleep, startTimeLimit } from '@cable/kit';
 import type { KubeApi } from './kube-api.ts';
 import { isExpired, KubeError } from './kube-error.ts';
 import { type KubeKind, type KubeObject, keyOf } from './kube-object.ts';
@@ -161,14 +161,17 @@ export class Reflector<T extends KubeObject, K> {
     const timeoutSeconds = Math.ceil(watchSeconds * (1 + Math.random()));
     const resourceVersion = this.#resourceVersion ?? '';
     // A connection that died without a word would keep what is here for good.
-    const late = AbortSignal.timeout(timeoutSeconds * 1000 + graceMs);
-    const both = AbortSignal.any([signal, late]);
-    const options = { ...this.#selectors(), resourceVersion, timeoutSeconds, signal: both };
-    for await (const { type, object } of api.watch<T>(kind, options)) {
-      goesOn();
-      if (type === 'DELETED') this.#drop(keyOf(object));
-      else if (type !== 'BOOKMARK') this.#put(keyOf(object), object);
-      this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
+    const late = startTimeLimit(timeoutSeconds * 1000 + graceMs, signal);
+    const options = { ...this.#selectors(), resourceVersion, timeoutSeconds, signal: late.signal };
+    try {
+      for await (const { type, object } of api.watch<T>(kind, options)) {
+        goesOn();
+        if (type === 'DELETED') this.#drop(keyOf(object));
+        else if (type !== 'BOOKMARK') this.#put(keyOf(object), object);
+        this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
+      }
+    } finally {
+      late.stop();
     }
     goesOn();
   }

@@ -145,6 +145,8 @@ export type RouterHeader = {
   readonly gateway?: RouterGateway;
   /** Policy routes, 64 at the most, in the order in which they are asked; absent: none. */
   readonly policies?: readonly PolicyRoute[];
+  /** What no other route leads to goes to the host's own node port in one of the router's networks, where there is one; absent: it does not. */
+  readonly nodeEgress?: true;
 };
 
 /** A policy route of a router. What is absent of its match does not matter; prefixes are addresses or CIDRs. */

@@ -125,7 +125,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   qos_packet_rate_limit_rule: 'description',
   qos_minimum_packet_rate_rule: 'description',
   router:
-    'availability_zone_hints cable:cluster cable:origin description external_gateway_info flavor_id name routes tags',
+    'availability_zone_hints cable:cluster cable:node_egress cable:origin description external_gateway_info flavor_id name routes tags',
   security_group: 'cable:cluster cable:origin description name shared_with tags',
   security_group_rule:
     'description port_range_max port_range_min protocol remote_address_group_id remote_group_id remote_ip_prefix',

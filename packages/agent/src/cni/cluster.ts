@@ -2,6 +2,7 @@
  * The commands on a node of a Kubernetes cluster. There the controller makes the ports of pods, and they come to this host with its other ports: nothing here asks a server, so a node
  * works while that is away, and no port is made or deleted.
  */
+import { startTimeLimit } from '@cable/kit';
 import { attachmentOf } from './attachment.ts';
 import { compareWithResult, requireProgrammed } from './check.ts';
 import type { CniDeps } from './deps.ts';
@@ -97,11 +98,11 @@ function madeOf(request: ClusterRequest, pod: PodPort): Attachment {
 function comingPort(request: ClusterRequest, deps: CniDeps, ended: AbortSignal): Promise<PodPort> {
   const { localFacts } = deps;
   const timeoutMs = plugTimeoutMs(deps);
-  const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ended]);
+  const limit = startTimeLimit(timeoutMs, ended);
   return new Promise((resolve, reject) => {
     const end = (): void => {
       stop();
-      signal.removeEventListener('abort', giveUp);
+      limit.stop();
     };
     const look = (): void => {
       const pod = findPod(localFacts, request);
@@ -114,7 +115,7 @@ function comingPort(request: ClusterRequest, deps: CniDeps, ended: AbortSignal):
       reject(ended.aborted ? ended.reason : notThere(request, timeoutMs, localFacts));
     };
     const stop = localFacts.watch(podDeviceIdOf(request), look);
-    signal.addEventListener('abort', giveUp, { once: true });
+    limit.signal.addEventListener('abort', giveUp, { once: true });
   });
 }
 

@@ -1,3 +1,4 @@
+import { startTimeLimit } from '@cable/kit';
 import type { Netns } from '../net/netns.ts';
 import { linkOf } from './attachment.ts';
 import type { CniDeps } from './deps.ts';
@@ -39,14 +40,16 @@ export async function joinPod(
 
 async function programmed({ portId, ifindex }: PluggedDevice, deps: CniDeps, ended: AbortSignal): Promise<void> {
   const timeoutMs = plugTimeoutMs(deps);
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const limit = startTimeLimit(timeoutMs, ended);
   try {
-    await deps.waitPlugged({ portId, ifindex }, AbortSignal.any([timeout, ended]));
+    await deps.waitPlugged({ portId, ifindex }, limit.signal);
   } catch (err) {
     ended.throwIfAborted();
-    if (!timeout.aborted) throw err;
+    if (!limit.isOver()) throw err;
     const reason = err instanceof Error ? err.message : 'no reason';
     const message = `port ${portId} was not programmed on this host within ${timeoutMs} ms: ${reason}`;
     throw new CniError(CNI_CODE.tryAgainLater, message, "see the agent's log: does it follow the server?", err);
+  } finally {
+    limit.stop();
   }
 }

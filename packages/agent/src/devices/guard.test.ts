@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '@cable/kit';
@@ -126,6 +127,53 @@ test('tunnel packets come by the underlay’s device alone, other packets by any
   makeGuard(socket, { tunnelDevices: undefined });
   assert.equal(await arriveBy('wan0', 4789), 1, 'where the device is not known, by any');
 });
+
+test('what comes by a link of a node leaves with the address of this host, what comes by others as it came', async (t) => {
+  const far = await holdNamespace();
+  t.after(() => far.end());
+  const inside = wire('cb01234567-89');
+  ip(`link add up0 type veth peer name far netns ${far.pid}`);
+  ip('address add 192.0.2.1/24 dev up0');
+  ip('link set up0 up');
+  ip('address add 192.0.2.2/24 dev far', far.pid);
+  ip('link set far up', far.pid);
+  ip('route add 192.0.2.0/24 via 10.9.0.1', outside.pid);
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  const sees = (): string => {
+    const listener = spawnSync('nsenter', [
+      '-t',
+      String(far.pid),
+      '-n',
+      'timeout',
+      '10',
+      'python3',
+      '-c',
+      oneDatagram(String(outside.pid)),
+    ]);
+    return String(listener.stdout).trim();
+  };
+  makeGuard(socket, { tunnelDevices: undefined, nodeLinks: ['cb01234567-89'] });
+  assert.equal(sees(), '192.0.2.1');
+  makeGuard(socket, { tunnelDevices: undefined, nodeLinks: ['cb76543210-89'] });
+  assert.equal(sees(), '10.9.0.2');
+  makeGuard(socket, { tunnelDevices: undefined });
+  assert.equal(sees(), '10.9.0.2');
+  inside();
+  ip('link delete up0');
+});
+
+/** Whom a datagram comes from that a process of another namespace sends to 192.0.2.2; from a port of its own each time, for connections are remembered. */
+function oneDatagram(pid: string): string {
+  return `
+import socket, subprocess
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.0.2.2", 0))
+s.settimeout(5)
+port = s.getsockname()[1]
+subprocess.run(["nsenter", "-t", "${pid}", "-n", "bash", "-c", f"echo x >/dev/udp/192.0.2.2/{port}"], check=True)
+print(s.recvfrom(10)[1][0])
+`;
+}
 
 test('nor does anybody else reach where flows are handed over', async () => {
   makeGuard(socket, { tunnelDevices: ['up0'] });

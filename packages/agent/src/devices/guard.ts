@@ -11,8 +11,10 @@ import {
   deleteTable,
   equal,
   jump,
+  LEAVING,
   META,
   mask,
+  masquerade,
   meta,
   type NftRule,
   type NftTable,
@@ -55,6 +57,8 @@ const CHARACTER = 0x20;
 export type GuardSpec = {
   /** Devices by which packets to UDP or TCP port 4789 may come to the host; undefined: by any that is no guest's. */
   readonly tunnelDevices: readonly string[] | undefined;
+  /** Devices of this host's own by which others send through it what leaves with its address: its links as a node of a cluster. Absent: none. */
+  readonly nodeLinks?: readonly string[];
 };
 
 /** The table in each family, as read back after it was made: what it is compared with later. */
@@ -101,7 +105,7 @@ export function isGuardTable(name: string): boolean {
 }
 
 /** Each packet that the host receives goes through the rules of the first chain: they are few, and most end at their first comparison. */
-function guardTables({ tunnelDevices }: GuardSpec): readonly NftTable[] {
+function guardTables({ tunnelDevices, nodeLinks = [] }: GuardSpec): readonly NftTable[] {
   const comment = 'Cable: guests do not meet the stack of this host';
   return FAMILIES.map((family) => ({
     family,
@@ -114,6 +118,10 @@ function guardTables({ tunnelDevices }: GuardSpec): readonly NftTable[] {
         rules: [...firstRules(), ...(family === 'inet' ? tunnelRules(tunnelDevices) : [])],
       },
       { name: OWN_CHAIN, at: undefined, rules: ownRules() },
+      // Connections are tracked as soon as it is there.
+      ...(family === 'inet' && nodeLinks.length > 0
+        ? [{ name: 'leaving', at: LEAVING, type: 'nat' as const, rules: nodeLinks.map(nodeRule) }]
+        : []),
     ],
   }));
 }
@@ -177,6 +185,14 @@ function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[]
       ...countedDrop(),
     ],
   }));
+}
+
+function nodeRule(name: string): NftRule {
+  const device = nameBytes(name);
+  return {
+    comment: `${name}: what pods send through this node leaves with its address`,
+    expressions: [...[meta(META.iifname), equal(device)], ...[meta(META.oifname), notEqual(device)], masquerade()],
+  };
 }
 
 /** A device's name, filled up with zeros. */

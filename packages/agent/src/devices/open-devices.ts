@@ -12,6 +12,7 @@ import { applyHostLinks, unwantedHostLinks } from './host-links.ts';
 import { LinkRemover } from './link-remover.ts';
 import type { LinkChanges } from './link-rows.ts';
 import { LinkTable, type LinkTableOptions } from './link-table.ts';
+import { NodeLinks } from './node-links.ts';
 import { ensureOwnLinks, type OwnLinks } from './own-links.ts';
 import { openServiceNamespace } from './service-namespace.ts';
 import { UnderlayWatch } from './underlay.ts';
@@ -22,6 +23,7 @@ export type Devices = {
   readonly socket: NetlinkSocket;
   readonly underlay: UnderlayWatch;
   readonly guard: GuardKeeper;
+  readonly nodeLinks: NodeLinks;
   /** Of the guest services. */
   readonly netns: Netns;
   /** Of the fragmenter. */
@@ -46,7 +48,8 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
   const { log, signal } = deps;
   const socket = new NetlinkSocket();
   const underlay = new UnderlayWatch(options.underlay, socket);
-  const spec = () => ({ tunnelDevices: underlay.now?.devices });
+  const nodeLinks = new NodeLinks();
+  const spec = () => ({ tunnelDevices: underlay.now?.devices, nodeLinks: nodeLinks.names });
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtu = new UnderlayMtu({
     ...{ underlay, address: options.underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') },
@@ -67,6 +70,7 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
     socket,
     underlay,
     guard,
+    nodeLinks,
     netns,
     fragments,
     own,
@@ -94,14 +98,16 @@ export function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'
 }
 
 /** How devices of ports are made and removed. */
-export function linkDriver({ socket, links, remover }: Devices, log: Logger): LinkDriver {
+export function linkDriver({ socket, links, remover, guard, nodeLinks }: Devices, log: Logger): LinkDriver {
   return {
     apply: (wanted) => {
       const result = applyHostLinks(wanted, { socket, log });
+      if (nodeLinks.add(wanted.values())) guard.check();
       if (result.changed) links.table.catchUp();
       return result;
     },
     prune: (wanted) => {
+      if (nodeLinks.keep(wanted.values())) guard.check();
       const going = unwantedHostLinks(wanted, links.table.values()).map(({ ifindex }) => ifindex);
       remover.remove(going).catch((err: unknown) => log.warn({ err }, 'cannot remove links of ports that are gone'));
     },

@@ -202,29 +202,20 @@ test('what Nova refuses the guest hears; redirections, failures and floods it do
   }
 });
 
-test('a Nova that is silent costs a guest 503 in time, a guest no more than its share, and others nothing', async (t) => {
+test('a Nova that is silent costs a guest 503 in time, a guest no more than its share, and others nothing', async () => {
   next = 'silence';
-  // The time is over when the test says so.
-  let late = new AbortController();
-  const waits: number[] = [];
-  t.mock.method(AbortSignal, 'timeout', (ms: number) => {
-    waits.push(ms);
-    return late.signal;
-  });
-  const proxy = new NovaMetadata({ url, secret: SECRET, log: silentLogger(), timeoutMs: 300 });
+  const proxy = new NovaMetadata({ url, secret: SECRET, log: silentLogger(), timeoutMs: 3000 });
   const { signal } = new AbortController();
   const request = (vif: number) => proxy.ask({ guest: { ...OF_NOVA, vif }, path: '/x', body: null }, signal);
   const waiting = Array.from({ length: 8 }, () => request(2));
   assert.match(Buffer.from((await request(2)).body).toString(), /too many requests at once/);
   const other = request(3);
   await eventually(() => seen.length === 9);
-  late.abort();
   assert.deepEqual(
     (await Promise.all([...waiting, other])).map(({ status }) => status),
     Array(9).fill(503),
   );
-  assert.deepEqual([seen.length, waits], [9, Array(9).fill(300)]);
-  late = new AbortController();
+  assert.equal(seen.length, 9);
   next = { status: 200, body: 'again' };
   assert.equal((await request(2)).status, 200);
   proxy.close();

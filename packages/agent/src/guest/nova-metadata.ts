@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { type Logger, Repeats } from '@cable/kit';
+import { type Logger, Repeats, startTimeLimit } from '@cable/kit';
 import { isUuid } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
 import { parseIpv4 } from './ipv4.ts';
@@ -85,15 +85,23 @@ export class NovaMetadata {
     this.#agent.destroy();
   }
 
-  async #exchange({ guest, body }: NovaRequest, path: string, signal: AbortSignal): Promise<NovaAnswer> {
-    const deadline = AbortSignal.timeout(this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  async #exchange(asked: NovaRequest, path: string, signal: AbortSignal): Promise<NovaAnswer> {
+    const limit = startTimeLimit(this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS, signal);
+    try {
+      return await this.#ask(asked, path, limit.signal);
+    } finally {
+      limit.stop();
+    }
+  }
+
+  async #ask({ guest, body }: NovaRequest, path: string, signal: AbortSignal): Promise<NovaAnswer> {
     const request = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
     const sent = request(this.#url, {
       agent: this.#agent,
       path,
       method: body === null ? 'GET' : 'POST',
       headers: { ...this.#identity(guest), ...(body === null ? {} : { 'Content-Length': body.length }) },
-      signal: AbortSignal.any([signal, deadline]),
+      signal,
     });
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       sent.on('response', resolve);

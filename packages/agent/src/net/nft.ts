@@ -36,6 +36,8 @@ export type NftChain = {
   readonly name: string;
   /** Where packets come to it; undefined: by jumps alone. */
   readonly at: NftHook | undefined;
+  /** `nat`: only the first packet of a connection comes to it. Absent: each packet does. */
+  readonly type?: 'nat';
   readonly rules: readonly NftRule[];
 };
 
@@ -153,8 +155,11 @@ export const RECEIVED: Readonly<Record<NftFamily, NftHook>> = {
   arp: { hook: 0, priority: FIRST_PRIORITY },
 };
 
+/** Packets that leave, when everything else has looked: NF_INET_POST_ROUTING, where sources are translated. */
+export const LEAVING: NftHook = { hook: 4, priority: 100 };
+
 /** Facts of a packet that `metaTo` can fetch. */
-export const META = { iifname: 6, l4proto: 16 } as const;
+export const META = { iifname: 6, oifname: 7, l4proto: 16 } as const;
 /** Registers: `value` is what `metaTo` and `payloadTo` write. */
 const REGISTER = { verdict: 0, value: 1 } as const;
 const TRANSPORT_HEADER = 2;
@@ -205,6 +210,11 @@ export function countedDrop(): readonly Attribute[] {
   return [expression('counter', []), verdict([u32be(1, DROP)])];
 }
 
+/** Gives the connection the address of the device that it leaves by. */
+export function masquerade(): Attribute {
+  return expression('masq', []);
+}
+
 /** Goes through another chain of the table, and comes back. */
 export function jump(chain: string): Attribute {
   return verdict([u32be(1, JUMP), text(2, chain)]);
@@ -222,14 +232,14 @@ function expression(name: string, data: readonly Attribute[]): Attribute {
   return nest(LIST_ELEMENT, [text(EXPRESSION.name, name), nest(EXPRESSION.data, data)]);
 }
 
-function chainRequest({ family, name }: NftTable, { name: chain, at }: NftChain): NetlinkRequest {
+function chainRequest({ family, name }: NftTable, { name: chain, at, type }: NftChain): NetlinkRequest {
   const tried = `make the nftables chain ${family} ${name} ${chain}`;
   const names = [text(CHAIN.table, name), text(CHAIN.name, chain)];
   if (at === undefined) return request(MSG.newChain, family, tried, names);
   const hook = nest(CHAIN.hook, [u32be(HOOK.number, at.hook), u32be(HOOK.priority, at.priority)]);
   return request(MSG.newChain, family, tried, [
     ...names,
-    ...[text(CHAIN.type, 'filter'), hook, u32be(CHAIN.policy, ACCEPT)],
+    ...[text(CHAIN.type, type ?? 'filter'), hook, u32be(CHAIN.policy, ACCEPT)],
   ]);
 }
 

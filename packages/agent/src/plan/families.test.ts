@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Endpoint, LocalPort, SubnetState } from '@cable/model';
+import type { Endpoint, LocalPort, RouterHeader, SubnetState } from '@cable/model';
 import { CB_ENDPOINT_F_LEFT, CB_ENDPOINT_REMOTE, CB_ENDPOINT_VIF, cbEndpoint, cbVif } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
@@ -439,6 +439,24 @@ test('the machine gets each destination once, over the port that has it, and nev
   ]);
   assert.deepEqual(hostLinks.get(second.id)?.routes, []);
   assert.deepEqual(hostLinks.get(first.id)?.addresses, ['10.0.0.5/24']);
+});
+
+test('what no other route leads to goes to the node port of this host', async () => {
+  const fields = { deviceOwner: 'kubernetes:node', portSecurityEnabled: false, policy: null } as const;
+  const node = samplePort(5, { vifKind: 'host', ...fields });
+  const defaults = async (router: Partial<RouterHeader>, port = node) => {
+    const slices = flat(sampleHost('h1', [port]), sampleNetwork(1), sampleNetwork(2), sampleRouter(1, [1, 2], router));
+    const shown = pick(await rows(slices, 'cb_route_2'), 'destination', 'network', 'nexthop');
+    return shown.filter(([destination]) => String(destination).endsWith('/0'));
+  };
+  assert.deepEqual(await defaults({ nodeEgress: true }), [['0.0.0.0/0', 'net-1', '10.0.0.5']]);
+  assert.deepEqual(await defaults({}), []);
+  assert.deepEqual(await defaults({ nodeEgress: true }, { ...node, deviceOwner: 'baremetal:none' }), []);
+  assert.deepEqual(await defaults({ nodeEgress: true }, { ...node, networkId: sampleId('net', 3) }), []);
+  const routes = [{ destination: '0.0.0.0/0', nexthop: '10.0.1.9' }];
+  assert.deepEqual(await defaults({ nodeEgress: true, routes }), [['0.0.0.0/0', 'net-2', '10.0.1.9']]);
+  const { hostLinks } = (await plannedBed(flat(sampleHost('h1', [node]), sampleNetwork(1)))).planner;
+  assert.equal(hostLinks.get(node.id)?.forwards, true);
 });
 
 test('a port whose network or policy has not come is not programmed and says why', async () => {

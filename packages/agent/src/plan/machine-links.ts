@@ -1,6 +1,7 @@
 import type { LocalPort, NetworkHeader, RouterPeeringState } from '@cable/model';
 import type { HostLink } from '../desired.ts';
 import { deviceName } from './device-names.ts';
+import { NODE_OWNER } from './node-port.ts';
 import { portRoutes } from './port-routes.ts';
 import { type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Family, type PlanReader, topicFamily } from './unit.ts';
@@ -35,6 +36,7 @@ function linkOf(owned: Owned, reader: PlanReader, taken: Set<string>): HostLink 
     mtuBytes: network.mtuBytes,
     addresses: subnets.map(({ ipAddress, subnet }) => `${ipAddress}/${subnet.cidr.split('/')[1]}`),
     routes: machineRoutes(owned, reader, taken),
+    ...(port.deviceOwner === NODE_OWNER ? { forwards: true as const } : {}),
   };
 }
 

@@ -11,6 +11,9 @@ const MAX_LABEL = 63;
 /** `device_owner` of a trunk's sub-port. */
 const TRUNK_SUBPORT = 'trunk:subport';
 
+/** `device_owner` of the port of a Kubernetes node, which is its host’s own. */
+const NODE_OWNER = 'kubernetes:node';
+
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
   name: 'host',
@@ -144,6 +147,7 @@ export function policyKey(
 
 /** Who makes the port's device. */
 export function vifKind(port: Pick<PortRow, 'device_owner' | 'binding:vnic_type'>): VifKind {
+  if (port.device_owner === NODE_OWNER) return 'host';
   if (port.device_owner.startsWith('kubernetes:')) return 'veth';
   return port['binding:vnic_type'] === 'baremetal' ? 'host' : 'tap';
 }

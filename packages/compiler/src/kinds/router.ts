@@ -18,6 +18,7 @@ export const routerKind: Kind = defineKind({
     const value = {
       ...{ id, name: router.name, adminStateUp: router.admin_state_up, routes },
       ...(policies.length === 0 ? {} : { policies }),
+      ...(router['cable:node_egress'] === true ? { nodeEgress: true as const } : {}),
     };
     return way === undefined ? { value, refs: [] } : { value: { ...value, gateway: way }, refs: policyRefs(way) };
   },

@@ -9,7 +9,7 @@ export * from './availability-zone.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';
-export { cableKubernetesExtension } from './cable-kubernetes.ts';
+export { cableKubernetesExtension, cableNodeEgressExtension } from './cable-kubernetes.ts';
 export { cableRouterPeeringExtension } from './cable-router-peering.ts';
 export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableSnatExtension } from './cable-snat.ts';

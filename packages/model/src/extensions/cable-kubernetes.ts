@@ -46,3 +46,24 @@ export const cableKubernetesExtension = {
     security_group: ORIGIN as Origin,
   },
 } as const;
+
+/** What leaves a router by the nodes of a cluster. */
+export const cableNodeEgressExtension = {
+  alias: 'cable-node-egress',
+  name: 'Ways outside by nodes',
+  description: 'What leaves a router goes by the node of the sender’s own host.',
+  updated: '2026-11-29T00:00:00-00:00',
+  requires: ['cable-kubernetes'],
+  attributes: {
+    router: {
+      'cable:node_egress': {
+        type: 'boolean',
+        write: 'both',
+        writeBy: 'admin',
+        default: false,
+        description:
+          'True: what no other route of the router leads to leaves by the node of the sender’s own host, a port (device_owner kubernetes:node) in one of the router’s networks: the host’s kernel forwards it, with the host’s own address. It goes before a gateway. On hosts without such a port nothing changes.',
+      },
+    },
+  },
+} as const;

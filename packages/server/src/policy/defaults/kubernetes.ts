@@ -14,6 +14,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
   { name: 'update_kubernetes_cluster', check: ADMIN, description: 'Change a Kubernetes cluster.' },
   { name: 'delete_kubernetes_cluster', check: ADMIN, description: 'Delete a Kubernetes cluster.' },
   { name: 'claim_kubernetes_cluster', check: OWN, description: 'Write for a Kubernetes cluster from now on.' },
+  ...['create_router', 'update_router'].map((verb) => ({
+    name: `${verb}:cable:node_egress`,
+    check: `${ADMIN} or ${KUBERNETES}`,
+    description: 'Let what leaves a router go by the sender’s own node.',
+  })),
   ...OF_CLUSTERS.flatMap((type) =>
     ['cable:cluster', 'cable:origin'].map((attribute) => ({
       name: `create_${type}:${attribute}`,
