@@ -42,23 +42,17 @@ export type PodMore = {
 
 export type RunningController = { stop(): Promise<void> };
 
-export type World = {
+/** A Kubernetes without nodes, beside a Cable server. */
+export type Cluster = {
   readonly fake: FakeApiServer;
   readonly kube: KubeApi;
   /** As an administrator. */
   readonly cable: Client;
-  readonly server: Program;
-  readonly address: string;
   /** A controller of the cluster `prod`, with the Lease as soon as nobody has it. */
   control(
     identity: string,
     more?: { readonly podCidrs?: readonly string[]; readonly cluster?: string },
   ): RunningController;
-  namespace(name: string): Promise<KubeObject>;
-  /** A node with its agent, as far as the server knows. */
-  node(name: string, cluster?: string): Promise<KubeObject>;
-  /** The agent says that it has plugged the port, or no more. */
-  plugged(host: string, portId: string, state: 'up' | 'down'): Promise<void>;
   pod(name: string, more?: PodMore): Promise<KubeObject>;
   annotate(name: string, annotations: Readonly<Record<string, string | null>>): Promise<void>;
   /** Ports of pods of the cluster, by the name of the pod; waits until they hold. */
@@ -66,6 +60,15 @@ export type World = {
     holds: (ports: ReadonlyMap<string, PortView>) => boolean,
     cluster?: string,
   ): Promise<ReadonlyMap<string, PortView>>;
+};
+
+/** With a server of its own, and nodes that are there for it alone. */
+export type World = Cluster & {
+  readonly server: Program;
+  /** A node with its agent, as far as the server knows. */
+  node(name: string, cluster?: string): Promise<KubeObject>;
+  /** The agent says that it has plugged the port, or no more. */
+  plugged(host: string, portId: string, state: 'up' | 'down'): Promise<void>;
 };
 
 /** Waits until it holds; fails with what was found. */
@@ -85,10 +88,7 @@ function show(_key: string, value: unknown): unknown {
 
 /** Everything is gone when the test ends. */
 export async function startWorld(t: { after(undo: () => unknown): void }): Promise<World> {
-  const undo: (() => unknown)[] = [];
-  t.after(async () => {
-    for (const one of undo.reverse()) await one();
-  });
+  const undo = undoing(t);
   const directory = mkdtempSync(join(tmpdir(), `cable-kubernetes-${process.pid}-`));
   undo.push(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   const port = await freePort();
@@ -105,6 +105,36 @@ export async function startWorld(t: { after(undo: () => unknown): void }): Promi
   });
   await server.start();
   undo.push(() => server.end('SIGKILL'));
+  const cluster = await startCluster(undo, address);
+  const { cable, kube } = cluster;
+  let underlays = 0;
+  return {
+    ...cluster,
+    server,
+    node: async (name, ofCluster = 'prod') => {
+      underlays += 1;
+      const registration = { underlay: `192.0.2.${underlays}`, agentVersion: '1', cluster: ofCluster };
+      await cable.request('PUT', `/cable/v1/hosts/${name}`, registration);
+      return kube.create(NODES, { metadata: { name } });
+    },
+    plugged: async (host, portId, state) => {
+      const vifs = [{ portId, state, reason: null }];
+      await cable.request('POST', `/cable/v1/hosts/${host}/status`, { revision: 0, full: false, vifs });
+    },
+  };
+}
+
+/** What is to be done when the test ends, the last first. */
+export function undoing(t: { after(undo: () => unknown): void }): (() => unknown)[] {
+  const undo: (() => unknown)[] = [];
+  t.after(async () => {
+    for (const one of undo.reverse()) await one();
+  });
+  return undo;
+}
+
+/** A Kubernetes with the namespaces `kube-system` and `shop`, beside the server at that address. */
+export async function startCluster(undo: (() => unknown)[], address: string): Promise<Cluster> {
   const fake = await startFakeApiServer(KINDS);
   undo.push(() => fake.close());
   const [kubeTransport, cableTransport] = [httpTransport(fake.url), httpTransport(address)];
@@ -116,16 +146,12 @@ export async function startWorld(t: { after(undo: () => unknown): void }): Promi
   const cable = createClient({ transport: cableTransport });
   await kube.create(NAMESPACES, { metadata: { name: 'kube-system' } });
   await kube.create(NAMESPACES, { metadata: { name: 'shop' } });
-  let underlays = 0;
-  const agents = new Map<string, object>();
-  const register = (host: string): Promise<unknown> =>
-    cable.request('PUT', `/cable/v1/hosts/${host}`, agents.get(host) ?? {});
   const ports = async (cluster: string): Promise<ReadonlyMap<string, PortView>> => {
     const found = await cable.list('port', { device_owner: 'kubernetes:pod', 'cable:cluster': cluster });
     return new Map(found.map((one) => [one.name, one]));
   };
   return {
-    ...{ fake, kube, cable, server, address },
+    ...{ fake, kube, cable },
     control: (identity, { podCidrs = ['10.244.0.0/16'], cluster = 'prod' } = {}) => {
       const stop = new AbortController();
       const transport = httpTransport(fake.url);
@@ -149,17 +175,6 @@ export async function startWorld(t: { after(undo: () => unknown): void }): Promi
       };
       undo.push(end);
       return { stop: end };
-    },
-    namespace: (name) => kube.create(NAMESPACES, { metadata: { name } }),
-    node: async (name, cluster = 'prod') => {
-      underlays += 1;
-      agents.set(name, { underlay: `192.0.2.${underlays}`, agentVersion: '1', cluster });
-      await register(name);
-      return kube.create(NODES, { metadata: { name } });
-    },
-    plugged: async (host, portId, state) => {
-      const vifs = [{ portId, state, reason: null }];
-      await cable.request('POST', `/cable/v1/hosts/${host}/status`, { revision: 0, full: false, vifs });
     },
     pod: async (name, { namespace = 'shop', node, annotations, hostNetwork, phase } = {}) => {
       const spec = {

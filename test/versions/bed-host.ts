@@ -48,7 +48,8 @@ export class BedHost {
   readonly pins: string;
   /** Directory of the agent's state. */
   readonly state: string;
-  readonly #socket: string;
+  /** Socket of the agent. */
+  readonly socket: string;
   readonly #enter: readonly string[];
   readonly #agent: Program;
   readonly #pings = new Set<ChildProcess>();
@@ -60,7 +61,7 @@ export class BedHost {
     this.underlay = underlay;
     this.pins = `/sys/fs/bpf/cable/${name}`;
     this.state = join(home, 'state');
-    this.#socket = join(home, 'run', 'agent.sock');
+    this.socket = join(home, 'run', 'agent.sock');
     this.#enter = ['nsenter', `--net=/run/netns/${name}`];
     this.#agent = new Program({
       main: 'packages/agent/src/main.ts',
@@ -143,7 +144,7 @@ export class BedHost {
 
   #asked(path: string): Promise<unknown> {
     return new Promise((resolve) => {
-      const call = request({ socketPath: this.#socket, path }, (response) => {
+      const call = request({ socketPath: this.socket, path }, (response) => {
         let text = '';
         response.on('data', (chunk: Buffer) => {
           text += chunk.toString();

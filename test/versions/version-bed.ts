@@ -16,6 +16,8 @@ export class VersionBed {
   /** All of them. */
   readonly hosts: readonly BedHost[];
   readonly api: Client;
+  /** Of the server, as clients take it. */
+  readonly address: string;
   readonly #transport: HttpTransport;
   readonly #dir: string;
   readonly #wire: string;
@@ -40,7 +42,8 @@ export class VersionBed {
       args: ['--store', `lmdb:${join(this.#dir, 'store')}`, '--listen', `unix:${socket}`, '--log-level', 'error'],
       isReady: listens,
     });
-    this.#transport = httpTransport(`unix:${socket}`);
+    this.address = `unix:${socket}`;
+    this.#transport = httpTransport(this.address);
     this.api = createClient({ transport: this.#transport });
   }
 

@@ -1,0 +1,155 @@
+/** Nodes and pods as packets see them: real agents and the real kernel, the CNI plug-in as a runtime calls it, a controller at the double of Kubernetes' API server. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { KubeObject } from '@cable/kube';
+import type { PortView } from '@cable/model';
+import type { BedHost } from '../versions/bed-host.ts';
+import { CURRENT } from '../versions/previous-version.ts';
+import { eventually } from '../versions/program.ts';
+import { VersionBed } from '../versions/version-bed.ts';
+import { NODES, PODS, startCluster, undoing } from './world.ts';
+
+const PLUGIN = fileURLToPath(new URL('../../build/cni/cable-cni', import.meta.url));
+const OUTSIDE = '203.0.113.1';
+
+type Answer = {
+  readonly code: number | null;
+  readonly json: { readonly ips?: { readonly address: string }[]; readonly msg?: string };
+};
+
+/** Calls the plug-in on a host, as kubelet's runtime does for a pod. */
+function cni(
+  host: BedHost,
+  command: 'ADD' | 'DEL',
+  pod: KubeObject,
+  container: string,
+  netns: string,
+): Promise<Answer> {
+  const { name, namespace = '', uid = '' } = pod.metadata;
+  const args = { IgnoreUnknown: '1', K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_UID: uid };
+  const child = spawn('nsenter', [`--net=/run/netns/${host.name}`, PLUGIN], {
+    env: {
+      ...{ PATH: process.env['PATH'], CNI_COMMAND: command, CNI_CONTAINERID: container },
+      ...{ CNI_NETNS: `/run/netns/${netns}`, CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin' },
+      CNI_ARGS: Object.entries(args)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(';'),
+    },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const conf = { cniVersion: '1.0.0', name: 'cable', type: 'cable-cni', cluster: 'prod', socket: host.socket };
+  child.stdin.end(JSON.stringify(conf));
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, json: text === '' ? {} : JSON.parse(text) }));
+  });
+}
+
+function ip(...args: readonly string[]): void {
+  execFileSync('ip', args);
+}
+
+/** How many of three pings are answered. */
+function answers(netns: string, address: string, ...more: readonly string[]): number {
+  try {
+    const ping = ['ping', '-q', '-c', '3', '-i', '0.1', '-W', '1', ...more, address];
+    const report = execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...ping], { encoding: 'utf8' });
+    return Number(/(\d+) received/.exec(report)?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
+function addressOf(port: PortView | undefined, version: 4 | 6 = 4): string {
+  return port?.fixed_ips.find((one) => one.ip_address.includes(':') === (version === 6))?.ip_address ?? '';
+}
+
+test('pods reach each other, their nodes, and what is outside by the node’s address; nodes reach pods', {
+  timeout: 300_000,
+}, async (t) => {
+  const undo = undoing(t);
+  const bed = new VersionBed('kube');
+  const [outside, sandboxes] = [
+    `cbkube-out-${process.pid}`,
+    ['a', 'b', 'c'].map((one) => `cbkube-${one}-${process.pid}`),
+  ];
+  undo.push(async () => {
+    for (const one of [outside, ...sandboxes]) execFileSync('sh', ['-c', `ip netns del ${one} 2>/dev/null || true`]);
+    await bed.remove();
+  });
+  await bed.start(CURRENT);
+  for (const netns of [outside, ...sandboxes]) ip('netns', 'add', netns);
+  ip('-n', bed.h1.name, 'link', 'add', 'ext0', 'up', 'type', 'veth', 'peer', 'name', 'ext0', 'netns', outside);
+  ip('-n', bed.h1.name, 'address', 'add', '203.0.113.11/24', 'dev', 'ext0');
+  ip('-n', outside, 'link', 'set', 'ext0', 'up');
+  ip('-n', outside, 'address', 'add', `${OUTSIDE}/24`, 'dev', 'ext0');
+  for (const host of bed.hosts) await host.start(CURRENT, '--cluster', 'prod');
+  const cluster = await startCluster(undo, bed.address);
+  cluster.control('a', { podCidrs: ['10.244.0.0/16', 'fd00:10:244::/64'] });
+  for (const { name } of bed.hosts) await cluster.kube.create(NODES, { metadata: { name } });
+
+  const [a = '', b = '', c = ''] = sandboxes;
+  const [podA, podB] = [await cluster.pod('a', { node: bed.h1.name }), await cluster.pod('b', { node: bed.h2.name })];
+  // The runtime may be faster than the controller.
+  const added = await Promise.all([cni(bed.h1, 'ADD', podA, 'ca', a), cni(bed.h2, 'ADD', podB, 'cb', b)]);
+  assert.deepEqual(
+    added.map(({ code }) => code),
+    [0, 0],
+    JSON.stringify(added),
+  );
+  const ports = await cluster.ports((found) => [...found.values()].every(({ status }) => status === 'ACTIVE'));
+  assert.deepEqual(
+    added[0]?.json.ips?.map(({ address }) => address),
+    [`${addressOf(ports.get('a'))}/16`, `${addressOf(ports.get('a'), 6)}/64`],
+  );
+  const nodes = await bed.api.list('port', { device_owner: 'kubernetes:node' });
+  const nodeOf = (host: BedHost) => addressOf(nodes.find((one) => one['binding:host_id'] === host.name));
+  for (const host of bed.hosts) {
+    await eventually(
+      `${host.name} reaches its pods`,
+      () => answers(host.name, addressOf(ports.get(host === bed.h1 ? 'a' : 'b'))) === 3,
+    );
+  }
+  const ways: readonly (readonly [from: string, to: string, what: string])[] = [
+    [a, addressOf(ports.get('b')), 'a pod of another node'],
+    [a, addressOf(ports.get('b'), 6), 'the same by IPv6'],
+    [bed.h1.name, addressOf(ports.get('b')), 'from a node a pod of another'],
+    [bed.h2.name, addressOf(ports.get('b'), 6), 'from a node its own pod by IPv6'],
+    [a, nodeOf(bed.h1), 'its node, by the node’s port'],
+    [a, nodeOf(bed.h2), 'another node, by its port'],
+    [a, bed.h1.underlay, 'its node, by the node’s own address'],
+    [a, bed.h2.underlay, 'another node, by its own address'],
+    [a, OUTSIDE, 'what is outside, which knows no way to pods'],
+  ];
+  for (const [from, to, what] of ways) assert.equal(answers(from, to), 3, what);
+
+  // The agent that begins anew forwards as before.
+  await bed.h1.end('SIGKILL');
+  assert.equal(answers(a, OUTSIDE), 3, 'without the agent');
+  await bed.h1.start(CURRENT, '--cluster', 'prod');
+  await bed.h1.inStep();
+  assert.equal(answers(a, OUTSIDE), 3, 'with another agent');
+
+  // Another sandbox of the same pod has the same address; the end of the old one does not touch it.
+  assert.equal((await cni(bed.h1, 'ADD', podA, 'cc', c)).code, 0);
+  assert.equal((await cni(bed.h1, 'DEL', podA, 'ca', a)).code, 0);
+  assert.equal(answers(c, OUTSIDE), 3, 'from the new sandbox');
+
+  await cluster.kube.delete(PODS, { namespace: 'shop', name: 'a' });
+  await eventually('the port stays while it is plugged', async () => (await cluster.ports(() => true)).has('a'));
+  assert.equal((await cni(bed.h1, 'DEL', podA, 'cc', c)).code, 0);
+  await cluster.ports((found) => !found.has('a') && found.has('b'));
+
+  // A node works while server and API server are away.
+  cluster.fake.refuse(503);
+  await bed.stopServer();
+  assert.equal((await cni(bed.h2, 'DEL', podB, 'cb', b)).code, 0);
+  assert.equal((await cni(bed.h2, 'ADD', podB, 'cd', b)).code, 0);
+  assert.equal(answers(bed.h2.name, addressOf(ports.get('b'))), 3, 'a pod that was made meanwhile');
+});
