@@ -3,22 +3,35 @@ import { test } from 'node:test';
 import { httpTransport } from '@cable/kit';
 import { createKubeApi } from './kube-api.ts';
 import { KubeError } from './kube-error.ts';
-import { CONFIG_MAPS, DEPLOYMENTS, kubeApiSuite, startFakeApiServer } from './testing/index.ts';
+import {
+  CONFIG_MAPS,
+  customResourceSuite,
+  DEPLOYMENTS,
+  kubeApiSuite,
+  startFakeApiServer,
+  type TestedApi,
+  THINGS,
+} from './testing/index.ts';
 
 const KINDS = [
   { ...CONFIG_MAPS, kind: 'ConfigMap' },
   { ...DEPLOYMENTS, kind: 'Deployment', hasStatus: true },
+  { ...THINGS, kind: 'Thing', hasStatus: true, isCustom: true },
 ];
 
-kubeApiSuite('double', async (t) => {
+async function start(t: { after(done: () => unknown): void }): Promise<TestedApi> {
   const fake = await startFakeApiServer(KINDS);
   const transport = httpTransport(fake.url);
   t.after(async () => {
     transport.close();
     await fake.close();
   });
-  return { api: createKubeApi({ transport }), namespace: 'test', compact: async () => fake.compact() };
-});
+  const [compact, restart] = [async () => fake.compact(), async () => fake.cutWatches()];
+  return { api: createKubeApi({ transport }), namespace: 'test', compact, restart };
+}
+
+kubeApiSuite('double', start);
+customResourceSuite('double', start);
 
 test('a token is asked for each request, and sent', async () => {
   const seen: (string | undefined)[] = [];

@@ -11,6 +11,8 @@ export type KubeKind = {
 /** `ObjectMeta`, as far as Cable reads it. */
 export type KubeMeta = {
   readonly name: string;
+  /** Of one to be made whose `name` is empty: the API server makes a name that begins so. */
+  readonly generateName?: string;
   /** Absent: the kind is of the whole cluster. */
   readonly namespace?: string;
   readonly uid?: string;

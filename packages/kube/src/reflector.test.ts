@@ -4,7 +4,7 @@ import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { createKubeApi, type KubeApi } from './kube-api.ts';
 import type { KubeObject } from './kube-object.ts';
 import { Reflector, type ReflectorTiming } from './reflector.ts';
-import { CONFIG_MAPS, type FakeApiServer, startFakeApiServer } from './testing/index.ts';
+import { CONFIG_MAPS, type FakeApiServer, reflectorSuite, startFakeApiServer } from './testing/index.ts';
 import { until } from './testing/until.ts';
 
 type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
@@ -48,6 +48,11 @@ async function world(t: { after(done: () => unknown): void }): Promise<World> {
   return { fake, api, changed, put, start };
 }
 
+reflectorSuite('double', async (t) => {
+  const { api, fake } = await world(t);
+  return { api, namespace: 'test', compact: async () => fake.compact(), restart: async () => fake.cutWatches() };
+});
+
 test('what is there is listed in pages, and what changes follows', async (t) => {
   const { fake, api, changed, put, start } = await world(t);
   for (const name of ['a', 'b', 'c']) await put(name, '1');
@@ -75,24 +80,6 @@ test('a watch that is cut goes on where it was, without another list', async (t)
     await until(() => kept.get('n/a') === String(n));
   }
   assert.equal(lists(), before);
-});
-
-test('one that is too far behind lists anew, and learns what has gone', async (t) => {
-  const { fake, api, changed, put, start } = await world(t);
-  for (const name of ['a', 'b', 'same']) await put(name, '1');
-  const kept = start();
-  await kept.synced;
-  changed.splice(0);
-  fake.refuse(503);
-  fake.cutWatches();
-  await sleep(20);
-  fake.refuse();
-  await api.delete(CONFIG_MAPS, { namespace: 'n', name: 'a' });
-  await put('b', '2');
-  fake.compact();
-  fake.cutWatches();
-  await until(() => kept.size === 2 && kept.get('n/b') === '2');
-  assert(!changed.includes('n/same'), 'what is as it was is not worked on again');
 });
 
 test('a bookmark spares the list when nothing of one’s own has changed for long', async (t) => {
@@ -128,30 +115,6 @@ test('an outage leaves what is kept, and is not hammered', async (t) => {
   fake.refuse();
   await put('a', '2');
   await until(() => kept.get('n/a') === '2');
-});
-
-test('pages that expire while they are read are read anew, at last in one', async (t) => {
-  const { fake, api, put } = await world(t);
-  for (const name of ['a', 'b', 'c']) await put(name, '1');
-  const stop = new AbortController();
-  const limits: (number | undefined)[] = [];
-  const list: KubeApi['list'] = async (kind, options) => {
-    limits.push(options?.limit);
-    const page = await api.list(kind, options);
-    if (page.continue !== undefined) fake.compact();
-    return page as never;
-  };
-  const kept = new Reflector<ConfigMap, true>({
-    ...{ api: { list, watch: api.watch }, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal },
-    timing: { ...FAST, pageSize: 1 },
-    keep: () => true,
-    changed: () => {},
-  });
-  await kept.synced;
-  assert.equal(kept.size, 3);
-  assert.deepEqual(limits, [1, 1, 1, 1, undefined]);
-  stop.abort();
-  await kept.done;
 });
 
 test('a watch that says nothing any more, and does not end, is given up', async (t) => {

@@ -9,6 +9,8 @@ export type FakeKind = KubeKind & {
   readonly kind: string;
   /** Its status is a part of its own, which an update of the whole leaves alone. */
   readonly hasStatus?: boolean;
+  /** A CustomResourceDefinition has added it: it is replaced only by what says of which version it was. Its schema is not looked at. */
+  readonly isCustom?: boolean;
 };
 
 export type FakeApiServer = {
@@ -207,13 +209,16 @@ class Fake {
   }
 
   #create(place: Place, object: Stored): Stored {
-    const name = object.metadata?.name;
-    if (name === undefined) throw new Refused(422, 'Invalid', 'metadata.name: Required value: name is required');
+    const { generateName, name: given = '' } = object.metadata ?? {};
+    if (given === '' && generateName === undefined)
+      throw new Refused(422, 'Invalid', 'metadata.name: Required value: name or generateName is required');
+    const name = given === '' ? `${generateName}${randomUUID().slice(0, 5)}` : given;
     const key = keyIn(place.kind, place.namespace, name);
     if (this.#objects.has(key))
       throw new Refused(409, 'AlreadyExists', `${place.kind.plural} "${name}" already exists`);
     const metadata = {
       ...object.metadata,
+      name,
       ...(place.namespace === undefined ? {} : { namespace: place.namespace }),
       uid: randomUUID(),
       creationTimestamp: now(),
@@ -226,6 +231,12 @@ class Fake {
   #update(place: Place, object: Stored): Stored {
     const before = this.#found(place);
     const { resourceVersion } = object.metadata;
+    if (resourceVersion === undefined && place.kind.isCustom === true)
+      throw new Refused(
+        422,
+        'Invalid',
+        'metadata.resourceVersion: Invalid value: 0x0: must be specified for an update',
+      );
     if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion) {
       const why = 'the object has been modified; please apply your changes to the latest version and try again';
       throw new Refused(
