@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { buildC, buildTypeScript } from './lib/build.mjs';
 import { installPackages, packagesFor } from './lib/debian.mjs';
 import { buildGuest } from './lib/guest.mjs';
+import { buildKubernetes, findKubernetes, KUBERNETES_PROGRAMS } from './lib/kubernetes.mjs';
 import { labNeeds } from './lib/lab-needs.mjs';
 import { runNovaLab } from './lib/nova.mjs';
 import { installNpm } from './lib/npm.mjs';
 import { capture, StepError, say, step } from './lib/say.mjs';
-import { runChecks, runOpenstackTests, runTests } from './lib/tests.mjs';
+import { runChecks, runKubeTests, runOpenstackTests, runTests } from './lib/tests.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const FROM_SOURCE = ['--import', 'tsx', '--conditions=cable-source'];
@@ -32,6 +33,11 @@ const COMMANDS = {
     help: 'tests with a real Keystone; tempest | stock [EXPRESSION] [--workers N] [--record]: Tempest on Cable, on a stock neutron-server; session [--only PREFIX]: the openstack client on both; compare [--only PREFIX] [--json]: odd requests to both',
     root: true,
     run: openstack,
+  },
+  kube: {
+    help: 'tests with a real Kubernetes, of CABLE_KUBE_BIN or built once; build [PROGRAM]...: builds more of it; --no-build: only if it is there',
+    root: false,
+    run: kube,
   },
   nova: { help: 'start machines on Cable by a real Nova, reboot and delete them', root: true, run: nova },
   fuzz: {
@@ -92,6 +98,23 @@ async function openstack(args) {
   if (args[0] === 'compare')
     return show(process.execPath, [...FROM_SOURCE, join(ROOT, 'test/openstack/run-compare.ts'), ...args.slice(1)]);
   return runOpenstackTests(ROOT, FROM_SOURCE, args);
+}
+
+async function kube(args) {
+  if (args[0] === 'build') {
+    const named = args.slice(1);
+    say(`in ${await buildKubernetes(named.length === 0 ? KUBERNETES_PROGRAMS : named)}`);
+    return 0;
+  }
+  const names = args.filter((name) => name !== '--no-build');
+  const found = findKubernetes();
+  if (found === undefined && names.length < args.length) {
+    say('real Kubernetes was not asked: it was never built here (npm run test:kube), and CABLE_KUBE_BIN is not set');
+    return 0;
+  }
+  const programs = found ?? (await buildKubernetes(['kube-apiserver']));
+  await build();
+  return runKubeTests(ROOT, FROM_SOURCE, names, programs);
 }
 
 async function nova() {

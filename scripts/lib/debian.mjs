@@ -105,6 +105,7 @@ export function packagesFor(command, args) {
   if (command === 'nova')
     return { ...BUILD, ...HOST, ...ETCD, ...QEMU, ...NOVA, 'busybox-static': LAB['busybox-static'] };
   if (command === 'openstack') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
+  if (command === 'kube') return { ...BUILD, ...ETCD };
   return { ...LAB, ...QEMU, ...ETCD, ...TEST };
 }
 
@@ -158,7 +159,8 @@ async function lacksCandidate(names) {
   return known < names.length;
 }
 
-async function updateLists() {
+/** Makes apt's lists current. */
+export async function updateLists() {
   say('reading the Debian package lists (apt-get update)');
   await step('apt-get', ['update', '-q'], {
     remedy: 'see that /etc/apt/sources.list names a mirror that this machine reaches',

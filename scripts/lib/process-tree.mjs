@@ -6,6 +6,11 @@ export function programsOf(parent, argument) {
   return childrenOf(parent).filter((pid) => read(`/proc/${pid}/cmdline`).split('\0').includes(argument));
 }
 
+/** Kills what this process started, and whatever that started. */
+export function endChildren() {
+  for (const child of childrenOf(process.pid)) endTree(child);
+}
+
 /** Kills `pid` and whatever it started. */
 export function endTree(pid) {
   const below = childrenOf(pid);

@@ -6,8 +6,9 @@ import { capture, say } from './say.mjs';
 const PLACES = ['packages', 'vrouter/test', 'test'];
 
 const ALONE = ['test/', 'vrouter/test/model/', 'vrouter/test/facts.test.ts'];
-/** Needs packages that no other test does. */
+/** Need packages or programs that no other test does. */
 const OPENSTACK = 'test/openstack';
+const KUBE = 'test/kube';
 
 /**
  * Runs the checks, then the test files (all, or those whose path contains one of `names`).
@@ -29,6 +30,13 @@ export async function runTests(root, fromSource, names) {
 export async function runOpenstackTests(root, fromSource, names) {
   const files = findFiles(root, [OPENSTACK], isTest).filter((file) => wanted(file, names));
   return (await runFiles(root, fromSource, files)).code;
+}
+
+/** Runs the tests with the Kubernetes whose programs are in that directory. Returns the exit code. */
+export async function runKubeTests(root, fromSource, names, programs) {
+  const files = findFiles(root, [KUBE], isTest).filter((file) => wanted(file, names));
+  say(`Kubernetes: ${programs}`);
+  return (await runFiles(root, fromSource, files, { CABLE_KUBE_BIN: programs })).code;
 }
 
 /** Types, lint, generated files and the house rules. Returns the exit code. */
@@ -77,10 +85,11 @@ async function runStaticChecks(root, fromSource) {
   return failed;
 }
 
-function runFiles(root, fromSource, files) {
+function runFiles(root, fromSource, files, env = {}) {
   say(`running ${files.length} test file(s)`);
   return capture(process.execPath, [...fromSource, join(root, 'scripts/lib/test-runner.mjs'), ...files], {
     cwd: root,
+    env,
     show: true,
   });
 }
@@ -94,7 +103,7 @@ function isTest(name) {
 }
 
 function findTests(root) {
-  return findFiles(root, PLACES, isTest).filter((file) => !file.startsWith(OPENSTACK));
+  return findFiles(root, PLACES, isTest).filter((file) => !file.startsWith(OPENSTACK) && !file.startsWith(KUBE));
 }
 
 function findFiles(root, places, wanted) {
