@@ -1,6 +1,7 @@
 import type { TableReader } from '@cable/kit';
 import type {
   AddressGroup,
+  EndpointSet,
   FloatingIp,
   HealthMonitor,
   Host,
@@ -21,6 +22,8 @@ import type {
   RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
+  Service,
+  ServiceScope,
   SnatLease,
   Subnet,
   SubnetPool,
@@ -139,6 +142,20 @@ const ATTRIBUTES = {
     'source_port_range_min',
     'source_port_range_max',
   ],
+  service_scope: ['id', 'cidrs', 'router_ids'],
+  service: [
+    'id',
+    'name',
+    'project_id',
+    'scope_id',
+    'cluster_ips',
+    'external_ips',
+    'ports',
+    'session_affinity',
+    'session_affinity_timeout',
+    'internal_traffic_policy',
+  ],
+  endpoint_set: ['id', 'scope_id', 'service_id', 'ports', 'endpoints'],
   floatingip: [
     'id',
     'floating_network_id',
@@ -225,6 +242,12 @@ export type RouterPeeringRow = Pick<RouterPeering, Attributes<'router_peering'>>
 
 export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 
+export type ServiceScopeRow = Pick<ServiceScope, Attributes<'service_scope'>>;
+
+export type ServiceRow = Pick<Service, Attributes<'service'>>;
+
+export type EndpointSetRow = Pick<EndpointSet, Attributes<'endpoint_set'>>;
+
 export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
@@ -278,6 +301,9 @@ export type Rows = {
   readonly router: RouterRow;
   readonly router_peering: RouterPeeringRow;
   readonly router_policy: RouterPolicyRow;
+  readonly service_scope: ServiceScopeRow;
+  readonly service: ServiceRow;
+  readonly endpoint_set: EndpointSetRow;
   readonly security_group: SecurityGroupRow;
   readonly address_group: AddressGroupRow;
   readonly log: LogRow;
@@ -318,6 +344,9 @@ type IndexNames = {
   readonly router: never;
   readonly router_peering: 'router_id';
   readonly router_policy: 'router_id';
+  readonly service_scope: 'router_ids';
+  readonly service: 'scope_id';
+  readonly endpoint_set: 'scope_id';
   readonly security_group: never;
   readonly address_group: never;
   readonly log: 'enabled';
@@ -366,6 +395,9 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   router: {},
   router_peering: { router_id: (row) => [row.router_id] },
   router_policy: { router_id: (row) => [row.router_id] },
+  service_scope: { router_ids: (row) => row.router_ids },
+  service: { scope_id: (row) => [row.scope_id] },
+  endpoint_set: { scope_id: (row) => [row.scope_id] },
   security_group: {},
   address_group: {},
   tap_service: { port_id: (row) => [row.port_id] },

@@ -6,6 +6,7 @@
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
+ *    │       near ──> services, backends       (of the scopes that name the router)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
  *    │               gateways, spares ──> blocks         (where ports of the router's address are leased)
@@ -30,6 +31,7 @@ import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
+import { backendsKind, servicesKind } from './kinds/services.ts';
 
 export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   host: hostKind,
@@ -53,6 +55,8 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   group: groupKind,
   balancers: balancersKind,
   pool: poolKind,
+  services: servicesKind,
+  backends: backendsKind,
 };
 
 /** The kind of a slice and the id of the thing it is about. */

@@ -10,6 +10,7 @@ import { Reader } from './reader.ts';
 import {
   createTables,
   EMPTY_STATE,
+  endpointSet,
   floatingIp,
   forwarding,
   gatewayOf,
@@ -26,6 +27,8 @@ import {
   routerPolicy,
   rule,
   type State,
+  service,
+  serviceScope,
   snatLease,
   subnet,
   tapFlow,
@@ -860,4 +863,60 @@ test('a port whose host did not take it is bound nowhere', () => {
     endpoints,
     sliceOf(withRow(ONE, 'port', port('p2', 'n1', '')), 'endpoints:n1')?.items.map((item) => item['key']),
   );
+});
+
+/** Services that are reached behind r1. */
+const SERVED: State = [
+  (s: State) => withRow(s, 'service_scope', serviceScope('k1', ['r1'])),
+  (s: State) => withRow(s, 'service', service('v1', 'k1', { external_ips: ['203.0.113.7'] })),
+  (s: State) =>
+    withRow(
+      s,
+      'endpoint_set',
+      endpointSet('t1', service('v1', 'k1'), [
+        { address: '10.0.1.7', host_id: 'h1', zone_hints: ['a'] },
+        { address: '10.0.1.8', ready: false, terminating: true },
+        { address: '10.0.1.9', ready: false },
+        { address: '10.0.1.10', ready: false, serving: false, terminating: true },
+      ]),
+    ),
+].reduce((s, step) => step(s), ROUTED);
+
+test('Services are told to hosts with ports behind the routers of their scope, and nothing of them to others', () => {
+  assert.deepEqual(sliceOf(SERVED, 'near:n1')?.refs, ['backends:k1', 'router:r1', 'services:k1']);
+  assert.deepEqual(sliceOf(withRow(SERVED, 'service_scope', serviceScope('k1', [])), 'near:n1')?.refs, ['router:r1']);
+  assert.deepEqual(sliceOf(SERVED, 'services:k1'), {
+    header: { scopeId: 'k1', cidrs: ['10.96.0.0/16'], routerIds: ['r1'] },
+    items: [
+      {
+        ...{ key: 'v1', id: 'v1', name: 'v1', projectId: 'k', clusterIps: ['10.96.0.10'] },
+        externalIps: ['203.0.113.7'],
+        ports: [{ name: '', protocol: 'TCP', port: 80 }],
+      },
+    ],
+    refs: [],
+  });
+  assert.equal(sliceOf(SERVED, 'services:k2'), null);
+});
+
+test('a Service says what is not as usual: affinity with its timeout, and that only own endpoints serve', () => {
+  const more = {
+    session_affinity: 'ClientIP',
+    session_affinity_timeout: 60,
+    internal_traffic_policy: 'Local',
+  } as const;
+  const [item] = sliceOf(withRow(SERVED, 'service', service('v1', 'k1', more)), 'services:k1')?.items ?? [];
+  assert.deepEqual([item?.['affinitySeconds'], item?.['local']], [60, true]);
+});
+
+test('who serves is an item each, and who does not is none', () => {
+  const ports = [{ name: '', protocol: 'TCP', port: 8080 }];
+  assert.deepEqual(sliceOf(SERVED, 'backends:k1'), {
+    header: { scopeId: 'k1' },
+    items: [
+      { key: 't1/10.0.1.7', serviceId: 'v1', ipAddress: '10.0.1.7', ports, host: 'h1', zoneHints: ['a'] },
+      { key: 't1/10.0.1.8', serviceId: 'v1', ipAddress: '10.0.1.8', ports, terminating: true },
+    ],
+    refs: [],
+  });
 });

@@ -2,6 +2,7 @@
 import { Table } from '@cable/kit';
 import {
   type CompilerTables,
+  type EndpointSetRow,
   type FloatingIpRow,
   type HostRow,
   INDEXES,
@@ -23,6 +24,8 @@ import {
   type RowType,
   type SecurityGroupRow,
   type SecurityGroupRuleRow,
+  type ServiceRow,
+  type ServiceScopeRow,
   type SnatLeaseRow,
   type SubnetRow,
   type TableChange,
@@ -44,6 +47,9 @@ export const EMPTY_STATE: State = {
   router: new Map(),
   router_peering: new Map(),
   router_policy: new Map(),
+  service_scope: new Map(),
+  service: new Map(),
+  endpoint_set: new Map(),
   security_group: new Map(),
   address_group: new Map(),
   log: new Map(),
@@ -404,6 +410,36 @@ export function routerPeering(
   return {
     ...{ id, name: id, created_at: '2026-11-27T00:00:00Z', router_id: routerId, peer_router_id: peerId },
     ...{ subnet_ids: [...subnetIds], accepted_prefixes: [], ...more },
+  };
+}
+
+/** A scope of Services in 10.96.0.0/16. */
+export function serviceScope(id: string, routerIds: readonly string[]): ServiceScopeRow {
+  return { id, cidrs: ['10.96.0.0/16'], router_ids: [...routerIds] };
+}
+
+/** A Service at TCP port 80. */
+export function service(id: string, scopeId: string, more: Partial<ServiceRow> = {}): ServiceRow {
+  return {
+    ...{ id, name: id, project_id: 'k', scope_id: scopeId, cluster_ips: ['10.96.0.10'], external_ips: [] },
+    ports: [{ name: '', protocol: 'TCP', port: 80 }],
+    ...{ session_affinity: 'None', session_affinity_timeout: 10_800, internal_traffic_policy: 'Cluster', ...more },
+  };
+}
+
+/** Endpoints that are ready, at port 8080. */
+export function endpointSet(
+  id: string,
+  serviceOf: ServiceRow,
+  endpoints: readonly (Partial<EndpointSetRow['endpoints'][number]> & { readonly address: string })[],
+): EndpointSetRow {
+  return {
+    ...{ id, scope_id: serviceOf.scope_id, service_id: serviceOf.id },
+    ports: [{ name: '', protocol: 'TCP', port: 8080 }],
+    endpoints: endpoints.map((one) => ({
+      ...{ port_id: null, host_id: '', ready: true, serving: true, terminating: false },
+      ...{ zone_hints: [], host_hints: [], ...one },
+    })),
   };
 }
 

@@ -207,10 +207,11 @@ function mentionProblem(resource: Resource, all: Attributes): Problem | undefine
 
 const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'uuid', 'hostname', 'ip', 'mac']);
 
-function keyProblem({ key = 'id', attributes, verbs }: Resource, standard: Attributes): Problem | undefined {
+function keyProblem({ key = 'id', givenId, attributes, verbs }: Resource, standard: Attributes): Problem | undefined {
   const attribute = attributes[key] ?? standard[key];
   if (attribute === undefined) return problem(`there is no attribute ${key}`, 'Declare it, or name another as key.');
   if (key === 'id') return undefined;
+  if (givenId === true) return problem('givenId, but its key is another', 'Leave out givenId, or key.');
   if (attributes['id'] !== undefined)
     return within('id', problem('it is not the key', 'Leave it out, or leave out key.'));
   if (!KEY_TYPES.has(attribute.type) || attribute.nullable || attribute.aliasOf !== undefined) {

@@ -147,6 +147,7 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       notFound: 'text',
       description: 'text',
       key: 'text',
+      givenId: 'true',
       parent: { one: PARENT },
       standard: 'boolean',
       stored: 'boolean',

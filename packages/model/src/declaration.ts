@@ -234,6 +234,11 @@ export type Resource = {
    * has no control character, at most 1024 bytes and, unless `implied`, no slash, and is stored under `id` as well.
    */
   readonly key?: string;
+  /**
+   * True: who creates an object may give its `id`, as one that is made of what the object stands for. A create with the id of one that is there is refused (`HTTPConflict`), so
+   * that one which is sent again makes nothing twice. Only with the key `id`.
+   */
+  readonly givenId?: true;
   readonly parent?: ParentDeclaration;
   /** True: has Neutron's standard attributes (`STANDARD_ATTRIBUTES`) and belongs to a project. */
   readonly standard: boolean;

@@ -38,7 +38,7 @@ const NO_STANDARD: StandardAttributes = { before: {}, after: {}, hidden: {} };
 
 /** Those of which no loaded extension is are kept all the same: ownership and revisions rest on them. */
 function standardAttributes(
-  { key = 'id', mayBeUnowned }: Resource,
+  { key = 'id', givenId, mayBeUnowned }: Resource,
   loaded: ReadonlySet<string> | undefined,
 ): StandardAttributes {
   const { id, tenant_id, project_id, ...rest } = STANDARD_ATTRIBUTES;
@@ -46,7 +46,7 @@ function standardAttributes(
   const isShown = ([, attribute]: readonly [string, Attribute]): boolean =>
     loaded === undefined || attribute.extension === undefined || loaded.has(attribute.extension);
   const before = Object.entries<Attribute>({
-    ...(key === 'id' ? { id } : {}),
+    ...(key === 'id' ? { id: givenId === true ? { ...id, write: 'create' } : id } : {}),
     tenant_id: { ...tenant_id, ...least },
     project_id: { ...project_id, ...least },
   });

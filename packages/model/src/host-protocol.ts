@@ -227,6 +227,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'The slice logs says of which ports packets are written down. An older agent passes it over, and writes nothing.',
       },
+      {
+        date: '2026-11-29',
+        change:
+          'Slices services and backends tell of Services of Kubernetes. An older agent passes them over: what its guests send to a ClusterIP goes by the routes of their router, or nowhere.',
+      },
     ],
   },
 ];

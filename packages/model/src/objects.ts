@@ -35,6 +35,7 @@ import type { routerResource } from './resources/router.ts';
 import type { routerPeeringResource } from './resources/router-peering.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
+import type { endpointSetResource, serviceResource, serviceScopeResource } from './resources/service.ts';
 import type { snatLeaseResource } from './resources/snat-lease.ts';
 import type { subnetResource } from './resources/subnet.ts';
 import type { subnetPoolResource } from './resources/subnet-pool.ts';
@@ -89,6 +90,13 @@ export type RouterPeering = ResourceObject<typeof routerPeeringResource>;
 
 /** As stored. */
 export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;
+
+/** As stored. */
+export type ServiceScope = ResourceObject<typeof serviceScopeResource>;
+/** As stored. */
+export type Service = ResourceObject<typeof serviceResource>;
+/** As stored. */
+export type EndpointSet = ResourceObject<typeof endpointSetResource>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

@@ -11,7 +11,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
- * `logs:cloud`.
+ * `services:<scope id>`, `backends:<scope id>`, `logs:cloud`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -29,6 +29,7 @@ export type SliceKind = keyof SliceTypes;
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │       near ──> peerings ──> network, endpoints     (of what routers let through that it is peered with)
+ *    │       near ──> services, backends                  (of the scopes that name the router)
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
@@ -75,6 +76,10 @@ export type SliceTypes = {
   readonly balancers: { readonly header: BalancersHeader; readonly item: Balancer };
   /** Item: a member of the pool; key: its id. */
   readonly pool: { readonly header: PoolHeader; readonly item: PoolMember };
+  /** Item: a Service of the scope; key: its id. */
+  readonly services: { readonly header: ServicesHeader; readonly item: ClusterService };
+  /** Item: an endpoint of a Service of the scope; key: `<id of the object that names it>/<address>`. */
+  readonly backends: { readonly header: BackendsHeader; readonly item: ServiceBackend };
 };
 
 /** Header of a kind. */
@@ -570,4 +575,51 @@ export type PoolMember = {
   readonly monitorPort?: number;
   /** What its host told last: it fails (`down`), or the host itself says nothing any more (`silent`). Absent: it is well, or nothing is known. */
   readonly health?: 'down' | 'silent';
+};
+
+/** A scope of Services. `cidrs`: what ClusterIPs are in. `routerIds`: those behind which the Services are reached. */
+export type ServicesHeader = {
+  readonly scopeId: string;
+  readonly cidrs: readonly string[];
+  readonly routerIds: readonly string[];
+};
+
+/** A Service of Kubernetes. */
+export type ClusterService = {
+  readonly id: string;
+  readonly name: string;
+  readonly projectId: string;
+  readonly clusterIps: readonly string[];
+  /** Other addresses at which it is reached. */
+  readonly externalIps: readonly string[];
+  readonly ports: readonly ServicePort[];
+  /** What one client begins goes to one endpoint, until it has begun nothing for so long; absent: to any. */
+  readonly affinitySeconds?: number;
+  /** Only endpoints of the client's own host serve; absent: all do. */
+  readonly local?: true;
+};
+
+/** A port of a Service, or where its endpoints serve what the Service calls by this name; empty: it has the only one. */
+export type ServicePort = {
+  readonly name: string;
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
+  readonly port: number;
+};
+
+/** Who serves in a scope. */
+export type BackendsHeader = { readonly scopeId: string };
+
+/** An endpoint of a Service that takes connections, or keeps those that it has. */
+export type ServiceBackend = {
+  readonly serviceId: string;
+  readonly ipAddress: string;
+  readonly ports: readonly ServicePort[];
+  /** It is on its way out: it gets new connections only where none is ready. Absent: it is ready. */
+  readonly terminating?: true;
+  /** Name of the host that it is on; absent: none. */
+  readonly host?: string;
+  /** Availability zones whose clients should use it; absent: it has no such hint. */
+  readonly zoneHints?: readonly string[];
+  /** Hosts whose clients should use it; absent: it has no such hint. */
+  readonly hostHints?: readonly string[];
 };

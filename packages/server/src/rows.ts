@@ -3,6 +3,7 @@ import type {
   AddressScope,
   AnyObject,
   DefaultSecurityGroupRule,
+  EndpointSet,
   Flavor,
   FloatingIp,
   HealthMonitor,
@@ -33,7 +34,9 @@ import type {
   RouterPolicy,
   SecurityGroup,
   SecurityGroupRule,
+  Service,
   ServiceProfile,
+  ServiceScope,
   SnatLease,
   Subnet,
   SubnetPool,
@@ -67,6 +70,9 @@ type ObjectTypes = {
   readonly service_profile: ServiceProfile;
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
+  readonly endpoint_set: EndpointSet;
+  readonly service: Service;
+  readonly service_scope: ServiceScope;
   readonly router_peering: RouterPeering;
   readonly router_policy: RouterPolicy;
   readonly tap_service: TapService;

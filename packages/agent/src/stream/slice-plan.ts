@@ -57,6 +57,8 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     leases: true,
     blocks: true,
     peerings: true,
+    services: true,
+    backends: true,
     logs: true,
     policy: true,
     group: true,

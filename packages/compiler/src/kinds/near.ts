@@ -1,8 +1,9 @@
 import { compareText } from '../compiler-tables.ts';
 import type { Kind, NodeKey } from '../kind.ts';
+import { servicesAt } from './services.ts';
 
 /**
- * Stands for the routers of a network in which a host has a port, and their peerings. A slice of its own, because a network's other side, behind a router, must not
+ * Stands for the routers of a network in which a host has a port, their peerings, and the scopes of Services that are in force behind them. A slice of its own, because a network's other side, behind a router, must not
  * bring its routers too: reach stops there.
  */
 export const nearKind: Kind = {
@@ -16,7 +17,8 @@ export const nearKind: Kind = {
         ? [`router:${router}`]
         : [`router:${router}`, `peerings:${router}`],
     );
-    return { value: null, refs };
+    const services = sorted.flatMap((router) => servicesAt(reader, router));
+    return { value: null, refs: [...new Set([...refs, ...services])] };
   },
   items: undefined,
 };

@@ -12,6 +12,7 @@ export * from './cable-guest.ts';
 export { cableKubernetesExtension, cableNodeEgressExtension } from './cable-kubernetes.ts';
 export { cableRouterPeeringExtension } from './cable-router-peering.ts';
 export { cableRouterPolicyExtension } from './cable-router-policy.ts';
+export { cableServiceExtension } from './cable-service.ts';
 export { cableSnatExtension } from './cable-snat.ts';
 export * from './collections.ts';
 export * from './dns-integration.ts';

@@ -168,8 +168,8 @@ export function planCreate(planning: Planning, resource: ResourceModel, given: G
 }
 
 /** A key that a client chose may be another object's. */
-function refuseKnownKey({ plan }: Planning, { type, key, label }: ResourceModel, id: string): void {
-  if (key === 'id' || plan.get(type, id) === undefined) return;
+function refuseKnownKey({ plan }: Planning, { type, key, label, givenId }: ResourceModel, id: string): void {
+  if ((key === 'id' && givenId !== true) || plan.get(type, id) === undefined) return;
   throw new CableError('HTTPConflict', `There is a ${label} with ${key} ${id.slice(0, 300)} already.`, {
     fields: { id },
   });
@@ -293,6 +293,7 @@ function startObject(
     const id = String(attributes[resource.key] ?? deps.newId());
     return { ...attributes, project_id: projectId, id, [resource.key]: id };
   }
+  if (typeof attributes['id'] === 'string') return { ...attributes, project_id: projectId, id: attributes['id'] };
   if (idempotencyKey === null) return { ...attributes, project_id: projectId, id: deps.newId() };
   const start = { ...attributes, project_id: projectId };
   const id = repeatableId(credentials, resource.type, idempotencyKey, place);

@@ -25,6 +25,8 @@ const LATER_KINDS = [
   'leases',
   'blocks',
   'peerings',
+  'services',
+  'backends',
   'logs',
 ] as const;
 

@@ -8,6 +8,7 @@ import { automaticAddressesModule } from './automatic-addresses.ts';
 import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
 import { defaultSecurityGroupRuleModule } from './default-security-group-rule.ts';
 import { floatingIpDnsModule, networkDnsModule, portDnsModule } from './dns.ts';
+import { endpointSetModule } from './endpoint-set.ts';
 import { externalNetworkModule } from './external-network.ts';
 import { extraRoutesModule } from './extra-routes.ts';
 import { flavorModule, routerFlavorModule, serviceProfileModule } from './flavor.ts';
@@ -48,7 +49,9 @@ import { networkAgentsModule, routerAgentsModule } from './scheduled-agents.ts';
 import { securityGroupModule } from './security-group.ts';
 import { securityGroupRuleModule } from './security-group-rule.ts';
 import { networkSegmentsModule, segmentModule, subnetSegmentModule } from './segment.ts';
+import { serviceModule } from './service.ts';
 import { serviceProviderModule } from './service-provider.ts';
+import { serviceScopeModule } from './service-scope.ts';
 import { setGatewayModule } from './set-gateway.ts';
 import { shareableModule } from './sharing.ts';
 import { snatLeaseModule } from './snat-lease.ts';
@@ -134,8 +137,11 @@ export const MODULES: ModuleTable = {
     routerAgentsModule,
     originModule,
   ],
+  endpoint_set: [endpointSetModule],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
+  service: [serviceModule],
+  service_scope: [serviceScopeModule],
   floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule, floatingIpDnsModule],
   floatingip_pool: [floatingIpPoolModule],
   port_forwarding: [portForwardingModule],

@@ -26,6 +26,7 @@ import { attachedSubnets, interfacesOf } from './router.ts';
 import { refusePeeringThrough } from './router-peering.ts';
 import { refusePolicyThrough } from './router-policy.ts';
 import { refuseOtherScopes } from './router-scopes.ts';
+import { refuseServicesAt } from './service-scope.ts';
 import { hasForeignRouter } from './subnet-modes.ts';
 import { isPooled, prefixOf } from './subnet-range.ts';
 
@@ -239,7 +240,8 @@ function refuseChosen(planning: Planning, port: Port, subnets: readonly Subnet[]
 }
 
 /** A router has one interface a subnet, no two subnets that overlap, and none whose guests are told of another router. */
-function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subnet[]): void {
+function checkSubnets(planning: Planning, router: Router, subnets: readonly Subnet[]): void {
+  const { plan } = planning;
   const attached = plan.parts('router', router.id, (look) => attachedSubnets(look, router.id));
   for (const subnet of subnets) {
     if (hasForeignRouter(subnet)) {
@@ -257,6 +259,7 @@ function checkSubnets({ plan }: Planning, router: Router, subnets: readonly Subn
     }
   }
   refuseOtherScopes(plan, router, subnets);
+  refuseServicesAt(planning, router, subnets);
 }
 
 function findInterface(

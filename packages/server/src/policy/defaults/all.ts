@@ -21,6 +21,7 @@ import { ROUTER_RULES } from './router.ts';
 import { SECURITY_GROUP_RULES } from './security-group.ts';
 import { SECURITY_GROUP_RULE_RULES } from './security-group-rule.ts';
 import { SEGMENT_RULES } from './segment.ts';
+import { SERVICE_RULES } from './service.ts';
 import { SERVICE_PROVIDER_RULES } from './service-provider.ts';
 import { SUBNET_RULES } from './subnet.ts';
 import { SUBNET_POOL_RULES } from './subnet-pool.ts';
@@ -53,6 +54,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...AGENT_RULES,
   ...AVAILABILITY_ZONE_RULES,
   ...SERVICE_PROVIDER_RULES,
+  ...SERVICE_RULES,
   ...FLAVOR_RULES,
   ...LOG_RULES,
   ...KUBERNETES_RULES,

@@ -1,0 +1,185 @@
+/** Services of Kubernetes through the API of a server. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import { checkStore } from '../engine/check.ts';
+import { objectKey } from '../keys.ts';
+import { type Answer, assertInvariants, type Harness, type Json, startHarness } from '../testing/harness.ts';
+
+type Headers = Record<string, string>;
+
+const KUBE: Headers = { 'x-project-id': 'cluster-1', 'x-roles': 'cable_kubernetes,member,reader' };
+const MEMBER: Headers = { 'x-project-id': 'cluster-1', 'x-roles': 'member,reader' };
+const OTHER: Headers = { 'x-project-id': 'other', 'x-roles': 'member,reader' };
+
+/** A scope at a router with an interface in 10.1.0.0/24, and requests about its Services. */
+async function cluster({ create, send }: Harness, cidrs: readonly string[] = ['10.96.0.0/16', 'fd96::/112']) {
+  const router = await create('router', {}, KUBE);
+  const network = await create('network', {}, KUBE);
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.1.0.0/24', ip_version: 4 }, KUBE);
+  const attach = (id: unknown): Promise<Answer> =>
+    send('PUT', `/v2.0/routers/${router['id']}/add_router_interface`, { subnet_id: id }, KUBE);
+  assert.equal((await attach(subnet['id'])).status, 200);
+  const post = (path: string, name: string, fields: object, headers = KUBE): Promise<Answer> =>
+    send('POST', `/cable/v1/${path}`, { [name]: fields }, headers);
+  const scope = await post('service-scopes', 'service_scope', { cidrs, router_ids: [router['id']] });
+  assert.equal(scope.status, 201, JSON.stringify(scope.body));
+  const { id } = scope.body['service_scope'] as Json;
+  const web = { scope_id: id, cluster_ips: ['10.96.0.10'], ports: [{ protocol: 'TCP', port: 80 }] };
+  return {
+    ...{ router, network, subnet, attach, web, id: String(id) },
+    scopes: (fields: object) => post('service-scopes', 'service_scope', fields),
+    services: (fields: object, headers = KUBE) => post('services', 'service', { ...web, ...fields }, headers),
+    sets: (fields: object) => post('endpoint-sets', 'endpoint_set', fields),
+    put: (path: string, name: string, of: unknown, fields: object): Promise<Answer> =>
+      send('PUT', `/cable/v1/${path}/${of}`, { [name]: fields }, KUBE),
+  };
+}
+
+test('a Service and its endpoints are written with ids of the writer’s, and a create that is sent again makes nothing twice', async (t) => {
+  const harness = await startHarness(t);
+  const { send, server } = harness;
+  const { services, sets, put } = await cluster(harness);
+  const [id, setId] = [randomUUID(), randomUUID()];
+  const fields = {
+    id,
+    name: 'default/web',
+    cluster_ips: ['10.96.0.10', 'FD96:0::a'],
+    session_affinity: 'ClientIP',
+    ports: [
+      { name: 'http', protocol: 'TCP', port: 80 },
+      { name: 'dns', protocol: 'UDP', port: 53 },
+    ],
+  };
+  const made = await services(fields);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const service = made.body['service'] as Json;
+  assert.deepEqual([service['id'], service['cluster_ips']], [id, ['10.96.0.10', 'fd96::a']]);
+  assert.deepEqual([service['session_affinity_timeout'], service['internal_traffic_policy']], [10_800, 'Cluster']);
+  const again = await services(fields);
+  assert.equal(again.status, 409);
+  assert.match(JSON.stringify(again.body), /There is a Service with id/);
+  const set = await sets({
+    id: setId,
+    service_id: id,
+    ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
+    endpoints: [
+      { address: '10.1.0.5', host_id: 'node-1' },
+      { address: '10.1.0.6', ready: false, zone_hints: ['b'] },
+    ],
+  });
+  assert.equal(set.status, 201, JSON.stringify(set.body));
+  const { scope_id: scopeId, endpoints } = set.body['endpoint_set'] as Json;
+  assert.equal(scopeId, service['scope_id']);
+  assert.deepEqual(
+    (endpoints as unknown as Json[]).map(({ ready, serving, terminating }) => [ready, serving, terminating]),
+    [
+      [true, true, false],
+      [false, true, false],
+    ],
+  );
+  assert.equal((await put('endpoint-sets', 'endpoint_set', setId, { endpoints: [] })).status, 200);
+  assert.equal((await send('DELETE', `/cable/v1/services/${id}`, undefined, KUBE)).status, 204);
+  assert.equal((await send('GET', `/cable/v1/endpoint-sets/${setId}`, undefined, KUBE)).status, 404);
+  await assertInvariants(server);
+});
+
+test('who is neither an administrator nor a cluster’s controller writes no Services, and its project’s readers see them', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  const { services } = await cluster(harness);
+  assert.equal((await services({}, MEMBER)).status, 403);
+  const made = await services({});
+  const path = `/cable/v1/services/${(made.body['service'] as Json)['id']}`;
+  assert.equal((await send('GET', path, undefined, MEMBER)).status, 200);
+  assert.equal((await send('GET', path, undefined, OTHER)).status, 404);
+  assert.equal((await send('DELETE', path, undefined, MEMBER)).status, 403);
+});
+
+test('what cannot be is refused with the field and the remedy', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { id, router, subnet, attach, services, scopes, sets, put } = await cluster(harness);
+  const told = async (answer: Promise<Answer>, status: number, text: RegExp): Promise<void> => {
+    const { status: found, body } = await answer;
+    assert.equal(found, status, JSON.stringify(body));
+    assert.match(JSON.stringify(body), text);
+  };
+  await told(
+    scopes({ cidrs: ['10.1.0.0/16'], router_ids: [router['id']] }),
+    400,
+    /cidrs has 10\.1\.0\.0\/16, which overlaps 10\.1\.0\.0\/24 of subnet/,
+  );
+  await told(
+    scopes({ cidrs: ['10.96.1.0/24'], router_ids: [router['id']] }),
+    400,
+    /overlaps 10\.96\.0\.0\/16 of service scope/,
+  );
+  await told(scopes({ cidrs: [] }), 400, /cidrs is empty/);
+  await told(
+    put('service-scopes', 'service_scope', id, { cidrs: ['10.97.0.0/16'] }),
+    400,
+    /cidrs lacks 10\.96\.0\.0\/16/,
+  );
+  assert.equal(
+    (await put('service-scopes', 'service_scope', id, { cidrs: ['10.96.0.0/16', 'fd96::/112', '10.97.0.0/16'] }))
+      .status,
+    200,
+  );
+  const network = await create('network', {}, KUBE);
+  const inside = await create('subnet', { network_id: network['id'], cidr: '10.96.7.0/24', ip_version: 4 }, KUBE);
+  await told(attach(inside['id']), 400, /overlaps with 10\.96\.0\.0\/16 of service scope/);
+  await told(
+    services({ cluster_ips: ['10.1.0.10'] }),
+    400,
+    /cluster_ips has 10\.1\.0\.10, which is in none of the cidrs/,
+  );
+  await told(services({ cluster_ips: [] }), 400, /cluster_ips is empty/);
+  await told(services({ cluster_ips: ['10.96.0.1', '10.96.0.2'] }), 400, /two of one version/);
+  await told(services({ ports: [] }), 400, /ports is empty/);
+  const twice = [
+    { name: 'a', protocol: 'TCP', port: 80 },
+    { name: 'b', protocol: 'TCP', port: 80 },
+  ];
+  await told(services({ ports: twice }), 400, /ports has TCP 80 twice/);
+  await told(services({ ports: twice.map((one) => ({ ...one, name: 'a' })) }), 400, /Duplicate port name/);
+  await told(
+    services({ external_ips: ['10.1.0.9'] }),
+    400,
+    new RegExp(`in 10\\.1\\.0\\.0/24 of subnet ${subnet['id']}`),
+  );
+  await told(services({ external_ips: ['10.96.0.9'] }), 400, /give it as a ClusterIP/);
+  const made = await services({ external_ips: ['203.0.113.7'], ports: [{ protocol: 'SCTP', port: 80 }] });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const { id: serviceId } = made.body['service'] as Json;
+  await told(services({}), 409, new RegExp(`Service ${serviceId} of the scope has ClusterIP 10\\.96\\.0\\.10 already`));
+  const taken = { cluster_ips: ['10.96.0.11'], external_ips: ['203.0.113.7'] };
+  await told(
+    services({ ...taken, ports: [{ protocol: 'SCTP', port: 80 }] }),
+    409,
+    /serves at external address 203\.0\.113\.7\/SCTP\/80 already/,
+  );
+  assert.equal((await services({ ...taken, ports: [{ protocol: 'TCP', port: 80 }] })).status, 201);
+  await told(sets({ service_id: serviceId, ports: [{ protocol: 'SCTP', port: 81 }] }), 400, /SCTP keeps its port/);
+  const both = [{ address: '10.1.0.5' }, { address: 'fd00::5' }];
+  await told(sets({ service_id: serviceId, endpoints: both }), 400, /both versions of IP/);
+  await told(sets({ service_id: serviceId, endpoints: [both[0], both[0]] }), 400, /Duplicate address/);
+  await told(send('DELETE', `/cable/v1/service-scopes/${id}`, undefined, KUBE), 409, /in use/);
+  await told(send('DELETE', `/v2.0/routers/${router['id']}`, undefined, KUBE), 409, /RouterInUse/);
+  await told(sets({ service_id: randomUUID() }), 404, /Service .* could not be found/);
+});
+
+test('of two Services with one ClusterIP that are made at once one is refused, and what a store has besides is found', async (t) => {
+  const harness = await startHarness(t);
+  const { server, store } = harness;
+  const { services } = await cluster(harness);
+  const answers = await Promise.all([services({}), services({}), services({})]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409, 409]);
+  const made = answers.find(({ status }) => status === 201)?.body['service'] as Json;
+  const key = objectKey('service', String(made['id']));
+  const value = (await store.list(key)).kvs[0]?.value ?? '';
+  const broken = JSON.stringify({ ...JSON.parse(value), cluster_ips: ['10.1.0.1'] });
+  await store.txn([], [{ kind: 'put', key, value: broken }]);
+  const { violations } = await checkStore(server.deps);
+  assert.match(JSON.stringify(violations), /ClusterIPs are in the prefixes of their scope/);
+});

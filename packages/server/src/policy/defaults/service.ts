@@ -1,0 +1,21 @@
+import type { RuleDefault } from '../rules.ts';
+import { ADMIN, ADMIN_OR_READER } from './words.ts';
+
+const WRITERS = `${ADMIN} or rule:cable_kubernetes_api`;
+const READERS = `${ADMIN_OR_READER} or rule:cable_kubernetes_api`;
+
+/** Who may do what with a cluster's Services: its controller, for they take addresses behind routers. */
+export const SERVICE_RULES: readonly RuleDefault[] = [
+  ...rulesOf('service_scope', 'the scope of a cluster’s Services'),
+  ...rulesOf('service', 'a Service'),
+  ...rulesOf('endpoint_set', 'endpoints of a Service'),
+];
+
+function rulesOf(type: string, what: string): readonly RuleDefault[] {
+  return [
+    { name: `create_${type}`, check: WRITERS, description: `Create ${what}.` },
+    { name: `get_${type}`, check: READERS, description: `See ${what}.` },
+    { name: `update_${type}`, check: WRITERS, description: `Change ${what}.` },
+    { name: `delete_${type}`, check: WRITERS, description: `Delete ${what}.` },
+  ];
+}

@@ -1,0 +1,103 @@
+/** Services of a scope: no two have one address. */
+import { type AnyObject, CableError, cidrContains, parseIp, type Service, type ServiceScope } from '@cable/model';
+import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
+import type { View } from '../engine/view.ts';
+import { subnetWith } from './service-scope.ts';
+import { prefixOf } from './subnet-range.ts';
+
+/** A Service's addresses are of its scope, whose prefixes stay; its external ones are of nothing else behind the scope's routers. */
+export const serviceModule: Contribution<AnyObject> = contribute<Service>({
+  derive: (_planning, { ports = [] }) => ({ ports: ports.map(named) }),
+  change: (_planning, _before, after) => ({ ports: after.ports.map(named) }),
+  check: (view, service, before) => {
+    const problem = shapeProblem(service);
+    if (problem !== undefined) throw invalid(problem);
+    if (isSame(before?.cluster_ips, service.cluster_ips) && isSame(before?.external_ips, service.external_ips)) return;
+    const scope = view.need('service_scope', service.scope_id);
+    const place =
+      scope === undefined ? undefined : (clusterProblem(scope, service) ?? outerProblem(view, scope, service));
+    if (place !== undefined) throw invalid(place);
+  },
+  claims: (service) => [
+    ...service.cluster_ips.map((address) => addressClaim(service, address)),
+    ...service.external_ips.flatMap((address) =>
+      service.ports.map(({ protocol, port }) => portClaim(service, `${address}/${protocol}/${port}`)),
+    ),
+  ],
+  *broken(look, service): Iterable<Broken> {
+    const scope = look.get('service_scope', service.scope_id);
+    const detail = shapeProblem(service) ?? (scope === undefined ? undefined : clusterProblem(scope, service));
+    if (detail !== undefined) yield { rule: 'ClusterIPs are in the prefixes of their scope', detail };
+  },
+});
+
+/** A port with the name that one without a name has. */
+export function named<T extends object>(port: T): { readonly name: string } & T {
+  return { name: '', ...port };
+}
+
+/** What is wrong whatever else there is; undefined: nothing. */
+function shapeProblem({ cluster_ips: ips, external_ips: outer, ports }: Service): string | undefined {
+  if (ips.length === 0) return 'cluster_ips is empty: give a ClusterIP; a headless Service has no object here';
+  const versions = ips.map((ip) => parseIp(ip)?.version);
+  if (new Set(versions).size < ips.length) return 'cluster_ips has two of one version of IP: give one of each at most';
+  if (new Set(outer).size < outer.length) return 'external_ips has an address twice';
+  if (ports.length === 0) return 'ports is empty: give what the Service serves';
+  const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);
+  const twice = places.find((place, at) => places.indexOf(place) < at);
+  return twice === undefined ? undefined : `ports has ${twice} twice: give each protocol and port once`;
+}
+
+function clusterProblem({ id, cidrs }: ServiceScope, { cluster_ips: ips }: Service): string | undefined {
+  for (const text of ips) {
+    const ip = parseIp(text);
+    if (ip === undefined || cidrs.some((cidr) => cidrContains(prefixOf(cidr), ip))) continue;
+    return `cluster_ips has ${text}, which is in none of the cidrs of service scope ${id} (${cidrs.join(', ')}): give one that is, or add its prefix there`;
+  }
+  return undefined;
+}
+
+function outerProblem(view: View, scope: ServiceScope, { external_ips: outer }: Service): string | undefined {
+  for (const text of outer) {
+    const ip = parseIp(text);
+    const cidr = ip && scope.cidrs.find((one) => cidrContains(prefixOf(one), ip));
+    if (cidr !== undefined) return `external_ips has ${text}, which is in ${cidr} of the scope: give it as a ClusterIP`;
+    const subnet = subnetWith(view, scope, text);
+    if (subnet === undefined) continue;
+    return `external_ips has ${text}, which is in ${subnet.cidr} of subnet ${subnet.id}: what is there would be reached no more; give another address`;
+  }
+  return undefined;
+}
+
+function addressClaim({ scope_id: scopeId }: Service, address: string): Claim {
+  return {
+    kind: 'service_address',
+    value: `${scopeId}/${address}`,
+    holder: (look) => look.by('service', 'cluster_ips', address).find((one) => one.scope_id === scopeId)?.id,
+    taken: (holder) =>
+      new CableError('HTTPConflict', `Service ${holder} of the scope has ClusterIP ${address} already.`),
+  };
+}
+
+/** `place`: address, protocol and port. */
+function portClaim({ scope_id: scopeId }: Service, place: string): Claim {
+  const has = (one: Service): boolean =>
+    one.external_ips.some((ip) => one.ports.some(({ protocol, port }) => `${ip}/${protocol}/${port}` === place));
+  const address = place.slice(0, place.indexOf('/'));
+  return {
+    kind: 'service_port',
+    value: `${scopeId}/${place}`,
+    holder: (look) =>
+      look.by('service', 'external_ips', address).find((one) => one.scope_id === scopeId && has(one))?.id,
+    taken: (holder) =>
+      new CableError('HTTPConflict', `Service ${holder} of the scope serves at external address ${place} already.`),
+  };
+}
+
+function isSame(one: readonly string[] | undefined, other: readonly string[]): boolean {
+  return one !== undefined && one.join() === other.join();
+}
+
+function invalid(reason: string): CableError {
+  return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
+}
