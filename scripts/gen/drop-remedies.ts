@@ -50,7 +50,10 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
     'Nothing for the first packet. Else see that the next hop on the external network is up and answers ARP (`tcpdump` on the uplink).',
   blackhole: 'Look at the routes of the router: one of them drops packets to this destination.',
   no_member:
-    'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).',
+    'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`); that the Service has this port, and endpoints that are ready (`cable endpoint set list`).',
+  no_service:
+    'Ask for the name of the Service anew: no Service has that address (`cable service list`), or has it no more.',
+  no_local: 'The Service has internal_traffic_policy Local: run an endpoint of it on this host, or set it to Cluster.',
   nat_gone:
     'Nothing: the floating IP, router gateway or port forwarding of the connection was taken away. Let the guest connect anew.',
   rate_qos:

@@ -50,6 +50,9 @@
 #define CB_MAX_SVC 65536
 #define CB_MAX_MAGLEV 131072
 #define CB_MAX_MEMBER 65536
+#define CB_MAX_SERVICE 262144
+#define CB_MAX_BACKEND 131072
+#define CB_MAX_STICKY 65536
 #define CB_MAX_FLOW 131072
 #define CB_MAX_TUPLE 262144 /* two a flow */
 #define CB_MAX_METER 16384 /* two a VIF */
@@ -63,6 +66,9 @@
 #define CB_FLOOD_CHUNKS 32
 /* Slots in one chunk of a pool's table. */
 #define CB_MAGLEV_SLOTS 32
+/* Endpoints in one chunk of a list of a Service's; of one list at the most. */
+#define CB_BACKENDS 16
+#define CB_LIST_BACKENDS 16384
 /* Fragmented packets of which a VIF's first fragments are remembered at once. */
 #define CB_VIF_FRAGMENTS 16
 /* Later fragments of a VIF that wait for their first at once; of all VIFs together; their bytes, and how long they wait. */
@@ -175,7 +181,7 @@ enum cb_reason {
 		43, /* ARP or ND that claims an address which is an allowed address pair of other ports */
 	CB_REASON_STALE_PIECE = 44, /* a piece of a packet that was cut, whose flow ended meanwhile */
 	CB_REASON_NO_MEMBER =
-		45, /* a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
+		45, /* a virtual address without a listener at this port, a Service without this port, or nobody is behind it: refused by ICMP */
 	CB_REASON_MIRROR_RATE =
 		46, /* a copy for a mirror that has more to copy than it may; the packet itself goes on */
 	CB_REASON_MIRROR_LOST =
@@ -189,6 +195,8 @@ enum cb_reason {
 		52, /* a policy route of the router drops it, or leads to a next hop that is not there */
 	CB_REASON_PEERING =
 		53, /* to a peer of its router, from an address that this side of the peering does not let through */
+	CB_REASON_NO_SERVICE = 54, /* into a prefix of Services, to an address that none of them has */
+	CB_REASON_NO_LOCAL = 55, /* to a Service of which only endpoints of this host serve, and there is none */
 	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
@@ -476,6 +484,8 @@ enum cb_route_kind {
 	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
 	CB_ROUTE_BLACKHOLE = 3, /* drop; all other fields are zero */
 	CB_ROUTE_SEVERAL = 4, /* by one of the next hops in cb_next_1: net and mac are zero */
+	/* to a Service of Kubernetes (cb_service_1); the first 4 bytes of nexthop are the number of its scope, all else is zero */
+	CB_ROUTE_SERVICE = 5,
 };
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
@@ -492,7 +502,8 @@ struct cb_route {
 	__u16 net;
 	__u16 mtu_bytes; /* of that network; CB_ROUTE_SEVERAL: length of the destination's prefix */
 	__u8 mac[6]; /* of the router's interface in that network */
-	struct cb_addr nexthop; /* CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
+	/* CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER, CB_ROUTE_SERVICE; CB_ROUTE_SEVERAL: first address; else zero */
+	struct cb_addr nexthop;
 	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
@@ -919,6 +930,7 @@ struct cb_tuple {
 #define CB_WAY_F_BLOCK 0x20 /* the source has a port of a block: of direction 0 */
 #define CB_WAY_F_NEIGHBOUR 0x8 /* out_dmac is a neighbour's on an external network: decided anew once a second */
 #define CB_WAY_F_LEARNED 0x40 /* to an address that may move by itself: decided again each second */
+#define CB_WAY_F_SERVED 0x80 /* to an endpoint that leaves its Service with the flow: decided again each second */
 
 /*
  * One direction of a flow: all that an established packet needs, in 64 bytes. The word of stamp, in_vif and out_vif is written last and at once.
@@ -987,7 +999,7 @@ struct cb_flow {
 	__u32 member; /* of a pool, to which a load balancer gave it; 0: none */
 	__u32 held; /* CLOCK_MONOTONIC >> CB_HELD_SHIFT until which it outlives that its translation is not allowed: the rows for that are on their way; 0: no */
 	__u16 session[2]; /* with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
-	__u8 reserve[4];
+	__u32 served; /* lower half of the number of the list of a Service in which its endpoint was last; 0: it is to none */
 };
 
 /* Of `held` of struct cb_flow: a unit is some second. */
@@ -1115,6 +1127,65 @@ struct cb_member {
 	__u16 flags; /* CB_MEMBER_F_* */
 	__u16 pad;
 	__u8 reserve[8];
+};
+
+/*
+ * cb_service_1: hash, (scope, address, protocol, port) -> a port of a Service of Kubernetes, in force where a route CB_ROUTE_SERVICE leads to the scope. With protocol and port 0: the
+ * address is a Service's, and the rest is zero. Written by the agent.
+ */
+struct cb_service_key {
+	__u32 scope;
+	__u16 port_be;
+	__u8 protocol;
+	__u8 pad;
+	struct cb_addr addr;
+};
+
+#define CB_SERVICE_F_LOCAL 0x1 /* only endpoints of this host serve: without one, packets are dropped, not refused */
+
+struct cb_service {
+	__u64 list; /* number of the list of its endpoints: see cb_backend_1 */
+	__u32 count; /* endpoints at the beginning of the list to which new connections go; 0: to none */
+	__u32 total; /* all endpoints of the list: flows that have one of those stay */
+	__u32 affinity_s; /* seconds for which a client goes to the endpoint of its last connection; 0: to any */
+	__u32 service; /* first 32 bits of the Service's UUID */
+	__u16 flags; /* CB_SERVICE_F_* */
+	__u8 pad[6];
+	__u8 reserve[32];
+};
+
+/* An endpoint of a Service. */
+struct cb_backend {
+	struct cb_addr addr;
+	__u16 port_be;
+	__u8 pad[6];
+};
+
+/*
+ * cb_backend_1: hash, (list, chunk) -> endpoints. A list's number is a hash of what is in it, so a list is never changed: a Service gets another. Chunks are numbered
+ * from 0 without a hole. Written by the agent: a list before the Service that names it, deleted after.
+ */
+struct cb_backend_key {
+	__u64 list;
+	__u32 chunk; /* place / CB_BACKENDS */
+	__u32 pad;
+};
+
+struct cb_backends {
+	struct cb_backend backend[CB_BACKENDS]; /* behind the last: zero */
+};
+
+/* cb_sticky_1: LRU hash, a client of a port of a Service with affinity -> the endpoint of its last connection. Written by the vrouter. */
+struct cb_sticky_key {
+	struct cb_service_key service;
+	struct cb_addr client;
+};
+
+struct cb_sticky {
+	struct cb_addr addr;
+	__u64 begun_ns; /* CLOCK_MONOTONIC, when the last connection began */
+	__u16 port_be;
+	__u8 pad[6];
 };
 
 /* cb_gauge_1: array of one. Written by the vrouter. */
@@ -1383,6 +1454,8 @@ enum cb_step_kind {
 	CB_STEP_MIRROR = 15, /* a copy goes to a mirror. id: number of the mirror; a: CB_DIR_*, as VIF b sees it */
 	CB_STEP_PASSED_OVER =
 		17, /* ports of this host get no copy. id: how many; a: 0: they have not joined the group, 1: it is a report of groups, which is for routers of multicast */
+	CB_STEP_SERVICE =
+		18, /* a Service gives it to an endpoint. id: first 32 bits of the Service's UUID; a: port, host byte order; addr: of the endpoint */
 	CB_STEP_STEER =
 		16, /* a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 };
@@ -1400,6 +1473,8 @@ struct cb_trace_flow {
 	struct cb_tuple_key tuple[2]; /* as its packets would enter, by direction */
 	__u32 vif; /* it would come from; 0: another host */
 	__u32 member; /* as in struct cb_flow */
+	__u32 served; /* as in struct cb_flow */
+	__u32 pad;
 };
 
 struct cb_step {
@@ -1411,7 +1486,7 @@ struct cb_step {
 };
 
 /*
- * cb_trace_2: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
+ * cb_trace_3: array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with
  * the rest zero, and the vrouter the steps.
  */
 struct cb_trace {
@@ -1484,6 +1559,12 @@ _Static_assert(sizeof(struct cb_tally) == 64, "layout of cb_tally");
 _Static_assert(sizeof(struct cb_flow) == 384, "layout of cb_flow");
 _Static_assert(sizeof(struct cb_told) == 168, "layout of cb_told");
 _Static_assert(sizeof(struct cb_carry) == 256, "layout of cb_carry");
+_Static_assert(sizeof(struct cb_service_key) == 24, "layout of cb_service_key");
+_Static_assert(sizeof(struct cb_service) == 64, "layout of cb_service");
+_Static_assert(sizeof(struct cb_backend_key) == 16, "layout of cb_backend_key");
+_Static_assert(sizeof(struct cb_backends) == 24 * CB_BACKENDS, "layout of cb_backends");
+_Static_assert(sizeof(struct cb_sticky_key) == 40, "layout of cb_sticky_key");
+_Static_assert(sizeof(struct cb_sticky) == 32, "layout of cb_sticky");
 _Static_assert(sizeof(struct cb_gauge) == 64, "layout of cb_gauge");
 _Static_assert(sizeof(struct cb_use) == 64, "layout of cb_use");
 _Static_assert(sizeof(struct cb_asked) == 64, "layout of cb_asked");
@@ -1506,6 +1587,6 @@ _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
 _Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
 _Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
 _Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
-_Static_assert(sizeof(struct cb_trace) == 1488, "layout of cb_trace");
+_Static_assert(sizeof(struct cb_trace) == 1528, "layout of cb_trace");
 
 #endif /* CABLE_ABI_H */

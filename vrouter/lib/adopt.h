@@ -112,6 +112,7 @@ static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 	flow->rule = 0;
 	flow->flags = from->flags;
 	flow->member = from->member;
+	flow->served = 0;
 	flow->held = 0;
 	for (__u32 side = 0; side < 2; side++) {
 		flow->owner[side] = adopted_owner(from, side);

@@ -133,10 +133,11 @@ static __always_inline void answer_of_member(struct work *w)
 		resolved_drop(w, CB_REASON_NAT_GONE);
 }
 
-/* A connection whose middle is seen first has a member that nobody knows any more. */
+/* A connection whose middle is seen first has a member, or endpoint, that nobody knows any more. */
 static __always_inline int lacks_member(const struct work *w)
 {
-	return w->member && (w->beside || (w->p.key.protocol == IPPROTO_TCP && !(w->p.flags & PKT_OPENING)));
+	return (w->member || w->served) &&
+	       (w->beside || (w->p.key.protocol == IPPROTO_TCP && !(w->p.flags & PKT_OPENING)));
 }
 
 #endif /* CABLE_BALANCE_H */

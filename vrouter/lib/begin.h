@@ -13,6 +13,7 @@ static __always_inline void note_translation(struct work *w, const struct cb_flo
 
 	w->nat.known = flow != NULL;
 	w->member = flow ? flow->member : 0;
+	w->served = flow ? flow->served : 0;
 	w->nat.chooses = 0;
 	w->nat.leased = 0;
 	w->nat.answer_net = 0;
@@ -60,6 +61,7 @@ static __always_inline int note_traced(struct work *w)
 	began = &flow->tuple[0];
 	w->direction = 1;
 	w->member = flow->member;
+	w->served = flow->served;
 	w->nat.known = 1;
 	to->src = began->dst;
 	to->dst = began->src;
@@ -83,6 +85,7 @@ static __always_inline void note_beginning(const struct work *w)
 	t->began.tuple[1] = w->answer;
 	t->began.vif = w->p.in_vif;
 	t->began.member = w->member;
+	t->began.served = w->served;
 	t->flags |= CB_TRACE_F_BEGAN;
 }
 

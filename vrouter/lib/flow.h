@@ -310,6 +310,7 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 	flow->project[0] = owning_project(w, 0);
 	flow->project[1] = owning_project(w, 1);
 	flow->member = w->member;
+	flow->served = w->served;
 	flow->held = 0;
 	flow->flags = 0;
 	flow->rule = w->rule;

@@ -253,6 +253,11 @@ int decide(struct __sk_buff *ctx)
 	if (reason)
 		return drop_told(ctx, p->in_vif, reason);
 	flow = flow_of_packet(w);
+	if (flow && has_left(ctx)) {
+		w->replaced = w->flow;
+		w->flow = 0;
+		flow = NULL;
+	}
 	note_translation(w, flow);
 	is_traced = !flow && note_traced(w);
 	resolve(ctx);
@@ -288,8 +293,12 @@ int decide(struct __sk_buff *ctx)
 		w->beside = 1;
 	if (!flow && !is_traced && (lacks_flow(w) || lacks_member(w)))
 		return drop_told(ctx, p->in_vif, CB_REASON_INVALID_STATE);
+	if (w->served && !w->direction && may_leave(w, flow ? flow->way[0].state : CB_FLOW_NEW))
+		w->way.flags |= CB_WAY_F_SERVED;
 	w->ask.is_reply = w->direction;
-	reason = ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
+	w->rule = 0;
+	reason = reaches_itself(w) ? CB_REASON_NONE
+				   : ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
 	if (reason) {
 		end_denied(w, flow);
 		return drop_denied(ctx, w, reason);
@@ -338,7 +347,7 @@ static __always_inline int follow(struct __sk_buff *ctx, struct work *w, struct 
 		return GO_ON(ctx, w, CB_STAGE_DECIDE);
 	note_step(CB_STEP_FLOW, w->flow, w->direction, 1, NULL);
 	if (needs_update(w, way)) {
-		if (way->flags & (CB_WAY_F_NEIGHBOUR | CB_WAY_F_LEARNED))
+		if (way->flags & (CB_WAY_F_NEIGHBOUR | CB_WAY_F_LEARNED | CB_WAY_F_SERVED))
 			return GO_ON(ctx, w, CB_STAGE_DECIDE);
 		reason = update_flow(w, flow);
 		if (reason)

@@ -49,6 +49,8 @@ CB_AGENT_MAP(cb_hop_1, BPF_MAP_TYPE_HASH, CB_MAX_TUNNEL, struct cb_hop_key, stru
 CB_AGENT_MAP(cb_svc_1, BPF_MAP_TYPE_HASH, CB_MAX_SVC, struct cb_svc_key, struct cb_svc);
 CB_AGENT_MAP(cb_maglev_1, BPF_MAP_TYPE_HASH, CB_MAX_MAGLEV, struct cb_maglev_key, struct cb_maglev);
 CB_AGENT_MAP(cb_member_1, BPF_MAP_TYPE_HASH, CB_MAX_MEMBER, struct cb_member_key, struct cb_member);
+CB_AGENT_MAP(cb_service_1, BPF_MAP_TYPE_HASH, CB_MAX_SERVICE, struct cb_service_key, struct cb_service);
+CB_AGENT_MAP(cb_backend_1, BPF_MAP_TYPE_HASH, CB_MAX_BACKEND, struct cb_backend_key, struct cb_backends);
 CB_AGENT_MAP(cb_limit_1, BPF_MAP_TYPE_HASH, CB_MAX_LIMIT, struct cb_limit_key, struct cb_limit);
 CB_AGENT_MAP(cb_mirror_1, BPF_MAP_TYPE_HASH, CB_MAX_MIRROR, struct cb_mirror_key, struct cb_mirror);
 
@@ -109,6 +111,14 @@ struct {
 	__type(value, struct cb_neigh);
 } cb_near_1 SEC(".maps");
 
+/* A client that is forgotten goes to any endpoint. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CB_MAX_STICKY);
+	__type(key, struct cb_sticky_key);
+	__type(value, struct cb_sticky);
+} cb_sticky_1 SEC(".maps");
+
 /* Preallocated: a burst of new flows must not wait for memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -142,7 +152,7 @@ struct {
 } cb_learn_1 SEC(".maps");
 
 CB_ARRAY(cb_drop_1, CB_MAX_VIF *CB_REASON_MAX, 0, struct cb_drop);
-CB_ARRAY(cb_trace_2, 1, 0, struct cb_trace);
+CB_ARRAY(cb_trace_3, 1, 0, struct cb_trace);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -46,9 +46,13 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	return rule != NULL;
 }
 
-/* What an end that is asked about a packet sees of it: the sender as it was, the receiver as it is then. */
+/*
+ * What an end that is asked about a packet sees of it: the sender as it was, the receiver as it is then. Of one to a Service both see the endpoint.
+ */
 static __always_inline const struct cb_tuple_key *view_of(const struct work *w, int is_sender)
 {
+	if (w->served)
+		return w->direction ? &w->p.key : &w->nat.to;
 	return is_sender || !(w->p.flags & PKT_TRANSLATED) ? &w->p.key : &w->nat.to;
 }
 

@@ -13,6 +13,7 @@
 #include "nat.h"
 #include "nexthop.h"
 #include "provider.h"
+#include "serve.h"
 #include "steer.h"
 #include "step.h"
 #include "turn.h"
@@ -32,6 +33,7 @@ static __always_inline struct cb_way *start_decision(struct work *w)
 	__builtin_memset(&w->to, 0, sizeof(w->to));
 	w->to.policy = CB_POLICY_NONE;
 	w->member = 0;
+	w->served = 0;
 	w->stamp = 0;
 	w->unsettled = 0;
 	add_epoch(w, net_epoch(w->p.key.net));
@@ -105,7 +107,7 @@ static __always_inline int is_nobodys(const struct cb_addr *addr)
 }
 
 /*
- * Does the sender use an address that the router has in another network (RFC 3704)? Of a port with port security its own addresses are known. From outside nobody has one of
+ * Does the sender use an address that the router has in another network (RFC 3704), or that Services have? Of a port with port security its own addresses are known. From outside nobody has one of
  * those that a route leads to by a next hop inside either, nor one that nobody has.
  */
 static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
@@ -115,6 +117,8 @@ static __always_inline int from_elsewhere(const struct work *w, __u32 vrf)
 	if (w->sender.flags & CB_VIF_F_ANTISPOOF || is_transit(w->p.key.net))
 		return 0;
 	route = lookup_route(vrf, &w->p.src);
+	if (route && route->kind == CB_ROUTE_SERVICE)
+		return 1;
 	if (route && route->kind == CB_ROUTE_CONNECTED && route->net != w->p.key.net)
 		return 1;
 	if (!is_external(w->p.key.net))
@@ -236,8 +240,8 @@ static __always_inline int take_route(struct work *w)
 }
 
 /*
- * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: policy routes are asked first, and a sender who has a floating IP here may leave
- * here. Returns 0; -1: there is none, and `to` says why.
+ * The route of router `nat.vrf` to where the packet is going, into `route`. @is_first: it may lead what a VIF sends to a Service; then policy routes are asked, and a sender who has a floating
+ * IP here may leave here. Returns 0; -1: there is none, and `to` says why.
  */
 GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 {
@@ -247,15 +251,25 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 	if (!w)
 		return -1;
 	w->steered = 0;
+	route = lookup_route(w->nat.vrf, destination_of(w));
+	if (is_first && route && route->kind == CB_ROUTE_SERVICE && w->p.in_vif) {
+		if (w->nat.known) {
+			/* It began when no Services were there. */
+			resolved_drop(w, CB_REASON_NAT_GONE);
+			return -1;
+		}
+		if (serve(ctx, scope_of(route)))
+			return -1;
+		route = lookup_route(w->nat.vrf, destination_of(w));
+	}
 	if (is_first && is_steered(w) && steer(ctx, w))
 		return w->steered ? take_route(w) : -1;
-	route = lookup_route(w->nat.vrf, destination_of(w));
 	if (is_first)
 		route = own_way_out(ctx, w, route);
 	if (route && route->kind == CB_ROUTE_SEVERAL)
 		route = choose_route(ctx, w, route);
-	if (!route || route->kind == CB_ROUTE_BLACKHOLE) {
-		resolved_drop(w, route ? CB_REASON_BLACKHOLE : CB_REASON_NO_ROUTE);
+	if (!route || route->kind == CB_ROUTE_BLACKHOLE || route->kind == CB_ROUTE_SERVICE) {
+		resolved_drop(w, route && route->kind == CB_ROUTE_BLACKHOLE ? CB_REASON_BLACKHOLE : CB_REASON_NO_ROUTE);
 		return -1;
 	}
 	w->route = *route;
@@ -333,7 +347,7 @@ static __always_inline void resolve_by(struct work *w, const struct cb_route *ro
 /* An address of ours in the external network that the packet is routed into: it turns round there. */
 static __always_inline int turns_round(const struct work *w, const struct cb_route *route)
 {
-	struct cb_endpoint *ep = lookup_endpoint(route->net, &w->p.key.dst);
+	struct cb_endpoint *ep = lookup_endpoint(route->net, w->served ? destination_of(w) : &w->p.key.dst);
 
 	return ep && (ep->kind == CB_ENDPOINT_NAT || ep->kind == CB_ENDPOINT_ROUTER);
 }
@@ -352,6 +366,10 @@ static __always_inline struct cb_route *leave_gateway(struct __sk_buff *ctx, str
 		return NULL;
 	if (!turns_round(w, route))
 		return route;
+	if (w->served) {
+		resolved_drop(w, CB_REASON_NO_ENDPOINT);
+		return NULL;
+	}
 	if (!enter_gateway(ctx, w, route->net))
 		return NULL;
 	route = route_of(ctx, w, 0);
@@ -635,6 +653,8 @@ GLOBAL int resolve(struct __sk_buff *ctx)
 		return -1;
 	if (w->member && w->direction)
 		answer_of_member(w);
+	if (w->served)
+		note_served(w);
 	if (w->to.kind == RESOLVED_DROP)
 		return 0;
 	if (w->p.in_vif)

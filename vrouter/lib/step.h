@@ -14,7 +14,7 @@ static __always_inline struct cb_trace *trace_row(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&cb_trace_2, &zero);
+	return bpf_map_lookup_elem(&cb_trace_3, &zero);
 }
 
 /* Appends a step; steps beyond the last place are counted alone. @addr: NULL: none. */

@@ -166,6 +166,7 @@ struct work {
 	__u32 unsettled; /* one of them was odd: the decision must not be remembered */
 	__u32 replaced; /* flow that ends because the packet opens a new one over it; 0: none */
 	__u32 member; /* to which a load balancer gives the flow; 0: none */
+	__u32 served; /* a Service gives the flow an endpoint; as in struct cb_flow */
 	__u32 rule; /* first 32 bits of the rule that allowed it last; 0: none was asked */
 	__u32 beside; /* the packet goes against a flow that it leads to and leaves as it is: it is judged, and not recorded */
 	struct cb_way way __attribute__((aligned(8))); /* the decision under construction */

@@ -8,6 +8,7 @@ import { CB_PEER_F_UPLINK, CB_VIF_F_METER } from '../../packages/agent/src/bpf/a
 import { median } from './facts.ts';
 import { addExternal, addFloating, addGateway } from './outside.ts';
 import { arp, BROADCAST, type Ip, type Ipv4, TCP, tcp, udp, vxlan } from './packet.ts';
+import { addScope, setService } from './services.ts';
 import { DEFAULT_FLAGS, type Guest, SERVICE_MAC, UPLINK_MAC, World } from './world.ts';
 
 const RUNS = Number(process.env['VROUTER_COST_RUNS'] ?? 15);
@@ -118,6 +119,31 @@ test('a packet that is decided', (t) => {
   const spoofed = udp({ ...ab, from: '10.0.0.99' }, ports);
   assert.equal(world.send(a, spoofed).verdict, 'drop spoofed_ip');
   say('UDP from a foreign address', burst('from_vif', a, spoofed));
+});
+
+test('a packet to a Service, of ten and of ten thousand of ten endpoints each', (t) => {
+  const scope = 77;
+  const ipOf = (n: number): string => `10.96.${n >> 8}.${n & 255}`;
+  addScope(world, 1, scope, ['10.96.0.0/16']);
+  let made = 0;
+  for (const services of [10, 10_000]) {
+    for (; made < services; made++) {
+      // All lead to one guest: only lists and rows grow.
+      const places = Array.from({ length: 10 }, (_, n) => ({ ip: '10.0.0.2', port: 1024 + made + 6000 * n }));
+      for (const protocol of [6, 17]) setService(world, { scope, ip: ipOf(made), protocol, port: 80 }, places);
+    }
+    const to = (n: number, of: number): Ipv4 => ({ ...ab, dst: ROUTER, to: ipOf((n * 7919) % of) });
+    const syn = (n: number, of: number): Uint8Array =>
+      tcp(to(n, of), { sport: 1024 + (n % 60_000), dport: 80, flags: TCP.syn });
+    const first = (n: number): Uint8Array => udp(to(n, 10), { sport: 1024 + (n % 60_000), dport: 80 });
+    world.forgetFlows();
+    assert.equal(world.send(a, syn(0, 10)).verdict, 'vif b');
+    t.diagnostic(`SYN to ten of ${services} Services, one run: ${singles(a, (n) => syn(n, 10))} ns`);
+    world.forgetFlows();
+    t.diagnostic(`SYN to any of ${services} Services, one run: ${singles(a, (n) => syn(n, services))} ns`);
+    t.diagnostic(`first UDP packet to ten of ${services} Services, one run: ${singles(a, first)} ns`);
+    t.diagnostic(`established UDP, ${services} Services, one run: ${singles(a, () => first(1))} ns`);
+  }
 });
 
 test('a packet that is answered or handed to the agent', (t) => {

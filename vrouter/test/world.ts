@@ -102,7 +102,7 @@ export const FLOWS = 8192;
 const NO_ADDRESS = new Uint8Array(16);
 /** What each load has for itself, and the timer of the collection, which nobody can read. */
 const OWN_MAPS: ReadonlySet<string> = new Set([
-  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_2', 'cb_told_1'],
+  ...['cb_work_1', 'cb_scratch_2', 'cb_enter_1', 'cb_gc_1', 'cb_trace_3', 'cb_told_1'],
 ]);
 
 /** The 128-bit form of an address. */
@@ -264,6 +264,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...ROW_MAPS,
   ...[MAPS.cb_in_1, MAPS.cb_source_2, MAPS.cb_ep_2, MAPS.cb_mac_2, MAPS.cb_route_2].map(({ name }) => name),
   ...[MAPS.cb_svc_1, MAPS.cb_maglev_1, MAPS.cb_member_1].map(({ name }) => name),
+  ...[MAPS.cb_service_1, MAPS.cb_backend_1].map(({ name }) => name),
   ...[MAPS.cb_pair_1, MAPS.cb_announce_1].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
   ...[MAPS.cb_lease_1, MAPS.cb_block_1, MAPS.cb_limit_1, MAPS.cb_steer_1].map(({ name }) => name),

@@ -21,6 +21,8 @@ export const AGENT_MAPS = [
   'cb_forward_1',
   'cb_neigh_1',
   'cb_next_1',
+  'cb_backend_1',
+  'cb_service_1',
   'cb_route_2',
   'cb_steer_1',
   'cb_source_2',

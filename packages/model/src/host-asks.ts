@@ -370,6 +370,8 @@ export type TraceStep =
       readonly address: string;
       readonly port: number | null;
     }
+  /** A Service of Kubernetes gives it to an endpoint. `service`: first 8 hexadecimal digits of its id. */
+  | { readonly kind: 'service'; readonly service: string; readonly address: string; readonly port: number }
   /** A load balancer gives it to a member of its pool. */
   | { readonly kind: 'member' }
   /** To a machine on the physical network of the network. `isKnown`: its MAC is. */

@@ -64,10 +64,10 @@ export type TracePrograms = {
 };
 
 const NO_TUPLE = { src: new Uint8Array(16), dst: new Uint8Array(16), sportBe: 0, dportBe: 0, net: 0, protocol: 0 };
-const NO_FLOW: CbTraceFlow = { tuple: [NO_TUPLE, NO_TUPLE], vif: 0, member: 0 };
+const NO_FLOW: CbTraceFlow = { tuple: [NO_TUPLE, NO_TUPLE], vif: 0, member: 0, served: 0 };
 
 /** What a load has for itself; all others are the running programs'. */
-const OWN_MAPS = ['cb_work_1', 'cb_scratch_2', 'cb_trace_2', 'cb_enter_1'] as const;
+const OWN_MAPS = ['cb_work_1', 'cb_scratch_2', 'cb_trace_3', 'cb_enter_1'] as const;
 const DISPATCHERS = Object.values(ENTRY).map(({ dispatcher }) => dispatcher);
 
 /** Loads it. The programs must have been loaded on this host before. Throws as `loadObject`. */
@@ -85,7 +85,7 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
     return found;
   };
   try {
-    const trace = required(loaded.maps.get('cb_trace_2'), 'map cb_trace_2');
+    const trace = required(loaded.maps.get('cb_trace_3'), 'map cb_trace_3');
     fillBank(required(loaded.maps.get('cb_enter_1'), 'map cb_enter_1'), 0, loaded.programs);
     const fromVif = required(loaded.programs.get('trace_vif'), 'program trace_vif');
     const fromHost = required(loaded.programs.get('trace_overlay'), 'program trace_overlay');
@@ -102,7 +102,7 @@ export function loadTracePrograms({ object, pinDir, config, maxEntries }: TraceS
         const row = { ...start, flags, count: 0, flows: flow.length, began: NO_FLOW, flow, step: [] };
         trace.update(arrayIndex.encode(0), cbTrace.encode(row));
         const outcome = runOnce(program, frame);
-        const after = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_2'));
+        const after = cbTrace.decode(required(trace.lookup(arrayIndex.encode(0)), 'row of cb_trace_3'));
         const began = after.flags & CB_TRACE_F_BEGAN ? after.began : undefined;
         return { ...outcome, began, steps: after.step.slice(0, Math.min(after.count, CB_TRACE_STEPS)) };
       },

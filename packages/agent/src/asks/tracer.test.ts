@@ -118,7 +118,7 @@ test('steps of translation, load balancers, physical networks and limits are tol
 
 test('what a packet would begin is handed back for its answer, and what is of another build is passed over', () => {
   const key = { src: addr, dst: addr, sportBe: 1, dportBe: 2, net: 3, protocol: 6 };
-  const began = { tuple: [key, { ...key, net: 4 }], vif: 7, member: 9 };
+  const began = { tuple: [key, { ...key, net: 4 }], vif: 7, member: 9, served: 0 };
   const text = Buffer.from(cbTraceFlow.encode(began)).toString('base64');
   assert.equal(traced({ began }).began, text);
   assert.equal(traced({}).began, null);

@@ -38,6 +38,7 @@ import {
   CB_STEP_ROUTE,
   CB_STEP_ROUTER,
   CB_STEP_SEEK,
+  CB_STEP_SERVICE,
   CB_STEP_SOURCE,
   CB_STEP_SOURCE_BECOMES,
   CB_STEP_STEER,
@@ -304,6 +305,8 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
     }
     case CB_STEP_MEMBER:
       return [{ kind: 'member' }];
+    case CB_STEP_SERVICE:
+      return [{ kind: 'service', service: ruleText(id), address: formatAddress(addr), port: a }];
     case CB_STEP_MIRROR:
       return [
         {

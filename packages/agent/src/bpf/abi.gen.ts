@@ -57,6 +57,12 @@ export const CB_MAX_MAGLEV = 131072;
 
 export const CB_MAX_MEMBER = 65536;
 
+export const CB_MAX_SERVICE = 262144;
+
+export const CB_MAX_BACKEND = 131072;
+
+export const CB_MAX_STICKY = 65536;
+
 export const CB_MAX_FLOW = 131072;
 
 /** two a flow */
@@ -78,6 +84,10 @@ export const CB_FLOOD_TARGETS = 32;
 export const CB_FLOOD_CHUNKS = 32;
 
 export const CB_MAGLEV_SLOTS = 32;
+
+export const CB_BACKENDS = 16;
+
+export const CB_LIST_BACKENDS = 16384;
 
 export const CB_VIF_FRAGMENTS = 16;
 
@@ -284,6 +294,9 @@ export const CB_WAY_F_NEIGHBOUR = 0x8;
 /** to an address that may move by itself: decided again each second */
 export const CB_WAY_F_LEARNED = 0x40;
 
+/** to an endpoint that leaves its Service with the flow: decided again each second */
+export const CB_WAY_F_SERVED = 0x80;
+
 /** tcp_end */
 export const CB_SEEN_END = 0x1;
 
@@ -325,6 +338,9 @@ export const CB_SVC_F_AFFINITY = 0x1;
 
 /** it fails its probes: flows of UDP end, of which no end is seen otherwise */
 export const CB_MEMBER_F_DOWN = 0x1;
+
+/** only endpoints of this host serve: without one, packets are dropped, not refused */
+export const CB_SERVICE_F_LOCAL = 0x1;
 
 export const CB_USE_PROJECT = 8192;
 
@@ -440,7 +456,7 @@ export const CB_REASON_RATE_QOS = 42;
 export const CB_REASON_FOREIGN_VIP = 43;
 /** a piece of a packet that was cut, whose flow ended meanwhile */
 export const CB_REASON_STALE_PIECE = 44;
-/** a virtual address without a listener at this port, or nobody is behind it: refused by ICMP */
+/** a virtual address without a listener at this port, a Service without this port, or nobody is behind it: refused by ICMP */
 export const CB_REASON_NO_MEMBER = 45;
 /** a copy for a mirror that has more to copy than it may; the packet itself goes on */
 export const CB_REASON_MIRROR_RATE = 46;
@@ -456,13 +472,17 @@ export const CB_REASON_PROBE = 50;
 export const CB_REASON_POLICY_ROUTE = 52;
 /** to a peer of its router, from an address that this side of the peering does not let through */
 export const CB_REASON_PEERING = 53;
+/** into a prefix of Services, to an address that none of them has */
+export const CB_REASON_NO_SERVICE = 54;
+/** to a Service of which only endpoints of this host serve, and there is none */
+export const CB_REASON_NO_LOCAL = 55;
 /** more queries of IGMP or MLD than a VIF may send */
 export const CB_REASON_RATE_QUERY = 59;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_NO_SERVICE | typeof CB_REASON_NO_LOCAL | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -555,8 +575,9 @@ export const CB_ROUTE_NEXTHOP = 2;
 export const CB_ROUTE_BLACKHOLE = 3;
 /** by one of the next hops in cb_next_1: net and mac are zero */
 export const CB_ROUTE_SEVERAL = 4;
+export const CB_ROUTE_SERVICE = 5;
 /** enum cb_route_kind */
-export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL;
+export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL | typeof CB_ROUTE_SERVICE;
 
 /** by the routes, as without policy routes */
 export const CB_STEER_ALLOW = 1;
@@ -681,10 +702,12 @@ export const CB_STEP_WAIT = 14;
 export const CB_STEP_MIRROR = 15;
 /** ports of this host get no copy. id: how many; a: 0: they have not joined the group, 1: it is a report of groups, which is for routers of multicast */
 export const CB_STEP_PASSED_OVER = 17;
+/** a Service gives it to an endpoint. id: first 32 bits of the Service's UUID; a: port, host byte order; addr: of the endpoint */
+export const CB_STEP_SERVICE = 18;
 /** a policy route of the router matches. id: first 32 bits of its UUID; a: enum cb_steer_action; addr: the next hop */
 export const CB_STEP_STEER = 16;
 /** enum cb_step_kind */
-export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR | typeof CB_STEP_PASSED_OVER | typeof CB_STEP_STEER;
+export type CbStepKind = typeof CB_STEP_SOURCE | typeof CB_STEP_FLOW | typeof CB_STEP_ROUTER | typeof CB_STEP_ROUTE | typeof CB_STEP_ENDPOINT | typeof CB_STEP_ALLOWED | typeof CB_STEP_DENIED | typeof CB_STEP_COPY | typeof CB_STEP_SOURCE_BECOMES | typeof CB_STEP_DESTINATION_BECOMES | typeof CB_STEP_MEMBER | typeof CB_STEP_NEIGHBOUR | typeof CB_STEP_SEEK | typeof CB_STEP_WAIT | typeof CB_STEP_MIRROR | typeof CB_STEP_PASSED_OVER | typeof CB_STEP_SERVICE | typeof CB_STEP_STEER;
 
 /** Every drop reason but CB_REASON_NONE, by rising code: what happened, and what to do. */
 export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: string; readonly description: string; readonly remedy: string }[] = [
@@ -731,7 +754,7 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 42, name: 'rate_qos', description: 'more than the QoS policy of the port or its network lets it send or receive', remedy: 'Look at the port (`openstack port show`): the QoS policy that it or its network has limits what it may send or receive. Raise the limit or its burst (`openstack network qos rule set`), or have the guest send less.' },
   { code: 43, name: 'foreign_vip', description: 'ARP or ND that claims an address which is an allowed address pair of other ports', remedy: 'Add the address to the allowed address pairs of the port, alone and not as a part of a prefix.' },
   { code: 44, name: 'stale_piece', description: 'a piece of a packet that was cut, whose flow ended meanwhile', remedy: 'Nothing: the connection ended while a packet of it was cut.' },
-  { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`).' },
+  { code: 45, name: 'no_member', description: 'a virtual address without a listener at this port, a Service without this port, or nobody is behind it: refused by ICMP', remedy: 'See that the load balancer has a listener at this port, and its pool members that are up (`openstack loadbalancer status show`); that the Service has this port, and endpoints that are ready (`cable endpoint set list`).' },
   { code: 46, name: 'mirror_rate', description: 'a copy for a mirror that has more to copy than it may; the packet itself goes on', remedy: 'Nothing was lost but copies: a mirror of the port copies no more than its `cable:max_kbps`. Raise that, or have the mirror copy less (`cable:filter`).' },
   { code: 47, name: 'mirror_lost', description: 'a copy that could not be made or sent to where the mirror leads; the packet itself goes on', remedy: 'Nothing was lost but copies: see that the port that a tap service leads to is up and its device takes what comes, and that the host has a route to the collector and the collector answers ARP.' },
   { code: 48, name: 'snat_blocks', description: 'no port of the blocks that the sender has of its router\'s address is free to this destination', remedy: 'The blocks of the guest (`cable snat lease list --router-id ROUTER-ID`) have no port left for this destination. It gets more within seconds, up to 32, while a quarter of the address is free. Beyond that: spread the connections over more destinations, give the guest a floating IP, or set `cable:snat` of the router to `shared`.' },
@@ -739,6 +762,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 50, name: 'probe', description: 'a probe of another host that is none, or the answer to one that this host has not sent', remedy: 'Nothing, unless it grows: then somebody in the underlay sends in the name of another host.' },
   { code: 52, name: 'policy_route', description: 'a policy route of the router drops it, or leads to a next hop that is not there', remedy: 'Look at the policy routes of the router (`cable router policy list ROUTER`): the first that matches the packet drops it, or its next hop is in no subnet of the router.' },
   { code: 53, name: 'peering', description: 'to a peer of its router, from an address that this side of the peering does not let through', remedy: 'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).' },
+  { code: 54, name: 'no_service', description: 'into a prefix of Services, to an address that none of them has', remedy: 'Ask for the name of the Service anew: no Service has that address (`cable service list`), or has it no more.' },
+  { code: 55, name: 'no_local', description: 'to a Service of which only endpoints of this host serve, and there is none', remedy: 'The Service has internal_traffic_policy Local: run an endpoint of it on this host, or set it to Cluster.' },
   { code: 59, name: 'rate_query', description: 'more queries of IGMP or MLD than a VIF may send', remedy: 'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
 ];
@@ -1254,7 +1279,6 @@ export type CbRoute = {
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
-  /** CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER; CB_ROUTE_SEVERAL: first address; else zero */
   readonly nexthop: Uint8Array;
   /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
   readonly own: Uint8Array;
@@ -2333,6 +2357,8 @@ export type CbFlow = {
   readonly held: number;
   /** with CB_FLOW_F_CARRIED: by which session each end's port had it handed over; 0: by none */
   readonly session: readonly number[];
+  /** lower half of the number of the list of a Service in which its endpoint was last; 0: it is to none */
+  readonly served: number;
 };
 
 export const cbFlow: Codec<CbFlow> = structCodec(
@@ -2351,6 +2377,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     out.u32(368, 'member', value.member);
     out.u32(372, 'held', value.held);
     out.list(376, 'session', value.session, { limit: 2, size: 2 }, (at, item) => out.u16(at, 'session', item));
+    out.u32(380, 'served', value.served);
   },
   (b) => ({
     way: b.list(0, 2, 64, (at) => cbWay.decode(b.raw(at, 64))),
@@ -2365,6 +2392,7 @@ export const cbFlow: Codec<CbFlow> = structCodec(
     member: b.u32(368),
     held: b.u32(372),
     session: b.list(376, 2, 2, (at) => b.u16(at)),
+    served: b.u32(380),
   }),
 );
 
@@ -2643,6 +2671,166 @@ export const cbMember: Codec<CbMember> = structCodec(
     net: b.u16(24),
     portBe: b.u16be(26),
     flags: b.u16(28),
+  }),
+);
+
+/** struct cb_service_key, 24 bytes. */
+export type CbServiceKey = {
+  readonly scope: number;
+  readonly portBe: number;
+  readonly protocol: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbServiceKey: Codec<CbServiceKey> = structCodec(
+  'cb_service_key',
+  24,
+  (out, value) => {
+    out.u32(0, 'scope', value.scope);
+    out.u16be(4, 'portBe', value.portBe);
+    out.u8(6, 'protocol', value.protocol);
+    out.raw(8, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    scope: b.u32(0),
+    portBe: b.u16be(4),
+    protocol: b.u8(6),
+    addr: b.raw(8, 16),
+  }),
+);
+
+/** struct cb_service, 64 bytes. */
+export type CbService = {
+  /** number of the list of its endpoints: see cb_backend_1 */
+  readonly list: bigint;
+  /** endpoints at the beginning of the list to which new connections go; 0: to none */
+  readonly count: number;
+  /** all endpoints of the list: flows that have one of those stay */
+  readonly total: number;
+  /** seconds for which a client goes to the endpoint of its last connection; 0: to any */
+  readonly affinityS: number;
+  /** first 32 bits of the Service's UUID */
+  readonly service: number;
+  /** CB_SERVICE_F_* */
+  readonly flags: number;
+};
+
+export const cbService: Codec<CbService> = structCodec(
+  'cb_service',
+  64,
+  (out, value) => {
+    out.u64(0, 'list', value.list);
+    out.u32(8, 'count', value.count);
+    out.u32(12, 'total', value.total);
+    out.u32(16, 'affinityS', value.affinityS);
+    out.u32(20, 'service', value.service);
+    out.u16(24, 'flags', value.flags);
+  },
+  (b) => ({
+    list: b.u64(0),
+    count: b.u32(8),
+    total: b.u32(12),
+    affinityS: b.u32(16),
+    service: b.u32(20),
+    flags: b.u16(24),
+  }),
+);
+
+/** struct cb_backend, 24 bytes. */
+export type CbBackend = {
+  readonly addr: Uint8Array;
+  readonly portBe: number;
+};
+
+export const cbBackend: Codec<CbBackend> = structCodec(
+  'cb_backend',
+  24,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u16be(16, 'portBe', value.portBe);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    portBe: b.u16be(16),
+  }),
+);
+
+/** struct cb_backend_key, 16 bytes. */
+export type CbBackendKey = {
+  readonly list: bigint;
+  /** place / CB_BACKENDS */
+  readonly chunk: number;
+};
+
+export const cbBackendKey: Codec<CbBackendKey> = structCodec(
+  'cb_backend_key',
+  16,
+  (out, value) => {
+    out.u64(0, 'list', value.list);
+    out.u32(8, 'chunk', value.chunk);
+  },
+  (b) => ({
+    list: b.u64(0),
+    chunk: b.u32(8),
+  }),
+);
+
+/** struct cb_backends, 384 bytes. */
+export type CbBackends = {
+  /** behind the last: zero */
+  readonly backend: readonly CbBackend[];
+};
+
+export const cbBackends: Codec<CbBackends> = structCodec(
+  'cb_backends',
+  384,
+  (out, value) => {
+    out.list(0, 'backend', value.backend, { limit: 16, size: 24 }, (at, item) => out.raw(at, 'backend', cbBackend.encode(item), 24));
+  },
+  (b) => ({
+    backend: b.list(0, 16, 24, (at) => cbBackend.decode(b.raw(at, 24))),
+  }),
+);
+
+/** struct cb_sticky_key, 40 bytes. */
+export type CbStickyKey = {
+  readonly service: CbServiceKey;
+  readonly client: Uint8Array;
+};
+
+export const cbStickyKey: Codec<CbStickyKey> = structCodec(
+  'cb_sticky_key',
+  40,
+  (out, value) => {
+    out.raw(0, 'service', cbServiceKey.encode(value.service), 24);
+    out.raw(24, 'client', value.client, 16);
+  },
+  (b) => ({
+    service: cbServiceKey.decode(b.raw(0, 24)),
+    client: b.raw(24, 16),
+  }),
+);
+
+/** struct cb_sticky, 32 bytes. */
+export type CbSticky = {
+  readonly addr: Uint8Array;
+  /** CLOCK_MONOTONIC, when the last connection began */
+  readonly begunNs: bigint;
+  readonly portBe: number;
+};
+
+export const cbSticky: Codec<CbSticky> = structCodec(
+  'cb_sticky',
+  32,
+  (out, value) => {
+    out.raw(0, 'addr', value.addr, 16);
+    out.u64(16, 'begunNs', value.begunNs);
+    out.u16be(24, 'portBe', value.portBe);
+  },
+  (b) => ({
+    addr: b.raw(0, 16),
+    begunNs: b.u64(16),
+    portBe: b.u16be(24),
   }),
 );
 
@@ -3245,7 +3433,7 @@ export const cbDrop: Codec<CbDrop> = structCodec(
   }),
 );
 
-/** struct cb_trace_flow, 88 bytes. */
+/** struct cb_trace_flow, 96 bytes. */
 export type CbTraceFlow = {
   /** as its packets would enter, by direction */
   readonly tuple: readonly CbTupleKey[];
@@ -3253,20 +3441,24 @@ export type CbTraceFlow = {
   readonly vif: number;
   /** as in struct cb_flow */
   readonly member: number;
+  /** as in struct cb_flow */
+  readonly served: number;
 };
 
 export const cbTraceFlow: Codec<CbTraceFlow> = structCodec(
   'cb_trace_flow',
-  88,
+  96,
   (out, value) => {
     out.list(0, 'tuple', value.tuple, { limit: 2, size: 40 }, (at, item) => out.raw(at, 'tuple', cbTupleKey.encode(item), 40));
     out.u32(80, 'vif', value.vif);
     out.u32(84, 'member', value.member);
+    out.u32(88, 'served', value.served);
   },
   (b) => ({
     tuple: b.list(0, 2, 40, (at) => cbTupleKey.decode(b.raw(at, 40))),
     vif: b.u32(80),
     member: b.u32(84),
+    served: b.u32(88),
   }),
 );
 
@@ -3299,7 +3491,7 @@ export const cbStep: Codec<CbStep> = structCodec(
   }),
 );
 
-/** struct cb_trace, 1488 bytes. */
+/** struct cb_trace, 1528 bytes. */
 export type CbTrace = {
   /** VIF that the packet is from */
   readonly vif: number;
@@ -3320,7 +3512,7 @@ export type CbTrace = {
 
 export const cbTrace: Codec<CbTrace> = structCodec(
   'cb_trace',
-  1488,
+  1528,
   (out, value) => {
     out.u32(0, 'vif', value.vif);
     out.u32(4, 'wireId', value.wireId);
@@ -3328,9 +3520,9 @@ export const cbTrace: Codec<CbTrace> = structCodec(
     out.u32(12, 'flags', value.flags);
     out.u32(16, 'count', value.count);
     out.u32(20, 'flows', value.flows);
-    out.raw(24, 'began', cbTraceFlow.encode(value.began), 88);
-    out.list(112, 'flow', value.flow, { limit: 4, size: 88 }, (at, item) => out.raw(at, 'flow', cbTraceFlow.encode(item), 88));
-    out.list(464, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
+    out.raw(24, 'began', cbTraceFlow.encode(value.began), 96);
+    out.list(120, 'flow', value.flow, { limit: 4, size: 96 }, (at, item) => out.raw(at, 'flow', cbTraceFlow.encode(item), 96));
+    out.list(504, 'step', value.step, { limit: 32, size: 32 }, (at, item) => out.raw(at, 'step', cbStep.encode(item), 32));
   },
   (b) => ({
     vif: b.u32(0),
@@ -3339,9 +3531,9 @@ export const cbTrace: Codec<CbTrace> = structCodec(
     flags: b.u32(12),
     count: b.u32(16),
     flows: b.u32(20),
-    began: cbTraceFlow.decode(b.raw(24, 88)),
-    flow: b.list(112, 4, 88, (at) => cbTraceFlow.decode(b.raw(at, 88))),
-    step: b.list(464, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
+    began: cbTraceFlow.decode(b.raw(24, 96)),
+    flow: b.list(120, 4, 96, (at) => cbTraceFlow.decode(b.raw(at, 96))),
+    step: b.list(504, 32, 32, (at) => cbStep.decode(b.raw(at, 32))),
   }),
 );
 
@@ -3382,6 +3574,9 @@ export const MAPS: {
   readonly cb_svc_1: MapSpec<CbSvcKey, CbSvc>;
   readonly cb_maglev_1: MapSpec<CbMaglevKey, CbMaglev>;
   readonly cb_member_1: MapSpec<CbMemberKey, CbMember>;
+  readonly cb_service_1: MapSpec<CbServiceKey, CbService>;
+  readonly cb_backend_1: MapSpec<CbBackendKey, CbBackends>;
+  readonly cb_sticky_1: MapSpec<CbStickyKey, CbSticky>;
   readonly cb_gauge_1: MapSpec<number, CbGauge>;
   readonly cb_use_1: MapSpec<number, CbUse>;
   readonly cb_asked_2: MapSpec<number, CbAsked>;
@@ -3396,7 +3591,7 @@ export const MAPS: {
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
   readonly cb_drop_1: MapSpec<number, CbDrop>;
-  readonly cb_trace_2: MapSpec<number, CbTrace>;
+  readonly cb_trace_3: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
     name: 'cb_in_1',
@@ -3608,6 +3803,24 @@ export const MAPS: {
     key: cbMemberKey,
     value: cbMember,
   },
+  cb_service_1: {
+    name: 'cb_service_1',
+    description: 'hash, (scope, address, protocol, port) -> a port of a Service of Kubernetes, in force where a route CB_ROUTE_SERVICE leads to the scope. With protocol and port 0: the address is a Service\'s, and the rest is zero. Written by the agent.',
+    key: cbServiceKey,
+    value: cbService,
+  },
+  cb_backend_1: {
+    name: 'cb_backend_1',
+    description: 'hash, (list, chunk) -> endpoints. A list\'s number is a hash of what is in it, so a list is never changed: a Service gets another. Chunks are numbered from 0 without a hole. Written by the agent: a list before the Service that names it, deleted after.',
+    key: cbBackendKey,
+    value: cbBackends,
+  },
+  cb_sticky_1: {
+    name: 'cb_sticky_1',
+    description: 'LRU hash, a client of a port of a Service with affinity -> the endpoint of its last connection. Written by the vrouter.',
+    key: cbStickyKey,
+    value: cbSticky,
+  },
   cb_gauge_1: {
     name: 'cb_gauge_1',
     description: 'array of one. Written by the vrouter.',
@@ -3692,8 +3905,8 @@ export const MAPS: {
     key: arrayIndex,
     value: cbDrop,
   },
-  cb_trace_2: {
-    name: 'cb_trace_2',
+  cb_trace_3: {
+    name: 'cb_trace_3',
     description: 'array of one: the trace that runs in a load of the programs that only traces; each such load has its own. The agent writes what it begins with, with the rest zero, and the vrouter the steps.',
     key: arrayIndex,
     value: cbTrace,

@@ -64,6 +64,7 @@ export function createHost(
   const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
   const planner = new Planner({
     host: options.host,
+    zone: options.availabilityZone,
     gateways: failOver,
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,

@@ -1,6 +1,7 @@
 import type { SliceKind } from '@cable/model';
 import { ATTACHMENTS, STANDBY_ATTACHMENTS } from './attachments.ts';
 import { BALANCERS, MEMBER_ROWS, MEMBERS, POOL_TABLES, POOLS, ROUTED_VIPS } from './balance.ts';
+import { BACKENDS, CLUSTER_SERVICES, SCOPE_ROUTES, SCOPES } from './cluster-services.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
@@ -50,6 +51,10 @@ export const FAMILIES: readonly Family[] = [
   PEERINGS,
   PEERING_ROUTES,
   POLICY_ROUTES,
+  SCOPES,
+  SCOPE_ROUTES,
+  BACKENDS,
+  CLUSTER_SERVICES,
   FLOATING_ROUTERS,
   LEASING_ROUTERS,
   GATEWAYS,

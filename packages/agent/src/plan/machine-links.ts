@@ -41,7 +41,7 @@ function linkOf(owned: Owned, reader: PlanReader, taken: Set<string>): HostLink 
 }
 
 /**
- * The port's host routes, then the other subnets of the routers attached there; never a default route: the machine keeps its own. `taken`:
+ * The port's host routes, then the other subnets of the routers attached there, and the prefixes of Services behind these; never a default route: the machine keeps its own. `taken`:
  * destinations that the machine has by another of its ports already; those given out here are added.
  */
 function machineRoutes({ network, subnets }: Owned, reader: PlanReader, taken: Set<string>): HostLink['routes'] {
@@ -61,6 +61,9 @@ function machineRoutes({ network, subnets }: Owned, reader: PlanReader, taken: S
       if (leg.subnetId !== subnet.id) continue;
       for (const { value: other } of reader.sortedFacts('leg-of', leg.routerId)) {
         if (other.cidr.includes(':') === subnet.cidr.includes(':')) add(other.cidr, leg.ipAddress);
+      }
+      for (const { value: scope } of reader.sortedFacts('scope-at', leg.routerId)) {
+        for (const cidr of scope.cidrs) if (cidr.includes(':') === subnet.cidr.includes(':')) add(cidr, leg.ipAddress);
       }
       for (const { cidr, own } of peersOf(leg.routerId, reader)) {
         const isOfOne = cidr.includes(':') === subnet.cidr.includes(':');

@@ -1,5 +1,5 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
-import type { SliceKey, SliceKind } from '@cable/model';
+import { DEFAULT_ZONE, type SliceKey, type SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
 import type { DesiredVif, GuestRecord, HostLink, ProbeTarget } from '../desired.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
@@ -29,6 +29,8 @@ import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
 export type PlannerDeps = {
   readonly host: string;
+  /** The host's availability zone; default: `nova`. */
+  readonly zone?: string;
   /** Whether the vrouter makes VXLAN itself (`--encapsulation own`); default: no. */
   readonly ownEncapsulation?: boolean;
   /** Name of the host's interface on each physical network; default: it is on none. */
@@ -115,6 +117,7 @@ export class Planner {
     });
     this.#run = new Run({
       host: deps.host,
+      zone: deps.zone ?? DEFAULT_ZONE,
       ownEncapsulation: deps.ownEncapsulation ?? false,
       bridgeMappings: deps.bridgeMappings ?? new Map(),
       exportsFlows: deps.exportsFlows ?? false,

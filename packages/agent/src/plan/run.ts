@@ -18,6 +18,7 @@ import type { Unit } from './units.ts';
 
 export type RunParts = {
   readonly host: string;
+  readonly zone: string;
   readonly ownEncapsulation: boolean;
   readonly bridgeMappings: ReadonlyMap<string, string>;
   readonly exportsFlows: boolean;
@@ -93,6 +94,10 @@ export class Run implements MemoryRun {
 
   get exportsFlows(): boolean {
     return this.#parts.exportsFlows;
+  }
+
+  get zone(): string {
+    return this.#parts.zone;
   }
 
   get snoopsGroups(): boolean {

@@ -1,6 +1,7 @@
 import type { SliceKey } from '@cable/model';
 import type { Prefix } from './address.ts';
 import type { PoolTable, Serving } from './balance.ts';
+import type { PlannedBackend } from './cluster-services.ts';
 import type { Leg, LocalLeg } from './router-legs.ts';
 
 /**
@@ -26,7 +27,7 @@ export type Topics = {
   readonly 'policy-use': PolicyUse;
   /** Key: ''. Member: a port of this host that the agent makes the link of. */
   readonly 'machine-port': null;
-  /** Key: router that is administratively up, the way outside of floating IPs through it (`exitOf`), or a peering of it (`peeringOf`). Member: ''. */
+  /** Key: router that is administratively up, the way outside of floating IPs through it (`exitOf`), a peering of it (`peeringOf`), or a scope of Services (`scopeOf`). Member: ''. */
   readonly router: null;
   /** Key: router. Member: a floating IP through it that this host answers for, as its port is here. */
   readonly 'floats-by': null;
@@ -38,6 +39,10 @@ export type Topics = {
   readonly steered: null;
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
+  /** Key: router. Member: a scope of Services that is in force behind it. */
+  readonly 'scope-at': { readonly cidrs: readonly string[] };
+  /** Key: Service. Member: the item of an endpoint of it. */
+  readonly 'backend-of': PlannedBackend;
   /** Key: network that a side of a peering lets through. Member: peering, network and subnet of the other side. */
   readonly peered: PeeredPrefix;
   /** Key: network. Member: router and interface. */

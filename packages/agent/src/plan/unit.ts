@@ -37,6 +37,8 @@ export type Output = {
 export type PlanReader = {
   /** This host's name. */
   readonly host: string;
+  /** This host's availability zone. Not a read: it does not change. */
+  readonly zone: string;
   /** The vrouter makes VXLAN itself. Not a read: it does not change. */
   readonly ownEncapsulation: boolean;
   /** Name of this host's interface on each physical network that it is on. Not a read: it does not change. */

@@ -1,4 +1,5 @@
 import {
+  CB_MAX_BACKEND,
   CB_MAX_BLOCK,
   CB_MAX_CLASS,
   CB_MAX_ENDPOINT,
@@ -19,6 +20,7 @@ import {
   CB_MAX_PEER,
   CB_MAX_ROUTE,
   CB_MAX_RULE,
+  CB_MAX_SERVICE,
   CB_MAX_SNAT,
   CB_MAX_SOURCE,
   CB_MAX_STEER,
@@ -51,6 +53,8 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_neigh_1: { size: CB_MAX_NEIGHBOUR, remedy: 'use fewer next hops on external networks' },
   cb_next_1: { size: CB_MAX_NEXT, remedy: 'use fewer destinations with several next hops' },
   cb_steer_1: { size: CB_MAX_STEER, remedy: 'use policy routes at fewer routers' },
+  cb_backend_1: { size: CB_MAX_BACKEND, remedy: 'use fewer endpoints of Services' },
+  cb_service_1: { size: CB_MAX_SERVICE, remedy: 'use fewer Services, or fewer ports and addresses of each' },
   cb_route_2: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
   cb_source_2: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },
   cb_member_1: { size: CB_MAX_MEMBER, remedy: 'use fewer members of load balancers' },

@@ -54,7 +54,7 @@ test('dispatchers are loaded once; a load is met when it is entered, and stays i
 });
 
 test('records of the packet in work and of a trace are of each load alone, every other map is shared', () => {
-  const own = ['cb_work_1', 'cb_scratch_2', 'cb_trace_2'];
+  const own = ['cb_work_1', 'cb_scratch_2', 'cb_trace_3'];
   const [first, second] = [load(), load()];
   for (const [name, map] of first.maps) {
     const same = map.info.id === second.maps.get(name)?.info.id;

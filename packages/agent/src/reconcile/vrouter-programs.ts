@@ -64,7 +64,7 @@ const VIFS = 'cb_vif_2';
 /** Where builds of the first layouts say that their maps are filled: pinned beside ours, so that ours see when one is in force again. */
 const FORMER_PROGRAMMED = 'cb_prog_1';
 /** Each load has its own, of its own layout. */
-const UNPINNED = ['cb_work_1', 'cb_scratch_2', 'cb_trace_2'] as const;
+const UNPINNED = ['cb_work_1', 'cb_scratch_2', 'cb_trace_3'] as const;
 /** Programs of loads that only trace. */
 const TRACES = ['trace_vif', 'trace_overlay', 'trace_uplink'] as const;
 

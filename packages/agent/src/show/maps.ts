@@ -36,7 +36,9 @@ import {
   CB_PEER_F_UPLINK,
   CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
+  CB_ROUTE_SERVICE,
   CB_ROUTE_SEVERAL,
+  CB_SERVICE_F_LOCAL,
   CB_SERVICE_NET,
   CB_SNAT_F_BLOCKS,
   CB_SOURCE_F_PAIR,
@@ -119,6 +121,9 @@ export const SHOWN_MAPS = [
   'cb_svc_1',
   'cb_maglev_1',
   'cb_member_1',
+  'cb_service_1',
+  'cb_backend_1',
+  'cb_sticky_1',
   'cb_flow_2',
 ] as const;
 
@@ -260,11 +265,11 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     router: names.router(key.vrf),
     destination: formatPrefix(key.addr, key.prefixlen - 32),
     network: names.network(route.net),
-    nexthop: nextHopOf(route),
+    nexthop: nextHopOf(route, names),
     mac: formatMac(route.mac),
     mtu_bytes: route.mtuBytes,
     ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
-    ...((route.flags & CB_ROUTE_F_PEER) === 0 ? {} : { peering: names.router(peeringNumber(route) || key.vrf) }),
+    ...((route.flags & CB_ROUTE_F_PEER) === 0 ? {} : { peering: names.router(numberIn(route) || key.vrf) }),
   })),
   cb_next_1: showing(MAPS.cb_next_1, (key, { count, hop }, names) => ({
     router: names.router(key.vrf),
@@ -409,6 +414,39 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     router: names.router(member.vrf),
     cut_off: (member.flags & CB_MEMBER_F_DOWN) !== 0,
   })),
+  cb_service_1: showing(MAPS.cb_service_1, ({ scope, addr, protocol, portBe }, service, names) => ({
+    scope: names.router(scope),
+    address: formatAddress(addr),
+    ...(protocol === 0
+      ? {}
+      : {
+          protocol,
+          port: portBe,
+          service: names.service(service.service),
+          list: listText(service.list),
+          endpoints: service.count,
+          kept: service.total - service.count,
+          affinity_s: service.affinityS,
+          own_host_only: (service.flags & CB_SERVICE_F_LOCAL) !== 0,
+        }),
+  })),
+  cb_backend_1: showing(MAPS.cb_backend_1, ({ list, chunk }, { backend }) => ({
+    list: listText(list),
+    chunk,
+    endpoints: backend
+      .filter(({ portBe }) => portBe !== 0)
+      .map(({ addr, portBe }) => `${formatAddress(addr)} ${portBe}`)
+      .join(', '),
+  })),
+  cb_sticky_1: showing(MAPS.cb_sticky_1, ({ service, client }, { addr, portBe, begunNs }, names) => ({
+    scope: names.router(service.scope),
+    address: formatAddress(service.addr),
+    protocol: service.protocol,
+    port: service.portBe,
+    client: formatAddress(client),
+    endpoint: `${formatAddress(addr)} ${portBe}`,
+    begun_s_ago: Number((process.hrtime.bigint() - begunNs) / 1_000_000_000n),
+  })),
   cb_flow_2: showing(MAPS.cb_flow_2, flowRow),
 };
 
@@ -428,8 +466,13 @@ function groupsText({ group, answeredS }: CbJoined, isWanted: (untilNs: bigint) 
     .join(' ');
 }
 
-/** 0: the route says what a side lets through. */
-function peeringNumber({ nexthop }: CbRoute): number {
+/** A list of endpoints, as its number is shown. */
+function listText(list: bigint): string {
+  return list === 0n ? 'none' : list.toString(16).padStart(16, '0');
+}
+
+/** Of a route to a peer or to Services: of the peering or scope. 0: the route says what a side lets through. */
+function numberIn({ nexthop }: CbRoute): number {
   return new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
 }
 
@@ -608,7 +651,9 @@ function portsOfBlock(block: number): string {
   return `${first}-${first + CB_BLOCK_PORTS - 1}`;
 }
 
-function nextHopOf({ kind, nexthop }: CbRoute): string {
+function nextHopOf(route: CbRoute, names: Names): string {
+  const { kind, nexthop } = route;
+  if (kind === CB_ROUTE_SERVICE) return names.router(numberIn(route));
   if (kind === CB_ROUTE_SEVERAL) return 'several';
   return kind === CB_ROUTE_NEXTHOP ? formatAddress(nexthop) : 'connected';
 }

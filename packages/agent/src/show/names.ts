@@ -1,5 +1,6 @@
 import type { SliceKey, SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
+import { scopeOf } from '../plan/cluster-services.ts';
 import { exitOf } from '../plan/gateways.ts';
 import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
 import { peeringOf } from '../plan/peerings.ts';
@@ -18,6 +19,8 @@ export type Names = {
   host(underlay: string): string;
   /** Host that a tunnel leads to. */
   tunnel(tunnel: number): string;
+  /** `<namespace/name>` of the Service whose id begins with these 32 bits. */
+  service(bits: number): string;
   /** Id of a load balancer's pool. */
   pool(pool: number): string;
   /** Id of a pool's member. */
@@ -74,6 +77,15 @@ export function* readNames(source: NameSource): Generator<void, Names> {
       if (number !== undefined) routers.set(number, `peering ${name || peeringId}`);
     }
   }
+  const services = new Map<number, string>();
+  for (const id of idsOf('services')) {
+    const number = planner.numberOf('router', scopeOf(id));
+    if (number !== undefined) routers.set(number, `service scope ${id}`);
+    for (const [, { id: serviceId, name }] of [...slices.items('services', id)]) {
+      services.set(Number.parseInt(serviceId.slice(0, 8), 16) >>> 0, name || serviceId);
+      yield;
+    }
+  }
   const pools = new Map<number, string>();
   const members = new Map<number, string>();
   for (const id of idsOf('pool')) {
@@ -118,6 +130,7 @@ export function* readNames(source: NameSource): Generator<void, Names> {
     device: (ifindex) => devices.get(ifindex) ?? `ifindex ${ifindex}`,
     host: hostName,
     tunnel: (tunnel) => hostName(tunnels.get(tunnel) ?? `tunnel ${tunnel}`),
+    service: (bits) => services.get(bits) ?? `${number(bits)}…`,
     pool: (pool) => pools.get(pool) ?? `pool ${number(pool)}`,
     member: (member) => members.get(member) ?? `member ${number(member)}`,
     mirror: (mirror) => mirrors.get(mirror) ?? `mirror ${number(mirror)}`,

@@ -19,6 +19,7 @@ import { RENAMED_HOST } from './renamed-host.ts';
 import { RESTORED_STORE } from './restored-store.ts';
 import { ROUTER_PEERING } from './router-peering.ts';
 import { SERVERS } from './servers.ts';
+import { SERVICES } from './services.ts';
 import { STORE_GUARD } from './store-guard.ts';
 import { TRUNK } from './trunk.ts';
 import { TWO_MACHINES_ONE_NAME } from './two-machines-one-name.ts';
@@ -36,6 +37,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   MIRROR,
   POLICY_ROUTES,
   ROUTER_PEERING,
+  SERVICES,
   FLOW_EXPORT,
   TRUNK,
   LIVE_MIGRATION,

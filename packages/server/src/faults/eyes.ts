@@ -31,6 +31,10 @@ export class Eyes {
     return this.#named('router_policy', id);
   }
 
+  service(id: string): Named | null {
+    return this.#named('service', id);
+  }
+
   peering(id: string): Named | null {
     return this.#named('router_peering', id);
   }
@@ -65,6 +69,7 @@ export class Eyes {
       | 'security_group'
       | 'router_policy'
       | 'router_peering'
+      | 'service'
       | 'tap_flow'
       | 'tap_mirror',
     id: string | null,

@@ -131,6 +131,8 @@ function showStep(step: TraceStep, hop: TraceHop, context: Context): readonly Sh
     }
     case 'translation':
       return [translationStep(step, hop, context)];
+    case 'service':
+      return [serviceStep(step, hop, context)];
     case 'member':
       return [{ kind: step.kind, text: 'a load balancer gives it to a member of its pool' }];
     case 'outside': {
@@ -188,6 +190,29 @@ function policyRouteOf(start: string, { steps }: TraceHop, { eyes, tables }: Con
       if (id.startsWith(start)) return eyes.policyRoute(id);
   }
   return null;
+}
+
+/** The Service of a scope behind one of the routers that the packet came to; where its endpoint is is told to who sees the Service, or the endpoint's port. */
+function serviceStep(
+  { service: start, address, port: number }: Extract<TraceStep, { kind: 'service' }>,
+  { steps }: TraceHop,
+  { eyes, tables }: Context,
+): ShownStep {
+  const routers = steps.flatMap((step) => (step.kind === 'router' && step.routerId !== null ? [step.routerId] : []));
+  const scopes = routers.flatMap((id) => tables.of('service_scope').by('router_ids', id));
+  const found = scopes
+    .flatMap(({ id }) => tables.of('service').by('scope_id', id))
+    .find(({ id }) => id.startsWith(start));
+  const service = found === undefined ? null : eyes.service(found.id);
+  const endpoint = tables
+    .of('endpoint_set')
+    .by('service_id', found?.id ?? '')
+    .flatMap(({ endpoints }) => endpoints)
+    .find((one) => one.address === address);
+  const port = eyes.port(endpoint?.port_id ?? null);
+  const where = service === null && port === null ? 'an endpoint' : `endpoint ${address} port ${number}`;
+  const text = `Service ${nameOf(service, 'service')} gives it to ${where}${port === null ? '' : `, of port ${nameOf(port, 'port')}`}`;
+  return { kind: 'service', text, service, port };
 }
 
 function tunnelStep(underlay: string, { eyes, port, tables }: Context): ShownStep {

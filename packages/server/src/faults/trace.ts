@@ -220,7 +220,7 @@ function answerAt(host: string, answered: readonly Begun[] | null): Pick<Ask, 'i
 
 /** Do addresses become others here, and the agent, of an older build, does not say by which flow answers become them again? A flow that is there does that itself. */
 function translationOf({ steps, began }: TraceHop): Pick<Begun, 'isTranslated' | 'isOpen'> {
-  const isTranslated = steps.some(({ kind }) => kind === 'translation' || kind === 'member');
+  const isTranslated = steps.some(({ kind }) => kind === 'translation' || kind === 'member' || kind === 'service');
   const isKnown = typeof began === 'string' || steps.some(({ kind }) => kind === 'flow');
   return { isTranslated, isOpen: isTranslated && !isKnown };
 }

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import type { Endpoint, HostPlace, LocalPort, PolicyRule, PortMirror, SliceKey } from '@cable/model';
+import type {
+  ClusterService,
+  Endpoint,
+  HostPlace,
+  LocalPort,
+  PolicyRule,
+  PortMirror,
+  ServiceBackend,
+  SliceKey,
+} from '@cable/model';
 import { vifDeviceName } from '../device-names.ts';
 import { createRandom, type Random } from './random.ts';
 import {
@@ -55,6 +64,8 @@ export function change(world: World): void {
     changeLeg,
     changeRouter,
     changePeering,
+    changeService,
+    changeService,
     changeRule,
     changeRule,
     changeMember,
@@ -219,6 +230,37 @@ export function changePeering({ state, random }: World): void {
   const peering = samplePeering(10 * n + random(2), networks(), networks(), 1 + random(3));
   const { key } = samplePeerings(n, []);
   state.setItem(key, peering.id, random(4) === 0 ? undefined : peering);
+}
+
+/** A Service of one of two scopes, an endpoint of one, or where the scope is in force. */
+export function changeService({ state, random }: World): void {
+  const which = 1 + random(2);
+  const scope = sampleId('scope', which);
+  const of = (n: number): string => sampleId('svc', 10 * which + n);
+  const protocol = oneOf(random, ['TCP', 'UDP'] as const);
+  const n = 1 + random(3);
+  if (random(3) === 0) {
+    const routerIds = [1, 2].filter(() => random(2) === 0).map((router) => sampleId('rtr', router));
+    const header = { scopeId: scope, cidrs: ['10.96.0.0/16', 'fd96::/112'], routerIds };
+    state.setHeader(`services:${scope}`, random(4) === 0 ? undefined : header);
+  } else if (random(2) === 0) {
+    const service: ClusterService = {
+      ...{ id: of(n), name: `svc-${n}`, projectId: 'k', clusterIps: [`10.96.0.${n}`, `fd96::${n}`] },
+      externalIps: random(3) === 0 ? ['203.0.113.7'] : [],
+      ports: [{ name: '', protocol, port: 80 }],
+      ...(random(2) === 0 ? { local: true as const } : {}),
+    };
+    state.setItem(`services:${scope}`, service.id, random(4) === 0 ? undefined : service);
+  } else {
+    const ipAddress = oneOf(random, ['10.0.0.5', '10.0.1.6', 'fd00::7', 'no address']);
+    const backend: ServiceBackend = {
+      ...{ serviceId: of(n), ipAddress, ports: [{ name: '', protocol, port: 8080 + random(2) }] },
+      ...(random(2) === 0 ? { host: HOST } : {}),
+      ...(random(3) === 0 ? { terminating: true as const } : {}),
+      ...(random(3) === 0 ? { zoneHints: ['nova'] } : {}),
+    };
+    state.setItem(`backends:${scope}`, `set${random(2)}/${ipAddress}`, random(4) === 0 ? undefined : backend);
+  }
 }
 
 function randomRule(random: Random, n: number): PolicyRule {

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClusterService, ServiceBackend } from '@cable/model';
+import { CB_BACKENDS, type MAPS } from '../bpf/abi.gen.ts';
+import { textBytes } from '../bpf/codec.ts';
+import { type Row, type ShownMap, showEntry } from '../show/maps.ts';
+import { readNames } from '../show/names.ts';
+import { createPlanBed, type PlanBed } from './testing/plan-bed.ts';
+import { type SampleSlice, sampleHost, sampleId, sampleNetwork, samplePort, sampleRouter } from './testing/sample.ts';
+
+const PORT = samplePort(5);
+const SCOPE = sampleId('scope', 1);
+const WEB = sampleId('svc', 2);
+const BASE = [sampleHost('h1', [PORT]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+
+function service(more: Partial<ClusterService> = {}): ClusterService {
+  return {
+    ...{ id: WEB, name: 'default/web', projectId: 'k', clusterIps: ['10.96.0.10'], externalIps: [] },
+    ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+    ...more,
+  };
+}
+
+function services(all: readonly ClusterService[], routers: readonly number[] = [1]): SampleSlice {
+  const routerIds = routers.map((n) => sampleId('rtr', n));
+  const header = { scopeId: SCOPE, cidrs: ['10.96.0.0/16', 'fd96::/112'], routerIds };
+  return { key: `services:${SCOPE}`, header, items: new Map(all.map((one) => [one.id, one])) };
+}
+
+function backend(ipAddress: string, more: Partial<ServiceBackend> = {}): readonly [string, ServiceBackend] {
+  const ports = [{ name: 'http', protocol: 'TCP', port: 8080 }] as const;
+  return [`set/${ipAddress}`, { serviceId: WEB, ipAddress, ports, ...more }];
+}
+
+function backends(all: readonly (readonly [string, ServiceBackend])[]): SampleSlice {
+  return { key: `backends:${SCOPE}`, header: { scopeId: SCOPE }, items: new Map(all) };
+}
+
+async function planned(...slices: readonly SampleSlice[]): Promise<PlanBed> {
+  const bed = createPlanBed();
+  bed.plug(PORT, 50);
+  await bed.plan(...BASE, ...slices);
+  return bed;
+}
+
+function rowsOf({ planner, state }: PlanBed, map: ShownMap & keyof typeof MAPS): readonly Row[] {
+  const reading = readNames({ host: 'h1', slices: state, planner });
+  let names = reading.next();
+  while (names.done !== true) names = reading.next();
+  const found = names.value;
+  const entries = [...planner.entries.of(map as 'cb_service_1').values()];
+  return entries.flatMap(({ key, value }) => {
+    const row = showEntry(map, { key: textBytes(key), value: textBytes(value) }, found);
+    return row === undefined ? [] : [row];
+  });
+}
+
+/** `<address> <protocol> <port>: <endpoints that count> | <kept>` of each port of a Service. */
+function ports(bed: PlanBed): readonly string[] {
+  const lists = new Map<unknown, string[]>();
+  for (const { list, chunk, endpoints } of rowsOf(bed, 'cb_backend_1')) {
+    const known = lists.get(list) ?? [];
+    lists.set(list, known);
+    known[Number(chunk)] = String(endpoints);
+  }
+  return rowsOf(bed, 'cb_service_1')
+    .filter(({ port }) => port !== undefined)
+    .map(({ address, protocol, port, list, endpoints, kept }) => {
+      const all = (lists.get(list) ?? []).join(', ').split(', ').filter(Boolean);
+      assert.equal(all.length, Number(endpoints) + Number(kept));
+      const [counting, rest] = [all.slice(0, Number(endpoints)), all.slice(Number(endpoints))];
+      return `${address} ${protocol} ${port}: ${counting.join(', ')} | ${rest.join(', ')}`;
+    })
+    .sort();
+}
+
+test('each port of each address leads to the endpoints of its version of IP, at the port of the same name', async () => {
+  const http = { name: 'http', protocol: 'TCP', port: 80 } as const;
+  const dns = { name: 'dns', protocol: 'UDP', port: 53 } as const;
+  const bed = await planned(
+    services([service({ clusterIps: ['10.96.0.10', 'fd96::a'], externalIps: ['203.0.113.7'], ports: [http, dns] })]),
+    backends([
+      backend('10.0.0.6', {
+        ports: [
+          { ...http, port: 8080 },
+          { ...dns, port: 5353 },
+        ],
+      }),
+      backend('10.0.0.7'),
+      backend('10.0.0.8', { terminating: true }),
+      backend('fd00::6'),
+    ]),
+  );
+  assert.deepEqual(ports(bed), [
+    '10.96.0.10 17 53: 10.0.0.6 5353 | ',
+    '10.96.0.10 6 80: 10.0.0.6 8080, 10.0.0.7 8080 | 10.0.0.8 8080',
+    '203.0.113.7 17 53: 10.0.0.6 5353 | ',
+    '203.0.113.7 6 80: 10.0.0.6 8080, 10.0.0.7 8080 | 10.0.0.8 8080',
+    'fd96::a 17 53:  | ',
+    'fd96::a 6 80: fd00::6 8080 | ',
+  ]);
+  const addresses = rowsOf(bed, 'cb_service_1').filter(({ port }) => port === undefined);
+  assert.deepEqual(addresses.map(({ address }) => address).sort(), ['10.96.0.10', '203.0.113.7', 'fd96::a']);
+  const routes = rowsOf(bed, 'cb_route_2').filter(({ nexthop }) => String(nexthop).startsWith('service scope'));
+  assert.deepEqual(routes.map((row) => `${row['router']} ${row['destination']}`).sort(), [
+    'router-1 10.96.0.0/16',
+    'router-1 203.0.113.7',
+    'router-1 fd96::/112',
+  ]);
+});
+
+test('a Service says its affinity and that only own endpoints count, and what traces call it', async () => {
+  const bed = await planned(
+    services([service({ affinitySeconds: 60, local: true })]),
+    backends([backend('10.0.0.6', { host: 'h1' }), backend('10.0.0.7', { host: 'h2' })]),
+  );
+  assert.deepEqual(ports(bed), ['10.96.0.10 6 80: 10.0.0.6 8080 | 10.0.0.7 8080']);
+  const [row] = rowsOf(bed, 'cb_service_1').filter(({ port }) => port !== undefined);
+  assert.deepEqual([row?.['affinity_s'], row?.['own_host_only'], row?.['service']], [60, true, 'default/web']);
+});
+
+test('an endpoint that leaves changes the row of its Service and the list, and nothing else', async () => {
+  const bed = await planned(services([service()]), backends([backend('10.0.0.6'), backend('10.0.0.7')]));
+  const { entries } = await bed.plan(...BASE, services([service()]), backends([backend('10.0.0.6')]));
+  assert.deepEqual(entries.map(({ map }) => map).sort(), ['cb_backend_1', 'cb_backend_1', 'cb_service_1']);
+  assert.deepEqual(ports(bed), ['10.96.0.10 6 80: 10.0.0.6 8080 | ']);
+});
+
+test('long lists are chunks, and what two objects name is one', async () => {
+  const all = Array.from({ length: 2 * CB_BACKENDS + 1 }, (_, n) => backend(`10.0.0.${n + 10}`));
+  const [, same] = all[0] ?? assert.fail();
+  const bed = await planned(services([service()]), backends([...all, ['other/10.0.0.10', same]]));
+  assert.equal(rowsOf(bed, 'cb_backend_1').length, 3);
+  assert.equal(ports(bed)[0]?.split(', ').length, 2 * CB_BACKENDS + 1);
+});
+
+test('Services are in force behind the routers of their scope alone', async () => {
+  const bed = await planned(
+    services([service({ externalIps: ['203.0.113.7'] })], [2]),
+    backends([backend('10.0.0.6')]),
+  );
+  assert.deepEqual(
+    rowsOf(bed, 'cb_route_2').filter(({ nexthop }) => String(nexthop).startsWith('service')),
+    [],
+  );
+});

@@ -1,0 +1,157 @@
+/**
+ * Services of Kubernetes: where a scope is in force, and what each port of each address leads to (docs/design/services.md). Whatever depends on this host (endpoints of its own,
+ * its zone) is settled here: programs meet a list.
+ */
+import { createHash } from 'node:crypto';
+import type { ClusterService, ServicePort } from '@cable/model';
+import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
+import { isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
+import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
+import { routeEntries } from './route-entries.ts';
+import { type Candidate, chooseServing } from './serving.ts';
+import { type Family, headerFamily, itemFamily, type PlanReader } from './unit.ts';
+
+/** An endpoint of a Service. */
+export type PlannedBackend = Candidate & { readonly addr: Uint8Array; readonly ports: readonly ServicePort[] };
+
+const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
+
+/** Key of the number of a scope, among those of routers: routes lead to it. */
+export function scopeOf(id: string): string {
+  return `services ${id}`;
+}
+
+/** A scope that is told of has a number. */
+export const SCOPES: Family = headerFamily(
+  { name: 'service scope', slice: 'services', subject: 'host' },
+  ({ scope }) => ({ facts: [{ topic: 'router', key: scopeOf(scope), member: '', value: null }] }),
+);
+
+/** The prefixes of a scope lead to its Services, at each router that is up here. */
+export const SCOPE_ROUTES: Family = headerFamily(
+  { name: 'routes of a service scope', slice: 'services', subject: 'host' },
+  ({ scope }, { cidrs, routerIds }, reader) => ({
+    entries: routesTo(scope, cidrs, reader),
+    facts: routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
+  }),
+);
+
+/** An endpoint is its Service's. */
+export const BACKENDS: Family = itemFamily(
+  { name: 'endpoint of a Service', slice: 'backends', subject: 'host' },
+  ({ item }, { serviceId, ipAddress, ports, terminating, host = '', zoneHints = [], hostHints = [] }) => {
+    const addr = parseAddress(ipAddress);
+    if (addr === undefined) return {};
+    const value = { addr, ports, isReady: terminating !== true, host, zoneHints, hostHints };
+    return { facts: [{ topic: 'backend-of', key: serviceId, member: item, value }] };
+  },
+);
+
+/** A Service: a row for each port of each of its addresses, one for each address, and the lists that they lead to. */
+export const CLUSTER_SERVICES: Family = itemFamily(
+  { name: 'Service', slice: 'services', subject: 'host' },
+  ({ scope: scopeId }, service, reader) => {
+    const scope = reader.number('router', scopeOf(scopeId));
+    if (scope === undefined) return {};
+    const outer = service.externalIps.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
+    return {
+      entries: [...serviceEntries(scope, service, reader), ...routesTo(scopeId, outer, reader)],
+    };
+  },
+);
+
+function isAddress(text: string): boolean {
+  return parseAddress(text) !== undefined;
+}
+
+/** Routes to the scope, at each of its routers that has a number here. */
+function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader): readonly Planned[] {
+  const scope = reader.number('router', scopeOf(scopeId));
+  const routerIds = reader.header('services', scopeId)?.routerIds ?? [];
+  if (scope === undefined || cidrs.length === 0) return [];
+  const nexthop = Uint8Array.from(NO_ADDRESS);
+  new DataView(nexthop.buffer).setUint32(0, scope, true);
+  const value = {
+    ...{ kind: CB_ROUTE_SERVICE, flags: 0, net: 0, mtuBytes: 0, mac: new Uint8Array(6), nexthop },
+    ...{ own: NO_ADDRESS, outside: 0 },
+  };
+  const routes = cidrs.flatMap((cidr) => {
+    const to = parsePrefix(cidr);
+    return to === undefined ? [] : [{ to, value }];
+  });
+  return routerIds.flatMap((id) => {
+    const vrf = reader.number('router', id);
+    return vrf === undefined ? [] : routeEntries(vrf, routes);
+  });
+}
+
+function serviceEntries(scope: number, service: ClusterService, reader: PlanReader): readonly Planned[] {
+  const { id, local = false, affinitySeconds: affinityS = 0 } = service;
+  const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
+  const addresses = [...service.clusterIps, ...service.externalIps].flatMap((ip) => parseAddress(ip) ?? []);
+  const about = {
+    affinityS,
+    service: Number.parseInt(id.slice(0, 8), 16) >>> 0,
+    flags: local ? CB_SERVICE_F_LOCAL : 0,
+  };
+  const entries: Planned[] = [];
+  for (const isIpv4 of [true, false]) {
+    const own = addresses.filter((addr) => isMapped(addr) === isIpv4);
+    if (own.length === 0) continue;
+    for (const addr of own) entries.push(encodeEntry('cb_service_1', { scope, addr, protocol: 0, portBe: 0 }, ADDRESS));
+    const { counting, kept } = chooseServing(
+      all.filter(({ addr }) => isMapped(addr) === isIpv4),
+      { host: reader.host, zone: reader.zone },
+      local,
+    );
+    for (const { name, protocol, port } of service.ports) {
+      const backends = distinct([counting, kept].map((some) => some.flatMap((one) => placeOf(one, name, protocol))));
+      const { list, chunks } = listOf(backends.flat());
+      const value = { ...about, list, count: backends[0]?.length ?? 0, total: backends.flat().length };
+      const keys = own.map((addr) => ({ scope, addr, protocol: PROTOCOLS[protocol], portBe: port }));
+      entries.push(...chunks, ...keys.map((key) => encodeEntry('cb_service_1', key, value)));
+    }
+  }
+  return entries;
+}
+
+/** What says that an address is a Service's. */
+const ADDRESS: ValueOf<'cb_service_1'> = { list: 0n, count: 0, total: 0, affinityS: 0, service: 0, flags: 0 };
+
+type Backend = ValueOf<'cb_backend_1'>['backend'][number];
+
+/** Where an endpoint serves a port of its Service; none: it does not. */
+function placeOf({ addr, ports }: PlannedBackend, name: string, protocol: ServicePort['protocol']): readonly Backend[] {
+  const found = ports.find((one) => one.name === name && one.protocol === protocol);
+  return found === undefined ? [] : [{ addr, portBe: found.port }];
+}
+
+/** Two objects may name one endpoint while it goes from one to the other: it is one, and counts if either says so. All that a list holds. */
+function distinct(groups: readonly (readonly Backend[])[]): readonly (readonly Backend[])[] {
+  const seen = new Set<string>();
+  return groups.map((group) =>
+    group.filter(({ addr, portBe }) => {
+      const place = `${Buffer.from(addr).toString('hex')} ${portBe}`;
+      if (seen.has(place) || seen.size === CB_LIST_BACKENDS) return false;
+      seen.add(place);
+      return true;
+    }),
+  );
+}
+
+/** A list, and its chunks. Its number is made of what is in it: one that changes is another. */
+function listOf(backends: readonly Backend[]): { readonly list: bigint; readonly chunks: readonly Planned[] } {
+  if (backends.length === 0) return { list: 0n, chunks: [] };
+  const hash = createHash('sha256');
+  for (const { addr, portBe } of backends) hash.update(addr).update(Buffer.of(portBe >> 8, portBe & 0xff));
+  const list = hash.digest().readBigUInt64LE();
+  const count = Math.ceil(backends.length / CB_BACKENDS);
+  const chunks = Array.from({ length: count }, (_, chunk) => {
+    const key: KeyOf<'cb_backend_1'> = { list, chunk };
+    const backend = Array.from({ length: CB_BACKENDS }, (_one, n) => backends[chunk * CB_BACKENDS + n] ?? NOBODY);
+    return encodeEntry('cb_backend_1', key, { backend });
+  });
+  return { list, chunks };
+}
+
+const NOBODY: Backend = { addr: NO_ADDRESS, portBe: 0 };
