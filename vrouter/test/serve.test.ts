@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { CB_WAY_F_SERVED, MAPS } from '../../packages/agent/src/bpf/abi.gen.ts';
-import { ICMP, type Ip, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
+import { addExternal, addFloating, addGateway } from './outside.ts';
+import { arp, ICMP, type Ip, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { addScope, type Place, removeService, type ServiceOptions, setService } from './services.ts';
 import { addr, type Guest, OPEN_FLAGS, type Outcome, World } from './world.ts';
 
@@ -396,5 +397,63 @@ describe('affinity', () => {
     const from: Ip = { src: FAR, dst: R2, from: '10.2.0.8', to: VIP };
     const other = new Set(Array.from({ length: 10 }, (_, n) => endpointOf(world.send(behind, syn(4000 + n, from)))));
     assert.equal(other.size, 1);
+  });
+});
+
+describe('an endpoint outside', () => {
+  const [EXTERNAL, ROUTER_MAC, NEXT] = [900, '02:00:00:00:09:fe', '02:00:00:00:ee:01'];
+  const [ROUTER, FLOATING, API] = ['203.0.113.2', '203.0.113.10', '198.51.100.7'];
+  const place: Place = { ip: API, port: 6443 };
+  const answer = (to: string, dport: number): Buffer =>
+    tcp({ src: NEXT, dst: ROUTER_MAC, from: API, to }, { sport: 6443, dport, flags: TCP.syn | TCP.ack });
+
+  before(() => {
+    addExternal(world, EXTERNAL);
+    const gateway = { vrf: VRF, external: EXTERNAL, mac: ROUTER_MAC, ip: ROUTER, cidr: '203.0.113.0/24' };
+    addGateway(world, { ...gateway, nexthop: '203.0.113.1' });
+    world.arrive(arp({ src: NEXT, dst: ROUTER_MAC }, { op: 'reply', sha: NEXT, spa: '203.0.113.1', tpa: ROUTER }));
+  });
+
+  test('is reached with the router’s address, and its answers are the Service’s', () => {
+    setService(world, WEB, [place]);
+    const sent = world.send(client, syn());
+    assert.equal(sent.verdict, 'wire');
+    const port = Number(/ tcp (\d+) > 6443/.exec(sent.packet)?.[1]);
+    assert.match(sent.packet, new RegExp(`ip 203\\.0\\.113\\.2 > 198\\.51\\.100\\.7 ttl 63 tcp ${port} > 6443`));
+    for (const round of ['first', 'established', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const got = world.arrive(answer(ROUTER, port));
+      assert.equal(got.verdict, 'vif client', round);
+      assert.match(got.packet, /ip 10\.96\.0\.10 > 10\.0\.0\.5 ttl 63 tcp 80 > 1000/, round);
+      const more = world.send(client, tcp(toVip, { sport: 1000, dport: 80, flags: TCP.ack }));
+      assert.match(
+        more.packet,
+        new RegExp(`ip 203\\.0\\.113\\.2 > 198\\.51\\.100\\.7 ttl 63 tcp ${port} > 6443`),
+        round,
+      );
+    }
+  });
+
+  test('is reached with a floating IP, by who has one', () => {
+    addFloating(world, { external: EXTERNAL, ip: FLOATING, guest: client, vrf: VRF, mac: ROUTER_MAC });
+    setService(world, WEB, [place]);
+    for (const round of ['first', 'established', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const sent = world.send(client, syn());
+      assert.match(sent.packet, /ip 203\.0\.113\.10 > 198\.51\.100\.7 ttl 63 tcp 1000 > 6443/, round);
+      const got = world.arrive(answer(FLOATING, 1000));
+      assert.match(got.packet, /ip 10\.96\.0\.10 > 10\.0\.0\.5 ttl 63 tcp 80 > 1000/, round);
+    }
+  });
+
+  test('that is an address of ours is reached by nobody', () => {
+    setService(world, WEB, [{ ip: FLOATING, port: 80 }]);
+    assert.equal(world.send(client, syn()).verdict, 'drop no_endpoint');
+  });
+
+  test('the outside reaches no Service', () => {
+    setService(world, WEB, [near]);
+    const from: Ip = { src: NEXT, dst: ROUTER_MAC, from: API, to: VIP };
+    assert.match(world.arrive(syn(1000, from)).verdict, /^drop no_route|^pass/);
   });
 });

@@ -108,7 +108,7 @@ export type FlowView = {
   readonly rule: string | null;
   /** What its source and destination become; null: they stay; absent: the agent is of an older build. */
   readonly becomes?: TraceEnds | null;
-  /** A load balancer gave it to a member of its pool. Absent: none did, or an older build. */
+  /** A load balancer gave it to a member of its pool, or a Service to an endpoint. Absent: none did, or an older build. */
   readonly isBalanced?: boolean;
 };
 

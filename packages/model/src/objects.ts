@@ -92,11 +92,11 @@ export type RouterPeering = ResourceObject<typeof routerPeeringResource>;
 export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;
 
 /** As stored. */
-export type ServiceScope = ResourceObject<typeof serviceScopeResource>;
+export type ServiceScope = ResourceObject<typeof serviceScopeResource> & StoredBy<Extensions, 'service_scope'>;
 /** As stored. */
-export type Service = ResourceObject<typeof serviceResource>;
+export type Service = ResourceObject<typeof serviceResource> & StoredBy<Extensions, 'service'>;
 /** As stored. */
-export type EndpointSet = ResourceObject<typeof endpointSetResource>;
+export type EndpointSet = ResourceObject<typeof endpointSetResource> & StoredBy<Extensions, 'endpoint_set'>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

@@ -89,7 +89,7 @@ function isOf(value: Uint8Array, vif: number): boolean {
 /** As the VIF sees it; undefined: the record is none. */
 export function viewOf(
   flow: number,
-  { way, tally, tuple, owner, atNs, rule, member }: CbFlow,
+  { way, tally, tuple, owner, atNs, rule, member, served }: CbFlow,
   vif: number,
   numbers: HostNumbers,
   nowNs: bigint,
@@ -118,7 +118,7 @@ export function viewOf(
     peerUnderlay: peerVif === 0 ? farEnd(isBegun ? there : back, numbers) : null,
     rule: rule === 0 ? null : ruleText(rule),
     becomes: becomesOf({ asked, answered }),
-    ...(member === 0 ? {} : { isBalanced: true }),
+    ...(member === 0 && served === 0 ? {} : { isBalanced: true }),
   };
 }
 

@@ -36,7 +36,7 @@ export const cableKubernetesExtension = {
   name: 'Kubernetes clusters',
   description: 'Pods as ports: clusters, and of each object which one has made it for what.',
   updated: '2026-11-29T00:00:00-00:00',
-  requires: ['binding', 'router', 'security-group'],
+  requires: ['binding', 'router', 'security-group', 'cable-service'],
   resources: [kubernetesClusterResource] as readonly Resource[],
   attributes: {
     network: ORIGIN as Origin,
@@ -44,6 +44,9 @@ export const cableKubernetesExtension = {
     port: ORIGIN as Origin,
     router: ORIGIN as Origin,
     security_group: ORIGIN as Origin,
+    service_scope: ORIGIN as Origin,
+    service: ORIGIN as Origin,
+    endpoint_set: ORIGIN as Origin,
   },
 } as const;
 

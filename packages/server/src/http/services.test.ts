@@ -8,12 +8,16 @@ import { type Answer, assertInvariants, type Harness, type Json, startHarness } 
 
 type Headers = Record<string, string>;
 
-const KUBE: Headers = { 'x-project-id': 'cluster-1', 'x-roles': 'cable_kubernetes,member,reader' };
-const MEMBER: Headers = { 'x-project-id': 'cluster-1', 'x-roles': 'member,reader' };
+/** The controller of the cluster. */
+const KUBE: Headers = { 'x-project-id': 'prod.', 'cable-cluster': 'prod', 'cable-epoch': '1' };
+const MEMBER: Headers = { 'x-project-id': 'prod.', 'x-roles': 'member,reader' };
 const OTHER: Headers = { 'x-project-id': 'other', 'x-roles': 'member,reader' };
 
 /** A scope at a router with an interface in 10.1.0.0/24, and requests about its Services. */
 async function cluster({ create, send }: Harness, cidrs: readonly string[] = ['10.96.0.0/16', 'fd96::/112']) {
+  await create('kubernetes_cluster', { name: 'prod' });
+  const claim = { uid: randomUUID(), holder: 'a', epoch: 1 };
+  assert.equal((await send('PUT', '/cable/v1/kubernetes-clusters/prod/claim', claim, KUBE)).status, 200);
   const router = await create('router', {}, KUBE);
   const network = await create('network', {}, KUBE);
   const subnet = await create('subnet', { network_id: network['id'], cidr: '10.1.0.0/24', ip_version: 4 }, KUBE);
@@ -129,6 +133,14 @@ test('what cannot be is refused with the field and the remedy', async (t) => {
   const network = await create('network', {}, KUBE);
   const inside = await create('subnet', { network_id: network['id'], cidr: '10.96.7.0/24', ip_version: 4 }, KUBE);
   await told(attach(inside['id']), 400, /overlaps with 10\.96\.0\.0\/16 of service scope/);
+  const outside = await create('network', { 'router:external': true });
+  await create('subnet', { network_id: outside['id'], cidr: '10.97.3.0/24', ip_version: 4 });
+  const gateway = { router: { external_gateway_info: { network_id: outside['id'] } } };
+  await told(
+    send('PUT', `/v2.0/routers/${router['id']}`, gateway, KUBE),
+    400,
+    /overlaps with 10\.97\.0\.0\/16 of service scope/,
+  );
   await told(
     services({ cluster_ips: ['10.1.0.10'] }),
     400,

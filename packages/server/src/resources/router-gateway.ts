@@ -19,6 +19,7 @@ import { floatingIpsOf } from './floating-ip.ts';
 import { asGatewayRouter, gatewayHostFor, standbysFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
 import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
+import { refuseServicesAt } from './service-scope.ts';
 import { prefixOf } from './subnet-range.ts';
 
 /** Where a new gateway is to be. The keeper finds a host for one that has none. */
@@ -70,7 +71,7 @@ function hasAddresses({ external_fixed_ips: asked = [] }: Wanted): boolean {
 }
 
 function openGateway(planning: Planning, router: Owner, wanted: Wanted): GatewayPart {
-  const { deps, plan } = planning;
+  const { deps } = planning;
   const network = networkOf(planning, wanted);
   const port = planCreate(asService(planning), deps.resources.named('port'), {
     id: deps.newId(),
@@ -83,7 +84,7 @@ function openGateway(planning: Planning, router: Owner, wanted: Wanted): Gateway
     security_groups: [],
     ...placesOf(planning, network, router),
   }) as unknown as Port;
-  checkAddresses(plan, router.id, port);
+  checkAddresses(planning, router.id, port);
   return {
     external_gateway_info: infoOf(planning, port, wanted),
     transit_vni: allocateVni(planning),
@@ -100,7 +101,7 @@ function changeGateway(planning: Planning, before: Router, wanted: Wanted | null
     const after = hasAddresses(wanted)
       ? planUpdate(asService(planning), resource, port, { fixed_ips: wanted.external_fixed_ips })
       : port;
-    checkAddresses(plan, before.id, after as Port);
+    checkAddresses(planning, before.id, after as Port);
     const kept: Wanted = before.external_gateway_info ?? {};
     const { qos_policy_id: policy = kept.qos_policy_id } = wanted;
     return { external_gateway_info: infoOf(planning, after as Port, { ...wanted, qos_policy_id: policy ?? null }) };
@@ -154,7 +155,8 @@ function hasPolicies(resources: Planning['deps']['resources']): boolean {
 }
 
 /** The router writes itself with its gateway, and each of its legs revises it: so these are all its subnets. */
-function checkAddresses(look: Look, routerId: string, port: Port): void {
+function checkAddresses(planning: Planning, routerId: string, port: Port): void {
+  const look = planning.plan;
   const inside = subnetsOf(look, interfacesOf(look, routerId));
   for (const { subnet_id, ip_address } of port.fixed_ips) {
     const subnet = look.get('subnet', subnet_id);
@@ -162,6 +164,7 @@ function checkAddresses(look: Look, routerId: string, port: Port): void {
     if (subnet.gateway_ip === ip_address) {
       throw badRouter(`External IP ${ip_address} is the same as the gateway IP`);
     }
+    refuseServicesAt(planning, routerId, [subnet]);
     const other = inside.find((one) => overlap(one, subnet));
     if (other === undefined) continue;
     throw badRouter(

@@ -259,7 +259,7 @@ function checkSubnets(planning: Planning, router: Router, subnets: readonly Subn
     }
   }
   refuseOtherScopes(plan, router, subnets);
-  refuseServicesAt(planning, router, subnets);
+  refuseServicesAt(planning, router.id, subnets);
 }
 
 function findInterface(

@@ -6,7 +6,6 @@ import {
   cidrsOverlap,
   type IpPrefix,
   parseIp,
-  type Router,
   type ServiceScope,
   type Subnet,
 } from '@cable/model';
@@ -42,9 +41,9 @@ export const serviceScopeModule: Contribution<AnyObject> = contribute<ServiceSco
 });
 
 /** Throws when a subnet that the router is to be in overlaps a prefix of Services that are in force behind it. Whoever plans that revises the router. */
-export function refuseServicesAt({ deps, plan }: Planning, router: Router, subnets: readonly Subnet[]): void {
+export function refuseServicesAt({ deps, plan }: Planning, routerId: string, subnets: readonly Subnet[]): void {
   if (deps.resources.find('service_scope') === undefined) return;
-  const scopes = plan.parts('router', router.id, (look) => look.by('service_scope', 'router_ids', router.id));
+  const scopes = plan.parts('router', routerId, (look) => look.by('service_scope', 'router_ids', routerId));
   for (const subnet of subnets)
     for (const scope of scopes) {
       const cidr = scope.cidrs.find((one) => cidrsOverlap(prefixOf(one), prefixOf(subnet.cidr)));

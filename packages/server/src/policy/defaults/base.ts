@@ -17,11 +17,6 @@ const RULES: readonly RuleDefault[] = [
     check: '!',
     description: 'Callers whom Neutron shows more than their project’s. No rule of Cable’s own refers to it.',
   },
-  {
-    name: 'cable_kubernetes_api',
-    check: 'role:cable_kubernetes',
-    description: 'Controllers of Kubernetes clusters.',
-  },
   { name: 'service_api', check: 'role:service', zed: '!', description: 'Services, such as Nova.' },
   {
     name: 'kubernetes_api',

@@ -5,7 +5,10 @@ import { ADMIN, KUBERNETES } from './words.ts';
 const OWN = `${ADMIN} or ${KUBERNETES} and cluster:%(name)s`;
 
 /** Types whose objects say which cluster’s they are. */
-const OF_CLUSTERS = ['network', 'subnet', 'port', 'router', 'security_group'] as const;
+const OF_CLUSTERS = [
+  ...['network', 'subnet', 'port', 'router', 'security_group'],
+  ...['service_scope', 'service', 'endpoint_set'],
+] as const;
 
 /** Who may do what with Kubernetes clusters, and say that an object is one's. */
 export const KUBERNETES_RULES: readonly RuleDefault[] = [

@@ -1,8 +1,7 @@
 import type { RuleDefault } from '../rules.ts';
-import { ADMIN, ADMIN_OR_READER } from './words.ts';
+import { ADMIN, ADMIN_OR_READER, KUBERNETES } from './words.ts';
 
-const WRITERS = `${ADMIN} or rule:cable_kubernetes_api`;
-const READERS = `${ADMIN_OR_READER} or rule:cable_kubernetes_api`;
+const WRITERS = `${ADMIN} or ${KUBERNETES} and project_id:%(project_id)s`;
 
 /** Who may do what with a cluster's Services: its controller, for they take addresses behind routers. */
 export const SERVICE_RULES: readonly RuleDefault[] = [
@@ -14,7 +13,7 @@ export const SERVICE_RULES: readonly RuleDefault[] = [
 function rulesOf(type: string, what: string): readonly RuleDefault[] {
   return [
     { name: `create_${type}`, check: WRITERS, description: `Create ${what}.` },
-    { name: `get_${type}`, check: READERS, description: `See ${what}.` },
+    { name: `get_${type}`, check: ADMIN_OR_READER, description: `See ${what}.` },
     { name: `update_${type}`, check: WRITERS, description: `Change ${what}.` },
     { name: `delete_${type}`, check: WRITERS, description: `Delete ${what}.` },
   ];
