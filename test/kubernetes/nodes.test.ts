@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { KubeObject } from '@cable/kube';
+import type { KubeApi, KubeObject } from '@cable/kube';
 import type { PortView } from '@cable/model';
 import type { BedHost } from '../versions/bed-host.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
 import { VersionBed } from '../versions/version-bed.ts';
-import { NODES, PODS, startCluster, undoing } from './world.ts';
+import { NODES, PODS, SERVICES, SLICES, startCluster, undoing } from './world.ts';
 
 const PLUGIN = fileURLToPath(new URL('../../build/cni/cable-cni', import.meta.url));
 const OUTSIDE = '203.0.113.1';
@@ -63,6 +63,42 @@ function answers(netns: string, address: string, ...more: readonly string[]): nu
     return Number(/(\d+) received/.exec(report)?.[1]);
   } catch {
     return 0;
+  }
+}
+
+const SERVICE_ADDRESS = '10.96.0.10';
+const SERVICE_PORT = 80;
+
+/** A Service at port 80, whose endpoints serve at 8080. */
+async function createService(
+  kube: KubeApi,
+  name: string,
+  address: string,
+  endpoints: readonly object[],
+): Promise<void> {
+  const metadata = { name, namespace: 'shop' };
+  const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT }];
+  await kube.create(SERVICES, { metadata, spec: { clusterIP: address, clusterIPs: [address], ports } } as KubeObject);
+  const labels = { 'kubernetes.io/service-name': name };
+  const slice = { addressType: 'IPv4', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints };
+  await kube.create(SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice } as KubeObject);
+}
+
+/** Answers `b` to who connects to port 8080 there. Gives how to end it. */
+function serve(netns: string): () => void {
+  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b'];
+  const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
+  return () => child.kill('SIGTERM');
+}
+
+/** What a TCP connection says; `refused`: it was, at once. */
+function ask(netns: string, address: string): string {
+  try {
+    const socat = ['timeout', '5', 'socat', '-T3', '-', `TCP:${address}:${SERVICE_PORT},connect-timeout=3`];
+    const options = { encoding: 'utf8', stdio: 'pipe' } as const;
+    return execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...socat], options).trim();
+  } catch (err) {
+    return String(err).includes('refused') ? 'refused' : 'no answer';
   }
 }
 
@@ -128,6 +164,17 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
     [a, OUTSIDE, 'what is outside, which knows no way to pods'],
   ];
   for (const [from, to, what] of ways) assert.equal(answers(from, to), 3, what);
+
+  // A Service of the pod on the other node, as pods and nodes reach it; one without endpoints refuses.
+  const served = { addresses: [addressOf(ports.get('b'))], nodeName: bed.h2.name, conditions: { ready: true } };
+  await createService(cluster.kube, 'web', SERVICE_ADDRESS, [served]);
+  await createService(cluster.kube, 'nobody', '10.96.0.11', []);
+  const stop = serve(b);
+  undo.push(stop);
+  await eventually('a pod reaches the Service', () => ask(a, SERVICE_ADDRESS) === 'b');
+  for (const host of bed.hosts) assert.equal(ask(host.name, SERVICE_ADDRESS), 'b', `a process of ${host.name}`);
+  assert.equal(ask(b, SERVICE_ADDRESS), 'b', 'itself by its Service');
+  assert.equal(ask(a, '10.96.0.11'), 'refused');
 
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');

@@ -19,6 +19,13 @@ export const PODS = core('pods');
 export const NODES = core('nodes', false);
 export const NAMESPACES = core('namespaces', false);
 export const EVENTS = core('events');
+export const SERVICES: KubeKind = core('services');
+export const SLICES: KubeKind = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  isNamespaced: true,
+};
 const LEASES: KubeKind = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
 
 const KINDS = [
@@ -26,6 +33,8 @@ const KINDS = [
   { ...NODES, kind: 'Node', hasStatus: true },
   { ...NAMESPACES, kind: 'Namespace', hasStatus: true },
   { ...EVENTS, kind: 'Event' },
+  { ...SERVICES, kind: 'Service', hasStatus: true },
+  { ...SLICES, kind: 'EndpointSlice' },
   { ...LEASES, kind: 'Lease' },
 ];
 
@@ -157,7 +166,13 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
       const transport = httpTransport(fake.url);
       const access = openCableAccess({ server: address, cluster, tls: undefined });
       const joins = podCidrs.map((one) => (one.includes(':') ? 'fd00:100:64::/112' : '100.64.0.0/16'));
-      const options = { cluster, podCidrs, joinCidrs: joins, serviceCidrs: ['10.96.0.0/12'] };
+      const options = {
+        cluster,
+        podCidrs,
+        joinCidrs: joins,
+        serviceCidrs: ['10.96.0.0/12'],
+        externalIpCidrs: ['198.51.100.0/24'],
+      };
       const done = runController(
         { ...options, namespace: 'kube-system', identity },
         {

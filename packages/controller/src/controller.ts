@@ -9,17 +9,30 @@
 import { ApiError } from '@cable/api';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
-import type { KubernetesCluster } from '@cable/model';
+import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
 import { type CableAccess, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { nodeFacts, reconcileNode } from './nodes.ts';
-import { PodEvents } from './pod-events.ts';
+import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, podFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
 import { PortBook } from './port-book.ts';
+import { Refusals } from './refusals.ts';
+import {
+  ENDPOINT_SLICES,
+  type EndpointSlice,
+  SERVICES,
+  type Service,
+  serviceFacts,
+  sliceFacts,
+} from './service-facts.ts';
+import { ensureScope, reconcileService, reconcileSlice, ServiceBooks } from './services.ts';
+import { SliceIndex } from './slice-index.ts';
 
 export type ControllerOptions = ClusterNetworksOptions & {
+  /** Prefixes of which Services may take addresses as `externalIPs`. */
+  readonly externalIpCidrs: readonly string[];
   /** Where its Lease is. */
   readonly namespace: string;
   /** Of this process and no other. */
@@ -54,41 +67,64 @@ export async function runController(options: ControllerOptions, deps: Controller
   });
   const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
   const namespaces = new Reflector({ ...common, kind: NAMESPACES, keep: namespaceFacts, changed: () => {} });
-  const followed = { pods, nodes, namespaces };
+  const services = new Reflector({
+    ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one) },
+    changed: (key) => tell.service(key),
+  });
+  const index = new SliceIndex();
+  const slices = new Reflector({
+    ...{ ...common, kind: ENDPOINT_SLICES, keep: (one: EndpointSlice) => sliceFacts(one) },
+    changed: (key) => {
+      index.put(key, slices.get(key)?.service);
+      tell.slice(key);
+    },
+  });
+  const followed = { pods, nodes, namespaces, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  await Promise.all([pods.done, nodes.done, namespaces.done]);
+  await Promise.all([pods.done, nodes.done, namespaces.done, services.done, slices.done]);
 }
 
 type Followed = {
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
   readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
+  readonly services: Reflector<Service, ReturnType<typeof serviceFacts>>;
+  readonly slices: Reflector<EndpointSlice, ReturnType<typeof sliceFacts>>;
+  readonly index: SliceIndex;
 };
+
+/** All that has to be there before anything is judged by what is not. */
+function allSynced({ pods, nodes, namespaces, services, slices }: Followed): Promise<unknown> {
+  return Promise.all([pods.synced, nodes.synced, namespaces.synced, services.synced, slices.synced]);
+}
 
 /** Who is told of keys: the queues of who has the Lease now, or nobody. */
 class Told {
   pod: (key: string) => void = () => {};
   node: (key: string) => void = () => {};
+  service: (key: string) => void = () => {};
+  slice: (key: string) => void = () => {};
 }
 
 /** Returns when the Lease may be another's, or another writes for the cluster. */
 async function lead(
   options: ControllerOptions,
   deps: ControllerDeps,
-  { pods, nodes, namespaces }: Followed,
+  followed: Followed,
   tell: Told,
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
+  const { pods, nodes, namespaces, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
   if (setUp === undefined) return;
-  const { book, projects } = setUp;
-  await Promise.race([Promise.all([pods.synced, nodes.synced, namespaces.synced]), aborted(signal)]);
+  const { book, projects, books } = setUp;
+  await Promise.race([allSynced(followed), aborted(signal)]);
   if (signal.aborted) return;
   // Who is superseded stops at once: another may write something else.
   const guarded = (work: (key: string) => Promise<void>) => async (key: string) => {
@@ -100,6 +136,7 @@ async function lead(
     }
   };
   const shared = { cluster: options.cluster, cable, kube, book, log, networks: () => setUp.networks };
+  const podRefusals = new Refusals();
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
     work: guarded((key) =>
@@ -109,6 +146,7 @@ async function lead(
           pods,
           projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
           events: setUp.events,
+          refusals: podRefusals,
           again: (again, ms) => podQueue.addAfter(again, ms),
         },
         key,
@@ -121,13 +159,41 @@ async function lead(
       reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name),
     ),
   });
+  const ofServices = {
+    ...{ cable, kube, services, slices, books, log, events: setUp.events },
+    refusals: new Refusals(),
+    ...{ ports: book, clusterUid: setUp.uid, scopeId: setUp.scopeId },
+    isExternalAllowed: isWithin(options.externalIpCidrs),
+    slicesOf: (service: string) => {
+      for (const key of index.of(service)) sliceQueue.add(key);
+    },
+    again: (key: string, ms: number) => serviceQueue.addAfter(key, ms),
+    sliceAgain: (key: string, ms: number) => sliceQueue.addAfter(key, ms),
+  };
+  const serviceQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'services', atOnce: 16, log, signal },
+    work: guarded((key) => reconcileService(ofServices, key)),
+  });
+  const sliceQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'endpoint slices', atOnce: 16, log, signal },
+    work: guarded((key) => reconcileSlice(ofServices, key)),
+  });
   const addAll = (): void => {
     for (const key of new Set([...pods.keys(), ...book.keys('Pod')])) podQueue.add(key);
     for (const key of new Set([...nodes.keys(), ...book.keys('Node')])) nodeQueue.add(key);
+    for (const key of new Set([...services.keys(), ...books.services.keys()])) serviceQueue.add(key);
+    for (const key of new Set([...slices.keys(), ...books.sets.keys()])) sliceQueue.add(key);
   };
-  Object.assign(tell, { pod: (key: string) => podQueue.add(key), node: (key: string) => nodeQueue.add(key) });
+  Object.assign(tell, {
+    pod: (key: string) => podQueue.add(key),
+    node: (key: string) => nodeQueue.add(key),
+    service: (key: string) => serviceQueue.add(key),
+    slice: (key: string) => sliceQueue.add(key),
+  });
   nodeQueue.open();
   podQueue.open();
+  serviceQueue.open();
+  sliceQueue.open();
   addAll();
   log.info(
     { cluster: options.cluster, pods: pods.size, nodes: nodes.size, ports: book.size },
@@ -137,7 +203,9 @@ async function lead(
     while (!signal.aborted) {
       await sleep(RESYNC_MS, signal);
       if (signal.aborted) break;
-      await book.load(cable.own).catch((err: unknown) => log.warn({ err }, 'the ports were not asked for anew'));
+      await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId)]).catch((err: unknown) =>
+        log.warn({ err }, 'what Cable has was not asked for anew'),
+      );
       addAll();
     }
   } finally {
@@ -169,10 +237,12 @@ async function takeOver(options: ControllerOptions, { kube, cable, log }: Contro
   const cluster = await claim(options, cable, held, uid);
   cable.lead(cluster.epoch);
   const networks: ClusterNetworks = await ensureClusterNetworks(cable, options, log);
-  const book = new PortBook(options.cluster);
-  await book.load(cable.own);
+  const scope = { cluster: options.cluster, clusterUid: uid, cidrs: options.serviceCidrs, routerId: networks.routerId };
+  const scopeId = await ensureScope(cable.own, scope);
+  const [book, books] = [new PortBook(options.cluster), new ServiceBooks()];
+  await Promise.all([book.load(cable.own), books.load(cable.own, scopeId)]);
   const projects: GivenProjects = new Map(cluster.namespace_projects.map((one) => [one.uid, one.project_id]));
-  return { networks, book, projects, events: new PodEvents(kube, log) };
+  return { uid, networks, scopeId, book, books, projects, events: new ObjectEvents(kube, log) };
 }
 
 async function claim(
@@ -210,6 +280,14 @@ async function create(cluster: string, admin: CableAccess['admin']): Promise<voi
     );
   }
   await admin.create('kubernetes_cluster', { name: cluster });
+}
+
+function isWithin(cidrs: readonly string[]): (address: string) => boolean {
+  const prefixes = cidrs.flatMap((one) => parseCidr(one) ?? []);
+  return (text) => {
+    const address = parseIp(text);
+    return address !== undefined && prefixes.some((one) => cidrContains(one, address));
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -17,6 +17,7 @@ export type CommandLine = {
   readonly podCidrs: readonly string[];
   readonly joinCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
+  readonly externalIpCidrs: readonly string[];
   readonly logLevel: LogLevel;
 };
 
@@ -58,6 +59,11 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
       `where Services have addresses, as the API server has it (repeatable; default: ${DEFAULTS.serviceCidrs[0]})`,
       collectCidr,
     )
+    .option(
+      '--external-ip-cidr <prefix>',
+      'addresses that Services may take as externalIPs: who takes one gets what pods send there (repeatable; default: none)',
+      collectCidr,
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
@@ -75,6 +81,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     podCidr?: readonly string[];
     joinCidr?: readonly string[];
     serviceCidr?: readonly string[];
+    externalIpCidr?: readonly string[];
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -106,6 +113,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     podCidrs,
     joinCidrs,
     serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
+    externalIpCidrs: given.externalIpCidr ?? [],
     logLevel: given.logLevel,
   };
 }

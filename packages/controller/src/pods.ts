@@ -8,9 +8,10 @@ import { isNotFound, type KubeApi } from '@cable/kube';
 import { isUuid } from '@cable/model';
 import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
-import type { PodEvents } from './pod-events.ts';
+import type { ObjectEvents } from './object-events.ts';
 import { needsPort, PODS, type Pod, type PodFacts, podFacts } from './pod-facts.ts';
 import { originText, type PortBook, type PortFacts } from './port-book.ts';
+import type { Refusals } from './refusals.ts';
 import { type PodWishes, WishError, wishesOf } from './wishes.ts';
 
 export type PodsDeps = {
@@ -22,7 +23,8 @@ export type PodsDeps = {
   readonly networks: () => ClusterNetworks;
   /** The project of a namespace; undefined: the namespace is not known yet. */
   readonly projectOf: (namespace: string) => string | undefined;
-  readonly events: PodEvents;
+  readonly events: ObjectEvents;
+  readonly refusals: Refusals;
   /** Looks at the key again so many milliseconds later. */
   readonly again: (key: string, ms: number) => void;
   readonly log: Logger;
@@ -34,9 +36,6 @@ const KIND = 'Pod';
 
 /** What a runtime calls a pod's first interface. */
 const FIRST_INTERFACE = 'eth0';
-
-/** A pod that cannot have what it asks for may later: a subnet may come, a quota may rise. */
-const REFUSED_AGAIN_MS = 30_000;
 
 /** How often a port of a pod that is gone is looked at, until nothing of it is on the node any more. */
 const RELEASE_MS = 1000;
@@ -51,6 +50,7 @@ export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
   const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === pod.uid);
   const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
   const keeps = isWaiting || needsPort(pod);
+  if (!keeps) deps.refusals.clear(key);
   if (needsPort(pod)) await ensurePort(deps, pod, mine);
   for (const port of ports) if (!keeps || !mine.includes(port)) await release(deps, key, port);
 }
@@ -58,17 +58,20 @@ export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
 async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFacts[]): Promise<void> {
   const key = `${pod.namespace}/${pod.name}`;
   const deviceId = `${pod.runtimeUid}:${FIRST_INTERFACE}`;
+  const subject = { apiVersion: 'v1', kind: KIND, namespace: pod.namespace, name: pod.name, uid: pod.uid };
   const there = ports.find((port) => port.deviceId === deviceId);
   try {
     const wishes = wishesOf(pod);
     if (there === undefined) await createPort(deps, pod, deviceId, wishes);
     else await updatePort(deps, pod, there, wishes);
-    deps.events.well(key);
+    deps.refusals.clear(key);
+    deps.events.well(subject);
   } catch (err) {
     if (!(err instanceof WishError || err instanceof Unfit || isRefusal(err))) throw err;
     const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
-    await deps.events.warn(pod, 'NoPort', `The pod has no port: ${err.message}${detail}`);
-    deps.again(key, REFUSED_AGAIN_MS);
+    const { againMs, isNews } = deps.refusals.note(key);
+    if (isNews) await deps.events.warn(subject, 'NoPort', `The pod has no port: ${err.message}${detail}`);
+    deps.again(key, againMs);
   }
 }
 

@@ -11,6 +11,7 @@ export type PortFacts = {
   /** `cable:origin`, taken apart. */
   readonly origin: Origin;
   readonly securityGroups: readonly string[];
+  readonly addresses: readonly string[];
 };
 
 /** What an object was made for. `key`: as a queue names it. */
@@ -27,7 +28,15 @@ export function originOf(text: string): Origin {
   return { kind: parts[0] ?? '', key: parts.slice(1, -1).join('/'), uid: parts.at(-1) ?? '' };
 }
 
-const FIELDS = ['id', 'project_id', 'device_id', 'binding:host_id', 'cable:origin', 'security_groups'] as const;
+const FIELDS = [
+  'id',
+  'project_id',
+  'device_id',
+  'binding:host_id',
+  'cable:origin',
+  'security_groups',
+  'fixed_ips',
+] as const;
 
 const PAGE = 2000;
 
@@ -67,6 +76,7 @@ export class PortBook {
       host: port['binding:host_id'] ?? '',
       origin: originOf(port['cable:origin'] ?? ''),
       securityGroups: port.security_groups,
+      addresses: port.fixed_ips.map((one) => one.ip_address),
     };
     this.#byId.set(facts.id, facts);
     const place = `${facts.origin.kind}/${facts.origin.key}`;

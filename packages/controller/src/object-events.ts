@@ -1,15 +1,24 @@
-/** What users of Kubernetes are told of a pod: `kubectl describe pod` shows it. */
+/** What users of Kubernetes are told of an object: `kubectl describe` shows it. */
 import { createHash } from 'node:crypto';
 import type { Logger } from '@cable/kit';
 import { isConflict, isNotFound, type KubeApi, type KubeObject } from '@cable/kube';
-import { EVENTS, type PodFacts } from './pod-facts.ts';
+import { EVENTS } from './pod-facts.ts';
 
 /** The same is told anew no sooner. */
 const AGAIN_MS = 5 * 60_000;
 
+/** What something is told about. */
+export type Subject = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+};
+
 type Told = { readonly message: string; readonly atMs: number };
 
-export class PodEvents {
+export class ObjectEvents {
   readonly #kube: Pick<KubeApi, 'create' | 'get' | 'update'>;
   readonly #log: Logger;
   readonly #told = new Map<string, Told>();
@@ -19,32 +28,32 @@ export class PodEvents {
     this.#log = log;
   }
 
-  /** Nothing is wrong with the pod of that key (any more). */
-  well(key: string): void {
-    this.#told.delete(key);
+  /** Nothing is wrong with it (any more). */
+  well({ kind, namespace, name }: Pick<Subject, 'kind' | 'namespace' | 'name'>): void {
+    this.#told.delete(`${kind} ${namespace}/${name}`);
   }
 
   /** A warning. That it could not be told is logged, and no failure. */
-  async warn({ namespace, name, uid }: PodFacts, reason: string, message: string): Promise<void> {
-    const key = `${namespace}/${name}`;
+  async warn({ apiVersion, kind, namespace, name, uid }: Subject, reason: string, message: string): Promise<void> {
+    const key = `${kind} ${namespace}/${name}`;
     const before = this.#told.get(key);
     if (before?.message === message && performance.now() - before.atMs < AGAIN_MS) return;
     this.#told.set(key, { message, atMs: performance.now() });
-    this.#log.warn({ pod: key, reason, message }, 'pod');
+    this.#log.warn({ object: key, reason, message }, 'cannot be had as it is asked for');
     const id = createHash('sha256').update(`${uid} ${reason} ${message}`).digest('hex').slice(0, 16);
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const event: Event = {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${id}`, namespace },
-      involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
+      involvedObject: { apiVersion, kind, namespace, name, uid },
       ...{ reason, message: message.slice(0, 1024), type: 'Warning', source: { component: 'cable' } },
       ...{ firstTimestamp: now, lastTimestamp: now, count: 1 },
     };
     try {
       await this.#write(event);
     } catch (err) {
-      this.#log.warn({ err, pod: key }, 'the event was not written');
+      this.#log.warn({ err, object: key }, 'the event was not written');
     }
   }
 

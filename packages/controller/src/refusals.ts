@@ -1,0 +1,19 @@
+/** How often each key was refused. The first time is often over at once: the address is still the one's who is going. */
+export class Refusals {
+  readonly #counts = new Map<string, number>();
+
+  /** Notes one more. Answers when to try again, and whether somebody should be told. */
+  note(key: string): { readonly againMs: number; readonly isNews: boolean } {
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    return count === 1 ? { againMs: FIRST_MS, isNews: false } : { againMs: LATER_MS, isNews: true };
+  }
+
+  /** Nothing is refused of it (any more). */
+  clear(key: string): void {
+    this.#counts.delete(key);
+  }
+}
+
+const FIRST_MS = 1000;
+const LATER_MS = 30_000;

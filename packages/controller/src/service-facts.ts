@@ -1,0 +1,154 @@
+/** Services and EndpointSlices, as far as they are read. */
+import type { KubeKind, KubeObject } from '@cable/kube';
+import { formatIp, parseIp } from '@cable/model';
+
+export const SERVICES: KubeKind = { group: '', version: 'v1', plural: 'services', isNamespaced: true };
+export const ENDPOINT_SLICES: KubeKind = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  isNamespaced: true,
+};
+
+export type Service = KubeObject & {
+  readonly spec?: {
+    readonly type?: string;
+    readonly clusterIP?: string;
+    readonly clusterIPs?: readonly string[];
+    readonly externalIPs?: readonly string[];
+    readonly ports?: readonly { readonly name?: string; readonly protocol?: string; readonly port: number }[];
+    readonly sessionAffinity?: string;
+    readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
+    readonly internalTrafficPolicy?: string;
+  };
+};
+
+/** What is written of a Service; the attributes are Cable's. */
+export type ServiceBody = {
+  readonly name: string;
+  readonly cluster_ips: readonly string[];
+  readonly external_ips: readonly string[];
+  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
+  readonly session_affinity: string;
+  readonly session_affinity_timeout: number;
+  readonly internal_traffic_policy: string;
+};
+
+/** `body` undefined: it has no ClusterIP, so it is a name alone. */
+export type ServiceFacts = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly body: ServiceBody | undefined;
+};
+
+const AFFINITY_SECONDS = 10_800;
+
+export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
+  const { namespace = '', name, uid = '' } = metadata;
+  const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
+  const ports = spec.ports ?? [];
+  const isName = spec.type === 'ExternalName' || ips.length === 0 || ports.length === 0;
+  const body: ServiceBody = {
+    name: `${namespace}/${name}`,
+    cluster_ips: ips.map(canonical),
+    external_ips: [...new Set((spec.externalIPs ?? []).map(canonical))],
+    ports: ports.map(({ name: called = '', protocol = 'TCP', port }) => ({ name: called, protocol, port })),
+    session_affinity: spec.sessionAffinity ?? 'None',
+    session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
+    internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
+  };
+  return { namespace, name, uid, body: isName ? undefined : body };
+}
+
+export type EndpointSlice = KubeObject & {
+  readonly addressType?: string;
+  readonly endpoints?: readonly {
+    readonly addresses: readonly string[];
+    readonly conditions?: {
+      readonly ready?: boolean | null;
+      readonly serving?: boolean | null;
+      readonly terminating?: boolean | null;
+    };
+    readonly nodeName?: string;
+    readonly targetRef?: { readonly kind?: string; readonly namespace?: string; readonly name?: string };
+    readonly hints?: {
+      readonly forZones?: readonly { readonly name: string }[];
+      readonly forNodes?: readonly { readonly name: string }[];
+    };
+  }[];
+  readonly ports?: readonly {
+    readonly name?: string | null;
+    readonly protocol?: string | null;
+    readonly port?: number | null;
+  }[];
+};
+
+export type EndpointFacts = {
+  readonly address: string;
+  /** `<namespace>/<name>` of its pod; empty: it is none's. */
+  readonly pod: string;
+  readonly host_id: string;
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  readonly zone_hints: readonly string[];
+  readonly host_hints: readonly string[];
+};
+
+export type SliceFacts = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** `<namespace>/<name>`; empty: it is of none. */
+  readonly service: string;
+  readonly ports: ServiceBody['ports'];
+  readonly endpoints: readonly EndpointFacts[];
+};
+
+const SERVICE_LABEL = 'kubernetes.io/service-name';
+
+/** Of addresses that are names (FQDN) nothing is taken. */
+export function sliceFacts({ metadata, addressType, endpoints = [], ports = [] }: EndpointSlice): SliceFacts {
+  const { namespace = '', name, uid = '', labels = {} } = metadata;
+  const service = labels[SERVICE_LABEL];
+  const isAddress = addressType === 'IPv4' || addressType === 'IPv6';
+  return {
+    ...{ namespace, name, uid },
+    service: service === undefined ? '' : `${namespace}/${service}`,
+    ports: ports.flatMap(({ name: called, protocol, port }) =>
+      typeof port === 'number' ? [{ name: called ?? '', protocol: protocol ?? 'TCP', port }] : [],
+    ),
+    endpoints: isAddress ? endpointsOf(endpoints, namespace) : [],
+  };
+}
+
+/** An address that is there twice, as while a pod is replaced, counts as the one that is ready. */
+function endpointsOf(endpoints: NonNullable<EndpointSlice['endpoints']>, namespace: string): readonly EndpointFacts[] {
+  const byAddress = new Map<string, EndpointFacts>();
+  for (const { addresses, conditions = {}, nodeName = '', targetRef, hints = {} } of endpoints) {
+    const isPod = targetRef?.kind === 'Pod' && (targetRef.namespace ?? namespace) === namespace;
+    // Consumers take what is not said for ready, and serving for what ready is (EndpointConditions).
+    const ready = conditions.ready ?? true;
+    const facts = {
+      pod: isPod ? `${namespace}/${targetRef?.name ?? ''}` : '',
+      host_id: nodeName,
+      ready,
+      serving: conditions.serving ?? ready,
+      terminating: conditions.terminating ?? false,
+      zone_hints: (hints.forZones ?? []).map((one) => one.name),
+      host_hints: (hints.forNodes ?? []).map((one) => one.name),
+    };
+    // All addresses of an endpoint are of one backend: the first is used (EndpointSlice API).
+    const address = canonical(addresses[0] ?? '');
+    if (address === '' || (byAddress.get(address)?.ready === true && !ready)) continue;
+    byAddress.set(address, { address, ...facts });
+  }
+  return [...byAddress.values()];
+}
+
+/** As Cable writes it. */
+function canonical(text: string): string {
+  const address = parseIp(text);
+  return address === undefined ? text : formatIp(address);
+}

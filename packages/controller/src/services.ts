@@ -1,0 +1,277 @@
+/** Services and their endpoints, as hosts balance them. Each has an ID made of its origin, so that what was written without an answer is found again. */
+import { ApiError, type Client } from '@cable/api';
+import type { Logger } from '@cable/kit';
+import { isNotFound, type KubeApi, type KubeKind } from '@cable/kube';
+import type { AnyObject } from '@cable/model';
+import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
+import type { ObjectEvents } from './object-events.ts';
+import { objectId } from './object-id.ts';
+import type { PortBook } from './port-book.ts';
+import type { Refusals } from './refusals.ts';
+import { ENDPOINT_SLICES, SERVICES, type ServiceBody, type ServiceFacts, type SliceFacts } from './service-facts.ts';
+
+export type ServicesDeps = {
+  readonly cable: Pick<CableAccess, 'own'>;
+  readonly kube: Pick<KubeApi, 'get'>;
+  readonly services: { get(key: string): ServiceFacts | undefined };
+  readonly slices: { get(key: string): SliceFacts | undefined };
+  readonly ports: PortBook;
+  readonly books: ServiceBooks;
+  /** UID of the cluster's `kube-system`. */
+  readonly clusterUid: string;
+  readonly scopeId: string;
+  /** Addresses that Services may take as `externalIPs`: who takes one gets what others send there. */
+  readonly isExternalAllowed: (address: string) => boolean;
+  /** Called when a Service came to be, or went: its slices are due. */
+  readonly slicesOf: (service: string) => void;
+  readonly events: ObjectEvents;
+  readonly refusals: Refusals;
+  readonly again: (key: string, ms: number) => void;
+  readonly sliceAgain: (key: string, ms: number) => void;
+  readonly log: Logger;
+};
+
+/** What Cable has of Services, or of their endpoints, by the key of the object that they were made for. */
+export class ServiceBook {
+  readonly #byKey = new Map<string, AnyObject>();
+
+  /** Forgets all, and takes these. An object is named as it is keyed. */
+  take(objects: readonly AnyObject[]): void {
+    this.#byKey.clear();
+    for (const object of objects) this.keep(object);
+  }
+
+  keep(object: AnyObject): void {
+    this.#byKey.set(String(object['name']), object);
+  }
+
+  get(key: string): AnyObject | undefined {
+    return this.#byKey.get(key);
+  }
+
+  forget(key: string): void {
+    this.#byKey.delete(key);
+  }
+
+  keys(): Iterable<string> {
+    return this.#byKey.keys();
+  }
+}
+
+export class ServiceBooks {
+  readonly services: ServiceBook = new ServiceBook();
+  readonly sets: ServiceBook = new ServiceBook();
+
+  async load(client: Pick<Client, 'list'>, scopeId: string): Promise<void> {
+    this.services.take((await client.list('service', { scope_id: scopeId, limit: PAGE })) as readonly AnyObject[]);
+    this.sets.take((await client.list('endpoint_set', { scope_id: scopeId, limit: PAGE })) as readonly AnyObject[]);
+  }
+}
+
+const PAGE = 2000;
+
+/** Makes the scope of the cluster's Services, or lets it have prefixes and routers more. Answers its ID. */
+export async function ensureScope(
+  client: Client,
+  { cluster, clusterUid, cidrs, routerId }: ScopeOptions,
+): Promise<string> {
+  const id = objectId(clusterUid, 'ServiceScope', '');
+  const before = await client.get('service_scope', id).catch((err: unknown) => {
+    if (isGone(err)) return undefined;
+    throw err;
+  });
+  if (before === undefined) {
+    await client.create('service_scope', { id, name: cluster, cidrs, router_ids: [routerId] });
+    return id;
+  }
+  const known = before['cidrs'] as readonly string[];
+  const added = cidrs.filter((one) => !known.includes(one));
+  const routers = before['router_ids'] as readonly string[];
+  if (added.length === 0 && routers.includes(routerId)) return id;
+  await client.update('service_scope', id, {
+    cidrs: [...known, ...added],
+    router_ids: [...new Set([...routers, routerId])],
+  });
+  return id;
+}
+
+export type ScopeOptions = {
+  readonly cluster: string;
+  readonly clusterUid: string;
+  readonly cidrs: readonly string[];
+  readonly routerId: string;
+};
+
+/** Brings what Cable has of one Service to where it should be. A throw means: again. */
+export async function reconcileService(deps: ServicesDeps, key: string): Promise<void> {
+  const { books, clusterUid, scopeId } = deps;
+  const service = deps.services.get(key);
+  const body = service?.body;
+  const id = service === undefined ? undefined : objectId(clusterUid, 'Service', service.uid);
+  const before = books.services.get(key);
+  // One that was made anew under its name may have the address of the one before.
+  if (before !== undefined && (body === undefined || before.id !== id)) await removeService(deps, key, before);
+  if (service === undefined || id === undefined || body === undefined) return;
+  const subject = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    namespace: service.namespace,
+    name: service.name,
+    uid: service.uid,
+  };
+  const wanted = { ...body, external_ips: body.external_ips.filter(deps.isExternalAllowed) };
+  const refused = body.external_ips.filter((one) => !wanted.external_ips.includes(one));
+  try {
+    const isNew = books.services.get(key) === undefined;
+    await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
+    deps.refusals.clear(`Service ${key}`);
+    if (isNew) deps.slicesOf(key);
+    if (refused.length === 0) deps.events.well(subject);
+    else
+      await deps.events.warn(
+        subject,
+        'ExternalIpNotAllowed',
+        `externalIPs: ${refused.join(', ')} may not be taken in this cluster: whoever runs it may allow it (cable kube --external-ip-cidr)`,
+      );
+  } catch (err) {
+    if (!isRefusal(err)) throw err;
+    const { againMs, isNews } = deps.refusals.note(`Service ${key}`);
+    if (isNews) await deps.events.warn(subject, 'NotServed', `The Service is not served: ${messageOf(err)}`);
+    deps.again(key, againMs);
+  }
+}
+
+function messageOf(err: ApiError): string {
+  return err.detail === '' ? err.message : `${err.message} ${err.detail}`;
+}
+
+async function removeService(deps: ServicesDeps, key: string, before: AnyObject): Promise<void> {
+  const { books, cable, clusterUid } = deps;
+  const uid = await uidOf(deps.kube, SERVICES, key);
+  // Of a Service that is a name alone by now its object goes, though it is there.
+  const isNeeded = uid !== undefined && objectId(clusterUid, 'Service', uid) === before.id;
+  if (isNeeded && deps.services.get(key)?.body !== undefined) return;
+  await remove(cable.own, 'service', before.id);
+  books.services.forget(key);
+  for (const [set, object] of [...books.sets.keys()].map((one) => [one, books.sets.get(one)] as const)) {
+    if (object?.['service_id'] === before.id) books.sets.forget(set);
+  }
+}
+
+/** The same of one EndpointSlice. */
+export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<void> {
+  const { books, clusterUid, cable } = deps;
+  const slice = deps.slices.get(key);
+  const id = slice === undefined ? undefined : objectId(clusterUid, 'EndpointSlice', slice.uid);
+  const service = slice === undefined ? undefined : books.services.get(slice.service);
+  const before = books.sets.get(key);
+  if (before !== undefined && (id !== before.id || service?.id !== before['service_id'])) {
+    const uid = await uidOf(deps.kube, ENDPOINT_SLICES, key);
+    // What is followed may be behind.
+    if (slice === undefined && uid !== undefined && objectId(clusterUid, 'EndpointSlice', uid) === before.id) {
+      deps.sliceAgain(key, 1000);
+      return;
+    }
+    await remove(cable.own, 'endpoint_set', before.id);
+    books.sets.forget(key);
+  }
+  if (slice === undefined || id === undefined || service === undefined) return;
+  const endpoints = slice.endpoints.map(({ pod, ...endpoint }) => ({
+    ...endpoint,
+    port_id: portOf(deps, pod, endpoint.address),
+  }));
+  const wanted = { name: key, ports: slice.ports, endpoints };
+  const subject = {
+    ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
+    ...{ namespace: slice.namespace, name: slice.name, uid: slice.uid },
+  };
+  try {
+    await write(cable.own, books.sets, { type: 'endpoint_set', id, fixed: { service_id: service.id }, wanted, key });
+    deps.refusals.clear(`EndpointSlice ${key}`);
+    deps.events.well(subject);
+  } catch (err) {
+    if (!isRefusal(err)) throw err;
+    // The Service may have gone meanwhile, and what is known of it.
+    if (isGone(err)) books.services.forget(slice.service);
+    const { againMs, isNews } = deps.refusals.note(`EndpointSlice ${key}`);
+    if (isNews) await deps.events.warn(subject, 'NotServed', `The endpoints are not served: ${messageOf(err)}`);
+    deps.sliceAgain(key, againMs);
+  }
+}
+
+function portOf({ ports }: ServicesDeps, pod: string, address: string): string | null {
+  if (pod === '') return null;
+  return ports.of('Pod', pod).find((port) => port.addresses.includes(address))?.id ?? null;
+}
+
+type Wanted = {
+  readonly type: 'service' | 'endpoint_set';
+  readonly id: string;
+  /** What cannot change. */
+  readonly fixed: object;
+  readonly wanted: Pick<ServiceBody, 'name'> & object;
+  readonly key: string;
+};
+
+/** Creates or changes; what is so already is not written. */
+async function write(client: Client, book: ServiceBook, { type, id, fixed, wanted, key }: Wanted): Promise<void> {
+  const before = book.get(key);
+  if (before === undefined) {
+    try {
+      book.keep((await client.create(type, { id, ...fixed, ...wanted })) as AnyObject);
+      return;
+    } catch (err) {
+      // It may be there: a request before may have had no answer.
+      if (!(err instanceof ApiError) || err.status === 409) {
+        const found = (await client.list(type, { id })) as readonly AnyObject[];
+        if (found[0] !== undefined) {
+          book.keep(found[0]);
+          return await write(client, book, { type, id, fixed, wanted, key });
+        }
+      }
+      throw err;
+    }
+  }
+  const changes = Object.fromEntries(Object.entries(wanted).filter(([name, value]) => !isSame(value, before[name])));
+  if (Object.keys(changes).length === 0) return;
+  try {
+    book.keep((await client.update(type, id, changes)) as AnyObject);
+  } catch (err) {
+    if (isGone(err)) book.forget(key);
+    throw err;
+  }
+}
+
+/** Whatever the order in which attributes of objects stand. */
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, inner]) => [name, sorted(inner)]),
+  );
+}
+
+async function remove(client: Client, type: string, id: string): Promise<void> {
+  try {
+    await client.delete(type, id);
+  } catch (err) {
+    if (!isGone(err)) throw err;
+  }
+}
+
+/** What the API server itself says of the object; undefined: it is not there. */
+async function uidOf(kube: Pick<KubeApi, 'get'>, kind: KubeKind, key: string): Promise<string | undefined> {
+  const [namespace = '', name = ''] = key.split('/');
+  try {
+    return (await kube.get(kind, { namespace, name })).metadata.uid;
+  } catch (err) {
+    if (isNotFound(err)) return undefined;
+    throw err;
+  }
+}

@@ -1,0 +1,161 @@
+/** Services and EndpointSlices in Cable, by a controller between a real server and the double of Kubernetes' API server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '@cable/kube';
+import type { AnyObject } from '@cable/model';
+import { EVENTS, SERVICES, SLICES, startWorld, until, type World } from './world.ts';
+
+const PORTS = [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080 }];
+
+function service(name: string, clusterIPs: readonly string[], more: object = {}): KubeObject {
+  const spec = { clusterIP: clusterIPs[0], clusterIPs, ports: PORTS, ...more };
+  return { metadata: { name, namespace: 'shop' }, spec } as KubeObject;
+}
+
+function slice(name: string, of: string, endpoints: readonly object[], more: object = {}): KubeObject {
+  const metadata = { name, namespace: 'shop', labels: { 'kubernetes.io/service-name': of } };
+  const ports = [{ name: 'http', protocol: 'TCP', port: 8080 }];
+  return { metadata, addressType: 'IPv4', ports, endpoints, ...more } as KubeObject;
+}
+
+const listed =
+  (type: string) =>
+  ({ cable }: World): Promise<readonly AnyObject[]> =>
+    cable.list(type) as Promise<readonly AnyObject[]>;
+const servicesOf = listed('service');
+const setsOf = listed('endpoint_set');
+
+function endpointsIn(sets: readonly AnyObject[]): readonly string[] {
+  return sets.flatMap((one) => (one['endpoints'] as { address: string }[]).map(({ address }) => address)).sort();
+}
+
+test('a Service and its endpoints are there, change, and go', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  world.control('a');
+  await world.node('node-1');
+  await world.pod('web', { node: 'node-1' });
+  const port = (await world.ports((found) => found.has('web'))).get('web');
+  const address = port?.fixed_ips[0]?.ip_address ?? '';
+  // The slice may be seen before its Service.
+  const endpoint = {
+    addresses: [address],
+    nodeName: 'node-1',
+    targetRef: { kind: 'Pod', namespace: 'shop', name: 'web' },
+  };
+  await kube.create(SLICES, slice('web-1', 'web', [{ ...endpoint, conditions: { ready: true } }]));
+  await kube.create(
+    SERVICES,
+    service('web', ['10.96.0.10'], { sessionAffinity: 'ClientIP', internalTrafficPolicy: 'Local' }),
+  );
+  await kube.create(SERVICES, service('headless', ['None']));
+  await kube.create(SERVICES, service('elsewhere', [], { type: 'ExternalName', externalName: 'example.org' }));
+  const [set] = await until(
+    () => setsOf(world),
+    (found) => found.length === 1,
+  );
+  const services = await servicesOf(world);
+  assert.deepEqual(
+    services.map((one) => [one['name'], one['cluster_ips'], one['session_affinity'], one['internal_traffic_policy']]),
+    [['shop/web', ['10.96.0.10'], 'ClientIP', 'Local']],
+  );
+  const [told] = (set?.['endpoints'] ?? []) as Record<string, unknown>[];
+  assert.deepEqual(told, {
+    ...{ address, port_id: port?.id, host_id: 'node-1', ready: true, serving: true, terminating: false },
+    ...{ zone_hints: [], host_hints: [] },
+  });
+  const leaving = { ...endpoint, conditions: { ready: false, serving: true, terminating: true } };
+  const hinted = { addresses: ['10.244.0.99'], conditions: {}, hints: { forZones: [{ name: 'b' }] } };
+  await kube.patch(SLICES, { namespace: 'shop', name: 'web-1' }, { endpoints: [leaving, hinted] });
+  const [changed] = await until(
+    () => setsOf(world),
+    (found) => endpointsIn(found).length === 2,
+  );
+  assert.deepEqual(
+    ((changed?.['endpoints'] ?? []) as Record<string, unknown>[]).map((one) => [
+      one['ready'],
+      one['serving'],
+      one['terminating'],
+      one['zone_hints'],
+    ]),
+    [
+      [false, true, true, []],
+      [true, true, false, ['b']],
+    ],
+  );
+  await kube.patch(SERVICES, { namespace: 'shop', name: 'web' }, { spec: { sessionAffinity: 'None' } });
+  await until(
+    () => servicesOf(world),
+    ([one]) => one?.['session_affinity'] === 'None',
+  );
+  await kube.delete(SLICES, { namespace: 'shop', name: 'web-1' });
+  await until(
+    () => setsOf(world),
+    (found) => found.length === 0,
+  );
+  // Made anew under its name, with the address of the one before.
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'web' });
+  await kube.create(SERVICES, service('web', ['10.96.0.10']));
+  await kube.create(SLICES, slice('web-2', 'web', [endpoint]));
+  await until(
+    () => setsOf(world),
+    (found) => found.some((one) => one['name'] === 'shop/web-2'),
+  );
+  const [anew] = await servicesOf(world);
+  assert.notEqual(anew?.id, services[0]?.id);
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'web' });
+  await until(
+    async () => [...(await servicesOf(world)), ...(await setsOf(world))],
+    (found) => found.length === 0,
+  );
+});
+
+test('what changed while no controller ran is found, and what is refused is an event', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  const first = world.control('a');
+  for (const [at, name] of ['stays', 'goes'].entries()) {
+    await kube.create(SERVICES, service(name, [`10.96.0.${at + 1}`]));
+    await kube.create(SLICES, slice(`${name}-1`, name, [{ addresses: [`10.244.0.${at + 1}`] }]));
+  }
+  await until(
+    () => setsOf(world),
+    (found) => found.length === 2,
+  );
+  await first.stop();
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'goes' });
+  await kube.delete(SLICES, { namespace: 'shop', name: 'goes-1' });
+  await kube.patch(SLICES, { namespace: 'shop', name: 'stays-1' }, { endpoints: [{ addresses: ['10.244.0.7'] }] });
+  await kube.create(SERVICES, service('taken', ['10.96.0.2'], { externalIPs: ['198.51.100.7', '203.0.113.7'] }));
+  world.control('b');
+  await until(
+    () => setsOf(world),
+    (found) => endpointsIn(found).join() === '10.244.0.7',
+  );
+  const services = await until(
+    () => servicesOf(world),
+    (found) => found.some((one) => one['name'] === 'shop/taken'),
+  );
+  assert.deepEqual(
+    services.map((one) => one['name']).sort(),
+    ['shop/stays', 'shop/taken'],
+    'the address of the one that went is free',
+  );
+  assert.deepEqual(services.find((one) => one['name'] === 'shop/taken')?.['external_ips'], ['198.51.100.7']);
+  await kube.create(SERVICES, service('outside', ['192.0.2.1']));
+  const events = await until(
+    async () =>
+      (await kube.list<KubeObject & { message: string }>(EVENTS, { namespace: 'shop' })).items.map(
+        ({ message }) => message,
+      ),
+    (found) => found.some((one) => one.includes('192.0.2.1')),
+  );
+  assert.ok(
+    events.some((one) => one.includes('203.0.113.7')),
+    String(events),
+  );
+  assert.ok(
+    events.some((one) => one.includes('192.0.2.1')),
+    String(events),
+  );
+});
