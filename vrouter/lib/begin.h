@@ -283,6 +283,22 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 }
 
 /*
+ * Another CPU has made the flow of the packet in work, `flow`, at the same moment. Returns 0; or, where that went to another member or endpoint than the packet was decided for, a
+ * reason to drop.
+ */
+static __noinline __u32 follow_other(struct work *w)
+{
+	__u32 is_translated = w->p.flags & PKT_TRANSLATED;
+	struct cb_addr chosen = w->nat.to.dst;
+	__u16 port_be = w->nat.to.dport_be;
+
+	note_translation(w, flow_row(w->flow));
+	if (is_translated && (port_be != w->nat.to.dport_be || !same_address(&chosen, &w->nat.to.dst)))
+		return CB_REASON_NAT_PORTS;
+	return CB_REASON_NONE;
+}
+
+/*
  * Makes the flow whose first packet is in work and whose decision is under construction. Returns 0 and sets `flow`, or a reason to drop. The flow may be
  * another CPU's, made at the same moment.
  */
@@ -311,10 +327,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 		reason = answer_is_taken(w) ? CB_REASON_NAT_PORTS : CB_REASON_FLOW_TABLE;
 	if (reason) {
 		set_life(flow, CB_LIFE_FREE);
-		if (!w->flow)
-			return reason;
-		note_translation(w, flow_row(w->flow));
-		return CB_REASON_NONE;
+		return w->flow ? follow_other(w) : reason;
 	}
 	count_owners(flow, 1);
 	told = flow_told(flow);
