@@ -38,7 +38,8 @@ export async function startApiServer(): Promise<ApiServer> {
   const { CABLE_KUBE_BIN: programs } = process.env;
   if (programs === undefined) throw new Error('CABLE_KUBE_BIN is not set: npm run test:kube sets it');
   const directory = mkdtempSync(join(tmpdir(), `cable-kube-${process.pid}-`));
-  const closing: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  const closing: (() => unknown)[] = [remove, endBySignals(remove)];
   const close = async (): Promise<void> => {
     for (const done of closing.splice(0).reverse()) await done();
   };
@@ -88,6 +89,22 @@ export async function startApiServer(): Promise<ApiServer> {
     throw err;
   }
 }
+
+/**
+ * A signal ends a process without a word to what would end its programs, so it becomes an exit here; `atEnd` is called at any.
+ * Returns what undoes both.
+ */
+function endBySignals(atEnd: () => void): () => void {
+  const exit = (): never => process.exit(1);
+  process.once('exit', atEnd);
+  for (const signal of SIGNALS) process.once(signal, exit);
+  return () => {
+    process.off('exit', atEnd);
+    for (const signal of SIGNALS) process.off(signal, exit);
+  };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** What `argumentsOf` names. Returns the authority that servers and clients are of. */
 async function writeFiles(directory: string): Promise<Authority> {
