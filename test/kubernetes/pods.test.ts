@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sleep } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
-import { EVENTS, PODS, startWorld, until, type World } from './world.ts';
+import { EVENTS, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
 
 type Event = KubeObject & { readonly involvedObject: { readonly name: string }; readonly message: string };
 
@@ -203,4 +203,39 @@ test('a namespace may be a project of OpenStack’s', async (t) => {
   await world.pod('web', { node: 'node-1' });
   const ports = await world.ports((found) => found.has('web'));
   assert.equal(ports.get('web')?.project_id, 'f0e1d2c3');
+});
+
+test('pods of a StatefulSet have the same port one after the other, wherever they are, as long as it has a place for them', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  const first = world.control('a');
+  for (const name of ['node-1', 'node-2']) await world.node(name);
+  const set = (replicas: number): KubeObject =>
+    ({ metadata: { name: 'db', namespace: 'shop' }, spec: { replicas } }) as KubeObject;
+  const made = await kube.create<KubeObject>(STATEFUL_SETS, set(2));
+  for (const name of ['db-0', 'db-1']) await world.pod(name, { node: 'node-1', set: made });
+  const before = await world.ports((found) => found.size === 2);
+  const kept = before.get('db-0');
+  assert.equal(kept?.['cable:origin'], `Pod/shop/db-0/${made.metadata.uid}`);
+  await world.plugged('node-1', kept?.id ?? '', 'up');
+  await kube.delete(PODS, { namespace: 'shop', name: 'db-0' });
+  const again = await world.pod('db-0', { node: 'node-2', set: made });
+  await sleep(1500);
+  const during = await world.ports(() => true);
+  assert.equal(during.get('db-0')?.['binding:host_id'], 'node-1', 'the one before is plugged still');
+  await world.plugged('node-1', kept?.id ?? '', 'down');
+  const after = await world.ports((found) => found.get('db-0')?.['binding:host_id'] === 'node-2');
+  assert.equal(after.get('db-0')?.id, kept?.id);
+  assert.equal(after.get('db-0')?.device_id, `${again.metadata.uid}:eth0`);
+  // Nothing of it is there meanwhile: pod deleted, no controller.
+  await first.stop();
+  for (const name of ['db-0', 'db-1']) await kube.delete(PODS, { namespace: 'shop', name });
+  world.control('b');
+  await sleep(3000);
+  assert.equal((await world.ports(() => true)).size, 2);
+  await kube.patch(STATEFUL_SETS, { namespace: 'shop', name: 'db' }, { spec: { replicas: 1 } });
+  await world.ports((found) => found.has('db-0') && !found.has('db-1'));
+  await kube.delete(STATEFUL_SETS, { namespace: 'shop', name: 'db' });
+  await kube.create(STATEFUL_SETS, set(2));
+  await world.ports((found) => found.size === 0);
 });

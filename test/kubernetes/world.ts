@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '@cable/api';
 import { openCableAccess, runController } from '@cable/controller';
 import { httpTransport, silentLogger, sleep } from '@cable/kit';
-import { createKubeApi, type KubeApi, type KubeKind, type KubeObject } from '@cable/kube';
+import { createKubeApi, type KubeApi, type KubeKind, type KubeMeta, type KubeObject } from '@cable/kube';
 import { type FakeApiServer, startFakeApiServer } from '@cable/kube/testing';
 import type { PortView } from '@cable/model';
 import { freePort, Program } from '../hammer/program.ts';
@@ -19,6 +19,7 @@ export const PODS = core('pods');
 export const NODES = core('nodes', false);
 export const NAMESPACES = core('namespaces', false);
 export const EVENTS = core('events');
+export const STATEFUL_SETS: KubeKind = { group: 'apps', version: 'v1', plural: 'statefulsets', isNamespaced: true };
 export const SERVICES: KubeKind = core('services');
 export const SLICES: KubeKind = {
   group: 'discovery.k8s.io',
@@ -33,6 +34,7 @@ const KINDS = [
   { ...NODES, kind: 'Node', hasStatus: true },
   { ...NAMESPACES, kind: 'Namespace', hasStatus: true },
   { ...EVENTS, kind: 'Event' },
+  { ...STATEFUL_SETS, kind: 'StatefulSet', hasStatus: true },
   { ...SERVICES, kind: 'Service', hasStatus: true },
   { ...SLICES, kind: 'EndpointSlice' },
   { ...LEASES, kind: 'Lease' },
@@ -47,6 +49,8 @@ export type PodMore = {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly hostNetwork?: boolean;
   readonly phase?: string;
+  /** The StatefulSet that makes it. */
+  readonly set?: KubeObject;
 };
 
 export type RunningController = { stop(): Promise<void> };
@@ -191,12 +195,17 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
       undo.push(end);
       return { stop: end };
     },
-    pod: async (name, { namespace = 'shop', node, annotations, hostNetwork, phase } = {}) => {
+    pod: async (name, { namespace = 'shop', node, annotations, hostNetwork, phase, set } = {}) => {
       const spec = {
         ...(node === undefined ? {} : { nodeName: node }),
         ...(hostNetwork === undefined ? {} : { hostNetwork }),
       };
-      const metadata = { name, namespace, ...(annotations === undefined ? {} : { annotations }) };
+      const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: set?.metadata.name, uid: set?.metadata.uid };
+      const metadata = {
+        ...{ name, namespace },
+        ...(annotations === undefined ? {} : { annotations }),
+        ...(set === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
+      } as KubeMeta;
       const made = await kube.create<KubeObject>(PODS, { metadata, spec } as KubeObject);
       if (phase !== undefined) await kube.patch(PODS, { namespace, name }, { status: { phase } }, 'status');
       return made;

@@ -15,7 +15,7 @@ import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetwork
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
-import { NAMESPACES, NODES, PODS, type Pod, podFacts } from './pod-facts.ts';
+import { NAMESPACES, NODES, PODS, type Pod, placeInSet, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
 import { PortBook } from './port-book.ts';
 import { Refusals } from './refusals.ts';
@@ -67,6 +67,7 @@ export async function runController(options: ControllerOptions, deps: Controller
   });
   const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
   const namespaces = new Reflector({ ...common, kind: NAMESPACES, keep: namespaceFacts, changed: () => {} });
+  const sets = new Reflector({ ...common, kind: STATEFUL_SETS, keep: setFacts, changed: (key) => tell.set(key) });
   const services = new Reflector({
     ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one) },
     changed: (key) => tell.service(key),
@@ -79,32 +80,34 @@ export async function runController(options: ControllerOptions, deps: Controller
       tell.slice(key);
     },
   });
-  const followed = { pods, nodes, namespaces, services, slices, index };
+  const followed = { pods, nodes, namespaces, sets, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  await Promise.all([pods.done, nodes.done, namespaces.done, services.done, slices.done]);
+  await Promise.all([pods.done, nodes.done, namespaces.done, sets.done, services.done, slices.done]);
 }
 
 type Followed = {
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
   readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
+  readonly sets: Reflector<Parameters<typeof setFacts>[0], ReturnType<typeof setFacts>>;
   readonly services: Reflector<Service, ReturnType<typeof serviceFacts>>;
   readonly slices: Reflector<EndpointSlice, ReturnType<typeof sliceFacts>>;
   readonly index: SliceIndex;
 };
 
 /** All that has to be there before anything is judged by what is not. */
-function allSynced({ pods, nodes, namespaces, services, slices }: Followed): Promise<unknown> {
-  return Promise.all([pods.synced, nodes.synced, namespaces.synced, services.synced, slices.synced]);
+function allSynced({ pods, nodes, namespaces, sets, services, slices }: Followed): Promise<unknown> {
+  return Promise.all([pods.synced, nodes.synced, namespaces.synced, sets.synced, services.synced, slices.synced]);
 }
 
 /** Who is told of keys: the queues of who has the Lease now, or nobody. */
 class Told {
   pod: (key: string) => void = () => {};
   node: (key: string) => void = () => {};
+  set: (key: string) => void = () => {};
   service: (key: string) => void = () => {};
   slice: (key: string) => void = () => {};
 }
@@ -118,7 +121,7 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { pods, nodes, namespaces, services, slices, index } = followed;
+  const { pods, nodes, namespaces, sets, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
@@ -144,6 +147,7 @@ async function lead(
         {
           ...shared,
           pods,
+          sets,
           projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
           events: setUp.events,
           refusals: podRefusals,
@@ -187,6 +191,10 @@ async function lead(
   Object.assign(tell, {
     pod: (key: string) => podQueue.add(key),
     node: (key: string) => nodeQueue.add(key),
+    // Ports that it has kept may be due to go.
+    set: (set: string) => {
+      for (const key of book.keys('Pod')) if (placeInSet(key)?.key === set) podQueue.add(key);
+    },
     service: (key: string) => serviceQueue.add(key),
     slice: (key: string) => sliceQueue.add(key),
   });

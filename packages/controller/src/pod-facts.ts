@@ -4,6 +4,7 @@ import type { KubeKind, KubeObject } from '@cable/kube';
 export const PODS: KubeKind = { group: '', version: 'v1', plural: 'pods', isNamespaced: true };
 export const NODES: KubeKind = { group: '', version: 'v1', plural: 'nodes', isNamespaced: false };
 export const NAMESPACES: KubeKind = { group: '', version: 'v1', plural: 'namespaces', isNamespaced: false };
+export const STATEFUL_SETS: KubeKind = { group: 'apps', version: 'v1', plural: 'statefulsets', isNamespaced: true };
 export const EVENTS: KubeKind = { group: '', version: 'v1', plural: 'events', isNamespaced: true };
 
 /** A pod, as far as the API server's word is read. */
@@ -23,6 +24,8 @@ export type PodFacts = {
   /** Its containers have ended, and none begins again. */
   readonly isOver: boolean;
   readonly isHostNetwork: boolean;
+  /** UID of the StatefulSet that makes it anew under its name, with the same port; undefined: none does. */
+  readonly setUid: string | undefined;
   /** Those that say something of its network. */
   readonly annotations: Readonly<Record<string, string>>;
 };
@@ -44,6 +47,7 @@ export function podFacts({ metadata, spec, status }: Pod): PodFacts {
     node: spec?.nodeName ?? '',
     isOver: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     isHostNetwork: spec?.hostNetwork === true,
+    setUid: metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'StatefulSet')?.uid,
     annotations: chosen(annotations),
   };
 }
@@ -56,4 +60,31 @@ function chosen(annotations: Readonly<Record<string, string>>): PodFacts['annota
 /** A pod has ports: it is on a node, in a network of its own, and not over. */
 export function needsPort(pod: PodFacts | undefined): pod is PodFacts {
   return pod !== undefined && pod.node !== '' && !pod.isHostNetwork && !pod.isOver;
+}
+
+/** Whose the pod's port is: the StatefulSet's, which has several pods of the name one after the other, or the pod's own. */
+export function ownerUid(pod: Pick<PodFacts, 'uid' | 'setUid'>): string {
+  return pod.setUid ?? pod.uid;
+}
+
+export type StatefulSet = KubeObject & {
+  readonly spec?: { readonly replicas?: number; readonly ordinals?: { readonly start?: number } };
+};
+
+/** Pods have the ordinals from `start` on, `replicas` of them. */
+export type SetFacts = { readonly uid: string; readonly start: number; readonly replicas: number };
+
+export function setFacts({ metadata, spec = {} }: StatefulSet): SetFacts {
+  return { uid: metadata.uid ?? '', start: spec.ordinals?.start ?? 0, replicas: spec.replicas ?? 1 };
+}
+
+/** Key of the StatefulSet that a pod of that name would be of, and its ordinal in it; undefined: of none. */
+export function placeInSet(podKey: string): { readonly key: string; readonly ordinal: number } | undefined {
+  const match = /^(.+)-(\d{1,9})$/.exec(podKey);
+  return match === null ? undefined : { key: match[1] ?? '', ordinal: Number(match[2]) };
+}
+
+/** True: the set makes a pod of that ordinal, when it has none. */
+export function hasPlace(set: SetFacts | undefined, uid: string, ordinal: number): boolean {
+  return set !== undefined && set.uid === uid && ordinal >= set.start && ordinal < set.start + set.replicas;
 }

@@ -4,12 +4,25 @@
 import type { Client } from '@cable/api';
 import { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { isNotFound, type KubeApi } from '@cable/kube';
+import { isNotFound, type KubeApi, type KubeKind, type KubeObject } from '@cable/kube';
 import { isUuid } from '@cable/model';
 import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import type { ObjectEvents } from './object-events.ts';
-import { needsPort, PODS, type Pod, type PodFacts, podFacts } from './pod-facts.ts';
+import {
+  hasPlace,
+  needsPort,
+  ownerUid,
+  PODS,
+  type Pod,
+  type PodFacts,
+  placeInSet,
+  podFacts,
+  type SetFacts,
+  STATEFUL_SETS,
+  type StatefulSet,
+  setFacts,
+} from './pod-facts.ts';
 import { originText, type PortBook, type PortFacts } from './port-book.ts';
 import type { Refusals } from './refusals.ts';
 import { type PodWishes, WishError, wishesOf } from './wishes.ts';
@@ -19,6 +32,7 @@ export type PodsDeps = {
   readonly cable: CableAccess;
   readonly kube: Pick<KubeApi, 'get'>;
   readonly pods: { get(key: string): PodFacts | undefined };
+  readonly sets: { get(key: string): SetFacts | undefined };
   readonly book: PortBook;
   readonly networks: () => ClusterNetworks;
   /** The project of a namespace; undefined: the namespace is not known yet. */
@@ -47,26 +61,37 @@ class Unfit extends Error {}
 export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
   const pod = deps.pods.get(key);
   const ports = deps.book.of(KIND, key);
-  const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === pod.uid);
+  const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === ownerUid(pod));
   const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
   const keeps = isWaiting || needsPort(pod);
   if (!keeps) deps.refusals.clear(key);
   if (needsPort(pod)) await ensurePort(deps, pod, mine);
-  for (const port of ports) if (!keeps || !mine.includes(port)) await release(deps, key, port);
+  for (const port of ports) {
+    const isKept = (keeps && mine.includes(port)) || waitsForPod(deps, key, port);
+    if (!isKept) await release(deps, key, port);
+  }
+}
+
+/** The StatefulSet makes a pod of the name again, as far as is known. */
+function waitsForPod({ sets }: PodsDeps, key: string, port: PortFacts): boolean {
+  const place = placeInSet(key);
+  return place !== undefined && hasPlace(sets.get(place.key), port.origin.uid, place.ordinal);
 }
 
 async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFacts[]): Promise<void> {
   const key = `${pod.namespace}/${pod.name}`;
   const deviceId = `${pod.runtimeUid}:${FIRST_INTERFACE}`;
   const subject = { apiVersion: 'v1', kind: KIND, namespace: pod.namespace, name: pod.name, uid: pod.uid };
-  const there = ports.find((port) => port.deviceId === deviceId);
+  const there = ports.find((port) => port.deviceId === deviceId) ?? (pod.setUid === undefined ? undefined : ports[0]);
   try {
     const wishes = wishesOf(pod);
     if (there === undefined) await createPort(deps, pod, deviceId, wishes);
-    else await updatePort(deps, pod, there, wishes);
+    else await updatePort(deps, pod, there, { deviceId, wishes });
     deps.refusals.clear(key);
     deps.events.well(subject);
   } catch (err) {
+    // The pod before it is on its way out.
+    if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
     if (!(err instanceof WishError || err instanceof Unfit || isRefusal(err))) throw err;
     const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
     const { againMs, isNews } = deps.refusals.note(key);
@@ -80,7 +105,7 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
   // The namespace's own watch may be behind that of pods.
   if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
   const client = deps.cable.as(project);
-  const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: pod.uid };
+  const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: ownerUid(pod) };
   const place = await placeOf(deps, client, wishes);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
   const body = {
@@ -104,13 +129,16 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
   }
 }
 
-/** Groups change while the pod runs. */
-async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, wishes: PodWishes): Promise<void> {
+type Wanted = { readonly deviceId: string; readonly wishes: PodWishes };
+
+/** Groups change while the pod runs; a port that a StatefulSet keeps gets another pod. */
+async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, { deviceId, wishes }: Wanted): Promise<void> {
   const client = deps.cable.as(port.projectId);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
   const changes = {
     ...(sameSet(groups, port.securityGroups) ? {} : { security_groups: groups }),
     ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
+    ...(port.deviceId === deviceId ? {} : { device_id: deviceId }),
   };
   if (Object.keys(changes).length === 0) return;
   try {
@@ -158,7 +186,7 @@ function fixedIps(subnetIds: readonly string[], addresses: readonly string[]): r
 }
 
 /**
- * A port goes when the API server itself says that its pod is gone, or over, and its node has unplugged it, which the server looks at; of a node that says nothing,
+ * A port goes when the API server itself says that its pod is gone, or over, and no StatefulSet makes it again, and its node has unplugged it, which the server looks at; of a node that says nothing,
  * when the pod is gone: whoever deletes it by force, or its node, says by it that nothing of it runs.
  */
 async function release(deps: PodsDeps, key: string, port: PortFacts): Promise<void> {
@@ -179,13 +207,24 @@ async function release(deps: PodsDeps, key: string, port: PortFacts): Promise<vo
 }
 
 /** Asked by name: what is followed may be behind. */
-async function isReleased({ kube }: PodsDeps, key: string, port: PortFacts): Promise<boolean> {
+async function isReleased(deps: PodsDeps, key: string, port: PortFacts): Promise<boolean> {
+  const pod = await find<Pod>(deps, PODS, key);
+  if (pod !== undefined) {
+    const facts = podFacts(pod);
+    if (ownerUid(facts) === port.origin.uid && !facts.isOver && !facts.isHostNetwork) return false;
+  }
+  const place = placeInSet(key);
+  if (place === undefined || pod?.metadata.uid === port.origin.uid) return true;
+  const set = await find<StatefulSet>(deps, STATEFUL_SETS, place.key);
+  return !hasPlace(set === undefined ? undefined : setFacts(set), port.origin.uid, place.ordinal);
+}
+
+async function find<T extends KubeObject>({ kube }: PodsDeps, kind: KubeKind, key: string): Promise<T | undefined> {
   const [namespace = '', name = ''] = key.split('/');
   try {
-    const pod = podFacts(await kube.get<Pod>(PODS, { namespace, name }));
-    return pod.uid !== port.origin.uid || pod.isOver || pod.isHostNetwork;
+    return await kube.get<T>(kind, { namespace, name });
   } catch (err) {
-    if (isNotFound(err)) return true;
+    if (isNotFound(err)) return undefined;
     throw err;
   }
 }

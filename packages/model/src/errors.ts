@@ -74,7 +74,7 @@ export const ERRORS = {
     status: 409,
     retryable: true,
     remedy:
-      'Its node unplugs it when the pod ends, and then it can be deleted; on a host that is not alive it can be at once.',
+      'Its node unplugs it when the pod ends, and then it can be deleted, or be another’s; of a host that is not alive at once.',
   },
   ManagedByKubernetes: {
     status: 409,

@@ -32,17 +32,21 @@ export const portOfClusterModule: Contribution<AnyObject> = contribute<Port>({
   },
   change: (planning, before, after) => {
     checkBinding(planning, after, before['binding:host_id'] ?? '');
+    const isMoved = after['binding:host_id'] !== before['binding:host_id'] || after.device_id !== before.device_id;
+    if (isMoved) refusePlugged(planning, before);
     return {};
   },
-  remove: ({ deps, asked }, port) => {
-    const host = port['binding:host_id'] ?? '';
-    if (asked.credentials.controller === undefined || port['cable:cluster'] === null) return;
-    const { tables } = deps;
-    if (tables.of('vif').get(`${host}/${port.id}`)?.state !== 'up' || tables.of('alive').get(host) === undefined)
-      return;
-    throw new CableError('PortStillPlugged', `Port ${port.id} is plugged on host ${host}.`, { fields: { host } });
-  },
+  remove: refusePlugged,
 });
+
+/** What is plugged on a live host is somebody's still, whatever the controller knows. */
+function refusePlugged({ deps, asked }: Planning, port: Port): void {
+  const host = port['binding:host_id'] ?? '';
+  if (asked.credentials.controller === undefined || port['cable:cluster'] === null) return;
+  const { tables } = deps;
+  if (tables.of('vif').get(`${host}/${port.id}`)?.state !== 'up' || tables.of('alive').get(host) === undefined) return;
+  throw new CableError('PortStillPlugged', `Port ${port.id} is plugged on host ${host}.`, { fields: { host } });
+}
 
 function checkBinding(planning: Planning, port: Partial<Port>, before: string): void {
   const { controller } = planning.asked.credentials;
