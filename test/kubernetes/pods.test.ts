@@ -239,3 +239,36 @@ test('pods of a StatefulSet have the same port one after the other, wherever the
   await kube.create(STATEFUL_SETS, set(2));
   await world.ports((found) => found.size === 0);
 });
+
+test('rates of a pod are a QoS policy that pods of the same rates share, and change while it runs', async (t) => {
+  const world = await startWorld(t);
+  const { cable } = world;
+  world.control('a');
+  await world.node('node-1');
+  const rates = { 'kubernetes.io/ingress-bandwidth': '10M', 'ovn.kubernetes.io/egress_rate': '3' };
+  for (const name of ['a', 'b', 'c']) await world.pod(name, { node: 'node-1', annotations: rates });
+  await world.pod('free', { node: 'node-1' });
+  await world.pod('wrong', { node: 'node-1', annotations: { 'cable.io/egress-rate': 'fast' } });
+  const ports = await world.ports((found) => found.size === 4);
+  const policies = new Set(['a', 'b', 'c'].map((name) => ports.get(name)?.qos_policy_id ?? ''));
+  assert.equal(policies.size, 1);
+  assert.equal(ports.get('free')?.qos_policy_id, null);
+  const limits = async (id: string): Promise<readonly string[]> => {
+    const rules = await cable.within(id).list('qos_bandwidth_limit_rule');
+    return rules.map((one) => `${one['direction']} ${one['max_kbps']}`).sort();
+  };
+  const [first = ''] = policies;
+  assert.deepEqual(await limits(first), ['egress 3000', 'ingress 10000']);
+  await world.annotate('a', { 'cable.io/ingress-rate': '1.5Mi' });
+  const changed = await world.ports((found) => found.get('a')?.qos_policy_id !== first);
+  assert.deepEqual(await limits(changed.get('a')?.qos_policy_id ?? ''), ['egress 3000', 'ingress 1573']);
+  await world.annotate('a', {
+    'cable.io/ingress-rate': null,
+    ...Object.fromEntries(Object.keys(rates).map((one) => [one, null])),
+  });
+  await world.ports((found) => found.get('a')?.qos_policy_id === null);
+  await until(
+    () => eventsOf(world, 'wrong'),
+    ([message]) => message?.includes('"fast" is no rate') === true,
+  );
+});

@@ -18,6 +18,7 @@ import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, placeInSet, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
 import { PortBook } from './port-book.ts';
+import { RatePolicies } from './rate-policies.ts';
 import { Refusals } from './refusals.ts';
 import {
   ENDPOINT_SLICES,
@@ -140,6 +141,7 @@ async function lead(
   };
   const shared = { cluster: options.cluster, cable, kube, book, log, networks: () => setUp.networks };
   const podRefusals = new Refusals();
+  const rates = new RatePolicies(cable, options.cluster);
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
     work: guarded((key) =>
@@ -149,6 +151,7 @@ async function lead(
           pods,
           sets,
           projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
+          rates,
           events: setUp.events,
           refusals: podRefusals,
           again: (again, ms) => podQueue.addAfter(again, ms),
@@ -214,6 +217,10 @@ async function lead(
       await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId)]).catch((err: unknown) =>
         log.warn({ err }, 'what Cable has was not asked for anew'),
       );
+      const used = book.qosPolicies();
+      await rates
+        .sweep((id) => used.has(id))
+        .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
       addAll();
     }
   } finally {

@@ -34,7 +34,7 @@ export type PodFacts = {
 const STATIC_UID = 'kubernetes.io/config.hash';
 const MIRROR = 'kubernetes.io/config.mirror';
 
-const OURS = /^(cable\.io|ovn\.kubernetes\.io)\//;
+const OURS = /^(cable\.io|ovn\.kubernetes\.io)\/|^kubernetes\.io\/(in|e)gress-bandwidth$/;
 
 const NO_ANNOTATIONS: PodFacts['annotations'] = {};
 

@@ -24,6 +24,7 @@ import {
   setFacts,
 } from './pod-facts.ts';
 import { originText, type PortBook, type PortFacts } from './port-book.ts';
+import type { RatePolicies } from './rate-policies.ts';
 import type { Refusals } from './refusals.ts';
 import { type PodWishes, WishError, wishesOf } from './wishes.ts';
 
@@ -37,6 +38,7 @@ export type PodsDeps = {
   readonly networks: () => ClusterNetworks;
   /** The project of a namespace; undefined: the namespace is not known yet. */
   readonly projectOf: (namespace: string) => string | undefined;
+  readonly rates: RatePolicies;
   readonly events: ObjectEvents;
   readonly refusals: Refusals;
   /** Looks at the key again so many milliseconds later. */
@@ -108,12 +110,14 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
   const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: ownerUid(pod) };
   const place = await placeOf(deps, client, wishes);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
+  const qosPolicyId = await deps.rates.idOf(wishes.rates);
   const body = {
     name: pod.name,
     network_id: place.networkId,
     fixed_ips: fixedIps(place.subnetIds, wishes.ipAddresses),
     ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
     security_groups: groups,
+    ...(qosPolicyId === null ? {} : { qos_policy_id: qosPolicyId }),
     device_owner: POD_OWNER,
     device_id: deviceId,
     'binding:host_id': pod.node,
@@ -131,11 +135,13 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
 
 type Wanted = { readonly deviceId: string; readonly wishes: PodWishes };
 
-/** Groups change while the pod runs; a port that a StatefulSet keeps gets another pod. */
+/** Groups and rates change while the pod runs; a port that a StatefulSet keeps gets another pod. */
 async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, { deviceId, wishes }: Wanted): Promise<void> {
   const client = deps.cable.as(port.projectId);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
+  const qosPolicyId = await deps.rates.idOf(wishes.rates);
   const changes = {
+    ...(qosPolicyId === port.qosPolicyId ? {} : { qos_policy_id: qosPolicyId }),
     ...(sameSet(groups, port.securityGroups) ? {} : { security_groups: groups }),
     ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
     ...(port.deviceId === deviceId ? {} : { device_id: deviceId }),

@@ -12,6 +12,7 @@ export type PortFacts = {
   readonly origin: Origin;
   readonly securityGroups: readonly string[];
   readonly addresses: readonly string[];
+  readonly qosPolicyId: string | null;
 };
 
 /** What an object was made for. `key`: as a queue names it. */
@@ -36,6 +37,7 @@ const FIELDS = [
   'cable:origin',
   'security_groups',
   'fixed_ips',
+  'qos_policy_id',
 ] as const;
 
 const PAGE = 2000;
@@ -77,6 +79,7 @@ export class PortBook {
       origin: originOf(port['cable:origin'] ?? ''),
       securityGroups: port.security_groups,
       addresses: port.fixed_ips.map((one) => one.ip_address),
+      qosPolicyId: port.qos_policy_id,
     };
     this.#byId.set(facts.id, facts);
     const place = `${facts.origin.kind}/${facts.origin.key}`;
@@ -109,6 +112,11 @@ export class PortBook {
   keys(kind: string): readonly string[] {
     const prefix = `${kind}/`;
     return [...this.#byOrigin.keys()].flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
+  }
+
+  /** QoS policies that ports have. */
+  qosPolicies(): ReadonlySet<string> {
+    return new Set([...this.#byId.values()].flatMap(({ qosPolicyId }) => qosPolicyId ?? []));
   }
 
   get size(): number {

@@ -12,7 +12,11 @@ export type PodWishes = {
   readonly macAddress?: string;
   /** Names or IDs; undefined: none. */
   readonly securityGroups?: readonly string[];
+  readonly rates: Rates;
 };
+
+/** Thousands of bits a second that the pod may receive and send; 0: as much as it likes. */
+export type Rates = { readonly ingressKbps: number; readonly egressKbps: number };
 
 /** Annotations by what they say: ours, and Kube-OVN's. */
 const NAMES = {
@@ -21,9 +25,12 @@ const NAMES = {
   ipAddress: ['cable.io/ip-address', 'ovn.kubernetes.io/ip_address'],
   macAddress: ['cable.io/mac-address', 'ovn.kubernetes.io/mac_address'],
   securityGroups: ['cable.io/security-groups', 'ovn.kubernetes.io/security_groups'],
+  ingressRate: ['cable.io/ingress-rate', 'kubernetes.io/ingress-bandwidth', 'ovn.kubernetes.io/ingress_rate'],
+  egressRate: ['cable.io/egress-rate', 'kubernetes.io/egress-bandwidth', 'ovn.kubernetes.io/egress_rate'],
 } as const;
 
-const NO_WISHES: PodWishes = { ipAddresses: [] };
+const NO_RATES: Rates = { ingressKbps: 0, egressKbps: 0 };
+const NO_WISHES: PodWishes = { ipAddresses: [], rates: NO_RATES };
 
 /** An annotation that is not understood. `message` names it. */
 export class WishError extends Error {}
@@ -42,6 +49,10 @@ export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>): PodWis
     ipAddresses: addresses === undefined ? [] : addressesIn(addresses),
     ...(mac === undefined ? {} : { macAddress: macIn(mac) }),
     ...(groups === undefined ? {} : { securityGroups: listIn(groups.text) }),
+    rates: {
+      ingressKbps: kbpsIn(given(annotations, 'ingressRate')),
+      egressKbps: kbpsIn(given(annotations, 'egressRate')),
+    },
   };
 }
 
@@ -77,4 +88,28 @@ function macIn({ name, text }: Given): string {
   const mac = parseMac(text);
   if (mac === undefined) throw new WishError(`annotation ${name}: "${text}" is no MAC address`);
   return mac;
+}
+
+/** Of Kube-OVN's annotations numbers are millions of bits. */
+const IN_MBIT = /^ovn\./;
+const MOST_KBPS = 2_147_483_647;
+
+/** Suffixes of quantities (Kubernetes API, Quantity) that a rate may have. */
+const SCALE: Readonly<Record<string, number>> = {
+  ...{ '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 },
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 },
+};
+
+/** Bits a second, as a quantity. 0: there is no annotation, or it says so. */
+function kbpsIn(one: Given | undefined): number {
+  if (one === undefined) return 0;
+  const { name, text } = one;
+  const match = /^(\d{1,15}(?:\.\d{1,9})?)([kMGT]|[KMGT]i)?$/.exec(text);
+  const scale = IN_MBIT.test(name) ? 1e6 : SCALE[match?.[2] ?? ''];
+  const bits = Number(match?.[1] ?? Number.NaN) * (scale ?? Number.NaN);
+  if (match === null || !Number.isFinite(bits) || (IN_MBIT.test(name) && match[2] !== undefined)) {
+    const example = IN_MBIT.test(name) ? '10, for 10 Mbit/s' : '10M, for 10 Mbit/s';
+    throw new WishError(`annotation ${name}: "${text}" is no rate: give one such as ${example}`);
+  }
+  return Math.min(Math.ceil(bits / 1000), MOST_KBPS);
 }

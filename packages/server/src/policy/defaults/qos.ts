@@ -7,6 +7,7 @@ import {
   ADMIN_OR_PARENT_READER,
   ADMIN_OR_READER,
   ANYBODY,
+  KUBERNETES,
 } from './words.ts';
 
 const RULE_TYPES = [
@@ -17,9 +18,15 @@ const RULE_TYPES = [
   'qos_minimum_packet_rate_rule',
 ];
 
-/** A manager makes those of his project; in `zed` administrators make all. */
-const MANAGERS = { check: ADMIN_OR_MANAGER, zed: ADMIN } as const;
-const PARENT_MANAGERS = { check: ADMIN_OR_PARENT_MANAGER, zed: ADMIN } as const;
+const CONTROLLER = `${KUBERNETES} and project_id:%(project_id)s`;
+const PARENT_CONTROLLER = `${KUBERNETES} and rule:ext_parent_owner`;
+
+/** A manager makes those of his project, and so does a cluster's controller; in `zed` administrators make all others. */
+const MANAGERS = { check: `${ADMIN_OR_MANAGER} or ${CONTROLLER}`, zed: `${ADMIN} or ${CONTROLLER}` } as const;
+const PARENT_MANAGERS = {
+  check: `${ADMIN_OR_PARENT_MANAGER} or ${PARENT_CONTROLLER}`,
+  zed: `${ADMIN} or ${PARENT_CONTROLLER}`,
+} as const;
 
 /** Who may do what with QoS policies and their rules. */
 export const QOS_RULES: readonly RuleDefault[] = [
