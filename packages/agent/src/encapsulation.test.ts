@@ -106,6 +106,8 @@ function addGuest(port: LocalPort, host: BedHost): Guest {
 function plug({ port, host, netns, address, address6 }: Guest): void {
   const device = `${port.vifKind === 'veth' ? 'cv' : 'tap'}${port.id.slice(0, 11)}`;
   host.exec('ip', 'link', 'add', device, 'up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns.name);
+  // As a pod's: one that is nobody's is left over, and removed when the agent starts.
+  host.exec('ip', 'link', 'set', device, 'alias', port.id);
   netns.ip('link', 'set', 'eth0', 'address', port.macAddress, 'mtu', '1450', 'up');
   netns.ip('address', 'add', `${address}/24`, 'dev', 'eth0');
   netns.ip('address', 'add', `${address6}/64`, 'dev', 'eth0', 'nodad');
