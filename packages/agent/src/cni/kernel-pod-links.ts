@@ -24,7 +24,7 @@ export type KernelPodLinksDeps = {
   /** Of the host's namespace; stays open. Not used by others while a call here runs: none of them waits. */
   readonly socket: NetlinkSocket;
   readonly remover: Pick<LinkRemover, 'remove'>;
-  readonly links: Pick<Links, 'values'> & Pick<LinkTable, 'catchUp'>;
+  readonly links: Pick<Links, 'values'> & Pick<LinkTable, 'get' | 'catchUp' | 'gone'>;
 };
 
 const POD_LINK_NAME = /^cv[0-9a-f-]{11}$/;
@@ -175,12 +175,23 @@ async function removeNamed(deps: KernelPodLinksDeps, hostName: string): Promise<
   if (link !== undefined) await remove(deps, [link]);
 }
 
-/** By ifindex, so that a link made anew under the name is not meant. */
-async function remove({ remover }: KernelPodLinksDeps, links: Iterable<{ readonly ifindex: number }>): Promise<void> {
+/** By ifindex, so that a link made anew under the name is not meant. Resolves when the names are free: the kernel has work with a pair for some 20 ms more. */
+async function remove(
+  { remover, links }: KernelPodLinksDeps,
+  going: Iterable<{ readonly ifindex: number }>,
+): Promise<void> {
+  const ifindexes = [...going].map(({ ifindex }) => ifindex);
+  if (ifindexes.length === 0) return;
+  const over = new AbortController();
   try {
-    await remover.remove([...links].map(({ ifindex }) => ifindex));
+    // What is not in the table is not seen going.
+    const isKnown = links.catchUp() && ifindexes.every((ifindex) => links.get(ifindex) !== undefined);
+    const removed = remover.remove(ifindexes);
+    await (isKnown ? Promise.race([removed, links.gone(ifindexes, over.signal)]) : removed);
   } catch (err) {
     throw asCniError(err);
+  } finally {
+    over.abort();
   }
 }
 

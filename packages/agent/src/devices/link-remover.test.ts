@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { listLinks, requireLink } from '../net/link.ts';
-import { NetlinkSocket } from '../net/socket.ts';
+import { type NetlinkRequest, NetlinkSocket } from '../net/socket.ts';
 import { createNetns, type TestNetns } from '../net/testing.ts';
 import { createVeth } from '../net/veth.ts';
 import { LinkRemover } from './link-remover.ts';
@@ -50,9 +51,34 @@ test('what is asked for while others are removed goes next', async () => {
   const [first = '', second = ''] = make(2);
   const remover = new LinkRemover({ netns: netns.path, gatherMs: 1 });
   const one = remover.remove([first]);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await setTimeout(5);
   const two = remover.remove([second]);
   await Promise.all([one, two]);
+  assert.deepEqual(names(), []);
+  await remover.close();
+});
+
+test('more than two removals at a time are gathered until one of them is done', async (t) => {
+  const { changeAside } = NetlinkSocket.prototype;
+  const begun: (() => void)[] = [];
+  t.mock.method(NetlinkSocket.prototype, 'changeAside', async function (this: NetlinkSocket, ask: NetlinkRequest) {
+    await new Promise<void>((resolve) => begun.push(resolve));
+    return changeAside.call(this, ask);
+  });
+  const remover = new LinkRemover({ netns: netns.path, gatherMs: 0 });
+  const made = make(5);
+  const asked: Promise<void>[] = [];
+  for (const name of made) {
+    asked.push(remover.remove([name]));
+    await setTimeout(5);
+  }
+  assert.equal(begun.length, 2, 'two are being removed, three wait');
+  begun[0]?.();
+  await asked[0];
+  while (begun.length < 3) await setTimeout(1);
+  for (const go of begun) go();
+  await Promise.all(asked);
+  assert.equal(begun.length, 3);
   assert.deepEqual(names(), []);
   await remover.close();
 });

@@ -199,6 +199,37 @@ for (const [how, lose] of LOSSES) {
   });
 }
 
+test('whoever waits for devices to be gone is told when the last of them is, before the kernel has done with it', async (t) => {
+  await withTable(async ({ socket, table, until }) => {
+    for (const name of ['g0', 'g1', 'stay']) createVeth(socket, { name, peer: { name: `${name}p` } });
+    assert.equal(table.catchUp(), true);
+    const going = ['g0', 'g1'].map((name) => requireLink(socket, name).ifindex);
+    const { signal } = new AbortController();
+    const startedAt = performance.now();
+    const tookMs = (): string => (performance.now() - startedAt).toFixed(1);
+    const gone = table.gone(going, signal).then(() => {
+      assert.deepEqual(
+        going.map((ifindex) => table.get(ifindex)),
+        [undefined, undefined],
+      );
+      t.diagnostic(`told after ${tookMs()} ms`);
+    });
+    await deleteLinksAside(socket, going);
+    t.diagnostic(`deleted after ${tookMs()} ms`);
+    await gone;
+    await table.gone(going, signal);
+    const stop = new AbortController();
+    let isTold = false;
+    void table.gone([requireLink(socket, 'stay').ifindex], stop.signal).then(() => {
+      isTold = true;
+    });
+    stop.abort();
+    await deleteLinksAside(socket, ['stay']);
+    await until(() => table.byName('stay') === undefined, 'the table has it no more');
+    assert.equal(isTold, false);
+  });
+});
+
 test('a filter of another on the way in, or ours replaced in place, is no loss', async () => {
   await withTable(async ({ netns, socket, table }) => {
     const { link } = ensureVeth(socket, { name: 'd0', peer: { name: 'd1' } });

@@ -48,6 +48,8 @@ export class LinkTable {
   readonly #before = new Map<number, ObservedLink | undefined>();
   /** Events since the full read that goes on began. */
   #sinceRead: RowEvent[] | undefined;
+  /** Who waits until a device is gone, by its ifindex. */
+  readonly #goodbyes = new Map<number, Set<() => void>>();
   #watch: NetlinkWatch | undefined;
   #loop: Loop | undefined;
   #events = 0;
@@ -69,6 +71,14 @@ export class LinkTable {
 
   values(): Iterable<ObservedLink> {
     return this.#rows.values();
+  }
+
+  /**
+   * Resolves when none of these devices is in the table any more: the kernel, which is not done with one then, tells so early. Never, when the signal aborts
+   * before.
+   */
+  async gone(ifindexes: Iterable<number>, signal: AbortSignal): Promise<void> {
+    await Promise.all([...ifindexes].map((ifindex) => this.#goneOne(ifindex, signal)));
   }
 
   counters(): LinkTableCounters {
@@ -117,6 +127,24 @@ export class LinkTable {
     this.#loop?.trigger();
   }
 
+  #goneOne(ifindex: number, signal: AbortSignal): Promise<void> {
+    if (this.#rows.get(ifindex) === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = this.#goodbyes.get(ifindex) ?? new Set();
+      this.#goodbyes.set(ifindex, waiting.add(resolve));
+      const forget = (): void => {
+        waiting.delete(resolve);
+        if (waiting.size === 0) this.#goodbyes.delete(ifindex);
+      };
+      signal.addEventListener('abort', forget, { once: true });
+    });
+  }
+
+  #sayGoodbye(ifindex: number): void {
+    for (const resolve of this.#goodbyes.get(ifindex) ?? []) resolve();
+    this.#goodbyes.delete(ifindex);
+  }
+
   #take(message: NetlinkMessage): void {
     const event = decodeEvent(message);
     if (event === undefined) return;
@@ -125,6 +153,7 @@ export class LinkTable {
     const ifindex = ifindexOf(event);
     this.#remember(ifindex);
     this.#rows.apply(event);
+    if (this.#rows.get(ifindex) === undefined) this.#sayGoodbye(ifindex);
   }
 
   #lost(): void {
@@ -185,6 +214,7 @@ export class LinkTable {
       if (overlooked(ifindex)) continue;
       this.#remember(ifindex);
       this.#rows.remove(ifindex);
+      this.#sayGoodbye(ifindex);
     }
     for (const row of rows.values()) {
       if (sameRow(this.#rows.get(row.ifindex), row)) continue;
