@@ -96,7 +96,7 @@ test('ADD makes the port and the link, and tells what it made', async () => {
   assert.deepEqual(links.plugged.get(HOST_NAME), {
     owner: {
       portId: PORT_ID,
-      plugged: { containerId: CONTAINER, interfaceName: 'eth0', networkMark: markOf('pods') },
+      plugged: { containerId: CONTAINER, interfaceName: 'eth0', networkMark: markOf('pods'), limits: {} },
     },
     hostName: HOST_NAME,
     netns: '/run/netns/pod',
@@ -201,6 +201,19 @@ test('ADD takes address and MAC from runtimeConfig before CNI_ARGS', async () =>
   assert.equal(port?.fixed_ips[0]?.ip_address, '10.0.0.88');
 });
 
+test('ADD keeps with the link what the runtime wants the pod to send and receive at the most', async () => {
+  const { links, call } = fixture();
+  const most = 2 ** 32 - 1;
+  const bandwidth = { ingressRate: 10_000_000, ingressBurst: 8_000_000, egressRate: 999, egressBurst: most };
+  await call({ command: 'ADD', conf: { ...CONF, runtimeConfig: { bandwidth } } });
+  assert.deepEqual(links.plugged.get(HOST_NAME)?.owner.plugged?.limits, {
+    ingress: { maxKbps: 10_000, burstKbits: 8_000 },
+    egress: { maxKbps: 1, burstKbits: 0 },
+  });
+  await call({ command: 'ADD', conf: { ...CONF, runtimeConfig: { bandwidth: { ingressRate: 0 } } } });
+  assert.deepEqual(links.plugged.get(HOST_NAME)?.owner.plugged?.limits, {});
+});
+
 test('ADD again finds the port of the first', async () => {
   const { server, call } = fixture();
   const first = await call(ADD);
@@ -253,6 +266,14 @@ const FAILURES: readonly Failure[] = [
   },
   { name: 'a bad address', call: { command: 'ADD', headers: { 'cni-args': 'IP=10.0.0' } }, code: 7, says: /^IP: / },
   { name: 'a bad MAC', call: { command: 'ADD', headers: { 'cni-args': 'MAC=x' } }, code: 7, says: /^MAC: / },
+  ...[{ ingressRate: -1 }, { egressRate: '10M' }, { ingressBurst: 5 }, { unshapedSubnets: ['10.0.0.0/8'] }].map(
+    (bandwidth) => ({
+      name: `a bandwidth of ${JSON.stringify(bandwidth)}`,
+      call: { command: 'ADD', conf: { ...CONF, runtimeConfig: { bandwidth } } },
+      code: 7,
+      says: new RegExp(`^runtimeConfig\\.bandwidth\\.${Object.keys(bandwidth)[0]}: `),
+    }),
+  ),
   {
     name: 'an unknown argument',
     call: { command: 'ADD', headers: { 'cni-args': 'FOO=x' } },

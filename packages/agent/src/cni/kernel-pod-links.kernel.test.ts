@@ -41,7 +41,10 @@ after(async () => {
 
 function link(containerId: string, changes: Partial<PodLink> = {}): PodLink {
   return {
-    owner: { portId: PORT_ID, plugged: { containerId, interfaceName: 'eth0', networkMark: '000000000000' } },
+    owner: {
+      portId: PORT_ID,
+      plugged: { containerId, interfaceName: 'eth0', networkMark: '000000000000', limits: {} },
+    },
     hostName: HOST_NAME,
     name: 'eth0',
     macAddress: 'fa:16:3e:00:00:05',

@@ -5,14 +5,27 @@ import { formatOwner, isPluggedBy, type LinkOwner, markOf, parseOwner } from './
 const PORT_ID = 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000';
 const OWNER: LinkOwner = {
   portId: PORT_ID,
-  plugged: { containerId: 'c.1_-', interfaceName: 'eth0', networkMark: markOf('pods') },
+  plugged: {
+    containerId: 'c.1_-',
+    interfaceName: 'eth0',
+    networkMark: markOf('pods'),
+    limits: { egress: { maxKbps: 10_000, burstKbits: 0 } },
+  },
 };
 
 test('whose a link is fits into its alias, and is read from it again', () => {
   const alias = formatOwner(OWNER);
   assert.deepEqual(parseOwner(alias), OWNER);
-  const longest = { containerId: 'c'.repeat(180), interfaceName: 'i'.repeat(15), networkMark: markOf('x'.repeat(255)) };
-  assert.ok(formatOwner({ portId: PORT_ID, plugged: longest }).length <= 255);
+  const limit = { maxKbps: 2 ** 31 - 1, burstKbits: 2 ** 31 - 1 };
+  const longest = {
+    containerId: 'c'.repeat(128),
+    interfaceName: 'i'.repeat(15),
+    networkMark: markOf('x'.repeat(255)),
+    limits: { ingress: limit, egress: limit },
+  };
+  const owner = { portId: PORT_ID, plugged: longest };
+  assert.ok(formatOwner(owner).length <= 255, String(formatOwner(owner).length));
+  assert.deepEqual(parseOwner(formatOwner(owner)), owner);
 });
 
 test('a link of an older agent tells its port alone, and is nobody’s by its container', () => {

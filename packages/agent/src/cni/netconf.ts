@@ -1,6 +1,7 @@
 import { formatIp, parseIp, parseMac } from '@cable/model';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
 import { booleanAt, isObject, type JsonObject, objectAt, stringAt, stringsAt } from './json.ts';
+import type { PodLimit, PodLimits } from './link-owner.ts';
 import type { PodRoute } from './pod-link.ts';
 import { CNI_VERSIONS, type CniVersion, parseCniVersion } from './versions.ts';
 
@@ -31,6 +32,8 @@ export type PlainNetconf = CommonNetconf & {
   /** Addresses wanted, without prefix length; empty: any. */
   readonly ipAddresses: readonly string[];
   readonly macAddress?: string;
+  /** `runtimeConfig.bandwidth`. */
+  readonly limits: PodLimits;
 };
 
 /** The controller of a Kubernetes cluster makes the port, before ADD, as it is wanted there. */
@@ -86,7 +89,44 @@ function portWish(
     ...optional('project', stringAt(conf, 'project', 'project')),
     ipAddresses: wanted.map((text) => addressOf(text)),
     ...optional('macAddress', mac === undefined ? undefined : macOf(mac)),
+    limits: limitsOf(objectAt(runtime, 'bandwidth', 'runtimeConfig.bandwidth')),
   };
+}
+
+/** The capability `bandwidth`: rates in bits a second, bursts in bits; absent or 0: no limit, and what suits the host. */
+function limitsOf(bandwidth: JsonObject): PodLimits {
+  for (const name of ['shapedSubnets', 'unshapedSubnets']) {
+    const problem = 'is not known here: all that the pod sends and receives is limited';
+    const value = bandwidth[name] ?? [];
+    if (!Array.isArray(value) || value.length > 0)
+      throw invalidConfig(`runtimeConfig.bandwidth.${name}`, problem, 'leave it out');
+  }
+  return {
+    ...optional('ingress', limitOf(bandwidth, 'ingress')),
+    ...optional('egress', limitOf(bandwidth, 'egress')),
+  };
+}
+
+/** Runtimes of Kubernetes say a burst of 2^31 - 1 or 2^32 - 1 where their user says none. */
+const BURST_OF_NOBODY = 2 ** 31 - 1;
+/** As much as a QoS policy can say. */
+const MAX_KBPS = 2 ** 31 - 1;
+
+function limitOf(bandwidth: JsonObject, direction: 'ingress' | 'egress'): PodLimit | undefined {
+  const [rate, burst] = [numberAt(bandwidth, `${direction}Rate`), numberAt(bandwidth, `${direction}Burst`)];
+  if (rate === 0 && burst > 0) {
+    const problem = `says nothing without ${direction}Rate`;
+    throw invalidConfig(`runtimeConfig.bandwidth.${direction}Burst`, problem, 'give both, or neither');
+  }
+  if (rate === 0) return undefined;
+  const burstKbits = burst >= BURST_OF_NOBODY ? 0 : Math.ceil(burst / 1000);
+  return { maxKbps: Math.min(MAX_KBPS, Math.max(1, Math.round(rate / 1000))), burstKbits };
+}
+
+function numberAt(bandwidth: JsonObject, name: string): number {
+  const value = bandwidth[name] ?? 0;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw invalidConfig(`runtimeConfig.bandwidth.${name}`, 'is not a whole number of bits', 'give one, at least 0');
 }
 
 /** The cluster's name, where nothing is wanted that its controller decides: it would be made in vain. */

@@ -89,7 +89,7 @@ function checkVersion({ command, conf }: CniRequest): void {
 
 /** Of the container's id, with others, the alias of the link is made, which has 255 characters at most; what an older agent took can still be deleted. */
 function checkAttachment({ command, containerId, netns, interfaceName, podUid, conf }: CniRequest): void {
-  const length = command === 'ADD' ? 180 : 200;
+  const length = command === 'ADD' ? 128 : 200;
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(containerId) || containerId.length > length) {
     const remedy = `start with a letter or digit; then also _ . -; at most ${length} characters`;
     throw environment('CNI_CONTAINERID', 'is missing or not an id', remedy);

@@ -3,6 +3,7 @@ import type { Logger } from '@cable/kit';
 import { MAPS } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import { WatchedDevices } from '../capture/watched-devices.ts';
+import { limitedDevices } from '../cni/limited-devices.ts';
 import type { AgentDeps } from '../deps.ts';
 import { type Devices, linkDriver } from '../devices/open-devices.ts';
 import { FailOver } from '../gateways/fail-over.ts';
@@ -59,7 +60,7 @@ export function createHost(
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
-  const watched = new WatchedDevices(devices.links.table);
+  const watched = new WatchedDevices(limitedDevices(devices.links.table));
   const questions = new QuestionSender(options.underlay);
   const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
   const planner = new Planner({

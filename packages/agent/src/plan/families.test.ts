@@ -116,6 +116,28 @@ test('a port has the limits of its QoS policy, each direction its own, and witho
   assert.deepEqual([rowsOf(bed, 'cb_meter_1'), flags()], [[], [false, false]]);
 });
 
+test('a pod has the limits that its runtime wants, and of two the lower one', async () => {
+  const wanted = { egress: { bandwidth: { maxKbps: 10_000, burstKbits: 0 } }, ingress: {} };
+  const devices = {
+    byName: (name: string) => ({ name, ifindex: 50, limits: { portId: POD.id, ...wanted } }),
+  };
+  const bed = createPlanBed({ devices });
+  const plan = (port: LocalPort, qos: Parameters<typeof sampleQos>[1] = {}) =>
+    bed.plan(sampleHost('h1', [port]), NETWORK, sampleQos('q', qos));
+  const egress = (max: number) => ({
+    ...{ port: 'port-6', direction: 'egress', max_kbps: max, burst_ms: 10, over: 'waits' },
+  });
+  await plan(POD);
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [egress(10_000)]);
+  const limited = { ...POD, qosPolicyId: 'q' };
+  await plan(limited, { egress: { bandwidth: { maxKbps: 5_000, burstKbits: 0 } } });
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [egress(5_000)]);
+  await plan(limited, { egress: { bandwidth: { maxKbps: 50_000, burstKbits: 0 } } });
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [egress(10_000)]);
+  await plan({ ...POD, id: sampleId('port', 66) });
+  assert.deepEqual(rowsOf(bed, 'cb_meter_1'), [], 'the link is that of another port');
+});
+
 test('a port whose QoS policy has not been received is not programmed, and says so', async () => {
   const port = { ...TAP, qosPolicyId: 'q' };
   const bed = await plannedBed(flat(sampleHost('h1', [port]), NETWORK, samplePolicy('p', [])), [TAP]);

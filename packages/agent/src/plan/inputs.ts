@@ -1,13 +1,22 @@
-import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
+import type { QosLimits, SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { SliceReader } from '../stream/slice-reader.ts';
 
 /** What the planner reads of the slices. */
 export type PlannedSlices = Pick<SliceReader, 'header' | 'item' | 'items'>;
 
+/** What the runtime that plugged a port wants of it, besides its QoS policy. */
+export type PluggedLimits = {
+  readonly portId: string;
+  readonly egress: Pick<QosLimits, 'bandwidth'>;
+  readonly ingress: Pick<QosLimits, 'bandwidth'>;
+};
+
 /** A network device of this machine. */
 export type LocalDevice = {
   readonly name: string;
   readonly ifindex: number;
+  /** Absent: it says none. */
+  readonly limits?: PluggedLimits;
   /** Somebody captures on it: packets must pass it both ways. */
   readonly isWatched?: true;
   /** Somebody follows its ports' flows: all are told. */

@@ -19,8 +19,22 @@ const SHAPED_BURST_NS = 10_000_000n;
 /** Above it, what is over a limit is dropped and does not wait: all queues of a host have one lock. */
 const SHAPED_MAX_KBPS = 5_000_000;
 
-/** Rows of cb_meter_1 for the policy of a VIF; none: the policy limits and marks nothing. */
-export function meterEntries(vif: number, { egress, ingress, dscp }: QosHeader): readonly Planned[] {
+/** What limits and marks the traffic of a port. */
+export type PortLimits = Omit<QosHeader, 'id'>;
+
+/** Of two bandwidths the lower one, in each direction. */
+export function narrower(policy: PortLimits, { egress, ingress }: Pick<PortLimits, 'egress' | 'ingress'>): PortLimits {
+  return { ...policy, egress: withLower(policy.egress, egress), ingress: withLower(policy.ingress, ingress) };
+}
+
+function withLower(limits: QosLimits, { bandwidth }: QosLimits): QosLimits {
+  const isLower =
+    bandwidth !== undefined && bandwidth.maxKbps < (limits.bandwidth?.maxKbps ?? Number.POSITIVE_INFINITY);
+  return isLower ? { ...limits, bandwidth } : limits;
+}
+
+/** Rows of cb_meter_1 for a VIF; none: nothing is limited or marked. */
+export function meterEntries(vif: number, { egress, ingress, dscp }: PortLimits): readonly Planned[] {
   const entries: Planned[] = [];
   if (isLimited(ingress)) {
     entries.push(

@@ -24,7 +24,7 @@ import { endpointEntries, endpointOf } from './endpoint-entries.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
-import { meterEntries } from './meters.ts';
+import { meterEntries, narrower, type PortLimits } from './meters.ts';
 import { type VifMirrors, vifMirrors } from './mirrors.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
@@ -51,7 +51,7 @@ type Vif = {
   readonly id: Uint8Array;
   readonly subnets: readonly PortSubnet[];
   readonly sources: readonly Source[];
-  /** Of its QoS policy. */
+  /** Of its QoS policy, and of who plugged it. */
   readonly meters: readonly Planned[];
   readonly mirrors: VifMirrors;
   /** One of so many of its flows is told; 0: none. */
@@ -204,7 +204,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (others.length > 0) return `${place} is also that of port ${others.sort().join(', ')}`;
   const numbers = numbersOf(port, reader);
   if (typeof numbers === 'string') return numbers;
-  const meters = metersOf(port, numbers.vif, reader);
+  const meters = metersOf(port, numbers.vif, device, reader);
   if (typeof meters === 'string') return meters;
   const mirrors = vifMirrors(port, numbers.vif, reader);
   const subnets = portSubnets(port, network);
@@ -262,11 +262,19 @@ function policyOf(port: LocalPort, reader: PlanReader): VifPolicy | string {
   return planned.ok ? planned : planned.reason;
 }
 
-function metersOf({ qosPolicyId }: LocalPort, vif: number, reader: PlanReader): readonly Planned[] | string {
-  if (qosPolicyId === undefined) return [];
-  const policy = reader.header('qos', qosPolicyId);
-  return policy === undefined ? `QoS policy ${qosPolicyId} has not been received` : meterEntries(vif, policy);
+/** By its QoS policy, and by who plugged it. */
+function metersOf(
+  { id, qosPolicyId }: LocalPort,
+  vif: number,
+  { limits }: LocalDevice,
+  reader: PlanReader,
+): readonly Planned[] | string {
+  const policy = qosPolicyId === undefined ? UNLIMITED : reader.header('qos', qosPolicyId);
+  if (policy === undefined) return `QoS policy ${qosPolicyId} has not been received`;
+  return meterEntries(vif, limits?.portId === id ? narrower(policy, limits) : policy);
 }
+
+const UNLIMITED: PortLimits = { egress: {}, ingress: {} };
 
 /** Only a pod's veth has its peer in another network namespace, which bpf_redirect_peer demands. */
 function vifFlags(

@@ -102,8 +102,7 @@ export async function startSocket(
 
 /** What this host was sent it plugs also while the server is away. */
 function unreadyOf({ position }: Pick<HostState, 'position'>, { view }: Pick<HostLoop, 'view'>): string | null {
-  if (position.revision === 0) return 'the server has never sent it what is on this host';
-  return view.held ?? (view.ports === undefined ? 'nothing has been programmed since it started' : null);
+  return position.revision === 0 ? 'the server has never sent it what is on this host' : view.held;
 }
 
 /** A removal of ports is confirmed whatever it waits for: what the server left out, or what the maps hold beyond all that it knows. */
