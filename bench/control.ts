@@ -2,7 +2,7 @@
  * npm run bench:control [-- --store lmdb|etcd|both --only NAME --seconds N --quick --json]
  *
  * How fast the control plane is, on each store: a real server process on LMDB, and one on a real etcd, asked by clients in a process of their own, with the peers in the
- * same run and the goals beside the figures. Sections: create, bulk, change (update, show, delete), list, overload; and hosts (agents and CNI), when it is asked for.
+ * same run and the goals beside the figures. Sections: create, bulk, change (update, show, delete), list, overload; and hosts (request to programmed, with agents), when it is asked for.
  */
 import { type StoreKind, startBed } from './control/bed.ts';
 import { measureBulks } from './control/bulks.ts';
@@ -26,7 +26,7 @@ const MEASURES: Readonly<Record<Section, (context: Context) => Promise<Measured>
   overload: measureOverload,
 };
 
-const HOST_EXTENT: HostExtent = { changes: 200, adds: 64, pods: 2000 };
+const HOST_EXTENT: HostExtent = { changes: 200 };
 
 const UNMEASURED =
   'Neutron with OVN is not measured here: it is not on this machine; the peers are the stores themselves, with the transactions of a port.';

@@ -45,7 +45,7 @@ const COMMANDS = {
     root: true,
     run: fuzz,
   },
-  bench: { help: 'dataplane | control | scale | api: measure (--json)', root: true, run: bench },
+  bench: { help: 'dataplane | control | scale | api | kube: measure (--json)', root: true, run: bench },
 };
 
 async function main([name, ...args]) {
@@ -137,7 +137,7 @@ async function bench([which, ...args]) {
   const file = join(ROOT, 'bench', `${which}.ts`);
   if (which === undefined || !existsSync(file))
     throw new StepError(
-      'usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale | npm run bench:api',
+      'usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale | npm run bench:api | npm run bench:kube',
     );
   await build();
   await mountBpffs();

@@ -1,16 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import Table from 'cli-table3';
 import { buildCable, type CableBed, createGroup } from '../lib/cable.ts';
-import {
-  bridgePlugin,
-  type CniTimes,
-  cablePlugin,
-  callAll,
-  makeSandboxes,
-  type Plugin,
-  removeSandboxes,
-  type Sandbox,
-} from '../lib/cni.ts';
 import { interruption } from '../lib/interruption.ts';
 import { median, quantile } from '../lib/statistics.ts';
 import type { StoreKind } from './bed.ts';
@@ -24,8 +14,8 @@ export type HostRow = {
   readonly unit: string;
 };
 
-/** How often each thing is done; `pods`: that stand on the host in the second half. */
-export type HostExtent = { readonly changes: number; readonly adds: number; readonly pods: number };
+/** How often a port is made and deleted. */
+export type HostExtent = { readonly changes: number };
 
 type Say = (line: string) => void;
 
@@ -33,13 +23,7 @@ type Say = (line: string) => void;
 const POLL_MS = 1;
 /** Between a device's removal, about which the kernel is busy a little longer, and the next request. */
 const REST_MS = 30;
-const ADDS_WARM_UP = 8;
-/** CNI calls at a time. */
-const AT_ONCE = [1, 8, 32] as const;
-/** A Linux bridge has 1,024 ports (BR_MAX_PORTS); some stay free for the calls that are timed. */
-const MOST_ON_BRIDGE = 900;
-
-/** Two hosts with agents: from a request to "programmed on both", and CNI beside the reference plug-in. */
+/** Two hosts with agents: from a request to "programmed on both". */
 export async function measureHosts(store: StoreKind, extent: HostExtent, say: Say): Promise<readonly HostRow[]> {
   const bed = await buildCable({ store, say });
   try {
@@ -47,10 +31,7 @@ export async function measureHosts(store: StoreKind, extent: HostExtent, say: Sa
     // The network must be carried by both hosts, so that both must acknowledge a change.
     for (const host of [bed.names.h1, bed.names.h2]) await bed.addPod(`keeper-${host.short}`, host, groupId);
     say(`${store}: ${extent.changes} times from request to programmed on both hosts`);
-    return [
-      ...(await measureProgrammed(bed, store, groupId, extent.changes)),
-      ...(await measureCni(bed, store, groupId, extent, say)),
-    ];
+    return await measureProgrammed(bed, store, groupId, extent.changes);
   } finally {
     await bed.close();
   }
@@ -121,82 +102,4 @@ async function untilActive(bed: CableBed, portId: string): Promise<void> {
     if (performance.now() > deadline) throw new Error(`port ${portId} is not ACTIVE after 10 s`);
     await setTimeout(POLL_MS);
   }
-}
-
-/** Both plug-ins in turn, with the host empty and then with many pods on it. The peer does no policy and asks no server. */
-async function measureCni(
-  bed: CableBed,
-  store: string,
-  groupId: string,
-  extent: HostExtent,
-  say: Say,
-): Promise<readonly HostRow[]> {
-  const own = cablePlugin(bed, groupId);
-  const peer = bridgePlugin(`${bed.names.dir}/host-local`);
-  const host = bed.names.h1.name;
-  const rows: HostRow[] = [];
-  const standing: { readonly plugin: Plugin; readonly sandboxes: readonly Sandbox[] }[] = [];
-  try {
-    await cniRound(host, own, peer, ADDS_WARM_UP, 1);
-    for (const pods of [0, extent.pods]) {
-      if (pods > 0) {
-        say(`${store}: putting ${pods} pods on the host`);
-        for (const [plugin, count] of [[own, pods] as const, [peer, Math.min(pods, MOST_ON_BRIDGE)] as const]) {
-          const sandboxes = makeSandboxes(count);
-          standing.push({ plugin, sandboxes });
-          await callAll(host, plugin, 'ADD', sandboxes, 8);
-        }
-      }
-      for (const parallel of AT_ONCE) {
-        say(`${store}: ${extent.adds} CNI ADDs and DELs, ${parallel} at a time, ${pods} pods on the host`);
-        const times = await cniRound(host, own, peer, extent.adds, parallel);
-        rows.push(...cniRows(store, `${parallel} at a time, ${pods} pods`, times));
-      }
-    }
-    return rows;
-  } finally {
-    for (const { plugin, sandboxes } of standing) {
-      await callAll(host, plugin, 'DEL', sandboxes, 8);
-      removeSandboxes(sandboxes);
-    }
-  }
-}
-
-type CniRound = {
-  readonly ADD: { readonly own: CniTimes; readonly peer: CniTimes };
-  readonly DEL: { readonly own: CniTimes; readonly peer: CniTimes };
-};
-
-async function cniRound(host: string, own: Plugin, peer: Plugin, count: number, parallel: number): Promise<CniRound> {
-  const sandboxes = { own: makeSandboxes(count), peer: makeSandboxes(count) };
-  try {
-    const both = async (command: 'ADD' | 'DEL'): Promise<CniRound['ADD']> => ({
-      own: await callAll(host, own, command, sandboxes.own, parallel),
-      peer: await callAll(host, peer, command, sandboxes.peer, parallel),
-    });
-    const ADD = await both('ADD');
-    const DEL = await both('DEL');
-    return { ADD, DEL };
-  } finally {
-    removeSandboxes([...sandboxes.own, ...sandboxes.peer]);
-  }
-}
-
-function cniRows(store: string, how: string, round: CniRound): readonly HostRow[] {
-  return (['ADD', 'DEL'] as const).flatMap((command): HostRow[] => {
-    const { own, peer } = round[command];
-    const line = (who: string, { samples }: CniTimes): HostRow => ({
-      store,
-      what: `CNI ${command}, ${who}, ${how}`,
-      median: median(samples),
-      p99: quantile(samples, 0.99),
-      unit: 'ms',
-    });
-    const ratio = { store, what: `CNI ${command}, bridge / cable-cni, ${how}`, p99: null, unit: '×' };
-    return [
-      line('cable-cni', own),
-      line('reference bridge', peer),
-      { ...ratio, median: median(peer.samples) / median(own.samples) },
-    ];
-  });
 }

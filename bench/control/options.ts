@@ -20,7 +20,7 @@ export type Options = {
 /** What `--help` says. */
 export const HELP: string = `usage: npm run bench:control -- [options]
   --store NAME    lmdb, etcd or both (default: both)
-  --only NAME     ${SECTIONS.join(', ')}, or ${HOSTS} (agents and CNI, which is not part of the whole); may be repeated
+  --only NAME     ${SECTIONS.join(', ')}, or ${HOSTS} (with agents, which is not part of the whole); may be repeated
   --seconds N     how long a round lasts (default 1)
   --quick         a little of everything, in less than a minute: whether it runs, not how fast it is
   --json          one JSON document in place of the tables`;

@@ -5,27 +5,31 @@ import type { CableBed } from './cable.ts';
 import { interruption } from './interruption.ts';
 import { addNamespace, removeNamespace } from './net.ts';
 
-/** A CNI plug-in and its network configuration. */
-export type Plugin = { readonly program: string; readonly netconf: object };
+/** A CNI plug-in and its network configuration. `command`: what is called in place of ADD and DEL; default: these. */
+export type Plugin = { readonly program: string; readonly netconf: object; readonly command?: string };
 
-/** A network namespace that stands for a pod's. */
-export type Sandbox = { readonly containerId: string; readonly netns: string };
+/** A network namespace that stands for a pod's, and the pod's uid. */
+export type Sandbox = { readonly containerId: string; readonly netns: string; readonly podUid: string };
 
 /** How long each call took (ms), and all of them together. */
 export type CniTimes = { readonly samples: readonly number[]; readonly elapsedMs: number };
 
 const PLUGINS = '/usr/lib/cni';
 
-export function cablePlugin(bed: CableBed, groupId: string): Plugin {
-  const netconf = {
-    cniVersion: '1.0.0',
-    name: 'cable',
-    type: 'cable-cni',
-    socket: agentPaths(bed.names.h1.name).socket,
-    network: bed.networkId,
-    project: 'bench',
-    securityGroups: [groupId],
-  };
+/** The agent makes the port at ADD, and deletes it at DEL. */
+export function plainPlugin(bed: CableBed, groupId: string): Plugin {
+  const wish = { network: bed.networkId, project: 'bench', securityGroups: [groupId] };
+  return cablePlugin(bed, { ...wish, name: 'plain' });
+}
+
+/** A controller makes the port before, and deletes it afterwards. */
+export function clusterPlugin(bed: CableBed): Plugin {
+  return cablePlugin(bed, { cluster: 'bench', name: 'cluster' });
+}
+
+function cablePlugin(bed: CableBed, fields: object): Plugin {
+  const { socket } = agentPaths(bed.names.h1.name);
+  const netconf = { cniVersion: '1.0.0', type: 'cable-cni', socket, ...fields };
   return { program: `${REPOSITORY}/build/cni/cable-cni`, netconf };
 }
 
@@ -42,7 +46,7 @@ export function makeSandboxes(count: number): readonly Sandbox[] {
     const containerId = randomUUID();
     const netns = `cbench-${containerId.slice(0, 13)}`;
     addNamespace(netns);
-    return { containerId, netns };
+    return { containerId, netns, podUid: randomUUID() };
   });
 }
 
@@ -68,7 +72,7 @@ export async function callAll(
       next += 1;
       if (sandbox === undefined) return;
       const startedAt = performance.now();
-      await call(host, plugin, command, sandbox);
+      await call(host, plugin, plugin.command ?? command, sandbox);
       samples.push(performance.now() - startedAt);
     }
   };
@@ -77,7 +81,8 @@ export async function callAll(
   return { samples, elapsedMs: performance.now() - startedAt };
 }
 
-function call(host: string, plugin: Plugin, command: string, { containerId, netns }: Sandbox): Promise<void> {
+function call(host: string, plugin: Plugin, command: string, sandbox: Sandbox): Promise<void> {
+  const { containerId, netns, podUid } = sandbox;
   return new Promise((resolve, reject) => {
     const child = spawn('nsenter', [`--net=/run/netns/${host}`, plugin.program], {
       env: {
@@ -87,6 +92,7 @@ function call(host: string, plugin: Plugin, command: string, { containerId, netn
         CNI_NETNS: `/run/netns/${netns}`,
         CNI_IFNAME: 'eth0',
         CNI_PATH: PLUGINS,
+        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=${netns};K8S_POD_UID=${podUid}`,
       },
       stdio: ['pipe', 'pipe', 'pipe'],
     });

@@ -1,5 +1,6 @@
 /** The parts of the lab that the benchmarks build their beds from. */
 export { startAgent } from './agent.ts';
+export { askAgent } from './agent-socket.ts';
 export type { ControlPlane } from './control-plane.ts';
 export { startControlPlane } from './control-plane.ts';
 export type { PodOptions } from './guests/pod.ts';

@@ -1,0 +1,35 @@
+/**
+ * What pods cost on a node of Kubernetes: ADD and DEL of `cable-cni` in both of its modes beside the reference plug-ins `bridge` and `host-local`, as a container runtime calls
+ * them. One table; ratios are taken within a round.
+ */
+import { formatEnvironment, readEnvironment } from './control/environment.ts';
+import { measureCalls } from './kube/cni-calls.ts';
+import { HELP, readOptions } from './kube/options.ts';
+import { rowsOf, tableOf } from './kube/report.ts';
+import { buildCable } from './lib/cable.ts';
+import { runInterruptibly } from './lib/interruption.ts';
+
+const startedAt = performance.now();
+
+const say = (line: string): void => {
+  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
+};
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (options === undefined) {
+    process.stdout.write(`${HELP}\n`);
+    return;
+  }
+  const environment = readEnvironment();
+  const bed = await buildCable({ store: options.store, say });
+  try {
+    const rows = rowsOf(await measureCalls(bed, options, say));
+    const json = (): string => JSON.stringify({ environment, options, rows }, null, 2);
+    process.stdout.write(`${options.json ? json() : `${formatEnvironment(environment)}\n${tableOf(rows)}`}\n`);
+  } finally {
+    await bed.close();
+  }
+}
+
+await runInterruptibly(main);
