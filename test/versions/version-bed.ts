@@ -73,6 +73,11 @@ export class VersionBed {
     return this.#server.end('SIGTERM');
   }
 
+  /** It has no time to end in good order. */
+  killServer(): Promise<void> {
+    return this.#server.end('SIGKILL');
+  }
+
   /** Ends everything and removes it, however far it came. */
   async remove(): Promise<void> {
     const { hosts } = this;
