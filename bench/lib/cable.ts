@@ -52,6 +52,8 @@ export type CableOptions = {
 };
 
 const PROJECT = 'bench';
+/** Kubernetes cluster that the hosts are of; nothing else is. */
+export const BENCH_CLUSTER = 'bench';
 
 /** Builds the bed. What was made is removed when a step fails. */
 export async function buildCable({
@@ -81,7 +83,8 @@ export async function buildCable({
     for (const host of hosts) {
       ledger.add({ kind: 'host', name: host.name });
       await giveJoinToken(names, processes, host);
-      const more = hasOutside && host === names.h1 ? ['--bridge-mappings', 'physnet1:ext0'] : [];
+      const more = ['--cluster', BENCH_CLUSTER];
+      if (hasOutside && host === names.h1) more.push('--bridge-mappings', 'physnet1:ext0');
       agents.set(host, (await startAgent(names, processes, host, encapsulation, more)).current().pid);
     }
     const agentPid = (host: LabHost): number => agents.get(host) ?? Number.NaN;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { agentPaths, REPOSITORY } from '@cable/lab';
-import type { CableBed } from './cable.ts';
+import { BENCH_CLUSTER, type CableBed } from './cable.ts';
 import { interruption } from './interruption.ts';
 import { addNamespace, removeNamespace } from './net.ts';
 
@@ -24,7 +24,7 @@ export function plainPlugin(bed: CableBed, groupId: string): Plugin {
 
 /** A controller makes the port before, and deletes it afterwards. */
 export function clusterPlugin(bed: CableBed): Plugin {
-  return cablePlugin(bed, { cluster: 'bench', name: 'cluster' });
+  return cablePlugin(bed, { cluster: BENCH_CLUSTER, name: 'cluster' });
 }
 
 function cablePlugin(bed: CableBed, fields: object): Plugin {

@@ -13,6 +13,9 @@ import { VersionBed } from '../versions/version-bed.ts';
 
 const EXECUTABLE = join(fileURLToPath(new URL('../..', import.meta.url)), 'build/cni/cable-cni');
 
+/** Of agents: of the cluster that the configuration names. */
+export const CLUSTER = ['--cluster', 'k1'] as const;
+
 export type Mode = 'cluster' | 'plain';
 
 export type TestPod = { readonly netns: string; readonly uid: string };
@@ -99,7 +102,8 @@ export async function startNode(t: TestContext, label: string, mode: Mode, count
     for (const { netns } of pods) execFileSync('sh', ['-c', `ip netns del ${netns} 2>/dev/null || true`]);
     await bed.remove();
   });
-  await bed.start(CURRENT, CURRENT);
+  await bed.start(CURRENT);
+  await bed.h1.start(CURRENT, ...CLUSTER);
   for (const { netns } of pods) ip('netns', 'add', netns);
   const { api, h1 } = bed;
   const { id } = await api.create('network', { name: 'pods' });

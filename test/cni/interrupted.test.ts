@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { sleep } from '@cable/kit';
 import { CURRENT } from '../versions/previous-version.ts';
-import { type CniNode, linksIn, type Mode, startNode } from './cni-node.ts';
+import { CLUSTER, type CniNode, linksIn, type Mode, startNode } from './cni-node.ts';
 
 const KILLS = Number(process.env['CABLE_KILLS'] ?? 4);
 const PODS = 6;
@@ -50,7 +50,7 @@ async function killWithin(ms: number, { bed }: CniNode, mode: Mode, round: numbe
   const withServer = mode === 'plain' && round % 2 === 1;
   await sleep(randomInt(ms));
   await Promise.all([bed.h1.end('SIGKILL'), ...(withServer ? [bed.killServer()] : [])]);
-  const starts = [() => bed.h1.start(CURRENT), ...(withServer ? [() => bed.startServer(CURRENT)] : [])];
+  const starts = [() => bed.h1.start(CURRENT, ...CLUSTER), ...(withServer ? [() => bed.startServer(CURRENT)] : [])];
   if (round % 4 === 1) starts.reverse();
   for (const start of starts) await start();
 }

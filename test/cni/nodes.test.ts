@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CURRENT } from '../versions/previous-version.ts';
-import { ip, linksIn, startNode } from './cni-node.ts';
+import { CLUSTER, ip, linksIn, startNode } from './cni-node.ts';
 
 test('a node of a cluster works while the server is away, also after the agent was restarted', async (t) => {
   const node = await startNode(t, 'away', 'cluster', 3);
@@ -12,7 +12,7 @@ test('a node of a cluster works while the server is away, also after the agent w
   await node.callUntilDone('ADD', pod, 'old');
   await bed.stopServer();
   await bed.h1.end('SIGKILL');
-  await bed.h1.start(CURRENT);
+  await bed.h1.start(CURRENT, ...CLUSTER);
   assert.deepEqual(await node.call('STATUS', pod, ''), { code: undefined, json: {} });
 
   const added = await node.call('ADD', second, 'c1');
@@ -32,7 +32,7 @@ test('a node of a cluster works while the server is away, also after the agent w
   assert.equal((await node.call('DEL', pod, 'new')).code, undefined);
   assert.deepEqual(node.links(), []);
 
-  await bed.h2.start(CURRENT);
+  await bed.h2.start(CURRENT, ...CLUSTER);
   const { code, json } = await node.call('STATUS', pod, '', { host: bed.h2 });
   assert.equal(code, 50);
   assert.match(String(json['msg']), /the server has never sent it/);
@@ -51,7 +51,7 @@ test('the bandwidth that a runtime wants of a pod is in force as long as its lin
     (await h1.maps('cb_meter_1')).map(({ direction, max_kbps: max }) => `${direction} ${max}`);
   assert.deepEqual(await limits(), ['ingress 20000']);
   await h1.end('SIGKILL');
-  await h1.start(CURRENT);
+  await h1.start(CURRENT, ...CLUSTER);
   await h1.inStep();
   assert.deepEqual(await limits(), ['ingress 20000']);
   await node.callUntilDone('ADD', pod, 'c1');

@@ -61,7 +61,7 @@ function fixture(changes: Partial<CniDeps> = {}, facts: Partial<LocalFacts> = {}
     ...facts,
   };
   const handle = createHandler({
-    ...{ host: 'h1', api: NO_SERVER, links, localFacts, log: silentLogger() },
+    ...{ host: 'h1', cluster: 'k1', api: NO_SERVER, links, localFacts, log: silentLogger() },
     devicePlugged: () => undefined,
     waitPlugged: async () => undefined,
     ...changes,
@@ -268,6 +268,19 @@ test('STATUS is well as long as the agent itself can plug', async () => {
   const { status, json } = await fixture({}, { unready: () => 'it was sent nothing' }).call('STATUS');
   assert.deepEqual([status, json['code']], [503, 50]);
   assert.match(String(json['msg']), /it was sent nothing/);
+});
+
+test('ADD and STATUS of another cluster than the agent’s are refused; what is there can be removed', async () => {
+  for (const cluster of ['k2', undefined]) {
+    const { send, call } = fixture({ cluster });
+    send(PORT);
+    for (const command of ['ADD', 'STATUS']) {
+      const { json } = await call(command);
+      assert.equal(json['code'], 7);
+      assert.match(String(json['msg']), /^cluster: this is to be a node of "k1", but the agent is of (none|"k2")$/);
+    }
+    assert.equal((await call('DEL')).status, 200);
+  }
 });
 
 test('what the controller decides is refused by name', async () => {

@@ -6,7 +6,7 @@ import { startTimeLimit } from '@cable/kit';
 import { attachmentOf } from './attachment.ts';
 import { compareWithResult, requireProgrammed } from './check.ts';
 import type { CniDeps } from './deps.ts';
-import { CNI_CODE, CniError, checkFailed } from './errors.ts';
+import { CNI_CODE, CniError, checkFailed, invalidConfig } from './errors.ts';
 import { type IsKept, keptBy } from './gc.ts';
 import { linksOf } from './held-links.ts';
 import { joinPod, plugTimeoutMs } from './join-pod.ts';
@@ -30,6 +30,7 @@ export function podDeviceIdOf({ podUid, interfaceName }: Pick<CniRequest, 'podUi
  */
 export async function addClusterPod(request: ClusterRequest, deps: CniDeps, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
+  requireCluster(request, deps);
   const netns = deps.links.open(request.netns);
   try {
     const pod = findPod(deps.localFacts, request) ?? (await comingPort(request, deps, signal));
@@ -74,12 +75,21 @@ export async function collectClusterGarbage(request: ClusterRequest, deps: CniDe
   for (const { hostName, owner } of garbage) deps.log.info({ link: hostName, ...owner }, 'cni garbage collected');
 }
 
-/** Throws CniError 50 where ADD could not plug a port that this host has been sent. */
-export function reportClusterStatus({ localFacts }: Pick<CniDeps, 'localFacts'>): void {
-  const reason = localFacts.unready();
+/** Throws CniError 7 where the agent is of another cluster, 50 where ADD could not plug a port that this host has been sent. */
+export function reportClusterStatus(request: ClusterRequest, deps: Pick<CniDeps, 'localFacts' | 'cluster'>): void {
+  requireCluster(request, deps);
+  const reason = deps.localFacts.unready();
   if (reason === null) return;
   const remedy = 'see `cable agent status`: the server must be reached once';
   throw new CniError(CNI_CODE.notAvailable, `the agent cannot plug pods: ${reason}`, remedy);
+}
+
+/** The controller of another cluster would never bind a port to this host. */
+function requireCluster({ conf }: ClusterRequest, { cluster }: Pick<CniDeps, 'cluster'>): void {
+  if (conf.cluster === cluster) return;
+  const own = cluster === undefined ? 'is of none' : `is of "${cluster}"`;
+  const problem = `this is to be a node of "${conf.cluster}", but the agent ${own}`;
+  throw invalidConfig('cluster', problem, 'correct it, or start `cable agent` with --cluster');
 }
 
 /** Undefined: it is not there yet, or there are several. */

@@ -8,6 +8,8 @@ import type { CniApi } from './server-api.ts';
 export type CniDeps = {
   /** This host's name, as ports are bound to it. */
   readonly host: string;
+  /** Kubernetes cluster that it is a node of; undefined: none. */
+  readonly cluster: string | undefined;
   readonly api: CniApi;
   readonly links: PodLinks;
   readonly localFacts: LocalFacts;

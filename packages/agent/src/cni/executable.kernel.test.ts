@@ -53,6 +53,7 @@ async function startHandler(): Promise<void> {
   podLinks = createKernelPodLinks({ socket: netlink, remover, links: table });
   handle = createHandler({
     host: 'h1',
+    cluster: undefined,
     api: server.api,
     links: podLinks,
     localFacts: NO_FACTS,

@@ -44,7 +44,7 @@ type Fixture = {
 function fixture(changes: Partial<CniDeps> = {}): Fixture {
   const server = fakeServer();
   const links = fakeLinks();
-  const deps = { host: 'h1', api: server.api, links, log: silentLogger() };
+  const deps = { host: 'h1', cluster: undefined, api: server.api, links, log: silentLogger() };
   const devices: PluggedDevice[] = [];
   const devicePlugged = (device: PluggedDevice): void => {
     devices.push(device);

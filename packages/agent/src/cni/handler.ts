@@ -54,7 +54,7 @@ function commandsOf(
       DEL: silent(() => deleteClusterPod(ofCluster, deps)),
       CHECK: silent(() => checkClusterPod(ofCluster, deps)),
       GC: silent(() => collectClusterGarbage(ofCluster, deps, isRunning)),
-      STATUS: silent(async () => reportClusterStatus(deps)),
+      STATUS: silent(async () => reportClusterStatus(ofCluster, deps)),
     };
   }
   return {

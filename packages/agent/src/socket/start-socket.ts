@@ -73,6 +73,7 @@ export async function startSocket(
   const { table } = devices.links;
   const cni = await createCniHandler({
     host: options.host,
+    cluster: options.cluster,
     client,
     kernel: { socket: devices.socket, remover: devices.remover, links: table },
     localFacts: {
