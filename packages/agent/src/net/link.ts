@@ -17,7 +17,7 @@ import {
   viewOf,
 } from './message.ts';
 import { type NetnsRef, withNetns } from './netns.ts';
-import type { NetlinkSocket } from './socket.ts';
+import type { NetlinkRequest, NetlinkSocket } from './socket.ts';
 
 /** A device's name, or its ifindex. */
 export type LinkRef = string | number;
@@ -166,28 +166,41 @@ export function setPromiscuous(socket: NetlinkSocket, ifindex: number, on: boole
 const RANDOM_GROUP = 0x4000_0000;
 
 /**
- * Deletes devices, of a veth pair both ends, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. They are put into a
+ * Deletes devices, of a veth pair both ends, all at once and in another thread: the kernel takes some 20 ms about it, for one or for many. Several are put into a
  * group for it, a new one each time, so that a crash between leaves nothing behind that a later call would delete. Absent is fine.
  */
 export async function deleteLinksAside(socket: NetlinkSocket, refs: Iterable<LinkRef>): Promise<void> {
+  const [first, ...others] = refs;
+  if (first === undefined) return;
+  const { fixed, attributes, tried } = others.length === 0 ? oneLink(first) : await groupOf(socket, [first, ...others]);
+  const request = { type: RTM_LINK.delete, fixed, attributes, tried: `delete ${tried}` };
+  await socket.changeAside(request).catch((err: unknown) => {
+    // It went by itself, as when the namespace of its other end ended; of a group, all of them.
+    if (!(err instanceof NetlinkError && err.code === 'ENODEV')) throw err;
+  });
+}
+
+type Deleted = Pick<NetlinkRequest, 'fixed' | 'tried'> & { readonly attributes: readonly Attribute[] };
+
+/** Nothing waits for the kernel in this thread: that may have its hands full with what was deleted before. */
+function oneLink(ref: LinkRef): Deleted {
+  const tried = `device ${ref}`;
+  return typeof ref === 'number'
+    ? { fixed: ifinfo(ref), attributes: [], tried }
+    : { fixed: ifinfo(0), attributes: [text(IFLA.name, checkName(ref))], tried };
+}
+
+/** Those that are there, in a group. */
+async function groupOf(socket: NetlinkSocket, refs: readonly LinkRef[]): Promise<Deleted> {
   const group = RANDOM_GROUP + randomInt(RANDOM_GROUP);
-  const marked: LinkRef[] = [];
   const turns = startTurns();
   for (const ref of refs) {
     if (turns.due()) await turns.next();
-    const tried = `put device ${ref} into group ${group}`;
-    const named = typeof ref === 'string';
-    const attributes = [...(named ? [text(IFLA.name, checkName(ref))] : []), u32(IFLA.group, group)];
-    const request = { type: RTM_LINK.set, fixed: ifinfo(named ? 0 : ref), attributes, tried };
-    if (succeeded(() => socket.change(request), ['ENODEV'])) marked.push(ref);
+    const { fixed, attributes, tried } = oneLink(ref);
+    const request = { type: RTM_LINK.set, fixed, attributes: [...attributes, u32(IFLA.group, group)] };
+    succeeded(() => socket.change({ ...request, tried: `put ${tried} into group ${group}` }), ['ENODEV']);
   }
-  if (marked.length === 0) return;
-  const tried = `delete ${marked.length === 1 ? `device ${marked[0]}` : `${marked.length} devices`}`;
-  const request = { type: RTM_LINK.delete, fixed: ifinfo(0), attributes: [u32(IFLA.group, group)], tried };
-  await socket.changeAside(request).catch((err: unknown) => {
-    // The last of them went by itself, as when the namespace of its other end ended.
-    if (!(err instanceof NetlinkError && err.code === 'ENODEV')) throw err;
-  });
+  return { fixed: ifinfo(0), attributes: [u32(IFLA.group, group)], tried: `${refs.length} devices` };
 }
 
 /** Name, MAC, MTU and alias as attributes. */
