@@ -5,9 +5,7 @@
  * no policy, anti-spoofing or routing; a bridge with an equal stateful group in nftables and in iptables; Open vSwitch with its userspace datapath; Linux routing with
  * connection tracking that translates, and that gives connections to members. All paths are measured in turn in every round; the table shows medians and the median of the ratios within a round, so that a machine whose speed drifts does not favour one.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { writeFileSync } from 'node:fs';
 import { type Contestant, chosen, lineUp, nameOf } from './dataplane/line-up.ts';
 import { type Options, readOptions } from './dataplane/options.ts';
 import { drawRatios } from './dataplane/picture.ts';
@@ -16,6 +14,7 @@ import { buildCable, type CableBed } from './lib/cable.ts';
 import { interruption, runInterruptibly } from './lib/interruption.ts';
 import { buildLinuxPaths } from './lib/linux.ts';
 import type { MemoryRow } from './lib/memory.ts';
+import { buildProgram } from './lib/programs.ts';
 import { measure, measureDatagrams } from './lib/traffic.ts';
 
 const say = (line: string): void => {
@@ -25,7 +24,7 @@ const say = (line: string): void => {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (options === undefined) return;
-  const netbench = buildNetbench();
+  const netbench = buildProgram('netbench');
   const linux = buildLinuxPaths('cbench-');
   const beds: CableBed[] = [];
   try {
@@ -50,16 +49,6 @@ async function main(): Promise<void> {
     await linux.close();
     for (const bed of beds) await bed.close();
   }
-}
-
-function buildNetbench(): string {
-  const source = fileURLToPath(new URL('netbench.c', import.meta.url));
-  const directory = fileURLToPath(new URL('../build/bench', import.meta.url));
-  const program = `${directory}/netbench`;
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
-  mkdirSync(directory, { recursive: true });
-  execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
-  return program;
 }
 
 function report(

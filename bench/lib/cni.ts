@@ -1,9 +1,15 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { agentPaths, REPOSITORY } from '@cable/lab';
 import { BENCH_CLUSTER, type CableBed } from './cable.ts';
 import { interruption } from './interruption.ts';
 import { addNamespace, removeNamespace } from './net.ts';
+import { buildProgram } from './programs.ts';
 
 /** A CNI plug-in and its network configuration. `command`: what is called in place of ADD and DEL; default: these. */
 export type Plugin = { readonly program: string; readonly netconf: object; readonly command?: string };
@@ -54,7 +60,7 @@ export function removeSandboxes(sandboxes: readonly Sandbox[]): void {
   for (const { netns } of sandboxes) removeNamespace(netns);
 }
 
-/** Calls the plug-in once for each sandbox, `parallel` at a time, as a container runtime does: the whole executable. */
+/** Calls the plug-in once for each sandbox, `parallel` at a time, as a container runtime does: the whole executable. Throws with what it says when a call fails. */
 export async function callAll(
   host: string,
   plugin: Plugin,
@@ -62,51 +68,29 @@ export async function callAll(
   sandboxes: readonly Sandbox[],
   parallel: number,
 ): Promise<CniTimes> {
-  const samples: number[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < sandboxes.length) {
-      // What was added is deleted also when the benchmark is interrupted.
-      if (command === 'ADD') interruption.throwIfAborted();
-      const sandbox = sandboxes[next];
-      next += 1;
-      if (sandbox === undefined) return;
-      const startedAt = performance.now();
-      await call(host, plugin, plugin.command ?? command, sandbox);
-      samples.push(performance.now() - startedAt);
-    }
-  };
-  const startedAt = performance.now();
-  await Promise.all(Array.from({ length: parallel }, worker));
-  return { samples, elapsedMs: performance.now() - startedAt };
+  if (command === 'ADD') interruption.throwIfAborted();
+  const directory = mkdtempSync(join(tmpdir(), 'cable-bench-cni-'));
+  try {
+    const conf = join(directory, 'conf');
+    writeFileSync(conf, JSON.stringify(plugin.netconf));
+    const lines = sandboxes.map(({ containerId, netns, podUid }) => `${containerId} ${netns} ${podUid}\n`).join('');
+    const args = [plugin.program, plugin.command ?? command, String(parallel), conf, PLUGINS];
+    const said = await output(['nsenter', `--net=/run/netns/${host}`, buildProgram('cnibench'), ...args], lines);
+    const samples = said.split('\n').flatMap((line) => (/^[\d.]+$/.test(line) ? [Number(line)] : []));
+    return { samples, elapsedMs: Number(/^all ([\d.]+)$/m.exec(said)?.[1]) };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
 
-function call(host: string, plugin: Plugin, command: string, sandbox: Sandbox): Promise<void> {
-  const { containerId, netns, podUid } = sandbox;
-  return new Promise((resolve, reject) => {
-    const child = spawn('nsenter', [`--net=/run/netns/${host}`, plugin.program], {
-      env: {
-        PATH: process.env['PATH'],
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: containerId,
-        CNI_NETNS: `/run/netns/${netns}`,
-        CNI_IFNAME: 'eth0',
-        CNI_PATH: PLUGINS,
-        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=${netns};K8S_POD_UID=${podUid}`,
-      },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    let said = '';
-    const hear = (chunk: Buffer): void => {
-      said += chunk.toString();
-    };
-    child.stdout.on('data', hear);
-    child.stderr.on('data', hear);
-    child.on('error', reject);
-    child.on('close', (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`${plugin.program} ${command}: ${said.slice(0, 500)}`));
-    });
-    child.stdin.end(JSON.stringify(plugin.netconf));
-  });
+async function output([program = '', ...args]: readonly string[], input: string): Promise<string> {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const [said, failed, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+    child.stdin.end(input),
+  ]);
+  if (code === 0) return said;
+  throw new Error(failed.slice(0, 1000));
 }
