@@ -83,6 +83,8 @@ function addGuest(port: LocalPort, host: BedHost): Guest {
   netns.ip('link', 'set', 'lo', 'up');
   const device = `${port.vifKind === 'veth' ? 'cv' : 'tap'}${port.id.slice(0, 11)}`;
   host.exec('ip', 'link', 'add', device, 'up', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns.name);
+  // As a pod's: one that is nobody's is left over, and removed when the agent starts.
+  host.exec('ip', 'link', 'set', device, 'alias', port.id);
   netns.ip('link', 'set', 'eth0', 'address', port.macAddress, 'mtu', String(MTU), 'up');
   netns.ip('address', 'add', `${addresses[0]}/24`, 'dev', 'eth0');
   netns.ip('address', 'add', `${addresses[1]}/64`, 'dev', 'eth0', 'nodad');
