@@ -146,6 +146,32 @@ test('a controller binds ports of pods and nodes to hosts of its cluster, and ch
   await refused(post(harness, 'port', pod, as('other.shop', 1)), 404, 'NetworkNotFound');
 });
 
+test('on a network that is not its cluster’s a controller is a member as others are', async (t) => {
+  const harness = await startHarness(t);
+  const { create } = harness;
+  await cluster(harness);
+  const network = await create('network', {}, member('tenant'));
+  await create('subnet', { network_id: network['id'], cidr: '10.9.0.0/24' }, member('tenant'));
+  const share = { object_type: 'network', object_id: network['id'], action: 'access_as_shared' };
+  await create('rbac_policy', { ...share, target_tenant: 'prod.shop' }, member('tenant'));
+  const pod = { network_id: network['id'], device_owner: 'kubernetes:pod', security_groups: [] };
+  const [controller, theirs] = [as('prod.shop', 1), member('prod.shop')];
+  for (const chosen of [
+    { mac_address: 'fa:16:3e:00:00:77' },
+    { fixed_ips: [{ ip_address: '10.9.0.77' }] },
+    { port_security_enabled: false },
+    { allowed_address_pairs: [{ ip_address: '10.9.0.78' }] },
+    { device_owner: 'network:dhcp' },
+  ]) {
+    for (const headers of [controller, theirs])
+      await refused(post(harness, 'port', { ...pod, ...chosen }, headers), 403, 'PolicyNotAuthorized');
+  }
+  await create('port', { ...pod, 'binding:host_id': 'node-1' }, controller);
+  const outside = await create('network', { 'router:external': true });
+  for (const headers of [controller, theirs])
+    await refused(post(harness, 'port', { ...pod, network_id: outside['id'] }, headers), 403, 'PolicyNotAuthorized');
+});
+
 test('what is shared with all of a cluster is shared with its projects and no others', async (t) => {
   const harness = await startHarness(t);
   const { create, send } = harness;

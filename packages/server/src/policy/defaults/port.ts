@@ -13,10 +13,13 @@ import {
   SERVICE,
 } from './words.ts';
 
+/** A cluster’s controller, on a network that is the cluster’s: on any other it is a member of its project as others are. */
+const ON_OWN_NETWORK = `(${KUBERNETES} and cluster:%(network:cable:cluster)s)`;
+
 /** What on a shared network could harm the others who are there. */
 const CHOICE = {
-  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${KUBERNETES}`,
-  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc or ${KUBERNETES}`,
+  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${ON_OWN_NETWORK}`,
+  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc or ${ON_OWN_NETWORK}`,
 } as const;
 
 /** What lets a port send as another. */
