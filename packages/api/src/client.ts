@@ -79,7 +79,8 @@ export type Client = {
   /** All that match, over as many pages as there are when `limit` is given. */
   list<T extends string>(type: T, query?: Query): Promise<ViewOf<T>[]>;
   get<T extends string>(type: T, id: string, query?: Query): Promise<ViewOf<T>>;
-  create<T extends string>(type: T, body: object): Promise<ViewOf<T>>;
+  /** `key`: an Idempotency-Key, by which the same request makes nothing twice. */
+  create<T extends string>(type: T, body: object, key?: string): Promise<ViewOf<T>>;
   /** All or none. */
   createMany<T extends string>(type: T, bodies: readonly object[]): Promise<ViewOf<T>[]>;
   update<T extends string>(type: T, id: string, body: object): Promise<ViewOf<T>>;
@@ -127,11 +128,19 @@ function modelFinder(options: ClientOptions): FindModel {
 }
 
 function clientWithin(options: ClientOptions, find: FindModel, parent: string | undefined): Client {
-  const send: Send = (method, path, body) => request(options, method, path, body);
+  const send: Send = (method, path, body, more) => request(options, { method, path, body, more });
   const collection = (model: ResourceModel): string => collectionPath(model, parent);
   const item = (model: ResourceModel, id: string): string => itemPath(model, id, parent);
-  const one = async (model: ResourceModel, method: string, path: string, body?: object): Promise<AnyObject> =>
-    pick(await send(method, path, body === undefined ? undefined : { [model.name]: body }), model.name) as AnyObject;
+  const one = async (
+    model: ResourceModel,
+    method: string,
+    path: string,
+    body?: object,
+    more?: Readonly<Record<string, string>>,
+  ): Promise<AnyObject> => {
+    const sent = body === undefined ? undefined : { [model.name]: body };
+    return pick(await send(method, path, sent, more), model.name) as AnyObject;
+  };
   return {
     list: async <T extends string>(type: T, query: Query = {}) => {
       const model = await find(type);
@@ -141,9 +150,10 @@ function clientWithin(options: ClientOptions, find: FindModel, parent: string | 
       const model = await find(type);
       return (await one(model, 'GET', `${item(model, id)}${formatQuery(query)}`)) as ViewOf<T>;
     },
-    create: async <T extends string>(type: T, body: object) => {
+    create: async <T extends string>(type: T, body: object, key?: string) => {
       const model = await find(type);
-      return (await one(model, 'POST', collection(model), body)) as ViewOf<T>;
+      const more = key === undefined ? undefined : { 'idempotency-key': key };
+      return (await one(model, 'POST', collection(model), body, more)) as ViewOf<T>;
     },
     createMany: async <T extends string>(type: T, bodies: readonly object[]) => {
       const model = await find(type);
@@ -159,7 +169,7 @@ function clientWithin(options: ClientOptions, find: FindModel, parent: string | 
     action: async (type, id, name, body, parameters) =>
       act(send, await find(type), parent, { id, name, body, parameters }),
     within: (id) => clientWithin(options, find, id),
-    request: send,
+    request: (method, path, body) => send(method, path, body),
     stream: (path, signal) => openStream(options, path, signal),
   };
 }
@@ -206,7 +216,8 @@ export function itemPath(resource: Pick<ResourceModel, 'type' | 'collection'>, i
   return `${collectionPath(resource, parent)}/${encodeURIComponent(id)}`;
 }
 
-type Send = (method: string, path: string, body?: unknown) => Promise<unknown>;
+/** `more`: headers besides. */
+type Send = (method: string, path: string, body?: unknown, more?: Readonly<Record<string, string>>) => Promise<unknown>;
 
 async function listAll(send: Send, collection: string, plural: string, query: Query): Promise<readonly unknown[]> {
   const found: unknown[] = [];
@@ -250,11 +261,18 @@ function headersOf(options: ClientOptions, hasBody: boolean): Record<string, str
   };
 }
 
-async function request(options: ClientOptions, method: string, path: string, body: unknown): Promise<unknown> {
+type Sent = {
+  readonly method: string;
+  readonly path: string;
+  readonly body: unknown;
+  readonly more: Readonly<Record<string, string>> | undefined;
+};
+
+async function request(options: ClientOptions, { method, path, body, more }: Sent): Promise<unknown> {
   const answer = await options.transport.request({
     method,
     path,
-    headers: headersOf(options, body !== undefined),
+    headers: { ...headersOf(options, body !== undefined), ...more },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (answer.status >= 400) throw parseError(answer.status, answer.body);

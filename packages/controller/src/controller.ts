@@ -139,7 +139,7 @@ async function lead(
       throw err;
     }
   };
-  const shared = { cluster: options.cluster, cable, kube, book, log, networks: () => setUp.networks };
+  const shared = { cable, kube, book, log, networks: () => setUp.networks };
   const podRefusals = new Refusals();
   const rates = new RatePolicies(cable, options.cluster);
   const podQueue: WorkQueue = new WorkQueue({

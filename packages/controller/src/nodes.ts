@@ -4,7 +4,7 @@ import { isNotFound, type KubeApi, type KubeObject } from '@cable/kube';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { NODES } from './pod-facts.ts';
-import { originText, type PortBook, type PortFacts } from './port-book.ts';
+import type { PortBook, PortFacts } from './port-book.ts';
 
 export type NodeFacts = { readonly name: string; readonly uid: string };
 
@@ -13,7 +13,6 @@ export function nodeFacts({ metadata }: KubeObject): NodeFacts {
 }
 
 export type NodesDeps = {
-  readonly cluster: string;
   readonly cable: Pick<CableAccess, 'own'>;
   readonly kube: Pick<KubeApi, 'get'>;
   readonly nodes: { get(key: string): NodeFacts | undefined };
@@ -41,28 +40,22 @@ export async function reconcileNode(deps: NodesDeps, name: string): Promise<void
 }
 
 async function createPort(deps: NodesDeps, { name, uid }: NodeFacts): Promise<void> {
-  const { cable, book, cluster, log } = deps;
-  const origin = { kind: KIND, key: name, uid };
+  const { cable, book, log } = deps;
   const { networkId, subnetIds } = deps.networks().nodes;
+  const body = {
+    name,
+    network_id: networkId,
+    fixed_ips: subnetIds.map((id) => ({ subnet_id: id })),
+    port_security_enabled: false,
+    security_groups: [],
+    device_owner: NODE_OWNER,
+    device_id: name,
+    'binding:host_id': name,
+  };
   try {
-    const port = await cable.own.create('port', {
-      name,
-      network_id: networkId,
-      fixed_ips: subnetIds.map((id) => ({ subnet_id: id })),
-      port_security_enabled: false,
-      security_groups: [],
-      device_owner: NODE_OWNER,
-      device_id: name,
-      'binding:host_id': name,
-      'cable:cluster': cluster,
-      'cable:origin': originText(origin),
-    });
-    book.keep(port);
+    await book.create(cable.own, body, { kind: KIND, key: name, uid }, `node:${uid}`);
   } catch (err) {
-    if (!isRefusal(err)) {
-      await book.loadOne(cable.own, origin);
-      throw err;
-    }
+    if (!isRefusal(err)) throw err;
     log.info({ node: name, reason: err.message }, 'the node has no port yet: see that its agent runs, with --cluster');
     deps.again(name, AGAIN_MS);
   }

@@ -23,13 +23,12 @@ import {
   type StatefulSet,
   setFacts,
 } from './pod-facts.ts';
-import { originText, type PortBook, type PortFacts } from './port-book.ts';
+import type { PortBook, PortFacts } from './port-book.ts';
 import type { RatePolicies } from './rate-policies.ts';
 import type { Refusals } from './refusals.ts';
 import { type PodWishes, WishError, wishesOf } from './wishes.ts';
 
 export type PodsDeps = {
-  readonly cluster: string;
   readonly cable: CableAccess;
   readonly kube: Pick<KubeApi, 'get'>;
   readonly pods: { get(key: string): PodFacts | undefined };
@@ -121,16 +120,8 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
     device_owner: POD_OWNER,
     device_id: deviceId,
     'binding:host_id': pod.node,
-    'cable:cluster': deps.cluster,
-    'cable:origin': originText(origin),
   };
-  try {
-    deps.book.keep(await client.create('port', body));
-  } catch (err) {
-    // It may have been made all the same.
-    if (!isRefusal(err)) await deps.book.loadOne(client, origin);
-    throw err;
-  }
+  await deps.book.create(client, body, origin, deviceId);
 }
 
 type Wanted = { readonly deviceId: string; readonly wishes: PodWishes };

@@ -1,5 +1,5 @@
 /** The ports of this cluster, as Cable had them when it was last asked, and as this controller has changed them since. */
-import type { Client } from '@cable/api';
+import { ApiError, type Client } from '@cable/api';
 import type { PortView } from '@cable/model';
 
 /** What is kept of a port. */
@@ -45,6 +45,8 @@ const PAGE = 2000;
 export class PortBook {
   readonly #cluster: string;
   readonly #byId = new Map<string, PortFacts>();
+  /** IDs that were kept or forgotten since the last load began. */
+  readonly #changed = new Set<string>();
   /** IDs, by kind and key. */
   readonly #byOrigin = new Map<string, Set<string>>();
 
@@ -52,25 +54,32 @@ export class PortBook {
     this.#cluster = cluster;
   }
 
-  /** Asks for all of them; what was known and is not there any more is forgotten. */
+  /** Asks for all of them; what was known and is not there any more is forgotten. What changes while it asks is newer than the answer, and stays. */
   async load(client: Pick<Client, 'list'>): Promise<void> {
+    this.#changed.clear();
     const ports = await client.list('port', { 'cable:cluster': this.#cluster, fields: FIELDS, limit: PAGE });
+    const changed = new Set(this.#changed);
     const found = new Set(ports.map(({ id }) => id));
-    for (const id of [...this.#byId.keys()]) if (!found.has(id)) this.forget(id);
-    for (const port of ports) this.keep(port);
+    for (const id of [...this.#byId.keys()]) if (!found.has(id) && !changed.has(id)) this.forget(id);
+    for (const port of ports) if (!changed.has(port.id)) this.keep(port);
   }
 
-  /** Asks for those of one object: what became of a request without an answer is not known otherwise. */
-  async loadOne(client: Pick<Client, 'list'>, origin: Origin): Promise<void> {
-    const query = { 'cable:cluster': this.#cluster, 'cable:origin': originText(origin), fields: FIELDS };
-    const ports = await client.list('port', query);
-    const found = new Set(ports.map(({ id }) => id));
-    for (const port of this.of(origin.kind, origin.key))
-      if (port.origin.uid === origin.uid && !found.has(port.id)) this.forget(port.id);
-    for (const port of ports) this.keep(port);
+  /** Creates a port. By the key a request whose answer was lost makes no second one. */
+  async create(client: Pick<Client, 'create' | 'list'>, body: object, origin: Origin, key: string): Promise<void> {
+    const whole = { ...body, 'cable:cluster': this.#cluster, 'cable:origin': originText(origin) };
+    try {
+      this.keep(await client.create('port', whole, key));
+    } catch (err) {
+      // It was made by a request that asked for something else then.
+      if (!(err instanceof ApiError) || err.type !== 'IdempotencyKeyReused') throw err;
+      const query = { 'cable:cluster': this.#cluster, 'cable:origin': originText(origin), fields: FIELDS };
+      for (const port of await client.list('port', query)) this.keep(port);
+      throw new Error('its port was made otherwise before: looks at it again', { cause: err });
+    }
   }
 
   keep(port: Pick<PortView, (typeof FIELDS)[number]>): PortFacts {
+    this.#changed.add(port.id);
     const facts: PortFacts = {
       id: port.id,
       projectId: port.project_id,
@@ -90,6 +99,7 @@ export class PortBook {
   }
 
   forget(id: string): void {
+    this.#changed.add(id);
     const known = this.#byId.get(id);
     if (known === undefined) return;
     this.#byId.delete(id);
@@ -97,10 +107,6 @@ export class PortBook {
     const ids = this.#byOrigin.get(place);
     ids?.delete(id);
     if (ids?.size === 0) this.#byOrigin.delete(place);
-  }
-
-  get(id: string): PortFacts | undefined {
-    return this.#byId.get(id);
   }
 
   of(kind: string, key: string): readonly PortFacts[] {
