@@ -12,10 +12,11 @@ import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@
 import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
 import { type CableAccess, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
+import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
-import { NAMESPACES, NODES, PODS, type Pod, placeInSet, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
+import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
 import { PortBook } from './port-book.ts';
 import { RatePolicies } from './rate-policies.ts';
@@ -29,7 +30,6 @@ import {
   sliceFacts,
 } from './service-facts.ts';
 import { ensureScope, reconcileService, reconcileSlice, ServiceBooks } from './services.ts';
-import { SliceIndex } from './slice-index.ts';
 
 export type ControllerOptions = ClusterNetworksOptions & {
   /** Prefixes of which Services may take addresses as `externalIPs`. */
@@ -73,7 +73,7 @@ export async function runController(options: ControllerOptions, deps: Controller
     ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one) },
     changed: (key) => tell.service(key),
   });
-  const index = new SliceIndex();
+  const index = new KeyIndex();
   const slices = new Reflector({
     ...{ ...common, kind: ENDPOINT_SLICES, keep: (one: EndpointSlice) => sliceFacts(one) },
     changed: (key) => {
@@ -96,7 +96,7 @@ type Followed = {
   readonly sets: Reflector<Parameters<typeof setFacts>[0], ReturnType<typeof setFacts>>;
   readonly services: Reflector<Service, ReturnType<typeof serviceFacts>>;
   readonly slices: Reflector<EndpointSlice, ReturnType<typeof sliceFacts>>;
-  readonly index: SliceIndex;
+  readonly index: KeyIndex;
 };
 
 /** All that has to be there before anything is judged by what is not. */
@@ -196,7 +196,7 @@ async function lead(
     node: (key: string) => nodeQueue.add(key),
     // Ports that it has kept may be due to go.
     set: (set: string) => {
-      for (const key of book.keys('Pod')) if (placeInSet(key)?.key === set) podQueue.add(key);
+      for (const key of book.podsOfSet(set)) podQueue.add(key);
     },
     service: (key: string) => serviceQueue.add(key),
     slice: (key: string) => sliceQueue.add(key),

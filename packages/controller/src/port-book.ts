@@ -1,6 +1,8 @@
 /** The ports of this cluster, as Cable had them when it was last asked, and as this controller has changed them since. */
 import { ApiError, type Client } from '@cable/api';
 import type { PortView } from '@cable/model';
+import { KeyIndex } from './key-index.ts';
+import { placeInSet } from './pod-facts.ts';
 
 /** What is kept of a port. */
 export type PortFacts = {
@@ -50,6 +52,9 @@ export class PortBook {
   /** IDs, by kind and key. */
   readonly #byOrigin = new Map<string, Set<string>>();
 
+  /** Pods by the StatefulSet that they would be of. */
+  readonly #ofSet = new KeyIndex();
+
   constructor(cluster: string) {
     this.#cluster = cluster;
   }
@@ -91,6 +96,7 @@ export class PortBook {
       qosPolicyId: port.qos_policy_id,
     };
     this.#byId.set(facts.id, facts);
+    if (facts.origin.kind === 'Pod') this.#ofSet.put(facts.origin.key, placeInSet(facts.origin.key)?.key);
     const place = `${facts.origin.kind}/${facts.origin.key}`;
     const ids = this.#byOrigin.get(place);
     if (ids === undefined) this.#byOrigin.set(place, new Set([facts.id]));
@@ -106,7 +112,9 @@ export class PortBook {
     const place = `${known.origin.kind}/${known.origin.key}`;
     const ids = this.#byOrigin.get(place);
     ids?.delete(id);
-    if (ids?.size === 0) this.#byOrigin.delete(place);
+    if (ids?.size !== 0) return;
+    this.#byOrigin.delete(place);
+    if (known.origin.kind === 'Pod') this.#ofSet.put(known.origin.key, undefined);
   }
 
   of(kind: string, key: string): readonly PortFacts[] {
@@ -118,6 +126,11 @@ export class PortBook {
   keys(kind: string): readonly string[] {
     const prefix = `${kind}/`;
     return [...this.#byOrigin.keys()].flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
+  }
+
+  /** Keys of pods that have ports, and are of the StatefulSet of that key, as they are called. */
+  podsOfSet(set: string): readonly string[] {
+    return this.#ofSet.of(set);
   }
 
   /** QoS policies that ports have. */

@@ -4,6 +4,7 @@ import type { Logger } from '@cable/kit';
 import { isNotFound, type KubeApi, type KubeKind } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
+import { KeyIndex } from './key-index.ts';
 import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import type { PortBook } from './port-book.ts';
@@ -34,15 +35,19 @@ export type ServicesDeps = {
 /** What Cable has of Services, or of their endpoints, by the key of the object that they were made for. */
 export class ServiceBook {
   readonly #byKey = new Map<string, AnyObject>();
+  /** By what they go with. */
+  readonly #index = new KeyIndex();
 
   /** Forgets all, and takes these. An object is named as it is keyed. */
   take(objects: readonly AnyObject[]): void {
-    this.#byKey.clear();
+    for (const key of [...this.#byKey.keys()]) this.forget(key);
     for (const object of objects) this.keep(object);
   }
 
   keep(object: AnyObject): void {
-    this.#byKey.set(String(object['name']), object);
+    const key = String(object['name']);
+    this.#byKey.set(key, object);
+    this.#index.put(key, String(object['service_id'] ?? object['scope_id']));
   }
 
   get(key: string): AnyObject | undefined {
@@ -51,6 +56,12 @@ export class ServiceBook {
 
   forget(key: string): void {
     this.#byKey.delete(key);
+    this.#index.put(key, undefined);
+  }
+
+  /** Keys of endpoints of the Service of that ID, or of Services of the scope. */
+  of(id: string): readonly string[] {
+    return this.#index.of(id);
   }
 
   keys(): Iterable<string> {
@@ -153,9 +164,7 @@ async function removeService(deps: ServicesDeps, key: string, before: AnyObject)
   if (isNeeded && deps.services.get(key)?.body !== undefined) return;
   await remove(cable.own, 'service', before.id);
   books.services.forget(key);
-  for (const [set, object] of [...books.sets.keys()].map((one) => [one, books.sets.get(one)] as const)) {
-    if (object?.['service_id'] === before.id) books.sets.forget(set);
-  }
+  for (const set of books.sets.of(before.id)) books.sets.forget(set);
 }
 
 /** The same of one EndpointSlice. */
