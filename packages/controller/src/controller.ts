@@ -6,11 +6,10 @@
  *                                                      ^            │
  *                                        every minutes └─ all keys  └─> port book
  */
-import { ApiError } from '@cable/api';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
-import { type CableAccess, isSuperseded } from './cable-access.ts';
+import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
@@ -272,7 +271,7 @@ async function claim(
       const answer = await claiming.action('kubernetes_cluster', cluster, 'claim', { uid, holder: identity, epoch });
       return answer as KubernetesCluster;
     } catch (err) {
-      if (isNotThere(err)) await create(cluster, admin);
+      if (isGone(err)) await create(cluster, admin);
       else if (isSuperseded(err)) {
         // The Lease was deleted and counts from the beginning: what was claimed counts on.
         const known = (await claiming.get('kubernetes_cluster', cluster)) as unknown as KubernetesCluster;
@@ -281,10 +280,6 @@ async function claim(
       } else throw err;
     }
   }
-}
-
-function isNotThere(err: unknown): boolean {
-  return err instanceof ApiError && err.status === 404;
 }
 
 /** Where nobody is asked who he is, it makes the cluster itself. */

@@ -1,6 +1,6 @@
 /** Nodes become ports, too: by its own a node reaches pods, and is known to them. */
 import type { Logger } from '@cable/kit';
-import { isNotFound, type KubeApi, type KubeObject } from '@cable/kube';
+import { getIfThere, type KubeApi, type KubeObject } from '@cable/kube';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { NODES } from './pod-facts.ts';
@@ -62,14 +62,7 @@ async function createPort(deps: NodesDeps, { name, uid }: NodeFacts): Promise<vo
 }
 
 async function release({ kube, cable, book, log }: NodesDeps, name: string, port: PortFacts): Promise<void> {
-  const isThere = await kube.get(NODES, { name }).then(
-    () => true,
-    (err: unknown) => {
-      if (isNotFound(err)) return false;
-      throw err;
-    },
-  );
-  if (isThere) return;
+  if ((await getIfThere(kube, NODES, { name })) !== undefined) return;
   try {
     await cable.own.delete('port', port.id);
   } catch (err) {

@@ -1,7 +1,7 @@
 /** What users of Kubernetes are told of an object: `kubectl describe` shows it. */
 import { createHash } from 'node:crypto';
 import type { Logger } from '@cable/kit';
-import { isConflict, isNotFound, type KubeApi, type KubeObject } from '@cable/kube';
+import { getIfThere, isConflict, type KubeApi, type KubeObject } from '@cable/kube';
 import { EVENTS } from './pod-facts.ts';
 
 /** The same is told anew no sooner. */
@@ -64,10 +64,7 @@ export class ObjectEvents {
     } catch (err) {
       if (!isConflict(err)) throw err;
       const { namespace = '', name } = event.metadata;
-      const before = await this.#kube.get<Event>(EVENTS, { namespace, name }).catch((cause: unknown) => {
-        if (isNotFound(cause)) return undefined;
-        throw cause;
-      });
+      const before = await getIfThere<Event>(this.#kube, EVENTS, { namespace, name });
       if (before === undefined) return;
       await this.#kube.update(EVENTS, { ...before, count: before.count + 1, lastTimestamp: event.lastTimestamp });
     }

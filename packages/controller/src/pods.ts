@@ -4,7 +4,7 @@
 import type { Client } from '@cable/api';
 import { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { isNotFound, type KubeApi, type KubeKind, type KubeObject } from '@cable/kube';
+import { getIfThere, type KubeApi, placeOf } from '@cable/kube';
 import { isUuid } from '@cable/model';
 import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
@@ -107,7 +107,7 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
   if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
   const client = deps.cable.as(project);
   const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: ownerUid(pod) };
-  const place = await placeOf(deps, client, wishes);
+  const place = await networkOf(deps, client, wishes);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
   const qosPolicyId = await deps.rates.idOf(wishes.rates);
   const body = {
@@ -152,7 +152,7 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 
 type Place = { readonly networkId: string; readonly subnetIds: readonly string[] };
 
-async function placeOf({ networks }: PodsDeps, client: Client, { network, subnet }: PodWishes): Promise<Place> {
+async function networkOf({ networks }: PodsDeps, client: Client, { network, subnet }: PodWishes): Promise<Place> {
   if (network === undefined && subnet === undefined) return networks().pods;
   const net = network === undefined ? undefined : await findOne(client, 'network', network);
   if (subnet !== undefined) {
@@ -204,24 +204,14 @@ async function release(deps: PodsDeps, key: string, port: PortFacts): Promise<vo
 }
 
 /** Asked by name: what is followed may be behind. */
-async function isReleased(deps: PodsDeps, key: string, port: PortFacts): Promise<boolean> {
-  const pod = await find<Pod>(deps, PODS, key);
+async function isReleased({ kube }: PodsDeps, key: string, port: PortFacts): Promise<boolean> {
+  const pod = await getIfThere<Pod>(kube, PODS, placeOf(key));
   if (pod !== undefined) {
     const facts = podFacts(pod);
     if (ownerUid(facts) === port.origin.uid && !facts.isOver && !facts.isHostNetwork) return false;
   }
   const place = placeInSet(key);
   if (place === undefined || pod?.metadata.uid === port.origin.uid) return true;
-  const set = await find<StatefulSet>(deps, STATEFUL_SETS, place.key);
+  const set = await getIfThere<StatefulSet>(kube, STATEFUL_SETS, placeOf(place.key));
   return !hasPlace(set === undefined ? undefined : setFacts(set), port.origin.uid, place.ordinal);
-}
-
-async function find<T extends KubeObject>({ kube }: PodsDeps, kind: KubeKind, key: string): Promise<T | undefined> {
-  const [namespace = '', name = ''] = key.split('/');
-  try {
-    return await kube.get<T>(kind, { namespace, name });
-  } catch (err) {
-    if (isNotFound(err)) return undefined;
-    throw err;
-  }
 }

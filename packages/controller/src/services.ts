@@ -1,7 +1,7 @@
 /** Services and their endpoints, as hosts balance them. Each has an ID made of its origin, so that what was written without an answer is found again. */
 import { ApiError, type Client } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { isNotFound, type KubeApi, type KubeKind } from '@cable/kube';
+import { getIfThere, type KubeApi, type KubeKind, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import { KeyIndex } from './key-index.ts';
@@ -274,13 +274,7 @@ async function remove(client: Client, type: string, id: string): Promise<void> {
   }
 }
 
-/** What the API server itself says of the object; undefined: it is not there. */
+/** As the API server itself says; undefined: it is not there. */
 async function uidOf(kube: Pick<KubeApi, 'get'>, kind: KubeKind, key: string): Promise<string | undefined> {
-  const [namespace = '', name = ''] = key.split('/');
-  try {
-    return (await kube.get(kind, { namespace, name })).metadata.uid;
-  } catch (err) {
-    if (isNotFound(err)) return undefined;
-    throw err;
-  }
+  return (await getIfThere(kube, kind, placeOf(key)))?.metadata.uid;
 }

@@ -4,6 +4,7 @@ export type { ReadKey } from './dependents.ts';
 export { Dependents, indexRead, rowRead } from './dependents.ts';
 export { assertDiskRoom, NoRoomError } from './disk-room.ts';
 export { ExpectedError, isExpected } from './expected.ts';
+export { hashedUuid } from './hashed-uuid.ts';
 export type {
   ClientTls,
   HttpRequest,

@@ -7,10 +7,10 @@ export type {
   WatchEvent,
   WatchOptions,
 } from './kube-api.ts';
-export { createKubeApi } from './kube-api.ts';
+export { createKubeApi, getIfThere } from './kube-api.ts';
 export { isConflict, isExpired, isNotFound, KubeError } from './kube-error.ts';
 export type { KubeKind, KubeMeta, KubeObject, KubeOwner } from './kube-object.ts';
-export { collectionOf, keyOf } from './kube-object.ts';
+export { collectionOf, keyOf, placeOf } from './kube-object.ts';
 export type { HeldLease, LeaseOptions, LeaseTiming } from './lease.ts';
 export { holdLease } from './lease.ts';
 export type { ReflectorOptions, ReflectorTiming } from './reflector.ts';

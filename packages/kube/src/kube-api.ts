@@ -1,6 +1,6 @@
 /** Kubernetes' API over HTTP: objects of any kind, lists in pages, watches. */
 import type { HttpResponse, HttpTransport } from '@cable/kit';
-import { KubeError } from './kube-error.ts';
+import { isNotFound, KubeError } from './kube-error.ts';
 import { collectionOf, type KubeKind, type KubeObject } from './kube-object.ts';
 
 export type ListOptions = {
@@ -53,6 +53,20 @@ export type KubeApi = {
   /** `uid`: only that one, not a later one of its name. It may stay until its finalizers are gone. */
   delete(kind: KubeKind, name: ObjectName, options?: { readonly uid?: string }): Promise<void>;
 };
+
+/** The object of that name; undefined: the API server says that it is not there. */
+export async function getIfThere<T extends KubeObject>(
+  api: Pick<KubeApi, 'get'>,
+  kind: KubeKind,
+  name: ObjectName,
+): Promise<T | undefined> {
+  try {
+    return await api.get<T>(kind, name);
+  } catch (err) {
+    if (isNotFound(err)) return undefined;
+    throw err;
+  }
+}
 
 export type KubeApiOptions = {
   readonly transport: HttpTransport;

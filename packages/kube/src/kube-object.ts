@@ -45,6 +45,12 @@ export function keyOf({ metadata }: KubeObject): string {
   return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
+/** The place of what has that key. */
+export function placeOf(key: string): { readonly namespace?: string; readonly name: string } {
+  const at = key.indexOf('/');
+  return at < 0 ? { name: key } : { namespace: key.slice(0, at), name: key.slice(at + 1) };
+}
+
 /** Path of the kind's collection, in a namespace or in all. */
 export function collectionOf(kind: KubeKind, namespace?: string): string {
   const base = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;

@@ -1,4 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import { hashedUuid } from '@cable/kit';
 
 /** How long ids begin alike. */
 const TICK_MS = 64;
@@ -17,6 +18,5 @@ export function createIdMaker(nowMs: () => number): () => string {
 
 /** A UUID that a text of a kind always has (RFC 9562, version 8). */
 export function namedId(kind: string, text: string): string {
-  const hex = createHash('sha256').update(`cable ${kind} ${text}`).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return hashedUuid(`cable ${kind} ${text}`);
 }
