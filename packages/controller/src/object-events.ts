@@ -28,9 +28,9 @@ export class ObjectEvents {
     this.#log = log;
   }
 
-  /** Nothing is wrong with it (any more). */
-  well({ kind, namespace, name }: Pick<Subject, 'kind' | 'namespace' | 'name'>): void {
-    this.#told.delete(`${kind} ${namespace}/${name}`);
+  /** Nothing is wrong with the object of that key, or it is gone. */
+  well(kind: string, key: string): void {
+    this.#told.delete(`${kind} ${key}`);
   }
 
   /** A warning. That it could not be told is logged, and no failure. */

@@ -65,7 +65,10 @@ export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
   const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === ownerUid(pod));
   const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
   const keeps = isWaiting || needsPort(pod);
-  if (!keeps) deps.refusals.clear(key);
+  if (!keeps) {
+    deps.refusals.clear(key);
+    deps.events.well(KIND, key);
+  }
   if (needsPort(pod)) await ensurePort(deps, pod, mine);
   for (const port of ports) {
     const isKept = (keeps && mine.includes(port)) || waitsForPod(deps, key, port);
@@ -89,7 +92,7 @@ async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFac
     if (there === undefined) await createPort(deps, pod, deviceId, wishes);
     else await updatePort(deps, pod, there, { deviceId, wishes });
     deps.refusals.clear(key);
-    deps.events.well(subject);
+    deps.events.well(KIND, key);
   } catch (err) {
     // The pod before it is on its way out.
     if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);

@@ -122,7 +122,10 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
   const before = books.services.get(key);
   // One that was made anew under its name may have the address of the one before.
   if (before !== undefined && (body === undefined || before.id !== id)) await removeService(deps, key, before);
-  if (service === undefined || id === undefined || body === undefined) return;
+  if (service === undefined || id === undefined || body === undefined) {
+    nothingWrong(deps, 'Service', key);
+    return;
+  }
   const subject = {
     apiVersion: 'v1',
     kind: 'Service',
@@ -137,7 +140,7 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
     deps.refusals.clear(`Service ${key}`);
     if (isNew) deps.slicesOf(key);
-    if (refused.length === 0) deps.events.well(subject);
+    if (refused.length === 0) deps.events.well('Service', key);
     else
       await deps.events.warn(
         subject,
@@ -150,6 +153,12 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     if (isNews) await deps.events.warn(subject, 'NotServed', `The Service is not served: ${messageOf(err)}`);
     deps.again(key, againMs);
   }
+}
+
+/** It is as it was asked for, or gone. */
+function nothingWrong({ refusals, events }: ServicesDeps, kind: string, key: string): void {
+  refusals.clear(`${kind} ${key}`);
+  events.well(kind, key);
 }
 
 function messageOf(err: ApiError): string {
@@ -184,7 +193,10 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     await remove(cable.own, 'endpoint_set', before.id);
     books.sets.forget(key);
   }
-  if (slice === undefined || id === undefined || service === undefined) return;
+  if (slice === undefined || id === undefined || service === undefined) {
+    nothingWrong(deps, 'EndpointSlice', key);
+    return;
+  }
   const endpoints = slice.endpoints.map(({ pod, ...endpoint }) => ({
     ...endpoint,
     port_id: portOf(deps, pod, endpoint.address),
@@ -196,8 +208,7 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   };
   try {
     await write(cable.own, books.sets, { type: 'endpoint_set', id, fixed: { service_id: service.id }, wanted, key });
-    deps.refusals.clear(`EndpointSlice ${key}`);
-    deps.events.well(subject);
+    nothingWrong(deps, 'EndpointSlice', key);
   } catch (err) {
     if (!isRefusal(err)) throw err;
     // The Service may have gone meanwhile, and what is known of it.
