@@ -126,7 +126,8 @@ async function lead(
   const signal = AbortSignal.any([held.signal, ending.signal]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
   if (setUp === undefined) return;
-  const { book, projects, books } = setUp;
+  const { book, books } = setUp;
+  let { projects } = setUp;
   await Promise.race([allSynced(followed), aborted(signal)]);
   if (signal.aborted) return;
   // Who is superseded stops at once: another may write something else.
@@ -213,9 +214,12 @@ async function lead(
     while (!signal.aborted) {
       await sleep(RESYNC_MS, signal);
       if (signal.aborted) break;
-      await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId)]).catch((err: unknown) =>
-        log.warn({ err }, 'what Cable has was not asked for anew'),
-      );
+      try {
+        await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId)]);
+        projects = await givenProjects(options.cluster, cable);
+      } catch (err) {
+        log.warn({ err }, 'what Cable has was not asked for anew');
+      }
       const used = book.qosPolicies();
       await rates
         .sweep((id) => used.has(id))
@@ -255,8 +259,14 @@ async function takeOver(options: ControllerOptions, { kube, cable, log }: Contro
   const scopeId = await ensureScope(cable.own, scope);
   const [book, books] = [new PortBook(options.cluster), new ServiceBooks()];
   await Promise.all([book.load(cable.own), books.load(cable.own, scopeId)]);
-  const projects: GivenProjects = new Map(cluster.namespace_projects.map((one) => [one.uid, one.project_id]));
+  const projects = await givenProjects(options.cluster, cable);
   return { uid, networks, scopeId, book, books, projects, events: new ObjectEvents(kube, log) };
+}
+
+/** As the cluster has them now. */
+async function givenProjects(cluster: string, { own }: CableAccess): Promise<GivenProjects> {
+  const row = (await own.get('kubernetes_cluster', cluster)) as unknown as KubernetesCluster;
+  return new Map(row.namespace_projects.map((one) => [one.uid, one.project_id]));
 }
 
 async function claim(
