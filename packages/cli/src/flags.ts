@@ -1,6 +1,6 @@
 import { type Attribute, dashed, FIXED_OPTIONS, isOptionName, optionKey, type ResourceModel } from '@cable/model';
 import { Option } from 'commander';
-import { openstackFlags } from './words.ts';
+import { openstackFlags, openstackKeys } from './words.ts';
 
 /** What a set of options is for: an object's attributes when it is made or changed, or the filters of a list. */
 export type Purpose = 'create' | 'update' | 'filter';
@@ -138,10 +138,24 @@ function placeholder(attribute: Attribute, purpose: Purpose): string {
   const one = attribute.items ?? attribute;
   if (one.reference !== undefined) return 'name-or-id';
   if (one.properties !== undefined) {
-    const keys = Object.keys(one.properties).map((key) => `${dashed(key).replace(/-id$/, '')}=..`);
-    return purpose === 'filter' ? 'key=value' : keys.join(',');
+    return purpose === 'filter' ? 'key=value' : exampleOf(one);
   }
   return one.type === 'dict' ? 'key=value,..|json' : one.type === 'string' ? 'text' : one.type;
+}
+
+/** How a property of an object may be called, the whole name first. */
+export function keysOf(name: string, attribute: Attribute): readonly string[] {
+  const bare = attribute.reference === undefined ? [] : [dashed(name).replace(/-id$/, '')];
+  return [dashed(name), ...bare, ...openstackKeys(name)];
+}
+
+/** How an object is written, as its keys are called: `subnet=..,ip-address=..`. */
+export function exampleOf(attribute: Attribute): string {
+  const entries = Object.entries(attribute.properties ?? {});
+  if (entries.length === 0) return 'key=value,key=value';
+  return entries
+    .map(([name, inner]) => `${keysOf(name, inner).at(inner.reference === undefined ? 0 : 1)}=..`)
+    .join(',');
 }
 
 /** The value given for an attribute in commander's parsed options, under any of its spellings; undefined: not given. */

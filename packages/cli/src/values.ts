@@ -2,9 +2,8 @@ import { parseValue } from '@cable/api';
 import { type Attribute, dashed, type ResourceModel } from '@cable/model';
 import { Option } from 'commander';
 import { CliError } from './errors.ts';
-import { type AttributeFlags, attributeFlags, givenValue, isAsked, memberFilters } from './flags.ts';
+import { type AttributeFlags, attributeFlags, exampleOf, givenValue, isAsked, keysOf, memberFilters } from './flags.ts';
 import type { Resolve } from './resolve.ts';
-import { openstackKeys } from './words.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -123,19 +122,6 @@ function propertyOf(attribute: Attribute, key: string, flag: string): { name: st
   const found = properties.find(([name, inner]) => keysOf(name, inner).includes(dashed(key)));
   if (found !== undefined) return { name: found[0], attribute: found[1] };
   throw new CliError(2, `--${flag}: there is no '${key}'; write ${exampleOf(attribute)}`);
-}
-
-function keysOf(name: string, attribute: Attribute): readonly string[] {
-  const bare = attribute.reference === undefined ? [] : [dashed(name).replace(/-id$/, '')];
-  return [dashed(name), ...bare, ...openstackKeys(name)];
-}
-
-function exampleOf(attribute: Attribute): string {
-  const entries = Object.entries(attribute.properties ?? {});
-  if (entries.length === 0) return 'key=value,key=value';
-  return entries
-    .map(([name, inner]) => `${keysOf(name, inner).at(inner.reference === undefined ? 0 : 1)}=..`)
-    .join(',');
 }
 
 /** The JSON that the text is, when it begins as asked; undefined: it does not. */
