@@ -79,7 +79,9 @@ function read(kubeconfig: string | undefined, context: string | undefined): Kube
 
 type Shown = { readonly tls: ClientTls; readonly token: string | undefined };
 
+/** Nothing is shown without TLS, as to a `kubectl proxy`: whoever is on the way would have it. */
 async function shownBy(config: KubeConfig): Promise<Shown> {
+  if (config.getCurrentCluster()?.server.startsWith('https:') !== true) return { tls: {}, token: undefined };
   const options: { ca?: unknown; cert?: unknown; key?: unknown; headers: Record<string, string> } = { headers: {} };
   await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0]);
   const { ca, cert, key, headers } = options;
