@@ -38,7 +38,7 @@ function isAnother({ id, uid: before }: Pick<KubernetesCluster, 'id' | 'uid'>, u
     'HTTPConflict',
     `${id} is another Kubernetes: its kube-system has the UID ${before}, not ${uid}.`,
     {
-      detail: `Give the other one another name (cable kube --cluster). If this one was made anew: cable kubernetes cluster set ${id} --uid null.`,
+      detail: `Give the other one another name (cable kube --cluster). If this one was made anew: cable kubernetes cluster update ${id} --no-uid.`,
     },
   );
 }
