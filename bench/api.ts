@@ -18,6 +18,7 @@ import { formatRows, type Round, type Row, rowOf } from './api/report.ts';
 import { type Clients, startClients } from './control/clients.ts';
 import { formatEnvironment, readEnvironment } from './control/environment.ts';
 import { interruption, runInterruptibly } from './lib/interruption.ts';
+import { say } from './lib/say.ts';
 
 type Measuring = {
   readonly clients: Clients;
@@ -25,12 +26,6 @@ type Measuring = {
   readonly neutron: Cloud;
   readonly extent: Extent;
   readonly sections: readonly Section[];
-};
-
-const startedAt = performance.now();
-
-const say = (line: string): void => {
-  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
 };
 
 async function main(): Promise<void> {

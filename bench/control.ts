@@ -17,6 +17,7 @@ import { HELP, HOSTS, readOptions, type Section } from './control/options.ts';
 import { measureOverload } from './control/overload.ts';
 import { formatSection, type Measured } from './control/rows.ts';
 import { interruption, runInterruptibly } from './lib/interruption.ts';
+import { say } from './lib/say.ts';
 
 const MEASURES: Readonly<Record<Section, (context: Context) => Promise<Measured>>> = {
   create: measureCreates,
@@ -30,12 +31,6 @@ const HOST_EXTENT: HostExtent = { changes: 200 };
 
 const UNMEASURED =
   'Neutron with OVN is not measured here: it is not on this machine; the peers are the stores themselves, with the transactions of a port.';
-
-const startedAt = performance.now();
-
-const say = (line: string): void => {
-  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
-};
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));

@@ -8,12 +8,7 @@ import { HELP, readOptions } from './kube/options.ts';
 import { rowsOf, tableOf } from './kube/report.ts';
 import { buildCable } from './lib/cable.ts';
 import { runInterruptibly } from './lib/interruption.ts';
-
-const startedAt = performance.now();
-
-const say = (line: string): void => {
-  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
-};
+import { say } from './lib/say.ts';
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));

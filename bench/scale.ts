@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { say } from './lib/say.ts';
 import { measureWorld } from './scale/phases.ts';
 import { drawRows } from './scale/picture.ts';
 import { measureRealAgent } from './scale/real-agent.ts';
@@ -40,12 +41,6 @@ const HELP = `usage: npm run bench:scale -- [options]
   --remote N         remote endpoints of the real agent (default 100000)
   --json             one JSON document in place of the table
   --svg FILE         draws the figures that have a goal`;
-
-const startedAt = performance.now();
-
-const say = (line: string): void => {
-  process.stderr.write(`bench ${Math.round((performance.now() - startedAt) / 1000)} s: ${line}\n`);
-};
 
 async function main(): Promise<void> {
   const options = readOptions();
