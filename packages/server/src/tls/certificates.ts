@@ -103,7 +103,8 @@ function look({ tls, isOurs }: CertificateOptions, socket: TLSSocket): Known {
     return {
       kind: 'refused',
       why: 'The certificate names nobody of this cloud.',
-      detail: 'One of its alternative names is to be a URI cable:host:NAME, cable:cluster:NAME or cable:user:NAME: see cable pki issue.',
+      detail:
+        'One of its alternative names is to be a URI cable:host:NAME, cable:cluster:NAME or cable:user:NAME: see cable pki issue.',
     };
   }
   const believed = identity.kind === 'host' ? tls.hostAuthorities : tls.userAuthorities;
