@@ -54,14 +54,23 @@ test('a Service and its endpoints are there, change, and go', async (t) => {
     () => setsOf(world),
     (found) => found.length === 1,
   );
-  const services = await servicesOf(world);
+  const all = await until(
+    () => servicesOf(world),
+    (found) => found.length === 3,
+  );
+  assert.deepEqual(all.map((one) => [one['name'], one['cluster_ips'], one['external_name']]).sort(), [
+    ['shop/elsewhere', [], 'example.org'],
+    ['shop/headless', [], ''],
+    ['shop/web', ['10.96.0.10'], ''],
+  ]);
+  const services = all.filter((one) => one['name'] === 'shop/web');
   assert.deepEqual(
-    services.map((one) => [one['name'], one['cluster_ips'], one['session_affinity'], one['internal_traffic_policy']]),
-    [['shop/web', ['10.96.0.10'], 'ClientIP', 'Local']],
+    services.map((one) => [one['session_affinity'], one['internal_traffic_policy']]),
+    [['ClientIP', 'Local']],
   );
   const [told] = (set?.['endpoints'] ?? []) as Record<string, unknown>[];
   assert.deepEqual(told, {
-    ...{ address, port_id: port?.id, host_id: 'node-1', ready: true, serving: true, terminating: false },
+    ...{ address, port_id: port?.id, host_id: 'node-1', hostname: '', ready: true, serving: true, terminating: false },
     ...{ zone_hints: [], host_hints: [] },
   });
   const leaving = { ...endpoint, conditions: { ready: false, serving: true, terminating: true } };
@@ -86,7 +95,7 @@ test('a Service and its endpoints are there, change, and go', async (t) => {
   await kube.patch(SERVICES, { namespace: 'shop', name: 'web' }, { spec: { sessionAffinity: 'None' } });
   await until(
     () => servicesOf(world),
-    ([one]) => one?.['session_affinity'] === 'None',
+    (found) => found.some((one) => one['name'] === 'shop/web' && one['session_affinity'] === 'None'),
   );
   await kube.delete(SLICES, { namespace: 'shop', name: 'web-1' });
   await until(
@@ -101,9 +110,9 @@ test('a Service and its endpoints are there, change, and go', async (t) => {
     () => setsOf(world),
     (found) => found.some((one) => one['name'] === 'shop/web-2'),
   );
-  const [anew] = await servicesOf(world);
+  const anew = (await servicesOf(world)).find((one) => one['name'] === 'shop/web');
   assert.notEqual(anew?.id, services[0]?.id);
-  await kube.delete(SERVICES, { namespace: 'shop', name: 'web' });
+  for (const name of ['web', 'headless', 'elsewhere']) await kube.delete(SERVICES, { namespace: 'shop', name });
   await until(
     async () => [...(await servicesOf(world)), ...(await setsOf(world))],
     (found) => found.length === 0,

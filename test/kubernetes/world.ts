@@ -176,6 +176,7 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
         joinCidrs: joins,
         serviceCidrs: ['10.96.0.0/12'],
         externalIpCidrs: ['198.51.100.0/24'],
+        clusterDomain: 'cluster.local',
       };
       const done = runController(
         { ...options, namespace: 'kube-system', identity },

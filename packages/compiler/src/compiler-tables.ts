@@ -142,7 +142,7 @@ const ATTRIBUTES = {
     'source_port_range_min',
     'source_port_range_max',
   ],
-  service_scope: ['id', 'cidrs', 'router_ids'],
+  service_scope: ['id', 'cidrs', 'router_ids', 'cluster_domain'],
   service: [
     'id',
     'name',
@@ -150,6 +150,7 @@ const ATTRIBUTES = {
     'scope_id',
     'cluster_ips',
     'external_ips',
+    'external_name',
     'ports',
     'session_affinity',
     'session_affinity_timeout',

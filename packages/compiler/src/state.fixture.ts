@@ -415,13 +415,14 @@ export function routerPeering(
 
 /** A scope of Services in 10.96.0.0/16. */
 export function serviceScope(id: string, routerIds: readonly string[]): ServiceScopeRow {
-  return { id, cidrs: ['10.96.0.0/16'], router_ids: [...routerIds] };
+  return { id, cidrs: ['10.96.0.0/16'], router_ids: [...routerIds], cluster_domain: '' };
 }
 
 /** A Service at TCP port 80. */
 export function service(id: string, scopeId: string, more: Partial<ServiceRow> = {}): ServiceRow {
   return {
     ...{ id, name: id, project_id: 'k', scope_id: scopeId, cluster_ips: ['10.96.0.10'], external_ips: [] },
+    external_name: '',
     ports: [{ name: '', protocol: 'TCP', port: 80 }],
     ...{ session_affinity: 'None', session_affinity_timeout: 10_800, internal_traffic_policy: 'Cluster', ...more },
   };
@@ -437,7 +438,7 @@ export function endpointSet(
     ...{ id, scope_id: serviceOf.scope_id, service_id: serviceOf.id },
     ports: [{ name: '', protocol: 'TCP', port: 8080 }],
     endpoints: endpoints.map((one) => ({
-      ...{ port_id: null, host_id: '', ready: true, serving: true, terminating: false },
+      ...{ port_id: null, host_id: '', hostname: '', ready: true, serving: true, terminating: false },
       ...{ zone_hints: [], host_hints: [], ...one },
     })),
   };

@@ -33,6 +33,8 @@ import { ensureScope, reconcileService, reconcileSlice, ServiceBooks } from './s
 export type ControllerOptions = ClusterNetworksOptions & {
   /** Prefixes of which Services may take addresses as `externalIPs`. */
   readonly externalIpCidrs: readonly string[];
+  /** What the names of Services end with, as kubelet's `clusterDomain` has it. */
+  readonly clusterDomain: string;
   /** Where its Lease is. */
   readonly namespace: string;
   /** Of this process and no other. */
@@ -255,7 +257,10 @@ async function takeOver(options: ControllerOptions, { kube, cable, log }: Contro
   const cluster = await claim(options, cable, held, uid);
   cable.lead(cluster.epoch);
   const networks: ClusterNetworks = await ensureClusterNetworks(cable, options, log);
-  const scope = { cluster: options.cluster, clusterUid: uid, cidrs: options.serviceCidrs, routerId: networks.routerId };
+  const scope = {
+    ...{ cluster: options.cluster, clusterUid: uid, cidrs: options.serviceCidrs, routerId: networks.routerId },
+    clusterDomain: options.clusterDomain,
+  };
   const scopeId = await ensureScope(cable.own, scope);
   const [book, books] = [new PortBook(options.cluster), new ServiceBooks()];
   await Promise.all([book.load(cable.own), books.load(cable.own, scopeId)]);

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { exitUsage, type LogLevel } from '@cable/kit';
-import { isClusterName, parseCidr } from '@cable/model';
+import { isClusterName, parseCidr, parseHostName } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** What the operator asked for on the command line. */
@@ -18,6 +18,7 @@ export type CommandLine = {
   readonly joinCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
   readonly externalIpCidrs: readonly string[];
+  readonly clusterDomain: string;
   readonly logLevel: LogLevel;
 };
 
@@ -64,6 +65,12 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
       'addresses that Services may take as externalIPs: who takes one gets what pods send there (repeatable; default: none)',
       collectCidr,
     )
+    .option(
+      '--cluster-domain <domain>',
+      'what the names of Services end with, as kubelet has it (clusterDomain)',
+      parseDomain,
+      'cluster.local',
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
@@ -82,6 +89,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     joinCidr?: readonly string[];
     serviceCidr?: readonly string[];
     externalIpCidr?: readonly string[];
+    clusterDomain: string;
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -114,6 +122,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     joinCidrs,
     serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
     externalIpCidrs: given.externalIpCidr ?? [],
+    clusterDomain: given.clusterDomain,
     logLevel: given.logLevel,
   };
 }
@@ -125,6 +134,12 @@ function versionOf(cidr: string): 4 | 6 {
 function parseCluster(text: string): string {
   if (isClusterName(text)) return text;
   throw new InvalidArgumentError('Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".');
+}
+
+function parseDomain(text: string): string {
+  const domain = text.toLowerCase().replace(/\.$/, '');
+  if (parseHostName(domain) !== undefined && domain.length <= 200) return domain;
+  throw new InvalidArgumentError('Give a domain of at most 200 characters, such as cluster.local.');
 }
 
 function collectCidr(text: string, before: readonly string[] = []): readonly string[] {

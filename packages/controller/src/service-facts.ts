@@ -20,6 +20,7 @@ export type Service = KubeObject & {
     readonly sessionAffinity?: string;
     readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
     readonly internalTrafficPolicy?: string;
+    readonly externalName?: string;
   };
 };
 
@@ -28,13 +29,14 @@ export type ServiceBody = {
   readonly name: string;
   readonly cluster_ips: readonly string[];
   readonly external_ips: readonly string[];
+  readonly external_name: string;
   readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
   readonly session_affinity: string;
   readonly session_affinity_timeout: number;
   readonly internal_traffic_policy: string;
 };
 
-/** `body` undefined: it has no ClusterIP, so it is a name alone. */
+/** `body` undefined: it has no ClusterIP yet. */
 export type ServiceFacts = {
   readonly namespace: string;
   readonly name: string;
@@ -48,17 +50,21 @@ export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
   const { namespace = '', name, uid = '' } = metadata;
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
   const ports = spec.ports ?? [];
-  const isName = spec.type === 'ExternalName' || ips.length === 0 || ports.length === 0;
+  const isName = spec.type === 'ExternalName';
+  const isHeadless = spec.clusterIP === 'None' && !isName;
+  const isLacking = isName ? (spec.externalName ?? '') === '' : !isHeadless && (ips.length === 0 || ports.length === 0);
   const body: ServiceBody = {
     name: `${namespace}/${name}`,
-    cluster_ips: ips.map(canonical),
-    external_ips: [...new Set((spec.externalIPs ?? []).map(canonical))],
+    // An ExternalName may still have those that it had before it became one.
+    cluster_ips: isName ? [] : ips.map(canonical),
+    external_ips: isName || isHeadless ? [] : [...new Set((spec.externalIPs ?? []).map(canonical))],
+    external_name: isName ? (spec.externalName ?? '') : '',
     ports: ports.map(({ name: called = '', protocol = 'TCP', port }) => ({ name: called, protocol, port })),
     session_affinity: spec.sessionAffinity ?? 'None',
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
   };
-  return { namespace, name, uid, body: isName ? undefined : body };
+  return { namespace, name, uid, body: isLacking ? undefined : body };
 }
 
 export type EndpointSlice = KubeObject & {
@@ -71,6 +77,7 @@ export type EndpointSlice = KubeObject & {
       readonly terminating?: boolean | null;
     };
     readonly nodeName?: string;
+    readonly hostname?: string;
     readonly targetRef?: { readonly kind?: string; readonly namespace?: string; readonly name?: string };
     readonly hints?: {
       readonly forZones?: readonly { readonly name: string }[];
@@ -89,6 +96,7 @@ export type EndpointFacts = {
   /** `<namespace>/<name>` of its pod; empty: it is none's. */
   readonly pod: string;
   readonly host_id: string;
+  readonly hostname: string;
   readonly ready: boolean;
   readonly serving: boolean;
   readonly terminating: boolean;
@@ -126,13 +134,14 @@ export function sliceFacts({ metadata, addressType, endpoints = [], ports = [] }
 /** An address that is there twice, as while a pod is replaced, counts as the one that is ready. */
 function endpointsOf(endpoints: NonNullable<EndpointSlice['endpoints']>, namespace: string): readonly EndpointFacts[] {
   const byAddress = new Map<string, EndpointFacts>();
-  for (const { addresses, conditions = {}, nodeName = '', targetRef, hints = {} } of endpoints) {
+  for (const { addresses, conditions = {}, nodeName = '', hostname = '', targetRef, hints = {} } of endpoints) {
     const isPod = targetRef?.kind === 'Pod' && (targetRef.namespace ?? namespace) === namespace;
     // Consumers take what is not said for ready, and serving for what ready is (EndpointConditions).
     const ready = conditions.ready ?? true;
     const facts = {
       pod: isPod ? `${namespace}/${targetRef?.name ?? ''}` : '',
       host_id: nodeName,
+      hostname,
       ready,
       serving: conditions.serving ?? ready,
       terminating: conditions.terminating ?? false,

@@ -84,7 +84,7 @@ const PAGE = 2000;
 /** Makes the scope of the cluster's Services, or lets it have prefixes and routers more. Answers its ID. */
 export async function ensureScope(
   client: Client,
-  { cluster, clusterUid, cidrs, routerId }: ScopeOptions,
+  { cluster, clusterUid, cidrs, routerId, clusterDomain }: ScopeOptions,
 ): Promise<string> {
   const id = objectId(clusterUid, 'ServiceScope', '');
   const before = await client.get('service_scope', id).catch((err: unknown) => {
@@ -92,16 +92,20 @@ export async function ensureScope(
     throw err;
   });
   if (before === undefined) {
-    await client.create('service_scope', { id, name: cluster, cidrs, router_ids: [routerId] });
+    await client.create('service_scope', {
+      ...{ id, name: cluster, cidrs, router_ids: [routerId] },
+      cluster_domain: clusterDomain,
+    });
     return id;
   }
   const known = before['cidrs'] as readonly string[];
   const added = cidrs.filter((one) => !known.includes(one));
   const routers = before['router_ids'] as readonly string[];
-  if (added.length === 0 && routers.includes(routerId)) return id;
+  if (added.length === 0 && routers.includes(routerId) && before['cluster_domain'] === clusterDomain) return id;
   await client.update('service_scope', id, {
     cidrs: [...known, ...added],
     router_ids: [...new Set([...routers, routerId])],
+    cluster_domain: clusterDomain,
   });
   return id;
 }
@@ -111,6 +115,8 @@ export type ScopeOptions = {
   readonly clusterUid: string;
   readonly cidrs: readonly string[];
   readonly routerId: string;
+  /** What the names of Services end with. */
+  readonly clusterDomain: string;
 };
 
 /** Brings what Cable has of one Service to where it should be. A throw means: again. */
@@ -168,7 +174,7 @@ function messageOf(err: ApiError): string {
 async function removeService(deps: ServicesDeps, key: string, before: AnyObject): Promise<void> {
   const { books, cable, clusterUid } = deps;
   const uid = await uidOf(deps.kube, SERVICES, key);
-  // Of a Service that is a name alone by now its object goes, though it is there.
+  // Of a Service that has no ClusterIP any more its object goes, though it is there.
   const isNeeded = uid !== undefined && objectId(clusterUid, 'Service', uid) === before.id;
   if (isNeeded && deps.services.get(key)?.body !== undefined) return;
   await remove(cable.own, 'service', before.id);

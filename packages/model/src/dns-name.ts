@@ -16,6 +16,14 @@ export function parseDnsName(text: string): DnsName | undefined {
   return labels;
 }
 
+/** A name of letters, digits and inner hyphens alone (RFC 1123 §2.1), with or without a dot at its end; undefined: it is none. */
+export function parseHostName(text: string): DnsName | undefined {
+  const name = parseDnsName(text);
+  return name !== undefined && name.length > 0 && name.every((label) => HOST_LABEL.test(label)) ? name : undefined;
+}
+
+const HOST_LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i;
+
 /** For logs and people, with a dot at the end; bytes that are no letters, digits, `-` or `_` as `\ddd`. */
 export function formatDnsName(name: DnsName): string {
   return name.length === 0 ? '.' : name.map((label) => `${escapeLabel(label)}.`).join('');

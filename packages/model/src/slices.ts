@@ -582,17 +582,23 @@ export type ServicesHeader = {
   readonly scopeId: string;
   readonly cidrs: readonly string[];
   readonly routerIds: readonly string[];
+  /** What the names of the Services end with; absent: they have none. */
+  readonly clusterDomain?: string;
 };
 
 /** A Service of Kubernetes. */
 export type ClusterService = {
   readonly id: string;
+  /** `<namespace>/<name>`; another has no name in DNS. */
   readonly name: string;
   readonly projectId: string;
+  /** None: it is headless, and its name leads to its endpoints. */
   readonly clusterIps: readonly string[];
   /** Other addresses at which it is reached. */
   readonly externalIps: readonly string[];
   readonly ports: readonly ServicePort[];
+  /** The name that its own stands for; absent: none. */
+  readonly externalName?: string;
   /** What one client begins goes to one endpoint, until it has begun nothing for so long; absent: to any. */
   readonly affinitySeconds?: number;
   /** Only endpoints of the client's own host serve; absent: all do. */
@@ -618,6 +624,8 @@ export type ServiceBackend = {
   readonly terminating?: true;
   /** Name of the host that it is on; absent: none. */
   readonly host?: string;
+  /** What it is called below the name of its Service; absent: by its address. */
+  readonly hostname?: string;
   /** Availability zones whose clients should use it; absent: it has no such hint. */
   readonly zoneHints?: readonly string[];
   /** Hosts whose clients should use it; absent: it has no such hint. */

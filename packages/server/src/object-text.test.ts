@@ -104,8 +104,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   router_peering: 'accepted_prefixes description name subnet_ids',
   router_policy:
     'description destination_ip_prefix name next_hop port_range_max port_range_min protocol source_ip_prefix source_port_range_max source_port_range_min subnet_id',
-  service_scope: 'cable:cluster cable:origin description name router_ids',
-  service: 'cable:cluster cable:origin description external_ips name',
+  service_scope: 'cable:cluster cable:origin cluster_domain description name router_ids',
+  service: 'cable:cluster cable:origin description external_ips external_name name',
   endpoint_set: 'cable:cluster cable:origin description endpoints name ports',
   snat_lease: 'released_at resting',
   floatingip: 'description dns_domain dns_name fixed_ip_address port_id qos_policy_id router_id tags',

@@ -16,7 +16,11 @@ export const servicesKind: Kind = defineKind({
   header: (reader, id) => {
     const scope = reader.get('service_scope', id);
     if (scope === undefined) return undefined;
-    return { value: { scopeId: id, cidrs: [...scope.cidrs], routerIds: [...scope.router_ids] }, refs: [] };
+    const value = {
+      ...{ scopeId: id, cidrs: [...scope.cidrs], routerIds: [...scope.router_ids] },
+      ...(scope.cluster_domain === '' ? {} : { clusterDomain: scope.cluster_domain }),
+    };
+    return { value, refs: [] };
   },
   items: { table: 'service', index: 'scope_id', sourceKeys: (id) => [id], compute: serviceItem },
 });
@@ -40,6 +44,7 @@ function serviceItem(
     clusterIps: [...service.cluster_ips],
     externalIps: [...service.external_ips],
     ports: service.ports.map(({ name, protocol, port }) => ({ name, protocol, port })),
+    ...(service.external_name === '' ? {} : { externalName: service.external_name }),
     ...(service.session_affinity === 'ClientIP' ? { affinitySeconds: service.session_affinity_timeout } : {}),
     ...(service.internal_traffic_policy === 'Local' ? { local: true as const } : {}),
   };
@@ -60,6 +65,8 @@ function backendItems(
       ports,
       ...(one.ready ? {} : { terminating: true as const }),
       ...(one.host_id === '' ? {} : { host: one.host_id }),
+      // Of before endpoints had any it says nothing.
+      ...(one.hostname ? { hostname: one.hostname } : {}),
       ...(one.zone_hints.length === 0 ? {} : { zoneHints: [...one.zone_hints] }),
       ...(one.host_hints.length === 0 ? {} : { hostHints: [...one.host_hints] }),
     };

@@ -42,10 +42,20 @@ export const serviceScopeResource = {
       example: ['6a1d2f3b-5c4e-4d7f-8a9b-0c1d2e3f4a5b'],
       description: 'Routers behind which every port reaches the Services.',
     },
+    cluster_domain: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 200,
+      filter: false,
+      example: 'cluster.local',
+      description:
+        'Domain of the names of the Services, which hosts answer for behind the routers; empty: they have no names here.',
+    },
   },
 } as const;
 
-/** A Service of Kubernetes that has addresses. */
+/** A Service of Kubernetes: one that has ClusterIPs, a headless one, or a name for another one (`ExternalName`). */
 export const serviceResource = {
   name: 'service',
   plural: 'services',
@@ -53,7 +63,8 @@ export const serviceResource = {
   prefix: '/cable/v1',
   path: 'services',
   givenId: true,
-  description: 'A Service of Kubernetes: addresses and ports behind which its endpoints serve.',
+  description:
+    'A Service of Kubernetes: addresses and ports behind which its endpoints serve, or a name for them alone.',
   verbs: ['list', 'show', 'create', 'update', 'delete'],
   standard: true,
   stored: true,
@@ -66,7 +77,8 @@ export const serviceResource = {
       maxLength: 255,
       indexed: true,
       example: 'default/web',
-      description: 'The name; need not be unique.',
+      description:
+        'The name; need not be unique. As <namespace>/<name> it is what the Service is called by in the cluster domain of its scope.',
     },
     scope_id: {
       type: 'uuid',
@@ -84,7 +96,8 @@ export const serviceResource = {
       items: { type: 'ip' },
       indexed: true,
       example: ['10.96.0.10', 'fd96::a'],
-      description: 'Its ClusterIPs, at most one of each version of IP, in prefixes of the scope.',
+      description:
+        'Its ClusterIPs, at most one of each version of IP, in prefixes of the scope; none of a headless Service, whose name leads to its endpoints.',
     },
     external_ips: {
       type: 'list',
@@ -120,6 +133,15 @@ export const serviceResource = {
       repeated: 'Duplicate port name {value}: give each port of a Service a name of its own',
       example: [{ name: 'http', protocol: 'TCP', port: 80 }],
       description: 'What it serves.',
+    },
+    external_name: {
+      type: 'string',
+      write: 'both',
+      default: '',
+      maxLength: 253,
+      filter: false,
+      example: 'db.example.org',
+      description: 'The name that its own stands for (ExternalName); empty: none. It has no ClusterIPs then.',
     },
     session_affinity: {
       type: 'string',
@@ -229,6 +251,12 @@ export const endpointSetResource = {
             description: 'The port that has the address; null: it is no port’s. Told by traces.',
           },
           host_id: { type: 'string', default: '', maxLength: 255, description: 'The host that it is on; empty: none.' },
+          hostname: {
+            type: 'string',
+            default: '',
+            maxLength: 63,
+            description: 'What it is called below the name of a headless Service; empty: by its address.',
+          },
           ready: { type: 'boolean', default: true, description: 'It takes new connections.' },
           serving: { type: 'boolean', default: true, description: 'It answers, also while it terminates.' },
           terminating: { type: 'boolean', default: false, description: 'It is on its way out.' },

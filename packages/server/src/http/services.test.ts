@@ -146,7 +146,18 @@ test('what cannot be is refused with the field and the remedy', async (t) => {
     400,
     /cluster_ips has 10\.1\.0\.10, which is in none of the cidrs/,
   );
-  await told(services({ cluster_ips: [] }), 400, /cluster_ips is empty/);
+  await told(
+    services({ cluster_ips: [], external_ips: ['203.0.113.7'] }),
+    400,
+    /external_ips lead to a Service that has/,
+  );
+  await told(services({ external_name: 'db.example.org' }), 400, /external_name stands for the Service/);
+  await told(services({ cluster_ips: [], external_name: 'no name' }), 400, /external_name no name is no host name/);
+  await told(
+    put('service-scopes', 'service_scope', id, { cluster_domain: 'a..b' }),
+    400,
+    /cluster_domain a\.\.b is no domain/,
+  );
   await told(services({ cluster_ips: ['10.96.0.1', '10.96.0.2'] }), 400, /two of one version/);
   await told(services({ ports: [] }), 400, /ports is empty/);
   const twice = [
@@ -176,6 +187,8 @@ test('what cannot be is refused with the field and the remedy', async (t) => {
   const both = [{ address: '10.1.0.5' }, { address: 'fd00::5' }];
   await told(sets({ service_id: serviceId, endpoints: both }), 400, /both versions of IP/);
   await told(sets({ service_id: serviceId, endpoints: [both[0], both[0]] }), 400, /Duplicate address/);
+  const badName = [{ address: '10.1.0.5', hostname: 'a.b' }];
+  await told(sets({ service_id: serviceId, endpoints: badName }), 400, /endpoints has hostname a\.b: give one label/);
   await told(send('DELETE', `/cable/v1/service-scopes/${id}`, undefined, KUBE), 409, /in use/);
   await told(send('DELETE', `/v2.0/routers/${router['id']}`, undefined, KUBE), 409, /RouterInUse/);
   await told(sets({ service_id: randomUUID() }), 404, /Service .* could not be found/);

@@ -31,11 +31,14 @@ function completed({ endpoints = [], ports = [] }: Partial<EndpointSet>): Partia
 }
 
 const NOTHING_SAID = {
-  ...{ port_id: null, host_id: '', ready: true, serving: true, terminating: false },
+  ...{ port_id: null, host_id: '', hostname: '', ready: true, serving: true, terminating: false },
   ...{ zone_hints: [], host_hints: [] },
 } as const;
 
 function shapeProblem({ endpoints }: EndpointSet): string | undefined {
+  const named = endpoints.find(({ hostname }) => hostname !== '' && !LABEL.test(hostname));
+  if (named !== undefined)
+    return `endpoints has hostname ${named.hostname}: give one label, of a to z, 0 to 9 and "-", first and last none of "-"`;
   const [first] = endpoints;
   const version = first === undefined ? undefined : parseIp(first.address)?.version;
   const other = endpoints.find(({ address }) => parseIp(address)?.version !== version);
@@ -43,8 +46,11 @@ function shapeProblem({ endpoints }: EndpointSet): string | undefined {
   return `endpoints has ${first.address} and ${other.address}, of both versions of IP: make an object of each version`;
 }
 
-/** The checksum of SCTP covers the whole packet, so hosts leave its ports as they are. */
+const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i;
+
+/** The checksum of SCTP covers the whole packet, so hosts leave its ports as they are. Of a headless Service they translate nothing. */
 function sctpProblem({ ports }: EndpointSet, service: Service): string | undefined {
+  if (service.cluster_ips.length === 0) return undefined;
   for (const { name, protocol, port } of ports) {
     const served = service.ports.find((one) => one.name === name && one.protocol === protocol);
     if (protocol !== 'SCTP' || served === undefined || served.port === port) continue;

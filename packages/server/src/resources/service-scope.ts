@@ -5,6 +5,7 @@ import {
   cidrContains,
   cidrsOverlap,
   type IpPrefix,
+  parseHostName,
   parseIp,
   type ServiceScope,
   type Subnet,
@@ -22,6 +23,9 @@ export const serviceScopeModule: Contribution<AnyObject> = contribute<ServiceSco
     const lost = before?.cidrs.find((cidr) => !scope.cidrs.includes(cidr));
     if (lost !== undefined) {
       throw invalid(`cidrs lacks ${lost}, in which Services may have addresses: leave it there, and add others`);
+    }
+    if (scope.cluster_domain !== '' && parseHostName(scope.cluster_domain) === undefined) {
+      throw invalid(`cluster_domain ${scope.cluster_domain} is no domain: give one such as cluster.local`);
     }
     if (new Set(scope.router_ids).size < scope.router_ids.length) throw invalid('router_ids names a router twice');
     for (const id of scope.router_ids) {

@@ -1,5 +1,13 @@
 /** Services of a scope: no two have one address. */
-import { type AnyObject, CableError, cidrContains, parseIp, type Service, type ServiceScope } from '@cable/model';
+import {
+  type AnyObject,
+  CableError,
+  cidrContains,
+  parseHostName,
+  parseIp,
+  type Service,
+  type ServiceScope,
+} from '@cable/model';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { View } from '../engine/view.ts';
 import { subnetWith } from './service-scope.ts';
@@ -37,12 +45,22 @@ export function named<T extends object>(port: T): { readonly name: string } & T 
 }
 
 /** What is wrong whatever else there is; undefined: nothing. */
-function shapeProblem({ cluster_ips: ips, external_ips: outer, ports }: Service): string | undefined {
-  if (ips.length === 0) return 'cluster_ips is empty: give a ClusterIP; a headless Service has no object here';
+function shapeProblem({
+  cluster_ips: ips,
+  external_ips: outer,
+  external_name: name,
+  ports,
+}: Service): string | undefined {
+  if (name !== '' && parseHostName(name) === undefined)
+    return `external_name ${name} is no host name: give one such as db.example.org`;
+  if (name !== '' && ips.length > 0)
+    return 'external_name stands for the Service, which has cluster_ips too: give one of both';
+  if (ips.length === 0 && outer.length > 0)
+    return 'external_ips lead to a Service that has a ClusterIP: give cluster_ips, or none of them';
   const versions = ips.map((ip) => parseIp(ip)?.version);
   if (new Set(versions).size < ips.length) return 'cluster_ips has two of one version of IP: give one of each at most';
   if (new Set(outer).size < outer.length) return 'external_ips has an address twice';
-  if (ports.length === 0) return 'ports is empty: give what the Service serves';
+  if (ports.length === 0 && ips.length > 0) return 'ports is empty: give what the Service serves';
   const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);
   const twice = places.find((place, at) => places.indexOf(place) < at);
   return twice === undefined ? undefined : `ports has ${twice} twice: give each protocol and port once`;
