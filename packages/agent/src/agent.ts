@@ -14,7 +14,7 @@ import { openFlowExport } from './flow-export/open.ts';
 import { startGatewayKeeper } from './gateways/gateway-keeper.ts';
 import type { GroupMaps } from './guest/group-rows.ts';
 import { kernelGroupPlaces } from './guest/joined-groups.ts';
-import { type MachineOf, startServices, type ZoneOf } from './guest/start-services.ts';
+import { type ClustersOf, type MachineOf, startServices, type ZoneOf } from './guest/start-services.ts';
 import { startHandover } from './handover/handover.ts';
 import { startProber } from './health/start-prober.ts';
 import { createHost } from './host/create-host.ts';
@@ -50,6 +50,7 @@ export async function runAgent(
   let guests: ReadonlyMap<number, GuestRecord> = new Map();
   let machineOf: MachineOf = (guest) => [guest];
   let zoneOf: ZoneOf = () => undefined;
+  let clustersOf: ClustersOf = () => [];
   let groupMaps = (): GroupMaps => {
     throw new Error('no programs are loaded yet, so there are no guests to ask');
   };
@@ -58,6 +59,7 @@ export async function runAgent(
     groupMaps: () => groupMaps(),
     machineOf: (guest: GuestRecord) => machineOf(guest),
     zoneOf: (networkId: string) => zoneOf(networkId),
+    clustersOf: (networkId: string) => clustersOf(networkId),
   };
   const services = await startServices(options, told, devices, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf') });
@@ -135,6 +137,7 @@ export async function runAgent(
   handover.take(initial);
   handover.takeGateways(initial, host.failOver.take(initial.changes));
   zoneOf = (networkId) => host.zones.get(networkId);
+  clustersOf = (networkId) => host.clusters.of(networkId);
   const running = host.loop.start(initial);
   const gateways = startGatewayKeeper({
     failOver: host.failOver,

@@ -1,4 +1,5 @@
-import { cidrContains, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
+import { cidrContains, dnsNameKey, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
+import type { DnsCache } from './dns-cache.ts';
 import { DNS_FLAG, DNS_RCODE, decodeDnsMessage, sameQuestion } from './dns-message.ts';
 import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
 
@@ -25,6 +26,10 @@ export type DnsForwarderDeps = {
   readonly randomId: () => number;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
+  /** Answers that are kept; absent: none is. */
+  readonly cache?: DnsCache;
+  /** Adds one to a counter; absent: nothing is counted. */
+  readonly count?: (counter: string) => void;
   /** Ends all questions: the agent stops. */
   readonly signal: AbortSignal;
   /** How long one server may take; the next one is asked then. Default 2,000. */
@@ -40,6 +45,8 @@ const MAX_TRIES = 3;
 /** A server that gave no answer is asked last for so long. */
 const LAST_FOR_MS = 10_000;
 const MAX_SILENT = 256;
+/** Who can be told what counted before waits no longer (RFC 8767 §5). */
+const STALE_AFTER_MS = 1800;
 const MAX_ANSWER_RECORDS = 2048;
 
 /** Never an upstream server: this host, guests' service addresses, links, groups. A query to itself would go round for ever. */
@@ -117,12 +124,37 @@ export class DnsForwarder {
     upstreams: readonly DnsUpstream[],
     protocol: 'udp' | 'tcp',
   ): Promise<Uint8Array> {
+    const { cache, count = () => {} } = this.#deps;
+    const key = cacheKey(query, upstreams);
+    const kept = cache?.get(key, query);
+    if (kept?.isStale === false) {
+      count('dns_cache_hits');
+      return forGuest(query, kept.bytes, protocol);
+    }
+    if (cache !== undefined) count('dns_cache_misses');
+    const asking = this.#admitted(query, guest, upstreams, protocol);
+    const fresh = kept === undefined ? await asking : await Promise.race([asking, after(STALE_AFTER_MS)]);
+    if (kept === undefined || (fresh !== undefined && !isFailure(fresh))) return fresh ?? failure(query, protocol);
+    count('dns_cache_stale');
+    cache?.retryLater(key);
+    return forGuest(query, kept.bytes, protocol);
+  }
+
+  /** Waits for the servers, if it may. */
+  async #admitted(
+    query: DnsQuery,
+    guest: number,
+    upstreams: readonly DnsUpstream[],
+    protocol: 'udp' | 'tcp',
+  ): Promise<Uint8Array> {
     const ofGuest = this.#byGuest.get(guest) ?? 0;
     if (this.#count >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) return failure(query, protocol);
     this.#count += 1;
     this.#byGuest.set(guest, ofGuest + 1);
     try {
-      return forGuest(query, await this.#shared(query, upstreams, protocol), protocol);
+      const answer = await this.#shared(query, upstreams, protocol);
+      if (answer !== undefined) this.#deps.cache?.put(cacheKey(query, upstreams), query, answer, guest);
+      return forGuest(query, answer, protocol);
     } finally {
       this.#count -= 1;
       const left = (this.#byGuest.get(guest) ?? 1) - 1;
@@ -204,6 +236,22 @@ export class DnsForwarder {
     const oldest = this.#silent.size > MAX_SILENT ? this.#silent.keys().next().value : undefined;
     if (oldest !== undefined) this.#silent.delete(oldest);
   }
+}
+
+/** What may be answered alike: names in any letters. Who does not want DNSSEC's records gets none, and what was checked or not differs. */
+function cacheKey({ question, edns, checkingDisabled }: DnsQuery, upstreams: readonly DnsUpstream[]): string {
+  const flags = (edns?.dnssecOk === true ? 1 : 0) + (checkingDisabled ? 2 : 0);
+  const servers = upstreams.map(({ address, port }) => `${address} ${port}`).join();
+  return `${dnsNameKey(question.name)} ${question.type} ${flags} ${servers}`;
+}
+
+function isFailure(answer: Uint8Array): boolean {
+  const rcode = (answer[3] ?? 0) & DNS_FLAG.rcode;
+  return rcode === DNS_RCODE.serverFailure || rcode === DNS_RCODE.refused;
+}
+
+function after(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }
 
 /** Whether the bytes are a whole answer to this question; what else comes is a late or a forged one. */

@@ -4,7 +4,7 @@ import { type DnsName, dnsNameKey, encodeDnsName, readDnsName } from '@cable/mod
 
 export type DnsQuestion = { readonly name: DnsName; readonly type: number; readonly class: number };
 
-/** `data`: as it stands in the message. */
+/** `data`: as it stands in the message, but for the names of NS, CNAME, PTR and MX, which are whole. */
 export type DnsRecord = {
   readonly name: DnsName;
   readonly type: number;
@@ -46,7 +46,20 @@ export const DNS_RCODE = {
   badVersion: 16,
 } as const;
 
-export const DNS_TYPE = { a: 1, soa: 6, ptr: 12, hinfo: 13, aaaa: 28, opt: 41, any: 255 } as const;
+export const DNS_TYPE = {
+  a: 1,
+  ns: 2,
+  cname: 5,
+  soa: 6,
+  ptr: 12,
+  hinfo: 13,
+  mx: 15,
+  txt: 16,
+  aaaa: 28,
+  srv: 33,
+  opt: 41,
+  any: 255,
+} as const;
 export const DNS_CLASS = { internet: 1 } as const;
 
 const HEADER_BYTES = 12;
@@ -98,9 +111,18 @@ function readRecord(
     type: view.getUint16(next),
     class: view.getUint16(next + 2),
     ttlSeconds: view.getUint32(next + 4),
-    data: bytes.slice(next + 10, end),
+    data: wholeData(bytes, view.getUint16(next), next + 10, end),
   };
   return { record, next: end };
+}
+
+/** What a record that may point to elsewhere in its message says (RFC 3597 §4). Malformed: as it stands. */
+function wholeData(bytes: Uint8Array, type: number, start: number, end: number): Uint8Array {
+  const before = type === DNS_TYPE.mx ? 2 : 0;
+  const isName = type === DNS_TYPE.cname || type === DNS_TYPE.ns || type === DNS_TYPE.ptr || type === DNS_TYPE.mx;
+  const read = isName ? readDnsName(bytes, start + before) : undefined;
+  if (read?.next !== end) return bytes.slice(start, end);
+  return Buffer.concat([bytes.subarray(start, start + before), encodeDnsName(read.name)]);
 }
 
 /** The message, owner names compressed (RFC 1035 §4.1.4; names in data are not). */

@@ -40,6 +40,8 @@ export type DnsContent = {
   readonly authoritative: boolean;
   readonly answers: readonly DnsRecord[];
   readonly authorities: readonly DnsRecord[];
+  /** Any of the answers are better than none: what a datagram has room for is told. Absent: all or none. */
+  readonly mayBeCut?: true;
 };
 
 /** One question, an OPT, and some that are passed over. */
@@ -104,7 +106,25 @@ export function encodeDnsAnswer(
     additionals: optOf(query.edns),
   };
   const whole = encodeDnsMessage(message);
-  return whole.length <= answerLimit(query, protocol) ? whole : encodeTruncated(message);
+  const limit = answerLimit(query, protocol);
+  if (whole.length <= limit) return whole;
+  return content.mayBeCut === true ? encodeSome(message, limit) : encodeTruncated(message);
+}
+
+/** As many of the answers as there is room for, with the mark that there are more: not all resolvers of old ask again by TCP. */
+function encodeSome(message: DnsMessage, limit: number): Uint8Array {
+  let [fits, over] = [0, message.answers.length];
+  while (over - fits > 1) {
+    const middle = (fits + over) >> 1;
+    if (encodeCut(message, middle).length <= limit) fits = middle;
+    else over = middle;
+  }
+  return encodeCut(message, fits);
+}
+
+function encodeCut(message: DnsMessage, count: number): Uint8Array {
+  const flags = message.flags | DNS_FLAG.truncated;
+  return encodeDnsMessage({ ...message, flags, answers: message.answers.slice(0, count), authorities: [] });
 }
 
 /** As an answer, without records, with the mark that there are some. */

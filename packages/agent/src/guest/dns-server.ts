@@ -1,25 +1,32 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Logger } from '@cable/kit';
+import { type Logger, startTimeLimit } from '@cable/kit';
 import type { GuestRecord } from '../desired.ts';
+import type { ClusterZone } from './cluster-zone.ts';
 import { ConnectionShares } from './connection-shares.ts';
-import { answerDns } from './dns-answer.ts';
+import { answerDns, encodeAlias } from './dns-answer.ts';
 import type { DnsForwarder, DnsUpstream } from './dns-forwarder.ts';
 import { createDnsFramer, frameDnsMessage } from './dns-framing.ts';
+import type { DnsQuery } from './dns-query.ts';
 import type { DnsZone } from './dns-zone.ts';
 import { createRateLimit, type RateLimit } from './rate-limit.ts';
 import { vifOf } from './service-address.ts';
+import { type ToldAnswer, toldOf } from './told-answer.ts';
 
 export type DnsServerOptions = {
   readonly guests: () => ReadonlyMap<number, GuestRecord>;
   /** The names of a network; undefined: it is not known here. A promise: they are still put together. */
   readonly zoneOf: (networkId: string) => DnsZone | Promise<DnsZone> | undefined;
+  /** Kubernetes clusters whose Services ports of a network reach; absent: none. */
+  readonly clustersOf?: (networkId: string) => readonly ClusterZone[] | Promise<readonly ClusterZone[]>;
   /** Servers that are asked for other names, now; none: those are refused. */
   readonly upstreams: () => readonly DnsUpstream[];
   readonly forwarder: Pick<DnsForwarder, 'forward'>;
   /** Bound, one of IPv4 or IPv6 each, and from now on the server's: see `openBoundSocket`. */
   readonly sockets: readonly DnsSockets[];
+  /** Told of an answer with addresses before its guest is; the answer waits for it, a second at the most. Absent: nobody is told. */
+  readonly answered?: (told: ToldAnswer) => Promise<void>;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
@@ -30,10 +37,12 @@ export type DnsServerOptions = {
 export type DnsSockets = { readonly version: 4 | 6; readonly udpFd: number; readonly tcpFd: number };
 
 /** Bounds on what guests can hold of the agent. */
-const QUESTIONS = { burst: 400, perSecond: 200 };
+const QUESTIONS = { burst: 2000, perSecond: 1000 };
 /** Of IPv6: IPv4's is less. */
 const IP_UDP_BYTES = 48;
 const MAX_MESSAGE_BYTES = 4096;
+/** An answer waits no longer for who is told of it. */
+const MAX_HELD_MS = 1000;
 const MAX_CONNECTIONS = 1024;
 const MAX_CONNECTIONS_PER_GUEST = 8;
 const MAX_PENDING_PER_CONNECTION = 16;
@@ -73,10 +82,37 @@ async function answerMessage(
   if (zone === undefined) return silent(count, 'unknown_guest');
   const upstreams = options.upstreams();
   const maxUdpBytes = guest.mtuBytes - IP_UDP_BYTES;
-  const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0, maxUdpBytes });
+  const clusters = await (options.clustersOf?.(guest.networkId) ?? []);
+  const outcome = answerDns(bytes, zone, { protocol, canForward: upstreams.length > 0, maxUdpBytes, clusters });
   count(outcome.counter);
-  if (outcome.kind === 'forward') return options.forwarder.forward(outcome.query, vif, upstreams, protocol);
-  return outcome.kind === 'answer' ? outcome.bytes : undefined;
+  if (outcome.kind === 'silence') return undefined;
+  const ask = (query: DnsQuery, by: Protocol = protocol): Promise<Uint8Array> =>
+    options.forwarder.forward(query, vif, upstreams, by);
+  const answer =
+    outcome.kind === 'answer'
+      ? outcome.bytes
+      : outcome.kind === 'forward'
+        ? await ask(outcome.query)
+        : await encodeAlias(outcome, ask, protocol);
+  await tell(options, guest, answer);
+  return answer;
+}
+
+/** Who is told may let the answer wait, and no longer than a guest does without asking again. */
+async function tell({ answered, count, log }: DnsServerOptions, guest: GuestRecord, answer: Uint8Array): Promise<void> {
+  if (answered === undefined) return;
+  const told = toldOf(answer, guest);
+  if (told === undefined) return;
+  const limit = startTimeLimit(MAX_HELD_MS, undefined);
+  const late = new Promise<void>((resolve) => limit.signal.addEventListener('abort', () => resolve(), { once: true }));
+  try {
+    await Promise.race([answered(told), late]);
+    if (limit.signal.aborted) count('dns_held_too_long');
+  } catch (err) {
+    log.error({ err }, 'who is told of dns answers failed');
+  } finally {
+    limit.stop();
+  }
 }
 
 function silent(count: (counter: string) => void, reason: string): undefined {

@@ -7,6 +7,7 @@ import { METADATA_ADDRESS } from '../plan/port-subnets.ts';
 import { startAdvertiser } from './advertiser.ts';
 import { startDhcpServer } from './dhcp-server.ts';
 import { startDhcp6Server } from './dhcp6-server.ts';
+import { DnsCache } from './dns-cache.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import { type DnsServerOptions, startDnsServer } from './dns-server.ts';
 import { socketTransport } from './dns-transport.ts';
@@ -24,7 +25,7 @@ export type GuestServicesOptions = {
   /** Where the metadata of Nova's instances is, and the secret that it shares; absent: the agent answers all guests itself. */
   readonly nova?: { readonly url: string; readonly secret: Uint8Array };
   /** What DNS answers the guests of a network, and who is asked for other names; absent: there is no DNS, and guests are told of none. */
-  readonly dns?: Pick<DnsServerOptions, 'zoneOf' | 'upstreams'>;
+  readonly dns?: Pick<DnsServerOptions, 'zoneOf' | 'clustersOf' | 'upstreams' | 'answered'>;
   /** The agent's own service address, 198.18.0.1; it must be on a link already. */
   readonly address: string;
   /** The same in IPv6, fdca:b1e0::1; absent: the host has no IPv6, and there is nothing over it. */
@@ -106,6 +107,8 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
         transport: socketTransport,
         randomId: () => randomInt(0x10000),
         now: () => performance.now(),
+        cache: new DnsCache({ now: () => performance.now() }),
+        count,
         signal,
       }),
       sockets: places.map(({ version, place: at }) => ({

@@ -11,6 +11,8 @@ import { SERVICE_ADDRESS6 } from './service-address.ts';
 export type MachineOf = NonNullable<GuestServicesOptions['machineOf']>;
 /** The DNS zone of a network, by its id. */
 export type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
+/** The Kubernetes clusters that ports of a network reach, by its id. */
+export type ClustersOf = NonNullable<NonNullable<GuestServicesOptions['dns']>['clustersOf']>;
 
 /** Starts DHCP, DNS, metadata and router advertisements. The state is read after the guest services listen: until then `told` knows nobody. */
 export function startServices(
@@ -20,6 +22,7 @@ export function startServices(
     ...told
   }: Pick<GuestServicesOptions, 'guests' | 'machineOf' | 'groupMaps'> & {
     readonly zoneOf: ZoneOf;
+    readonly clustersOf: ClustersOf;
   },
   devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: AgentDeps,
@@ -36,7 +39,12 @@ export function startServices(
     ...nova,
     ...(dns === null
       ? {}
-      : { dns: { zoneOf: told.zoneOf, upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams } }),
+      : {
+          dns: {
+            ...{ zoneOf: told.zoneOf, clustersOf: told.clustersOf },
+            upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams,
+          },
+        }),
     address: SERVICE_ADDRESS,
     ...(hasIpv6() ? { address6: SERVICE_ADDRESS6 } : {}),
     ...(snoopsGroups && groupMaps !== undefined ? { groupMaps } : {}),

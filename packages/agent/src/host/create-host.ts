@@ -20,6 +20,7 @@ import { stateNumber } from '../reconcile/programmed.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
 import type { HostState } from '../stream/host-state.ts';
 import { Announcer } from './announcer.ts';
+import { ClusterZones } from './cluster-zones.ts';
 import { HostLoop } from './host-loop.ts';
 import { createHostIds } from './ids.ts';
 import { keptIds } from './kept-ids.ts';
@@ -35,6 +36,7 @@ export type Host = {
   readonly watched: WatchedDevices;
   readonly ports: PortsByDevice;
   readonly zones: NetworkZones;
+  readonly clusters: ClusterZones;
   readonly failOver: FailOver;
   readonly leases: LeaseUses;
   closeProbes(): void;
@@ -104,11 +106,12 @@ export function createHost(
   const ports = new PortsByDevice(options.host, state.slices);
   const closeProbes = (): void => questions.close();
   const zones = new NetworkZones(state.slices);
+  const clusters = new ClusterZones(state.slices);
   const leases = new LeaseUses({
     ...{ host: options.host, slices: state.slices, nowNs: () => process.hrtime.bigint() },
     held: heldRows(() => plane.held),
   });
-  return { loop, planner, watched, ports, zones, failOver, leases, closeProbes, onChange };
+  return { loop, planner, watched, ports, zones, clusters, failOver, leases, closeProbes, onChange };
 }
 
 function createFailOver(

@@ -51,6 +51,7 @@ export function createStream(
       onUpdate: (update) => {
         host.ports.take(update);
         host.zones.take(update);
+        host.clusters.take(update);
         handover.take(update);
         const moved = host.failOver.take(update.changes);
         handover.takeGateways(update, moved);
