@@ -10,7 +10,7 @@ static __always_inline __u32 vif_of_service_address(__u32 addr_be)
 {
 	__u32 number = bpf_ntohl(addr_be) - CB_SERVICE_NET;
 
-	if (!is_service_address(addr_be) || number % CB_VIF_SERVICE_ADDRESSES)
+	if (!is_service_address(addr_be) || number % CB_VIF_SERVICE_ADDRESSES > CB_SERVICE_INDEX_CLUSTER_DNS)
 		return 0;
 	return number / CB_VIF_SERVICE_ADDRESSES;
 }

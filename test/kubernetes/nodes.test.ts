@@ -69,6 +69,15 @@ function answers(netns: string, address: string, ...more: readonly string[]): nu
 const SERVICE_ADDRESS = '10.96.0.10';
 const SERVICE_PORT = 80;
 
+/** Makes it, in a second try where the double has ended an idle connection while pings held up this process. */
+async function create(kube: KubeApi, kind: typeof SERVICES, object: object): Promise<void> {
+  try {
+    await kube.create(kind, object as KubeObject);
+  } catch {
+    await kube.create(kind, object as KubeObject);
+  }
+}
+
 /** A Service at port 80, whose endpoints serve at 8080. */
 async function createService(
   kube: KubeApi,
@@ -78,10 +87,10 @@ async function createService(
 ): Promise<void> {
   const metadata = { name, namespace: 'shop' };
   const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT }];
-  await kube.create(SERVICES, { metadata, spec: { clusterIP: address, clusterIPs: [address], ports } } as KubeObject);
+  await create(kube, SERVICES, { metadata, spec: { clusterIP: address, clusterIPs: [address], ports } });
   const labels = { 'kubernetes.io/service-name': name };
   const slice = { addressType: 'IPv4', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints };
-  await kube.create(SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice } as KubeObject);
+  await create(kube, SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice });
 }
 
 /** Answers `b` to who connects to port 8080 there. Gives how to end it. */
@@ -99,6 +108,31 @@ function ask(netns: string, address: string): string {
     return execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...socat], options).trim();
   } catch (err) {
     return String(err).includes('refused') ? 'refused' : 'no answer';
+  }
+}
+
+/** What dig says in short of a question to the resolver of the host: a line each, in their order. */
+function dig(netns: string, ...question: readonly string[]): string {
+  const words = ['dig', '@169.254.20.10', '+short', '+tries=1', '+time=3', ...question];
+  try {
+    const text = execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...words], { encoding: 'utf8' });
+    return text.trim().split('\n').sort().join(' ');
+  } catch {
+    return 'no answer';
+  }
+}
+
+/** The address of a name to a program with a `resolv.conf` as kubelet writes it for a pod of the namespace `shop`. */
+function resolve(netns: string, name: string): string {
+  const file = '/tmp/cable-resolv-$$';
+  const lines =
+    'search shop.svc.cluster.local svc.cluster.local cluster.local\\nnameserver 169.254.20.10\\noptions ndots:5\\n';
+  const script = `printf '${lines}' > ${file} && mount --bind ${file} /etc/resolv.conf && rm ${file}; getent ahostsv4 "$1"`;
+  try {
+    const words = [`--net=/run/netns/${netns}`, 'unshare', '--mount', 'sh', '-c', script, 'sh', name];
+    return execFileSync('nsenter', words, { encoding: 'utf8' }).split(' ')[0] ?? '';
+  } catch {
+    return 'not found';
   }
 }
 
@@ -176,6 +210,37 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   assert.equal(ask(b, SERVICE_ADDRESS), 'b', 'itself by its Service');
   assert.equal(ask(a, '10.96.0.11'), 'refused');
 
+  // Names, as pods and processes of nodes ask for them.
+  const db = { metadata: { name: 'db', namespace: 'shop' }, spec: { clusterIP: 'None', clusterIPs: ['None'] } };
+  const named = { ...served, hostname: 'db-0', targetRef: { kind: 'Pod', namespace: 'shop', name: 'b' } };
+  const labels = { 'kubernetes.io/service-name': 'db' };
+  const dbPorts = [{ name: 'sql', protocol: 'TCP', port: 5432 }];
+  await create(cluster.kube, SERVICES, { ...db, spec: { ...db.spec, ports: dbPorts } });
+  await create(cluster.kube, SLICES, {
+    metadata: { name: 'db-1', namespace: 'shop', labels },
+    ...{ addressType: 'IPv4', ports: dbPorts, endpoints: [named] },
+  });
+  await create(cluster.kube, SERVICES, {
+    metadata: { name: 'alias', namespace: 'shop' },
+    spec: { type: 'ExternalName', externalName: 'web.shop.svc.cluster.local' },
+  });
+  const addressB = addressOf(ports.get('b'));
+  const domain = 'shop.svc.cluster.local';
+  await eventually('the alias is known', () => dig(a, `alias.${domain}`).endsWith(`web.${domain}.`));
+  await eventually('who serves is known', () => dig(a, `db-0.db.${domain}`) === addressB);
+  for (const from of [a, b, bed.h1.name]) {
+    assert.equal(dig(from, `web.${domain}`), SERVICE_ADDRESS, from);
+    assert.equal(dig(from, '+tcp', `db.${domain}`), addressB);
+    assert.equal(dig(from, '-t', 'SRV', `_sql._tcp.db.${domain}`), `0 100 5432 db-0.db.${domain}.`);
+    assert.equal(dig(from, '-x', addressB), `db-0.db.${domain}.`);
+    assert.equal(dig(from, '-x', SERVICE_ADDRESS), `web.${domain}.`);
+    assert.equal(dig(from, '-t', 'TXT', 'dns-version.cluster.local'), '"1.1.0"');
+    assert.equal(resolve(from, 'web'), SERVICE_ADDRESS);
+    assert.equal(resolve(from, 'db-0.db.shop'), addressB);
+    assert.equal(resolve(from, 'alias.shop.svc'), SERVICE_ADDRESS);
+    assert.equal(resolve(from, 'nobody'), 'not found');
+  }
+
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');
   assert.equal(answers(a, OUTSIDE), 3, 'without the agent');
@@ -196,6 +261,10 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   // A node works while server and API server are away.
   cluster.fake.refuse(503);
   await bed.stopServer();
+  assert.equal(dig(bed.h2.name, `db-0.db.${domain}`), addressB, 'names too');
+  await bed.h2.end('SIGKILL');
+  await bed.h2.start(CURRENT, '--cluster', 'prod');
+  await eventually('the next agent knows names', () => dig(bed.h2.name, `web.${domain}`) === SERVICE_ADDRESS);
   assert.equal((await cni(bed.h2, 'DEL', podB, 'cb', b)).code, 0);
   assert.equal((await cni(bed.h2, 'ADD', podB, 'cd', b)).code, 0);
   assert.equal(answers(bed.h2.name, addressOf(ports.get('b'))), 3, 'a pod that was made meanwhile');

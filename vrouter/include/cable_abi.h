@@ -79,18 +79,22 @@
 
 /*
  * The service link (198.18.0.0/15): the agent is .1; VIF n is 198.18.0.0 + n * CB_VIF_SERVICE_ADDRESSES. In IPv6 (fdca:b1e0::/64) the same numbers are the lowest
- * 32 bits: the agent is fdca:b1e0::1, a VIF has two: + 0 for its first IPv6 address, + 15 for its link-local one.
+ * 32 bits: the agent is fdca:b1e0::1, a VIF has two: + 0 for its first IPv6 address, + 15 for its link-local one. In IPv4 + CB_SERVICE_INDEX_CLUSTER_DNS is the VIF's
+ * address where it asks CB_CLUSTER_DNS_ADDR, so that the answer comes from there.
  */
 #define CB_SERVICE_NET 0xC6120000 /* host byte order */
 #define CB_SERVICE_NET6 0xFDCAB1E0 /* the first 32 bits, host byte order */
 #define CB_SERVICE_AGENT 0xC6120001
 #define CB_VIF_SERVICE_ADDRESSES 16
+#define CB_SERVICE_INDEX_CLUSTER_DNS 1
 /*
- * What a VIF may send to the agent's services: so many packets a second, and at once after a pause; one that begins a TCP connection counts as CB_SERVICE_SYN_COST.
+ * What a VIF may send to the agent's services: so many packets a second, and at once after a pause; one that begins a TCP connection counts as CB_SERVICE_SYN_COST,
+ * CB_SERVICE_DNS_SHARE others to DNS as one: a name in a pod is ten questions.
  */
 #define CB_SERVICE_RATE 200
 #define CB_SERVICE_BURST 400
 #define CB_SERVICE_SYN_COST 10
+#define CB_SERVICE_DNS_SHARE 5
 /*
  * The agent's probes come from ports from CB_PROBE_FIRST_PORT on, and nothing else of it does. What a VIF may answer: so many packets a second, and at once after a pause.
  */
@@ -121,6 +125,8 @@
 #define CB_CUT_SIZE_SHIFT 26
 /* 169.254.169.254: metadata; also the DHCP server's address in a subnet without a gateway. */
 #define CB_METADATA_ADDR 0xA9FEA9FE
+/* 169.254.20.10: DNS, for who has CB_VIF_F_CLUSTER_DNS. Not the one above, which a node in a cloud needs for itself. */
+#define CB_CLUSTER_DNS_ADDR 0xA9FE140A
 
 /* An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d. */
 struct cb_addr {
@@ -277,6 +283,7 @@ enum cb_in_kind {
 #define CB_VIF_F_METER 0x40 /* it has a row in cb_meter_1 */
 #define CB_VIF_F_MIRROR_OUT 0x80 /* what it sends is copied: see cb_mirror_1 */
 #define CB_VIF_F_MIRROR_IN 0x100 /* what it receives is copied */
+#define CB_VIF_F_CLUSTER_DNS 0x4000 /* CB_CLUSTER_DNS_ADDR is the agent's: it reaches Services that have names */
 #define CB_VIF_F_FOLLOWED 0x2000 /* somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
 
 /*

@@ -79,6 +79,12 @@ static __always_inline int is_service_answer(const struct pkt *p)
 	return is_link_service(p->key.protocol, p->key.sport_be);
 }
 
+/* To CB_CLUSTER_DNS_ADDR, by who may ask there. */
+static __always_inline int is_to_cluster_dns(const struct pkt *p, const struct cb_vif *vif)
+{
+	return v4_of(&p->dst) == bpf_htonl(CB_CLUSTER_DNS_ADDR) && vif->flags & CB_VIF_F_CLUSTER_DNS;
+}
+
 /* What does the agent have to do with this IPv4 packet of a guest? */
 static __always_inline enum service classify_service(const struct pkt *p, const struct cb_vif *vif)
 {
@@ -96,6 +102,13 @@ static __always_inline enum service classify_service(const struct pkt *p, const 
 											: SERVICE_PROBED;
 		if (!is_service_port(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) ||
 		    has_ip_options(p) || v4_of(&p->src) != v4_of(&vif->addr))
+			return SERVICE_REFUSED;
+		return SERVICE_AGENT;
+	}
+	if (is_to_cluster_dns(p, vif)) {
+		if (!is_service_port(p) || p->key.dport_be != bpf_htons(PORT_DNS) ||
+		    p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED) || has_ip_options(p) ||
+		    v4_of(&p->src) != v4_of(&vif->addr))
 			return SERVICE_REFUSED;
 		return SERVICE_AGENT;
 	}
@@ -159,13 +172,17 @@ static __always_inline int pay_service(const struct work *w)
 	const struct pkt *p = &w->p;
 	__u32 vif = p->in_vif;
 	struct cb_use *use = bpf_map_lookup_elem(&cb_use_1, &vif);
+	__u64 cost_ns = token_ns;
 
 	if (!use)
 		return 0;
 	if (w->sender.service == SERVICE_PROBED)
 		return take_tokens(&use->probe_ns, probe_ns, CB_PROBE_BURST * probe_ns);
-	return take_tokens(&use->service_ns, p->tcp_flags & TCP_SYN ? token_ns * CB_SERVICE_SYN_COST : token_ns,
-			   CB_SERVICE_BURST * token_ns);
+	if (p->tcp_flags & TCP_SYN)
+		cost_ns = token_ns * CB_SERVICE_SYN_COST;
+	else if (p->key.dport_be == bpf_htons(PORT_DNS))
+		cost_ns = token_ns / CB_SERVICE_DNS_SHARE;
+	return take_tokens(&use->service_ns, cost_ns, CB_SERVICE_BURST * token_ns);
 }
 
 /* Hands a guest's packet to the agent: from the VIF's service address to the agent's. */
@@ -180,6 +197,8 @@ static __noinline int to_agent(struct __sk_buff *ctx, const struct work *w)
 		return drop(ctx, p->in_vif, CB_REASON_SERVICE);
 	if (!pay_service(w))
 		return drop(ctx, p->in_vif, CB_REASON_RATE_SERVICE);
+	if (v4_of(&p->dst) == bpf_htonl(CB_CLUSTER_DNS_ADDR))
+		guest_be = bpf_htonl(bpf_ntohl(guest_be) + CB_SERVICE_INDEX_CLUSTER_DNS);
 	read_mac(dmac, cfg_service_mac);
 	read_mac(smac, cfg_gateway_mac);
 	if (rewrite_addresses(ctx, p, guest_be, agent_be) || rewrite_macs(ctx, dmac, smac) ||
@@ -232,6 +251,13 @@ static __always_inline __u32 answer_addresses(struct __sk_buff *ctx, const struc
 {
 	if (p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT | PKT_RELATED))
 		return CB_REASON_SERVICE;
+	if (bpf_ntohl(v4_of(&p->dst)) % CB_VIF_SERVICE_ADDRESSES) {
+		if (!is_service_answer(p) || p->key.sport_be != bpf_htons(PORT_DNS))
+			return CB_REASON_SERVICE;
+		addrs_be[0] = bpf_htonl(CB_CLUSTER_DNS_ADDR);
+		addrs_be[1] = v4_of(&vif->addr);
+		return CB_REASON_NONE;
+	}
 	if (p->key.protocol == IPPROTO_UDP && p->key.sport_be == bpf_htons(PORT_DHCP_SERVER)) {
 		addrs_be[0] = v4_of(&vif->dhcp_server);
 		return dhcp_destination(ctx, p, &addrs_be[1], dmac);

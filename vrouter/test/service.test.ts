@@ -215,6 +215,36 @@ test('a DNS answer comes from 169.254.169.254', () => {
   assert.deepEqual([segment.verdict, segment.packet], ['peer b', `${from} tcp 53 > 40000`]);
 });
 
+test('DNS of a cluster is at 169.254.20.10 for who reaches one, and its answer comes from there', () => {
+  const pod = world.addGuest('pod', {
+    mac: '02:00:00:00:00:0d',
+    ip: '10.0.0.8',
+    vni: VNI,
+    flags: DEFAULT_FLAGS | 0x4000,
+  });
+  const service = pod.service.replace(/\d+$/, (last) => String(Number(last) + 1));
+  const asks: Ipv4 = { src: '02:00:00:00:00:0d', dst: SERVICE_MAC, from: '10.0.0.8', to: '169.254.20.10' };
+  const question = world.send(pod, udp(asks, dns));
+  assert.deepEqual(
+    [question.verdict, question.packet],
+    ['service', `${SERVICE_MAC} > ${AGENT_MAC} ip ${service} > 198.18.0.1 ttl 64 udp 40000 > 53`],
+  );
+  assert.equal(world.send(pod, tcp(asks, { ...http, dport: 53 })).verdict, 'service');
+  assert.equal(world.send(pod, tcp(asks, http)).verdict, 'drop service', 'there is no metadata');
+  assert.notEqual(world.send(pod, udp({ ...asks, from: '10.0.0.9' }, dns)).verdict, 'service', 'not of another');
+  const answer = world.serve(udp(fromAgent(service), { sport: 53, dport: 40000, payload: Buffer.from('odd') }));
+  assert.equal(answer.verdict, 'vif pod');
+  assert.match(answer.packet ?? '', / ip 169\.254\.20\.10 > 10\.0\.0\.8 ttl 64 udp 53 > 40000$/);
+  assert.equal(world.serve(tcp(fromAgent(service), { sport: 80, dport: 40000, flags: 18 })).verdict, 'drop service');
+  const beyond = pod.service.replace(/\d+$/, (last) => String(Number(last) + 2));
+  assert.equal(world.serve(udp(fromAgent(beyond), { sport: 53, dport: 40000 })).verdict, 'drop service');
+  assert.equal(
+    world.send(a, udp({ ...asks, src: A, from: '10.0.0.5' }, dns)).verdict,
+    'drop no_router',
+    'to others it is an address as any',
+  );
+});
+
 test('a DNS question to another server is an ordinary packet', () => {
   assert.equal(world.send(a, udp({ ...metadata, to: '10.0.0.1' }, dns)).verdict, 'drop no_router');
 });

@@ -109,11 +109,15 @@ export const CB_SERVICE_AGENT = 0xC6120001;
 
 export const CB_VIF_SERVICE_ADDRESSES = 16;
 
+export const CB_SERVICE_INDEX_CLUSTER_DNS = 1;
+
 export const CB_SERVICE_RATE = 200;
 
 export const CB_SERVICE_BURST = 400;
 
 export const CB_SERVICE_SYN_COST = 10;
+
+export const CB_SERVICE_DNS_SHARE = 5;
 
 export const CB_PROBE_FIRST_PORT = 49152;
 
@@ -147,6 +151,8 @@ export const CB_CUT_SIZES = 64;
 export const CB_CUT_SIZE_SHIFT = 26;
 
 export const CB_METADATA_ADDR = 0xA9FEA9FE;
+
+export const CB_CLUSTER_DNS_ADDR = 0xA9FE140A;
 
 /** room for so many, before the banks and at the beginning of each bank */
 export const CB_ENTRIES = 8;
@@ -188,6 +194,9 @@ export const CB_VIF_F_MIRROR_OUT = 0x80;
 
 /** what it receives is copied */
 export const CB_VIF_F_MIRROR_IN = 0x100;
+
+/** CB_CLUSTER_DNS_ADDR is the agent's: it reaches Services that have names */
+export const CB_VIF_F_CLUSTER_DNS = 0x4000;
 
 /** somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
 export const CB_VIF_F_FOLLOWED = 0x2000;

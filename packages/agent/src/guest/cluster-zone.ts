@@ -96,21 +96,24 @@ export class ClusterZone {
 
   /** The same of an endpoint. */
   changeBackend(key: string): void {
-    const before = this.#serviceOf.get(key);
-    if (before !== undefined) {
-      remove(this.#backendsOf, before, key);
-      this.#serviceOf.delete(key);
-      const address = this.#addressOf.get(key);
-      if (address !== undefined) remove(this.#hostsAt, address, key);
-      this.#addressOf.delete(key);
+    const [before, after] = [this.#serviceOf.get(key), this.#source.backend(key)];
+    if (before !== after?.serviceId) {
+      if (before !== undefined) remove(this.#backendsOf, before, key);
+      if (after === undefined) this.#serviceOf.delete(key);
+      else {
+        this.#serviceOf.set(key, after.serviceId);
+        add(this.#backendsOf, after.serviceId, key);
+      }
     }
-    const after = this.#source.backend(key);
-    if (after === undefined) return;
-    this.#serviceOf.set(key, after.serviceId);
-    add(this.#backendsOf, after.serviceId, key);
-    if (after.hostname === undefined) return;
-    this.#addressOf.set(key, after.ipAddress);
-    add(this.#hostsAt, after.ipAddress, key);
+    const address = after?.hostname === undefined ? undefined : after.ipAddress;
+    const known = this.#addressOf.get(key);
+    if (known === address) return;
+    if (known !== undefined) remove(this.#hostsAt, known, key);
+    if (address === undefined) this.#addressOf.delete(key);
+    else {
+      this.#addressOf.set(key, address);
+      add(this.#hostsAt, address, key);
+    }
   }
 
   /** What the name has; undefined: there is no such name, and nobody else can know it. The name is in the domain. */

@@ -4,7 +4,9 @@ import { linkLocalServiceAddress, SERVICE_ADDRESS6, vifOf } from './service-addr
 
 for (const [address, vif] of [
   ['198.18.0.32', 2],
-  ['198.18.0.33', undefined],
+  ['198.18.0.33', 2],
+  ['198.18.0.34', undefined],
+  ['198.18.0.1', undefined],
   ['fdca:b1e0::10', 1],
   ['fdca:b1e0::1f', 1],
   ['fdca:b1e0::1:fff0', 8191],

@@ -2,6 +2,7 @@ import { ipToBytes, parseIp } from '@cable/model';
 import {
   CB_MAX_VIF,
   CB_SERVICE_AGENT,
+  CB_SERVICE_INDEX_CLUSTER_DNS,
   CB_SERVICE_NET,
   CB_SERVICE_NET6,
   CB_VIF_SERVICE_ADDRESSES,
@@ -15,7 +16,7 @@ const INDEX6 = { address: 0, linkLocal: CB_VIF_SERVICE_ADDRESSES - 1 } as const;
 export const SERVICE_ADDRESS6: string = address6(CB_SERVICE_AGENT - CB_SERVICE_NET);
 
 /**
- * Number of the VIF behind a service address (198.18.0.0 or fdca:b1e0:: + 16 times the number; in IPv6 also + 15, for its link-local address), or
+ * Number of the VIF behind a service address (198.18.0.0 or fdca:b1e0:: + 16 times the number; in IPv4 also + 1, where it asks the DNS of clusters, in IPv6 + 15, for its link-local address), or
  * undefined when the address is no guest's. The vrouter writes the address, so it alone says who sent a packet.
  */
 export function vifOf(serviceAddress: string): number | undefined {
@@ -40,7 +41,10 @@ export function linkLocalServiceAddress(vif: number): string {
 
 function number4(serviceAddress: string): number | undefined {
   const address = parseIpv4(serviceAddress);
-  return address === undefined ? undefined : address - CB_SERVICE_NET;
+  if (address === undefined) return undefined;
+  const number = address - CB_SERVICE_NET;
+  const isOfDns = number % CB_VIF_SERVICE_ADDRESSES === CB_SERVICE_INDEX_CLUSTER_DNS;
+  return isOfDns ? number - CB_SERVICE_INDEX_CLUSTER_DNS : number;
 }
 
 /** Of the VIF's first address, whichever of both it is. */

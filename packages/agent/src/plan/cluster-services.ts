@@ -30,9 +30,15 @@ export const SCOPES: Family = headerFamily(
 /** The prefixes of a scope lead to its Services, at each router that is up here. */
 export const SCOPE_ROUTES: Family = headerFamily(
   { name: 'routes of a service scope', slice: 'services', subject: 'host' },
-  ({ scope }, { cidrs, routerIds }, reader) => ({
+  ({ scope }, { cidrs, routerIds, clusterDomain }, reader) => ({
     entries: routesTo(scope, cidrs, reader),
-    facts: routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
+    facts: routerIds.map(
+      (id) =>
+        ({
+          ...{ topic: 'scope-at', key: id, member: scope },
+          value: { cidrs, hasNames: clusterDomain !== undefined },
+        }) as const,
+    ),
   }),
 );
 

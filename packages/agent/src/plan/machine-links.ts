@@ -3,7 +3,7 @@ import type { HostLink } from '../desired.ts';
 import { deviceName } from './device-names.ts';
 import { NODE_OWNER } from './node-port.ts';
 import { portRoutes } from './port-routes.ts';
-import { type PortSubnet, portSubnets } from './port-subnets.ts';
+import { CLUSTER_DNS_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { type Family, type PlanReader, topicFamily } from './unit.ts';
 
 type Owned = { readonly port: LocalPort; readonly network: NetworkHeader; readonly subnets: readonly PortSubnet[] };
@@ -64,6 +64,7 @@ function machineRoutes({ network, subnets }: Owned, reader: PlanReader, taken: S
       }
       for (const { value: scope } of reader.sortedFacts('scope-at', leg.routerId)) {
         for (const cidr of scope.cidrs) if (cidr.includes(':') === subnet.cidr.includes(':')) add(cidr, leg.ipAddress);
+        if (scope.hasNames && !subnet.cidr.includes(':')) add(`${CLUSTER_DNS_ADDRESS}/32`, leg.ipAddress);
       }
       for (const { cidr, own } of peersOf(leg.routerId, reader)) {
         const isOfOne = cidr.includes(':') === subnet.cidr.includes(':');

@@ -3,6 +3,9 @@ import type { LocalPort, NetworkHeader, SubnetState } from '@cable/model';
 /** DHCP server identifier, and gateway of last resort for service traffic, in a subnet without a gateway. */
 export const METADATA_ADDRESS = '169.254.169.254';
 
+/** Where guests, and the node's own processes, ask for names of the clusters that they reach. */
+export const CLUSTER_DNS_ADDRESS = '169.254.20.10';
+
 /** Where guests find the agent's services in IPv6. */
 export const METADATA_ADDRESS6 = 'fe80::a9fe:a9fe';
 

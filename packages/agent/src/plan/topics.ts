@@ -40,7 +40,7 @@ export type Topics = {
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
   /** Key: router. Member: a scope of Services that is in force behind it. */
-  readonly 'scope-at': { readonly cidrs: readonly string[] };
+  readonly 'scope-at': { readonly cidrs: readonly string[]; readonly hasNames: boolean };
   /** Key: Service. Member: the item of an endpoint of it. */
   readonly 'backend-of': PlannedBackend;
   /** Key: network that a side of a peering lets through. Member: peering, network and subnet of the other side. */

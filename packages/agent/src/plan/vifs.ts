@@ -8,6 +8,7 @@ import {
   CB_POLICY_NONE,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
+  CB_VIF_F_CLUSTER_DNS,
   CB_VIF_F_DHCP,
   CB_VIF_F_DHCP6,
   CB_VIF_F_FOLLOWED,
@@ -220,6 +221,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
       (meters.length === 0 ? 0 : CB_VIF_F_METER) |
       (device.isFollowed || isLogged(port, reader) ? CB_VIF_F_FOLLOWED : 0) |
+      (reachesNames(port, reader) ? CB_VIF_F_CLUSTER_DNS : 0) |
       mirrors.flags,
     mac,
     id,
@@ -230,6 +232,14 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     tells: reader.exportsFlows ? (port.flowExport ?? 0) : 0,
     router6,
   };
+}
+
+/** Services that have names are in force behind a router of its network. */
+function reachesNames({ networkId }: LocalPort, reader: PlanReader): boolean {
+  const legs = [...reader.facts('leg-in', networkId).values()];
+  return legs.some(({ value: { routerId } }) =>
+    [...reader.facts('scope-at', routerId).values()].some(({ value }) => value.hasNames),
+  );
 }
 
 /** Somebody has packets of the port written down. */
