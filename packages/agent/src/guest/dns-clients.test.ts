@@ -13,6 +13,7 @@ import { ask, describeDns, zone, zoneOf } from './testing/dns-client.ts';
 import { fuzz } from './testing/fuzz.ts';
 import { guestRecord } from './testing/guest-record.ts';
 import { enterOwnNamespace, ip } from './testing/own-namespace.ts';
+import type { ToldAnswer } from './told-answer.ts';
 
 const run = promisify(execFile);
 const AGENT = '198.18.0.1';
@@ -36,6 +37,9 @@ const guests = new Map([
 let services: GuestServices;
 /** Questions that came to the server of others. */
 let asked = 0;
+
+/** Called before a guest is told addresses. */
+let hold: (told: ToldAnswer) => Promise<void> = async () => {};
 
 /** The server of others: of example.com, by UDP and TCP. */
 async function serveElsewhere(): Promise<void> {
@@ -75,7 +79,7 @@ before(async () => {
   await serveElsewhere();
   services = await startGuestServices({
     guests: () => guests,
-    dns: { zoneOf: (id) => networks.get(id), upstreams: () => [SILENT, UPSTREAM] },
+    dns: { zoneOf: (id) => networks.get(id), upstreams: () => [SILENT, UPSTREAM], answered: (one) => hold(one) },
     address: AGENT,
     log: silentLogger(),
     signal: stop.signal,
@@ -124,6 +128,29 @@ test('equal names of two networks are each its own', async () => {
   assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
   assert.match(await dig('+short web-1.example.org', '198.18.0.48'), /^10\.0\.0\.77\n$/);
   assert.match(await dig('web-2.example.org', '198.18.0.48'), /status: NXDOMAIN/);
+});
+
+test('an answer waits for who is told of it, a second at the most, and is told all the same when that fails', async () => {
+  const told: string[] = [];
+  hold = async ({ vif, names, addresses }) => {
+    told.push(`${vif} ${names} ${addresses}`);
+    if (names[0] === 'web-1.example.org.') throw new Error('as a test has it');
+    if (names[0] === 'web-2.example.org.') await new Promise(() => {});
+  };
+  assert.match(await dig('+short web-1.example.org'), /^10\.0\.0\.5\n$/);
+  assert.match(await dig('+short www.example.com'), /^203\.0\.113\.80\n$/);
+  const startedAt = performance.now();
+  assert.match(await dig('+short web-2.example.org'), /10\.0\.0\.6/);
+  assert.ok(performance.now() - startedAt >= 1000);
+  await dig('web-1.example.org MX');
+  hold = async () => {};
+  assert.deepEqual(told, [
+    '2 web-1.example.org. 10.0.0.5',
+    '2 www.example.com. 203.0.113.80',
+    '2 web-2.example.org. 10.0.0.6,203.0.113.6',
+  ]);
+  assert.equal(services.counters()['dns_held_too_long'], 1);
+  assert.ok((services.counters()['dns_cache_hits'] ?? 0) > 0);
 });
 
 test('names of the domain are never asked of others', async () => {
