@@ -206,6 +206,8 @@ enum cb_reason {
 	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
+	CB_REASON_NETWORK_POLICY_EGRESS = 61, /* a NetworkPolicy selects the sender, and none lets it out */
+	CB_REASON_NETWORK_POLICY_INGRESS = 62, /* a NetworkPolicy selects the receiver, and none lets it in */
 	CB_REASON_MAX = 64,
 };
 
@@ -308,7 +310,9 @@ struct cb_vif {
 	/* Link-local address of its router: router advertisements and ICMPv6 errors come from there; all zero: none. */
 	struct cb_addr router6;
 	__u16 tells; /* of one of so many flows that it begins or receives is told, see struct cb_told; 0: of none */
-	__u8 reserve[14];
+	__u8 pad2[2];
+	__u32 network_policies; /* number of those that select its pod, which must allow, too; 0: none does */
+	__u8 reserve[8];
 };
 
 /* flags of struct cb_net */
@@ -769,7 +773,7 @@ struct cb_rule_key {
 };
 
 struct cb_rule {
-	__u32 rule; /* first 32 bits of the security group rule's UUID, to show which rule allowed */
+	__u32 rule; /* first 32 bits of the UUID of the security group rule, or of the network policy, to show which allowed */
 };
 
 enum cb_flood_kind {

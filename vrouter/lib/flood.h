@@ -37,7 +37,7 @@ static __noinline int copy_to_vif(struct flood *flood, __u32 vif)
 	}
 	/* Of a flow: the receivers are judged as its first senders. */
 	if (w->p.family && !(w->p.flags & PKT_LINK))
-		reason = ask(flood->ctx, w, CB_POLICY_NONE, 0, row->policy, row->flags);
+		reason = ask(flood->ctx, w, asked_nothing(), asked_of_vif(row));
 	if (!reason && row->flags & CB_VIF_F_METER)
 		reason = meter(flood->ctx, vif, CB_DIR_INGRESS);
 	if (reason == METER_WAIT)

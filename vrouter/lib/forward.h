@@ -83,7 +83,7 @@ int group(struct __sk_buff *ctx)
 		reason = learn_groups(ctx);
 	w->ask.is_reply = 0;
 	if (!reason)
-		reason = ask(ctx, w, w->sender.policy, w->sender.flags, CB_POLICY_NONE, 0);
+		reason = ask(ctx, w, asked_of_sender(w), asked_nothing());
 	if (reason)
 		return drop(ctx, p->in_vif, reason);
 	if (p->flags & PKT_FIRST_FRAGMENT && begin_fragments(ctx))
@@ -107,16 +107,17 @@ static __always_inline int answer_by_tunnel(struct __sk_buff *ctx, const struct 
 }
 
 /* A packet to a router's own address: echo requests that the sender's rules allow are answered. */
-static __noinline int forward_to_gateway(struct __sk_buff *ctx, const struct work *w)
+static __noinline int forward_to_gateway(struct __sk_buff *ctx, struct work *w)
 {
 	const struct pkt *p = &w->p;
 	__u32 reason;
 
 	if (!is_echo(p) || p->flags & (PKT_FIRST_FRAGMENT | PKT_LATER_FRAGMENT))
 		return drop(ctx, p->in_vif, CB_REASON_NO_ENDPOINT);
-	if (!policy_allows(w->sender.policy, direction_of(CB_DIR_EGRESS, p), &p->key.dst, p->key.protocol,
-			   p->key.dport_be))
-		return drop(ctx, p->in_vif, CB_REASON_POLICY_EGRESS);
+	w->ask.is_reply = 0;
+	reason = ask(ctx, w, asked_of_sender(w), asked_nothing());
+	if (reason)
+		return drop(ctx, p->in_vif, reason);
 	reason = p->family == CB_FAMILY_V6 ? make_echo_reply6(ctx, w) : make_echo_reply(ctx, w);
 	if (reason)
 		return drop(ctx, p->in_vif, reason);
@@ -298,7 +299,7 @@ int decide(struct __sk_buff *ctx)
 	w->ask.is_reply = w->direction;
 	w->rule = 0;
 	reason = reaches_itself(w) ? CB_REASON_NONE
-				   : ask(ctx, w, w->sender.policy, w->sender.flags, w->to.policy, w->to.flags);
+				   : ask(ctx, w, asked_of_sender(w), asked_of_receiver(w));
 	if (reason) {
 		end_denied(w, flow);
 		return drop_denied(ctx, w, reason);

@@ -67,36 +67,45 @@ static __always_inline __u32 own_dport_be(const struct pkt *p, const struct cb_t
 
 /* One end of the packet in work: the VIF that it comes from, or the one that it goes to. */
 struct end {
-	__u32 policy;
+	struct asked asked;
 	int is_sender;
-	int by_connection; /* it is asked about the connection that the packet belongs to, and not about the packet */
 };
 
-/* Of a stateless policy only an ICMP error is judged by its connection: it has no rule of its own. */
 static __always_inline struct end end_of(const struct work *w, int is_sender)
 {
-	__u32 flags = is_sender ? w->ask.from_flags : w->ask.to_flags;
-
-	return (struct end){
-		.policy = is_sender ? w->ask.from : w->ask.to,
-		.is_sender = is_sender,
-		.by_connection = !(flags & CB_VIF_F_STATELESS) || w->p.flags & PKT_RELATED,
-	};
+	return (struct end){.asked = is_sender ? w->ask.from : w->ask.to, .is_sender = is_sender};
 }
 
-/* Do the rules of @end allow the packet in work? Returns 0, or the reason to drop it. */
-static __always_inline __u32 judge_end(const struct work *w, const struct end *end)
+/* Does @policy of @end allow the packet in work? @by_connection: it is asked about the connection that the packet belongs to, and not about the packet. Returns the direction that it denies, else -1. */
+static __always_inline int refused_by(const struct work *w, const struct end *end, __u32 policy, int by_connection)
 {
 	const struct cb_tuple_key *view = view_of(w, end->is_sender);
 	const struct pkt *p = &w->p;
-	int is_reply = w->ask.is_reply && end->by_connection;
+	int is_reply = w->ask.is_reply && by_connection;
 	__u32 direction = end->is_sender != is_reply ? CB_DIR_EGRESS : CB_DIR_INGRESS;
-	__u32 dport_be = is_reply ? view->sport_be : end->by_connection ? view->dport_be : own_dport_be(p, view);
+	__u32 dport_be = is_reply ? view->sport_be : by_connection ? view->dport_be : own_dport_be(p, view);
+	const struct cb_addr *remote = end->is_sender ? &view->dst : &view->src;
 
-	if (policy_allows(end->policy, direction_of(direction, p), end->is_sender ? &view->dst : &view->src,
-			  p->key.protocol, dport_be))
+	return policy_allows(policy, direction_of(direction, p), remote, p->key.protocol, dport_be) ? -1 : direction;
+}
+
+/*
+ * Do the rules of @end allow the packet in work? Returns 0, or the reason to drop it. Of a stateless policy only an ICMP error is judged by its connection: it has no rule of its own. A NetworkPolicy lets
+ * answers pass whatever the security groups are.
+ */
+static __always_inline __u32 judge_end(const struct work *w, const struct end *end)
+{
+	int by_connection = !(end->asked.flags & CB_VIF_F_STATELESS) || w->p.flags & PKT_RELATED;
+	int refused = refused_by(w, end, end->asked.policy, by_connection);
+
+	if (refused >= 0)
+		return refused == CB_DIR_EGRESS ? CB_REASON_POLICY_EGRESS : CB_REASON_POLICY_INGRESS;
+	if (!end->asked.network_policies)
 		return CB_REASON_NONE;
-	return direction == CB_DIR_EGRESS ? CB_REASON_POLICY_EGRESS : CB_REASON_POLICY_INGRESS;
+	refused = refused_by(w, end, end->asked.network_policies, 1);
+	if (refused < 0)
+		return CB_REASON_NONE;
+	return refused == CB_DIR_EGRESS ? CB_REASON_NETWORK_POLICY_EGRESS : CB_REASON_NETWORK_POLICY_INGRESS;
 }
 
 /* Judges the packet in work by what is asked of it: first the end where the connection began. Returns 0, or a reason to drop. */
@@ -118,32 +127,47 @@ GLOBAL int judge(struct __sk_buff *ctx __attribute__((unused)))
 	return reason;
 }
 
-/*
- * Asks the rules about the packet in work, which goes from a VIF with @from for policy to one with @to; @from_flags, @to_flags: CB_VIF_F_*. An end that
- * is not on this host: CB_POLICY_NONE, no flags.
- */
-static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, __u32 from, __u32 from_flags, __u32 to,
-				 __u32 to_flags)
+/* What an end is asked that is not on this host. */
+static __always_inline struct asked asked_nothing(void)
+{
+	return (struct asked){.policy = CB_POLICY_NONE};
+}
+
+static __always_inline struct asked asked_of_sender(const struct work *w)
+{
+	return (struct asked){w->sender.policy, w->sender.network_policies, w->sender.flags};
+}
+
+static __always_inline struct asked asked_of_receiver(const struct work *w)
+{
+	return (struct asked){w->to.policy, w->to.network_policies, w->to.flags};
+}
+
+static __always_inline struct asked asked_of_vif(const struct cb_vif *vif)
+{
+	return (struct asked){vif->policy, vif->network_policies, vif->flags};
+}
+
+/* Asks the rules about the packet in work, which goes @from an end @to another. */
+static __always_inline __u32 ask(struct __sk_buff *ctx, struct work *w, struct asked from, struct asked to)
 {
 	w->rule = 0;
 	w->ask.from = from;
-	w->ask.from_flags = from_flags;
 	w->ask.to = to;
-	w->ask.to_flags = to_flags;
 	return judge(ctx);
 }
 
-/* Is the end without port security, not on this host, or stateless? */
-static __always_inline int forgets(__u32 policy, __u32 flags)
+/* Is the end without rules, not on this host, or stateless? */
+static __always_inline int forgets(struct asked end)
 {
-	return policy == CB_POLICY_NONE || flags & CB_VIF_F_STATELESS;
+	return !end.network_policies && (end.policy == CB_POLICY_NONE || end.flags & CB_VIF_F_STATELESS);
 }
 
 /* Do the ends of the packet in work that are here remember nothing of what was before? */
 static __always_inline int is_stateless(const struct work *w)
 {
-	return (w->sender.flags | w->to.flags) & CB_VIF_F_STATELESS && forgets(w->sender.policy, w->sender.flags) &&
-	       forgets(w->to.policy, w->to.flags);
+	return (w->sender.flags | w->to.flags) & CB_VIF_F_STATELESS && forgets(asked_of_sender(w)) &&
+	       forgets(asked_of_receiver(w));
 }
 
 #endif /* CABLE_POLICY_H */

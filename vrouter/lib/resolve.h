@@ -82,6 +82,7 @@ static __always_inline void resolve_endpoint(struct work *w, const struct cb_end
 	way->out_vif = ep->vif;
 	way->deliver = deliver_kind(vif->flags);
 	w->to.policy = vif->policy;
+	w->to.network_policies = vif->network_policies;
 	w->to.project = vif->project;
 	w->to.flags = vif->flags;
 }

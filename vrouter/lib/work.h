@@ -61,6 +61,7 @@ struct pkt {
 struct sender {
 	__u32 flags; /* CB_VIF_F_* */
 	__u32 policy;
+	__u32 network_policies;
 	__u32 service; /* enum service: what the agent has to do with the packet */
 	__u32 project;
 	__u8 mac[8];
@@ -81,17 +82,23 @@ struct resolution {
 	__u32 kind; /* enum resolved */
 	__u32 reason; /* RESOLVED_DROP */
 	__u32 policy; /* of the receiving VIF; CB_POLICY_NONE: it is on another host */
+	__u32 network_policies; /* of the receiving VIF */
 	__u32 project; /* of the receiving VIF */
 	__u32 flags; /* of the receiving VIF */
+};
+
+/* What one end is asked: CB_POLICY_NONE and nothing else where it is not on this host. */
+struct asked {
+	__u32 policy;
+	__u32 network_policies;
+	__u32 flags; /* CB_VIF_F_* */
 };
 
 /* A question to the rules: of a connection, from the view of its first packet, whichever direction the packet has. */
 struct question {
 	__u32 is_reply; /* the packet goes against the connection's direction */
-	__u32 from; /* policy of the VIF that it comes from; CB_POLICY_NONE: that end is not on this host, or has none */
-	__u32 to; /* of the one that it goes to */
-	__u32 from_flags; /* CB_VIF_F_* of both */
-	__u32 to_flags;
+	struct asked from; /* of the VIF that it comes from */
+	struct asked to; /* of the one that it goes to */
 	__u32 at_sender; /* when it was refused: by the rules of the one that it comes from, not of the one that it goes to */
 };
 
@@ -216,6 +223,7 @@ static __always_inline void note_sender(struct work *w, const struct cb_vif *vif
 	w->sender.service = 0;
 	w->sender.flags = vif ? vif->flags : 0;
 	w->sender.policy = vif ? vif->policy : CB_POLICY_NONE;
+	w->sender.network_policies = vif ? vif->network_policies : 0;
 	w->sender.project = vif ? vif->project : 0;
 	if (vif)
 		__builtin_memcpy(w->sender.mac, vif->mac, 6);

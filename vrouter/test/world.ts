@@ -144,6 +144,8 @@ export type GuestOptions = {
   readonly vni: number;
   /** Default CB_POLICY_NONE: everything is allowed. */
   readonly policy?: number;
+  /** Number of its network policies; default 0: it has none. */
+  readonly networkPolicies?: number;
   /** CB_VIF_F_*; default: anti-spoofing, up, DHCP. */
   readonly flags?: number;
   readonly dhcpServer?: string;
@@ -672,6 +674,7 @@ export class World {
       flags: (options.flags ?? DEFAULT_FLAGS) | (options.isFollowed ? CB_VIF_F_FOLLOWED : 0),
       ifindex: guest.ifindex,
       policy: options.policy ?? CB_POLICY_NONE,
+      networkPolicies: options.networkPolicies ?? 0,
       net: this.net(options.vni),
       vlan: options.vlan ?? 0,
       project: options.project ?? 1,

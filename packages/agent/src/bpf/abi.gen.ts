@@ -489,9 +489,13 @@ export const CB_REASON_NO_LOCAL = 55;
 export const CB_REASON_RATE_QUERY = 59;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
+/** a NetworkPolicy selects the sender, and none lets it out */
+export const CB_REASON_NETWORK_POLICY_EGRESS = 61;
+/** a NetworkPolicy selects the receiver, and none lets it in */
+export const CB_REASON_NETWORK_POLICY_INGRESS = 62;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_NO_SERVICE | typeof CB_REASON_NO_LOCAL | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_NO_SERVICE | typeof CB_REASON_NO_LOCAL | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE | typeof CB_REASON_NETWORK_POLICY_EGRESS | typeof CB_REASON_NETWORK_POLICY_INGRESS;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -775,6 +779,8 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 55, name: 'no_local', description: 'to a Service of which only endpoints of this host serve, and there is none', remedy: 'The Service has internal_traffic_policy Local: run an endpoint of it on this host, or set it to Cluster.' },
   { code: 59, name: 'rate_query', description: 'more queries of IGMP or MLD than a VIF may send', remedy: 'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
+  { code: 61, name: 'network_policy_egress', description: 'a NetworkPolicy selects the sender, and none lets it out', remedy: 'Add an egress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
+  { code: 62, name: 'network_policy_ingress', description: 'a NetworkPolicy selects the receiver, and none lets it in', remedy: 'Add an ingress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -850,6 +856,8 @@ export type CbVif = {
   readonly router6: Uint8Array;
   /** of one of so many flows that it begins or receives is told, see struct cb_told; 0: of none */
   readonly tells: number;
+  /** number of those that select its pod, which must allow, too; 0: none does */
+  readonly networkPolicies: number;
 };
 
 export const cbVif: Codec<CbVif> = structCodec(
@@ -871,6 +879,7 @@ export const cbVif: Codec<CbVif> = structCodec(
     out.raw(80, 'dhcpServer', value.dhcpServer, 16);
     out.raw(96, 'router6', value.router6, 16);
     out.u16(112, 'tells', value.tells);
+    out.u32(116, 'networkPolicies', value.networkPolicies);
   },
   (b) => ({
     portId: b.raw(0, 16),
@@ -888,6 +897,7 @@ export const cbVif: Codec<CbVif> = structCodec(
     dhcpServer: b.raw(80, 16),
     router6: b.raw(96, 16),
     tells: b.u16(112),
+    networkPolicies: b.u32(116),
   }),
 );
 
@@ -1907,7 +1917,7 @@ export const cbRuleKey: Codec<CbRuleKey> = structCodec(
 
 /** struct cb_rule, 4 bytes. */
 export type CbRule = {
-  /** first 32 bits of the security group rule's UUID, to show which rule allowed */
+  /** first 32 bits of the UUID of the security group rule, or of the network policy, to show which allowed */
   readonly rule: number;
 };
 
