@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { CB_POLICY_NONE, CB_VIF_F_ADMIN_UP, CB_VIF_F_ANTISPOOF, CB_VIF_F_STATELESS } from '../../packages/agent/src/bpf/abi.gen.ts';
+import {
+  CB_POLICY_NONE,
+  CB_VIF_F_ADMIN_UP,
+  CB_VIF_F_ANTISPOOF,
+  CB_VIF_F_STATELESS,
+} from '../../packages/agent/src/bpf/abi.gen.ts';
 import { ICMP, type Ipv4, icmp, TCP, tcp, udp } from './packet.ts';
 import { type Guest, type GuestOptions, type Rule, World } from './world.ts';
 

@@ -5,11 +5,13 @@ import type {
   FloatingIp,
   HealthMonitor,
   Host,
+  KubernetesNamespace,
   Listener,
   LoadBalancer,
   Log,
   Member,
   Network,
+  NetworkPolicy,
   Pool,
   Port,
   PortForwarding,
@@ -89,6 +91,9 @@ const ATTRIBUTES = {
     'cable:vendor_data',
     'cable:flow_export',
     'cable:cluster',
+    'cable:namespace',
+    'cable:labels',
+    'cable:named_ports',
     'dns_name',
     'dns_domain',
     'extra_dhcp_opts',
@@ -157,6 +162,8 @@ const ATTRIBUTES = {
     'internal_traffic_policy',
   ],
   endpoint_set: ['id', 'scope_id', 'service_id', 'ports', 'endpoints'],
+  kubernetes_namespace: ['id', 'name', 'cluster', 'labels'],
+  network_policy: ['id', 'name', 'namespace', 'pods', 'directions', 'rules'],
   floatingip: [
     'id',
     'floating_network_id',
@@ -249,6 +256,10 @@ export type ServiceRow = Pick<Service, Attributes<'service'>>;
 
 export type EndpointSetRow = Pick<EndpointSet, Attributes<'endpoint_set'>>;
 
+export type KubernetesNamespaceRow = Pick<KubernetesNamespace, Attributes<'kubernetes_namespace'>>;
+
+export type NetworkPolicyRow = Pick<NetworkPolicy, Attributes<'network_policy'>>;
+
 export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
 
 export type SecurityGroupRow = Pick<SecurityGroup, Attributes<'security_group'>>;
@@ -305,6 +316,8 @@ export type Rows = {
   readonly service_scope: ServiceScopeRow;
   readonly service: ServiceRow;
   readonly endpoint_set: EndpointSetRow;
+  readonly kubernetes_namespace: KubernetesNamespaceRow;
+  readonly network_policy: NetworkPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly address_group: AddressGroupRow;
   readonly log: LogRow;
@@ -339,7 +352,13 @@ type IndexNames = {
   readonly network: never;
   readonly subnet: 'network_id';
   readonly subnetpool: never;
-  readonly port: 'network_id' | 'binding:host_id' | 'standby_hosts' | 'security_groups';
+  readonly port:
+    | 'network_id'
+    | 'binding:host_id'
+    | 'standby_hosts'
+    | 'security_groups'
+    | 'cable:cluster'
+    | 'cable:namespace';
   readonly router_interface: 'network_id' | 'device_id';
   readonly router_gateway: 'binding:host_id' | 'standby_hosts' | 'device_id';
   readonly router: never;
@@ -348,6 +367,8 @@ type IndexNames = {
   readonly service_scope: 'router_ids';
   readonly service: 'scope_id';
   readonly endpoint_set: 'scope_id';
+  readonly kubernetes_namespace: 'cluster';
+  readonly network_policy: 'id' | 'namespace';
   readonly security_group: never;
   readonly address_group: never;
   readonly log: 'enabled';
@@ -386,6 +407,8 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
     standby_hosts: (row) => row.standby_hosts,
     security_groups: (row) => row.security_groups,
+    'cable:cluster': (row) => someText(row['cable:cluster']),
+    'cable:namespace': (row) => someText(row['cable:namespace']),
   },
   router_interface: { network_id: (row) => [row.network_id], device_id: (row) => [row.device_id] },
   router_gateway: {
@@ -399,6 +422,8 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   service_scope: { router_ids: (row) => row.router_ids },
   service: { scope_id: (row) => [row.scope_id] },
   endpoint_set: { scope_id: (row) => [row.scope_id] },
+  kubernetes_namespace: { cluster: (row) => [row.cluster] },
+  network_policy: { id: (row) => [row.id], namespace: (row) => [row.namespace] },
   security_group: {},
   address_group: {},
   tap_service: { port_id: (row) => [row.port_id] },
@@ -425,6 +450,10 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   healthmonitor: { pool_id: (row) => [row.pool_id] },
   health: {},
 };
+
+function someText(text: string | null): readonly string[] {
+  return text === null ? [] : [text];
+}
 
 /** What the compiler reads. */
 export type CompilerTables = { readonly [T in TableName]: TableReader<TableRows[T], IndexName<T>> };

@@ -3,6 +3,7 @@
  *
  *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
+ *   host, standby ──> network_policies ──> pods, cluster_pods
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
@@ -26,6 +27,7 @@ import { logsKind } from './kinds/logs.ts';
 import { namesKind } from './kinds/names.ts';
 import { nearKind } from './kinds/near.ts';
 import { networkKind } from './kinds/network.ts';
+import { clusterPodsKind, networkPoliciesKind, podsKind } from './kinds/network-policies.ts';
 import { peeringsKind } from './kinds/peerings.ts';
 import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
@@ -52,6 +54,9 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   blocks: blocksKind,
   logs: logsKind,
   policy: policyKind,
+  network_policies: networkPoliciesKind,
+  pods: podsKind,
+  cluster_pods: clusterPodsKind,
   group: groupKind,
   balancers: balancersKind,
   pool: poolKind,

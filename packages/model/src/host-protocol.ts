@@ -251,8 +251,8 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
-/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). */
-export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows'];
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). `network-policies`: it knows these (slices `network_policies`). */
+export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows', 'network-policies'];
 
 /**
  * Thousands of bits a second, by physical network or `TUNNELLED`, and direction; of `PACKETS` thousands of packets a second, of which `any` are sent and received

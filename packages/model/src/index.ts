@@ -28,6 +28,7 @@ export * from './frame-filter.ts';
 export * from './host-asks.ts';
 export * from './host-protocol.ts';
 export type * from './ipv6-mode.ts';
+export * from './label-selector.ts';
 export type * from './objects.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
 export { agentResource } from './resources/agent.ts';

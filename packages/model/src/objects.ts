@@ -15,6 +15,7 @@ import type { loadBalancerResource } from './resources/load-balancer.ts';
 import type { LB_COMMON_ATTRIBUTES } from './resources/load-balancer-attributes.ts';
 import type { logResource } from './resources/log.ts';
 import type { networkResource } from './resources/network.ts';
+import type { kubernetesNamespaceResource, networkPolicyResource } from './resources/network-policy.ts';
 import type { networkSegmentRangeResource } from './resources/network-segment-range.ts';
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
@@ -97,6 +98,12 @@ export type ServiceScope = ResourceObject<typeof serviceScopeResource> & StoredB
 export type Service = ResourceObject<typeof serviceResource> & StoredBy<Extensions, 'service'>;
 /** As stored. */
 export type EndpointSet = ResourceObject<typeof endpointSetResource> & StoredBy<Extensions, 'endpoint_set'>;
+
+/** As stored. */
+export type KubernetesNamespace = ResourceObject<typeof kubernetesNamespaceResource> &
+  StoredBy<Extensions, 'kubernetes_namespace'>;
+/** As stored. */
+export type NetworkPolicy = ResourceObject<typeof networkPolicyResource> & StoredBy<Extensions, 'network_policy'>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

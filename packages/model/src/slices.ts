@@ -11,7 +11,8 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
- * `services:<scope id>`, `backends:<scope id>`, `logs:cloud`.
+ * `network_policies:<cluster>/<namespace>/<named ports>/<ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
+ * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -26,6 +27,7 @@ export type SliceKind = keyof SliceTypes;
  *
  *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
+ *   host, standby ──> network_policies ──> pods, cluster_pods
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │       near ──> peerings ──> network, endpoints     (of what routers let through that it is peered with)
@@ -68,6 +70,12 @@ export type SliceTypes = {
   readonly logs: { readonly header: LogsHeader; readonly item: PacketLog };
   /** Item: a rule; key: rule id. */
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
+  /** Item: a rule, or a part of it; key: `<network policy's id>/<number>`. */
+  readonly network_policies: { readonly header: NetworkPoliciesHeader; readonly item: NetworkPolicyRule };
+  /** Item: a bound port of a pod that is selected; key: port id. */
+  readonly pods: { readonly header: PodsHeader; readonly item: GroupMember };
+  /** The same, of a whole cluster. */
+  readonly cluster_pods: { readonly header: PodsHeader; readonly item: GroupMember };
   /** No items. */
   readonly qos: { readonly header: QosHeader; readonly item: never };
   /** Item: a bound port in the group; key: port id. */
@@ -305,6 +313,30 @@ export type OwnFloatingAddress = FloatingAddress & { readonly routerId: string; 
  */
 export type PolicyHeader = { readonly id: string; readonly stateless?: true };
 
+/** The network policies of some pods. `ingress`, `egress`: in this direction they pass only what is allowed. */
+export type NetworkPoliciesHeader = { readonly id: string; readonly ingress: boolean; readonly egress: boolean };
+
+/** What a network policy allows, in one direction. */
+export type NetworkPolicyRule = {
+  readonly policyId: string;
+  readonly direction: 'ingress' | 'egress';
+  /** With whom; absent: with everybody. */
+  readonly peers?: readonly NetworkPolicyPeer[];
+  /** At which ports of who receives; absent: at all, with any protocol. */
+  readonly ports?: readonly NetworkPolicyPorts[];
+};
+
+/** The members of any of some slices `pods` and `cluster_pods`, or a prefix without those in it. */
+export type NetworkPolicyPeer =
+  | { readonly pods: readonly SliceKey[]; readonly cidr?: never; readonly except?: never }
+  | { readonly cidr: string; readonly except: readonly string[]; readonly pods?: never };
+
+/** Ports from `first` to `last`; absent: all. `protocol`: IANA number. */
+export type NetworkPolicyPorts = { readonly protocol: number; readonly first?: number; readonly last?: number };
+
+/** Pods that a selector selects. */
+export type PodsHeader = { readonly id: string };
+
 /** One QoS policy. `dscp`: what packets that a port sends are given (0..63); absent: they stay as they are. */
 export type QosHeader = {
   readonly id: string;
@@ -357,6 +389,8 @@ export type LocalPort = {
    * empty policy `policy:`.
    */
   readonly policy: SliceKey | null;
+  /** Network policies that select its pod, whose word counts besides: both must allow; absent: none does. */
+  readonly networkPolicies?: SliceKey;
   /** RFC 1123 label for DHCP option 12 and metadata; derived from the port's `dns_name`, name or id when none was given. */
   readonly hostname: string;
   /** Base64, handed out by metadata; null: none. */

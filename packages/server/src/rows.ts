@@ -12,11 +12,13 @@ import type {
   HostCertificate,
   JoinToken,
   KubernetesCluster,
+  KubernetesNamespace,
   Listener,
   LoadBalancer,
   Log,
   Member,
   Network,
+  NetworkPolicy,
   NetworkSegmentRange,
   Pool,
   Port,
@@ -71,6 +73,8 @@ type ObjectTypes = {
   readonly floatingip: FloatingIp;
   readonly port_forwarding: PortForwarding;
   readonly endpoint_set: EndpointSet;
+  readonly kubernetes_namespace: KubernetesNamespace;
+  readonly network_policy: NetworkPolicy;
   readonly service: Service;
   readonly service_scope: ServiceScope;
   readonly router_peering: RouterPeering;

@@ -383,8 +383,14 @@ export class HostLoop {
     const { planner, reconciler } = this.#deps;
     const own = planner.errors.get(portId) ?? this.#links.failures.get(portId) ?? reconciler.portFailure(portId);
     const port = this.#port(portId);
-    if (own !== undefined || port === undefined || port.policy === null) return own;
-    return reconciler.policyFailure(policyName(port.policy, port.networkId));
+    if (own !== undefined || port === undefined) return own;
+    const { policy, networkPolicies, networkId } = port;
+    const keys = [policy ?? undefined, networkPolicies].filter((key) => key !== undefined);
+    for (const key of keys) {
+      const failure = reconciler.policyFailure(policyName(key, networkId));
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
   }
 }
 

@@ -1,5 +1,7 @@
 import type { LocalPort } from '@cable/model';
+import { parseOrder } from './address.ts';
 import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
+import { NODE_OWNER } from './node-port.ts';
 import { policyName, type StatedFact } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
 
@@ -40,6 +42,16 @@ function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[
   if (policy !== null && port.portSecurityEnabled) {
     const value = { policy, networkId, projectId };
     facts.push({ topic: 'policy-use', key: policyName(policy, networkId), member: portId, value });
+  }
+  if (port.networkPolicies !== undefined) {
+    const value = { policy: port.networkPolicies, networkId, projectId };
+    facts.push({ topic: 'policy-use', key: policyName(value.policy, networkId), member: portId, value });
+  }
+  if (port.deviceOwner === NODE_OWNER) {
+    for (const { ipAddress } of port.fixedIps) {
+      const member = parseOrder(ipAddress);
+      if (member !== undefined) facts.push({ topic: 'node-address', key: '', member, value: null });
+    }
   }
   return facts;
 }

@@ -7,7 +7,7 @@ import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './float
 import { FLOOD } from './flood.ts';
 import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
-import { ADDRESS_GROUPS, GROUP_MEMBERS } from './group-members.ts';
+import { ADDRESS_GROUPS, CLUSTER_PODS, GROUP_MEMBERS, PODS } from './group-members.ts';
 import { LEASES, LEASING_ROUTERS, LEASING_WAYS, REMOTE_BLOCKS } from './leases.ts';
 import { FLOATING_LIMITS, FLOATS_LIMITS, FORWARDS_LIMITS, GATEWAY_LIMITS, LIMITS } from './limits.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
@@ -43,6 +43,8 @@ export const FAMILIES: readonly Family[] = [
   LIMITS,
   ADDRESS_GROUPS,
   GROUP_MEMBERS,
+  PODS,
+  CLUSTER_PODS,
   ATTACHMENTS,
   STANDBY_ATTACHMENTS,
   ROUTERS,

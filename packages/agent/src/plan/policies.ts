@@ -1,3 +1,4 @@
+import type { SliceKey } from '@cable/model';
 import { MAPS } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { bytesOf, orderAround, type Prefix } from './address.ts';
@@ -8,7 +9,13 @@ import type { NumberOf } from './numbers.ts';
 import { peeredNetworks } from './peerings.ts';
 import { type ClassChanges, type ClassedPrefix, type PolicyClass, PolicyClasses } from './policy-classes.ts';
 import { encodeRules } from './policy-rules.ts';
-import { type RuleLists, type Selector, type SelectorRules, sortRules } from './policy-selectors.ts';
+import {
+  type RuleLists,
+  type Selector,
+  type SelectorRules,
+  sortNetworkPolicyRules,
+  sortRules,
+} from './policy-selectors.ts';
 import { joinedNetworks } from './reach.ts';
 import { EVERY_NETWORK, groupTopic, type PlannedPolicy, type PolicyUse, type StatedFact } from './topics.ts';
 import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.ts';
@@ -17,7 +24,7 @@ import type { Family, MemoryRun, PolicySize, UnitKey, UnitMemory } from './unit.
 export const MAX_POLICY_RULES = 65_536;
 export const MAX_POLICY_CLASSES = 131_072;
 
-/** The policy of a set of security groups in a network, for the ports of this host that have it. */
+/** The policy of a set of security groups, or of network policies, in a network, for the ports of this host that have it. */
 export const POLICIES: Family = {
   name: 'policy',
   source: { kind: 'topic', topic: 'policy-use' },
@@ -34,6 +41,8 @@ class PolicyMemory implements UnitMemory {
   readonly #name: string;
   readonly #numberOf: NumberOf;
   #rules: SelectorRules = NO_RULES;
+  /** What they were made of besides items (`Received.made`). */
+  #made = '';
   /** Group facts that were read, by key: which members of them counted (`withinName`). */
   #groups: ReadonlyMap<string, string> = new Map();
   #classes: PolicyClasses;
@@ -70,16 +79,15 @@ class PolicyMemory implements UnitMemory {
   }
 
   *#plan(run: MemoryRun, use: PolicyUse): Generator<void, PlannedPolicy> {
-    const id = idOf(use.policy);
-    const header = run.header('policy', id);
-    if (header === undefined) {
+    const received = this.#received(run, use.policy);
+    if (received === undefined) {
       yield* this.#forget(run);
       return { ok: false, reason: `policy ${this.#name} has not been received` };
     }
     const before = this.#rules;
-    const rules = run.items('policy', id);
-    const rulesChanged = before === NO_RULES || !nothing(run.touchedItems(`policy:${id}`));
-    if (rulesChanged) this.#rules = yield* sortRules(rules);
+    const rulesChanged = before === NO_RULES || this.#made !== received.made || !nothing(run.touchedItems(use.policy));
+    if (rulesChanged) this.#rules = yield* received.sorted();
+    this.#made = received.made;
     const reach = reachOf(run, use.networkId);
     const listing = new Listing(run, this.#rules, reach);
     const touched = yield* this.#touched(run, before, listing);
@@ -96,7 +104,25 @@ class PolicyMemory implements UnitMemory {
     const number = run.number('policy-use', this.#name) ?? 0;
     if (this.#number !== number) yield* this.#claimAll(run, number);
     else yield* this.#claimChanges(run, changes, rulesChanged);
-    return { ok: true, number, isStateless: header.stateless === true };
+    return { ok: true, number, isStateless: received.isStateless };
+  }
+
+  /** Undefined: it has not been received. `made`: what its rules are made of besides its items. */
+  #received(run: MemoryRun, key: SliceKey): Received | undefined {
+    const id = idOf(key);
+    if (!key.startsWith('network_policies:')) {
+      const header = run.header('policy', id);
+      if (header === undefined) return undefined;
+      const rules = run.items('policy', id);
+      return { made: '', isStateless: header.stateless === true, sorted: () => sortRules(rules) };
+    }
+    const header = run.header('network_policies', id);
+    if (header === undefined) return undefined;
+    const rules = run.items('network_policies', id);
+    const nodePrefixes = [...run.facts('node-address', '').keys()].sort();
+    const isolation = { ingress: header.ingress, egress: header.egress, nodePrefixes };
+    const made = `${isolation.ingress} ${isolation.egress} ${nodePrefixes.join()}`;
+    return { made, isStateless: false, sorted: () => sortNetworkPolicyRules(isolation, rules) };
   }
 
   /** Prefixes that other selectors may list than at the last run. */
@@ -112,8 +138,9 @@ class PolicyMemory implements UnitMemory {
       }
     }
     if (before === this.#rules) return touched;
-    for (const { prefix } of [...before.selectors.values(), ...this.#rules.selectors.values()]) {
-      if (prefix !== undefined) touched.push(prefix);
+    for (const { prefixes } of [...before.selectors.values(), ...this.#rules.selectors.values()]) {
+      for (const prefix of prefixes) touched.push(prefix);
+      yield;
     }
     return touched;
   }
@@ -240,11 +267,18 @@ class PolicyMemory implements UnitMemory {
   }
 }
 
+/** A policy as the server sent it. */
+type Received = {
+  readonly made: string;
+  readonly isStateless: boolean;
+  readonly sorted: () => Generator<void, SelectorRules>;
+};
+
 /** Which selectors of a policy list a prefix, as of now. */
 class Listing {
   /** Keys of the group facts that it reads, each with which members of them count (`withinName`). */
   readonly groups: ReadonlyMap<string, string>;
-  readonly #byPrefix: ReadonlyMap<string, string>;
+  readonly #byPrefix = new Map<string, string[]>();
   readonly #byGroup: readonly {
     readonly name: string;
     readonly members: ReadonlyMap<string, Fact>;
@@ -254,26 +288,29 @@ class Listing {
   readonly #lists = new Map<string, readonly string[]>();
 
   constructor(run: MemoryRun, { selectors }: SelectorRules, reach: ReadonlyMap<string, Within>) {
-    const keysOf = ({ groupId }: Selector): (readonly [string, Within])[] =>
-      groupId === undefined
-        ? []
-        : [
-            [groupTopic(groupId, EVERY_NETWORK), undefined],
-            ...Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const),
-          ];
+    const keysOf = ({ groupIds }: Selector): (readonly [string, Within])[] =>
+      groupIds.flatMap((groupId) => [
+        [groupTopic(groupId, EVERY_NETWORK), undefined] as const,
+        ...Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const),
+      ]);
     const all = [...selectors.values()];
     this.groups = new Map(all.flatMap((one) => keysOf(one).map(([key, within]) => [key, withinName(within)] as const)));
-    this.#byPrefix = new Map(
-      all.flatMap(({ name, prefix }) => (prefix === undefined ? [] : [[prefix, name] as const])),
-    );
+    for (const { name, prefixes } of all) {
+      for (const prefix of prefixes) {
+        const names = this.#byPrefix.get(prefix);
+        if (names === undefined) this.#byPrefix.set(prefix, [name]);
+        else names.push(name);
+      }
+    }
     this.#byGroup = all.flatMap((one) =>
       keysOf(one).map(([key, within]) => ({ name: one.name, members: run.facts('group-prefix', key), within })),
     );
   }
 
   listed(order: string): readonly string[] {
-    let first = this.#byPrefix.get(order);
-    let all: Set<string> | undefined;
+    const byPrefix = this.#byPrefix.get(order);
+    let first = byPrefix?.[0];
+    let all: Set<string> | undefined = byPrefix === undefined || byPrefix.length === 1 ? undefined : new Set(byPrefix);
     for (const { name, members, within } of this.#byGroup) {
       if (name === first || !members.has(order) || !isWithin(order, within)) continue;
       if (first === undefined) first = name;

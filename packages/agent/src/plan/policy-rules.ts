@@ -1,4 +1,4 @@
-import type { PolicyRule } from '@cable/model';
+import type { NetworkPolicyPorts, NetworkPolicyRule, PolicyRule } from '@cable/model';
 import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_FAMILY_V4, CB_FAMILY_V6 } from '../bpf/abi.gen.ts';
 import { encodeEntry, type Planned } from './entries.ts';
 import { type PortPrefix, portPrefixes } from './port-ranges.ts';
@@ -10,7 +10,7 @@ export type RuleMatch = {
   readonly family: number;
   readonly protocol: number;
   readonly portBe: number;
-  /** First 32 bits of the rule's id. */
+  /** First 32 bits of the id of the rule, or of the network policy. */
   readonly rule: number;
 };
 
@@ -32,6 +32,36 @@ export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
   const protocol = rule.ethertype === 'IPv6' && rule.protocol === ICMP ? ICMPV6 : rule.protocol;
   return rulePorts(rule, protocol).map(({ value, length }) => ({
     ...base,
+    prefixlen: length === 0 ? ANY_PORT_BITS : PORT_BITS + length,
+    protocol,
+    portBe: value,
+  }));
+}
+
+/** The same of a rule of a network policy, for addresses of one version of IP or of both. */
+export function networkPolicyMatches(
+  { policyId, direction, ports }: NetworkPolicyRule,
+  version?: 4 | 6,
+): readonly RuleMatch[] {
+  const families = version === undefined ? [CB_FAMILY_V4, CB_FAMILY_V6] : [version === 4 ? CB_FAMILY_V4 : CB_FAMILY_V6];
+  return families.flatMap((family) => {
+    const base = {
+      direction: direction === 'ingress' ? CB_DIR_INGRESS : CB_DIR_EGRESS,
+      family,
+      rule: Number.parseInt(policyId.slice(0, 8), 16) >>> 0,
+    };
+    if (ports === undefined) return [{ ...base, prefixlen: ANY_PROTOCOL_BITS, protocol: 0, portBe: 0 }];
+    return ports.flatMap((one) => portMatches(one).map((match) => ({ ...base, ...match })));
+  });
+}
+
+function portMatches({
+  protocol,
+  first,
+  last,
+}: NetworkPolicyPorts): Pick<RuleMatch, 'prefixlen' | 'protocol' | 'portBe'>[] {
+  if (first === undefined) return [{ prefixlen: ANY_PORT_BITS, protocol, portBe: 0 }];
+  return portPrefixes(first, last ?? first).map(({ value, length }) => ({
     prefixlen: length === 0 ? ANY_PORT_BITS : PORT_BITS + length,
     protocol,
     portBe: value,

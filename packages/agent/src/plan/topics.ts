@@ -25,6 +25,8 @@ export type Topics = {
   readonly device: null;
   /** Key: policy in a network (`policyName`). Member: a port of this host that has it. */
   readonly 'policy-use': PolicyUse;
+  /** Key: ''. Member: an address (`Prefix.order`) of the node that this host is in a Kubernetes cluster. */
+  readonly 'node-address': null;
   /** Key: ''. Member: a port of this host that the agent makes the link of. */
   readonly 'machine-port': null;
   /** Key: router that is administratively up, the way outside of floating IPs through it (`exitOf`), a peering of it (`peeringOf`), or a scope of Services (`scopeOf`). Member: ''. */

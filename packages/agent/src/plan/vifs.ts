@@ -1,4 +1,4 @@
-import type { LocalPort, NetworkHeader, SubnetState } from '@cable/model';
+import type { LocalPort, NetworkHeader, SliceKey, SubnetState } from '@cable/model';
 import {
   CB_ENDPOINT_VIF,
   CB_IN_VIF,
@@ -31,7 +31,7 @@ import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.t
 import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
 import { type OtherTunnel, otherTunnel } from './standby.ts';
-import { localName, policyName, type StatedFact } from './topics.ts';
+import { localName, type PlannedPolicy, policyName, type StatedFact } from './topics.ts';
 import { type Family, itemFamily, type Output, type PlanReader } from './unit.ts';
 
 const MAX_VLAN = 4094;
@@ -45,6 +45,8 @@ type Vif = {
   readonly net: number;
   readonly project: number;
   readonly policy: number;
+  /** Of its network policies; 0: it has none. */
+  readonly networkPolicies: number;
   readonly device: LocalDevice;
   /** CB_VIF_F_*. */
   readonly flags: number;
@@ -158,7 +160,8 @@ function ownEntries(planned: Vif): readonly Planned[] {
 }
 
 function vifEntry(planned: Vif): Planned {
-  const { port, network, vif, net, project, policy, device, flags, mac, id, subnets, router6 } = planned;
+  const { port, network, vif, net, project, policy, networkPolicies, device, flags, mac, id, subnets, router6 } =
+    planned;
   const addresses = port.fixedIps.flatMap((ip) => parseAddress(ip.ipAddress) ?? []);
   const value = {
     portId: id,
@@ -166,6 +169,7 @@ function vifEntry(planned: Vif): Planned {
     flags,
     ifindex: device.ifindex,
     policy,
+    networkPolicies,
     net,
     vlan: vifVlan(port),
     project,
@@ -196,6 +200,8 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (typeof sources === 'string') return sources;
   const policy = policyOf(port, reader);
   if (typeof policy === 'string') return policy;
+  const policies = networkPoliciesOf(port, reader);
+  if (typeof policies === 'string') return policies;
   const device = reader.device(vifDeviceName(port));
   if (device === undefined) return undefined;
   const vlan = vifVlan(port);
@@ -215,6 +221,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     network,
     ...numbers,
     policy: policy.number,
+    networkPolicies: policies,
     device,
     flags:
       (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
@@ -266,10 +273,21 @@ type VifPolicy = { readonly number: number; readonly isStateless: boolean };
 /** The port's policy, `CB_POLICY_NONE` where it has none; or why it is not known: then nothing may pass. */
 function policyOf(port: LocalPort, reader: PlanReader): VifPolicy | string {
   if (!port.portSecurityEnabled || port.policy === null) return { number: CB_POLICY_NONE, isStateless: false };
-  const name = policyName(port.policy, port.networkId);
-  const planned = reader.facts('policy', name).get('')?.value;
-  if (planned === undefined) return `policy ${name} has not been received`;
+  const planned = plannedPolicy(port.policy, port, reader);
   return planned.ok ? planned : planned.reason;
+}
+
+/** The same of its network policies, whether port security is on or not; 0: it has none. */
+function networkPoliciesOf(port: LocalPort, reader: PlanReader): number | string {
+  if (port.networkPolicies === undefined) return 0;
+  const planned = plannedPolicy(port.networkPolicies, port, reader);
+  return planned.ok ? planned.number : planned.reason;
+}
+
+function plannedPolicy(key: SliceKey, { networkId }: LocalPort, reader: PlanReader): PlannedPolicy {
+  const name = policyName(key, networkId);
+  const planned = reader.facts('policy', name).get('')?.value;
+  return planned ?? { ok: false, reason: `policy ${name} has not been received` };
 }
 
 /** By its QoS policy, and by who plugged it. */

@@ -17,7 +17,7 @@ export class Decisions {
   readonly #routes = new Map<ByteText, number>();
   /** Rows of the networks in which a router's number stands, by that, each with the number of entries. */
   readonly #legs = new Map<ByteText, Map<ByteText, number>>();
-  /** VIF rows by policy. */
+  /** VIF rows by policy: of security groups, and of network policies. */
   readonly #users = new Map<ByteText, Set<ByteText>>();
 
   concern({ map, key, have }: Due, raise: Raise): void {
@@ -75,12 +75,14 @@ export class Decisions {
   }
 
   #countUser(vif: ByteText, value: ByteText, by: 1 | -1): void {
-    const policy = value.slice(POLICY_AT, POLICY_AT + NUMBER_BYTES);
-    const users = this.#users.get(policy) ?? new Set<ByteText>();
-    this.#users.set(policy, users);
-    if (by > 0) users.add(vif);
-    else users.delete(vif);
-    if (users.size === 0) this.#users.delete(policy);
+    for (const at of POLICY_ATS) {
+      const policy = value.slice(at, at + NUMBER_BYTES);
+      const users = this.#users.get(policy) ?? new Set<ByteText>();
+      this.#users.set(policy, users);
+      if (by > 0) users.add(vif);
+      else users.delete(vif);
+      if (users.size === 0) this.#users.delete(policy);
+    }
   }
 }
 
@@ -99,7 +101,7 @@ const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
 const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
 const ROUTE_NET_AT = fieldAt(MAPS.cb_route_2.value, 'net');
 const ROUTE_FLAGS_AT = fieldAt(MAPS.cb_route_2.value, 'flags');
-const POLICY_AT = fieldAt(MAPS.cb_vif_2.value, 'policy');
+const POLICY_ATS = [fieldAt(MAPS.cb_vif_2.value, 'policy'), fieldAt(MAPS.cb_vif_2.value, 'networkPolicies')] as const;
 
 function isPeered(route: ByteText): boolean {
   return (route.charCodeAt(ROUTE_FLAGS_AT) & CB_ROUTE_F_PEER) !== 0;

@@ -169,6 +169,7 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     mac: formatMac(row.mac),
     address: formatAddress(row.addr),
     policy: names.policy(row.policy),
+    network_policies: row.networkPolicies === 0 ? 'none' : names.policy(row.networkPolicies),
     flags: flagNames(row.flags, VIF_FLAGS),
     mtu_bytes: row.mtuBytes,
     tells: row.tells,

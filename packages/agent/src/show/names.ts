@@ -107,6 +107,12 @@ export function* readNames(source: NameSource): Generator<void, Names> {
       yield;
     }
   }
+  for (const id of idsOf('network_policies')) {
+    for (const [, { policyId }] of [...slices.items('network_policies', id)]) {
+      rules.set(Number.parseInt(policyId.slice(0, 8), 16) >>> 0, policyId);
+      yield;
+    }
+  }
   const policies = new Map<number, string>();
   for (const name of planner.policies()) {
     const label = policyLabel(name, (id) => slices.header('network', id)?.name || id);
@@ -151,6 +157,6 @@ export function number(value: number): string {
 /** `name`: as `policyName` makes it. */
 function policyLabel(name: string, networkName: (id: string) => string): string {
   const at = name.lastIndexOf('@');
-  const groups = name.slice('policy:'.length, at) || '(no groups)';
+  const groups = name.slice(name.indexOf(':') + 1, at) || '(no groups)';
   return `${groups}@${networkName(name.slice(at + 1))}`;
 }

@@ -4,6 +4,7 @@ import { isRecord } from '../json.ts';
 export type Place = { readonly networkId: string; readonly names: readonly string[] };
 
 const ENDPOINTS = 'endpoints:';
+const GROUPS = ['group:', 'pods:', 'cluster_pods:'] as const;
 
 /** The place of an item, whatever its value is; undefined: its kind is nowhere. */
 export function placeOf(key: string, value: object): Place | undefined {
@@ -12,7 +13,8 @@ export function placeOf(key: string, value: object): Place | undefined {
     const names = [value['portId'], value['macAddress'], ...listOf(value['ipAddresses'])];
     return placed(key.slice(ENDPOINTS.length), names);
   }
-  if (key.startsWith('group:')) return placed(value['networkId'], [value['portId'], ...listOf(value['addresses'])]);
+  if (GROUPS.some((kind) => key.startsWith(kind)))
+    return placed(value['networkId'], [value['portId'], ...listOf(value['addresses'])]);
   if (!key.startsWith('host:') && !key.startsWith('standby:')) return undefined;
   const addresses = listOf(value['fixedIps']).map((one) => (isRecord(one) ? one['ipAddress'] : undefined));
   return placed(value['networkId'], [value['id'], value['macAddress'], ...addresses]);

@@ -20,7 +20,8 @@ export const groupKind: Kind = defineKind({
   },
 });
 
-function groupMember(port: PortRow): GroupMember {
+/** The port with the addresses that count as a member's. */
+export function groupMember(port: PortRow): GroupMember {
   const addresses = [
     ...port.fixed_ips.map((ip) => ip.ip_address),
     ...port.allowed_address_pairs.map((pair) => pair.ip_address).filter(isOneAddress),

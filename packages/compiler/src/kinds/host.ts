@@ -1,9 +1,10 @@
 import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
-import { hasLeft, isBound, type PortRow } from '../compiler-tables.ts';
+import { hasLeft, hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { mayAnswer } from './floating.ts';
 import { hasLogs, LOGS } from './logs.ts';
+import { networkPoliciesOf } from './network-policies.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -58,8 +59,17 @@ function portOf(reader: Reader, port: PortRow): LocalPort {
   return {
     ...subPort(reader, port, localPort(port, qosPolicyOf(reader, port))),
     ...tapsOf(reader, port),
+    ...networkPolicies(reader, port),
     ...(flowExport === 0 ? {} : { flowExport }),
   };
+}
+
+/** Who does not know network policies lets a pod that has some pass nothing. */
+function networkPolicies(reader: Reader, port: PortRow): Partial<Pick<LocalPort, 'policy' | 'networkPolicies'>> {
+  const key = networkPoliciesOf(reader, port);
+  if (key === undefined) return {};
+  const isKnown = reader.get('host', hostOf(port))?.features?.includes('network-policies') ?? false;
+  return isKnown ? { networkPolicies: key } : { policy: 'policy:' };
 }
 
 /** The port's own word, else its network's. */
@@ -67,9 +77,10 @@ function flowExportOf(reader: Reader, port: PortRow): number {
   return port['cable:flow_export'] ?? reader.get('network', port.network_id)?.['cable:flow_export'] ?? 0;
 }
 
-function references({ networkId, policy, qosPolicyId }: LocalPort): NodeKey[] {
+function references({ networkId, policy, networkPolicies: policies, qosPolicyId }: LocalPort): NodeKey[] {
   const refs: NodeKey[] = [`network:${networkId}`, `endpoints:${networkId}`, `names:${networkId}`, `near:${networkId}`];
   if (policy !== null) refs.push(policy);
+  if (policies !== undefined) refs.push(policies);
   if (qosPolicyId !== undefined) refs.push(`qos:${qosPolicyId}`);
   return refs;
 }

@@ -10,6 +10,7 @@ export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export * from './cable-guest.ts';
 export { cableKubernetesExtension, cableNodeEgressExtension } from './cable-kubernetes.ts';
+export { cableNetworkPolicyExtension } from './cable-network-policy.ts';
 export { cableRouterPeeringExtension } from './cable-router-peering.ts';
 export { cableRouterPolicyExtension } from './cable-router-policy.ts';
 export { cableServiceExtension } from './cable-service.ts';

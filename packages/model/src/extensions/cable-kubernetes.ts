@@ -2,7 +2,7 @@ import type { Resource } from '../declaration.ts';
 import { kubernetesClusterResource } from '../resources/kubernetes-cluster.ts';
 
 /** Whose an object is, where Kubernetes' controller has made it. */
-const ORIGIN = {
+export const ORIGIN = {
   'cable:cluster': {
     type: 'string',
     nullable: true,
@@ -28,7 +28,7 @@ const ORIGIN = {
   },
 } as const;
 
-type Origin = typeof ORIGIN;
+export type Origin = typeof ORIGIN;
 
 /** Kubernetes clusters whose pods are ports. */
 export const cableKubernetesExtension = {

@@ -53,7 +53,9 @@ const CATCH_UP_MS = 2000;
 /** The same for the slices of a host that has just registered: at a start of thousands of hosts there is much to be compiled. */
 const COMPILE_MS = 10_000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
-const PORT_KINDS: ReadonlySet<string> = new Set(['host', 'endpoints', 'group', 'router', 'gateways']);
+const PORT_KINDS: ReadonlySet<string> = new Set([
+  ...['host', 'endpoints', 'group', 'pods', 'cluster_pods', 'router', 'gateways'],
+]);
 const UUID_LENGTH = 36;
 /** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
 const OTHERS_GRACE_MS = 10_000;

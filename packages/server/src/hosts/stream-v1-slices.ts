@@ -28,6 +28,9 @@ const LATER_KINDS = [
   'services',
   'backends',
   'logs',
+  'network_policies',
+  'pods',
+  'cluster_pods',
 ] as const;
 
 type Composed = {

@@ -24,6 +24,7 @@ import { loggableResourceModule, logModule } from './log.ts';
 import { memberModule, poolMembersModule } from './member.ts';
 import { networkModule } from './network.ts';
 import { networkIpAvailabilityModule } from './network-ip-availability.ts';
+import { kubernetesNamespaceModule, networkPolicyModule, portOfNamespaceModule } from './network-policy.ts';
 import { networkSegmentRangeModule } from './network-segment-range.ts';
 import { poolModule } from './pool.ts';
 import { portModule } from './port.ts';
@@ -120,6 +121,7 @@ export const MODULES: ModuleTable = {
     vipPortModule,
     tapPortModule,
     portScopesModule,
+    portOfNamespaceModule,
     originModule,
     portOfClusterModule,
   ],
@@ -138,6 +140,8 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   endpoint_set: [endpointSetModule, originModule],
+  kubernetes_namespace: [kubernetesNamespaceModule, originModule],
+  network_policy: [networkPolicyModule, originModule],
   router_peering: [routerPeeringModule],
   router_policy: [routerPolicyModule],
   service: [serviceModule, originModule],

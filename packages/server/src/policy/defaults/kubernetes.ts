@@ -7,8 +7,11 @@ const OWN = `${ADMIN} or ${KUBERNETES} and cluster:%(name)s`;
 /** Types whose objects say which cluster’s they are. */
 const OF_CLUSTERS = [
   ...['network', 'subnet', 'port', 'router', 'security_group'],
-  ...['service_scope', 'service', 'endpoint_set'],
+  ...['service_scope', 'service', 'endpoint_set', 'kubernetes_namespace', 'network_policy'],
 ] as const;
+
+/** By which network policies select. */
+const OF_PODS = ['cable:labels', 'cable:named_ports'] as const;
 
 /** Who may do what with Kubernetes clusters, and say that an object is one's. */
 export const KUBERNETES_RULES: readonly RuleDefault[] = [
@@ -22,6 +25,13 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
     check: `${ADMIN} or ${KUBERNETES}`,
     description: 'Let what leaves a router go by the sender’s own node.',
   })),
+  ...['create_port', 'update_port'].flatMap((verb) =>
+    (verb === 'create_port' ? ['cable:namespace', ...OF_PODS] : OF_PODS).map((attribute) => ({
+      name: `${verb}:${attribute}`,
+      check: `${ADMIN} or ${KUBERNETES}`,
+      description: `Say of a port which pod’s it is: ${attribute.slice(attribute.indexOf(':') + 1)}.`,
+    })),
+  ),
   ...OF_CLUSTERS.flatMap((type) =>
     ['cable:cluster', 'cable:origin'].map((attribute) => ({
       name: `create_${type}:${attribute}`,

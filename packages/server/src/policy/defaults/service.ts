@@ -8,6 +8,8 @@ export const SERVICE_RULES: readonly RuleDefault[] = [
   ...rulesOf('service_scope', 'the scope of a cluster’s Services'),
   ...rulesOf('service', 'a Service'),
   ...rulesOf('endpoint_set', 'endpoints of a Service'),
+  ...rulesOf('kubernetes_namespace', 'the labels of a Kubernetes namespace'),
+  ...rulesOf('network_policy', 'a NetworkPolicy of Kubernetes'),
 ];
 
 function rulesOf(type: string, what: string): readonly RuleDefault[] {
