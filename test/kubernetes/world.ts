@@ -27,6 +27,10 @@ export const SLICES: KubeKind = {
   plural: 'endpointslices',
   isNamespaced: true,
 };
+export const NETWORK_POLICIES: KubeKind = {
+  ...{ group: 'networking.k8s.io', version: 'v1' },
+  ...{ plural: 'networkpolicies', isNamespaced: true },
+};
 const LEASES: KubeKind = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
 
 const KINDS = [
@@ -37,6 +41,7 @@ const KINDS = [
   { ...STATEFUL_SETS, kind: 'StatefulSet', hasStatus: true },
   { ...SERVICES, kind: 'Service', hasStatus: true },
   { ...SLICES, kind: 'EndpointSlice' },
+  { ...NETWORK_POLICIES, kind: 'NetworkPolicy' },
   { ...LEASES, kind: 'Lease' },
 ];
 
@@ -47,6 +52,9 @@ export type PodMore = {
   readonly namespace?: string;
   readonly node?: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** TCP ports of its container that have names. */
+  readonly namedPorts?: Readonly<Record<string, number>>;
   readonly hostNetwork?: boolean;
   readonly phase?: string;
   /** The StatefulSet that makes it. */
@@ -196,8 +204,13 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
       undo.push(end);
       return { stop: end };
     },
-    pod: async (name, { namespace = 'shop', node, annotations, hostNetwork, phase, set } = {}) => {
+    pod: async (
+      name,
+      { namespace = 'shop', node, annotations, labels, namedPorts = {}, hostNetwork, phase, set } = {},
+    ) => {
+      const ports = Object.entries(namedPorts).map(([port, containerPort]) => ({ name: port, containerPort }));
       const spec = {
+        containers: [{ name: 'main', ports }],
         ...(node === undefined ? {} : { nodeName: node }),
         ...(hostNetwork === undefined ? {} : { hostNetwork }),
       };
@@ -205,6 +218,7 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
       const metadata = {
         ...{ name, namespace },
         ...(annotations === undefined ? {} : { annotations }),
+        ...(labels === undefined ? {} : { labels }),
         ...(set === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
       } as KubeMeta;
       const made = await kube.create<KubeObject>(PODS, { metadata, spec } as KubeObject);

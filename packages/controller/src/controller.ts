@@ -14,9 +14,11 @@ import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetwork
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { nodeFacts, reconcileNode } from './nodes.ts';
+import { NetworkPolicies } from './network-policies.ts';
 import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
+import { NETWORK_POLICIES, type NetworkPolicyObject, type PolicyFacts, policyFacts } from './policy-facts.ts';
 import { PortBook } from './port-book.ts';
 import { RatePolicies } from './rate-policies.ts';
 import { Refusals } from './refusals.ts';
@@ -68,7 +70,14 @@ export async function runController(options: ControllerOptions, deps: Controller
     changed: (key) => tell.pod(key),
   });
   const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
-  const namespaces = new Reflector({ ...common, kind: NAMESPACES, keep: namespaceFacts, changed: () => {} });
+  const namespaces = new Reflector({
+    ...{ ...common, kind: NAMESPACES, keep: namespaceFacts },
+    changed: (key) => tell.namespace(key),
+  });
+  const policies = new Reflector({
+    ...{ ...common, kind: NETWORK_POLICIES, keep: (one: NetworkPolicyObject) => policyFacts(one) },
+    changed: (key) => tell.policy(key),
+  });
   const sets = new Reflector({ ...common, kind: STATEFUL_SETS, keep: setFacts, changed: (key) => tell.set(key) });
   const services = new Reflector({
     ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one) },
@@ -82,18 +91,19 @@ export async function runController(options: ControllerOptions, deps: Controller
       tell.slice(key);
     },
   });
-  const followed = { pods, nodes, namespaces, sets, services, slices, index };
+  const followed = { pods, nodes, namespaces, policies, sets, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  await Promise.all([pods.done, nodes.done, namespaces.done, sets.done, services.done, slices.done]);
+  await Promise.all([policies.done, pods.done, nodes.done, namespaces.done, sets.done, services.done, slices.done]);
 }
 
 type Followed = {
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
   readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
+  readonly policies: Reflector<NetworkPolicyObject, PolicyFacts>;
   readonly sets: Reflector<Parameters<typeof setFacts>[0], ReturnType<typeof setFacts>>;
   readonly services: Reflector<Service, ReturnType<typeof serviceFacts>>;
   readonly slices: Reflector<EndpointSlice, ReturnType<typeof sliceFacts>>;
@@ -101,14 +111,16 @@ type Followed = {
 };
 
 /** All that has to be there before anything is judged by what is not. */
-function allSynced({ pods, nodes, namespaces, sets, services, slices }: Followed): Promise<unknown> {
-  return Promise.all([pods.synced, nodes.synced, namespaces.synced, sets.synced, services.synced, slices.synced]);
+function allSynced({ policies, pods, nodes, namespaces, sets, services, slices }: Followed): Promise<unknown> {
+  return Promise.all([policies.synced, pods.synced, nodes.synced, namespaces.synced, sets.synced, services.synced, slices.synced]);
 }
 
 /** Who is told of keys: the queues of who has the Lease now, or nobody. */
 class Told {
   pod: (key: string) => void = () => {};
   node: (key: string) => void = () => {};
+  namespace: (key: string) => void = () => {};
+  policy: (key: string) => void = () => {};
   set: (key: string) => void = () => {};
   service: (key: string) => void = () => {};
   slice: (key: string) => void = () => {};
@@ -123,7 +135,7 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { pods, nodes, namespaces, sets, services, slices, index } = followed;
+  const { pods, nodes, namespaces, policies, sets, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
@@ -142,6 +154,11 @@ async function lead(
     }
   };
   const shared = { cable, kube, book, log, networks: () => setUp.networks };
+  const networkPolicies = new NetworkPolicies({
+    ...{ cable, kube, policies, namespaces, guarded, log, signal },
+    ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
+  });
+  if ((await patiently(() => networkPolicies.load(), { log, signal })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
   const rates = new RatePolicies(cable, options.cluster);
   const podQueue: WorkQueue = new WorkQueue({
@@ -152,6 +169,8 @@ async function lead(
           ...shared,
           pods,
           sets,
+          cluster: options.cluster,
+          arePoliciesSettled: (namespace) => networkPolicies.areSettled(namespace),
           projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
           rates,
           events: setUp.events,
@@ -202,7 +221,10 @@ async function lead(
     },
     service: (key: string) => serviceQueue.add(key),
     slice: (key: string) => sliceQueue.add(key),
+    namespace: (key: string) => networkPolicies.namespaceChanged(key),
+    policy: (key: string) => networkPolicies.policyChanged(key),
   });
+  networkPolicies.open();
   nodeQueue.open();
   podQueue.open();
   serviceQueue.open();
@@ -217,7 +239,7 @@ async function lead(
       await sleep(RESYNC_MS, signal);
       if (signal.aborted) break;
       try {
-        await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId)]);
+        await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId), networkPolicies.load()]);
         projects = await givenProjects(options.cluster, cable);
       } catch (err) {
         log.warn({ err }, 'what Cable has was not asked for anew');
@@ -227,6 +249,7 @@ async function lead(
         .sweep((id) => used.has(id))
         .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
       addAll();
+      networkPolicies.resync();
     }
   } finally {
     Object.assign(tell, new Told());

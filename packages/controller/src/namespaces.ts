@@ -1,11 +1,13 @@
 /** Which project a namespace is: its own, or the one that an administrator of Cable gave it. */
 import type { KubeObject } from '@cable/kube';
 import { namespaceProject } from '@cable/model';
+import { labelTexts } from './policy-facts.ts';
 
-export type NamespaceFacts = { readonly uid: string };
+/** `labels`: each as key=value. */
+export type NamespaceFacts = { readonly uid: string; readonly labels: readonly string[] };
 
 export function namespaceFacts({ metadata }: KubeObject): NamespaceFacts {
-  return { uid: metadata.uid ?? '' };
+  return { uid: metadata.uid ?? '', labels: labelTexts(metadata.labels) };
 }
 
 /** As `namespace_projects` of the cluster says: by UID, since a namespace that is made anew under its name is another one. */

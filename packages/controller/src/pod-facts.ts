@@ -1,5 +1,7 @@
 /** What is kept of the objects that are followed: of 150,000 pods no more than it takes. */
 import type { KubeKind, KubeObject } from '@cable/kube';
+import type { Port } from '@cable/model';
+import { labelTexts } from './policy-facts.ts';
 
 export const PODS: KubeKind = { group: '', version: 'v1', plural: 'pods', isNamespaced: true };
 export const NODES: KubeKind = { group: '', version: 'v1', plural: 'nodes', isNamespaced: false };
@@ -9,9 +11,21 @@ export const EVENTS: KubeKind = { group: '', version: 'v1', plural: 'events', is
 
 /** A pod, as far as the API server's word is read. */
 export type Pod = KubeObject & {
-  readonly spec?: { readonly nodeName?: string; readonly hostNetwork?: boolean };
+  readonly spec?: {
+    readonly nodeName?: string;
+    readonly hostNetwork?: boolean;
+    readonly containers?: readonly Container[];
+    readonly initContainers?: readonly (Container & { readonly restartPolicy?: string })[];
+  };
   readonly status?: { readonly phase?: string };
 };
+
+type Container = {
+  readonly ports?: readonly { readonly name?: string; readonly containerPort: number; readonly protocol?: string }[];
+};
+
+/** A port that a container has a name for. */
+export type NamedPort = Port['cable:named_ports'][number];
 
 export type PodFacts = {
   readonly namespace: string;
@@ -26,6 +40,9 @@ export type PodFacts = {
   readonly isHostNetwork: boolean;
   /** UID of the StatefulSet that makes it anew under its name, with the same port; undefined: none does. */
   readonly setUid: string | undefined;
+  /** Each as key=value. */
+  readonly labels: readonly string[];
+  readonly namedPorts: readonly NamedPort[];
   /** Those that say something of its network. */
   readonly annotations: Readonly<Record<string, string>>;
 };
@@ -48,8 +65,24 @@ export function podFacts({ metadata, spec, status }: Pod): PodFacts {
     isOver: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     isHostNetwork: spec?.hostNetwork === true,
     setUid: metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'StatefulSet')?.uid,
+    labels: labelTexts(metadata.labels),
+    namedPorts: namedPorts(spec),
     annotations: chosen(annotations),
   };
+}
+
+const NO_PORTS: readonly NamedPort[] = [];
+
+/** Of containers that run while the pod does; of two of one name and protocol the first counts. */
+function namedPorts({ containers = [], initContainers = [] }: NonNullable<Pod['spec']> = {}): readonly NamedPort[] {
+  const running = [...containers, ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always')];
+  const found = new Map<string, NamedPort>();
+  for (const { name, containerPort: port, protocol = 'TCP' } of running.flatMap(({ ports = [] }) => ports)) {
+    if (name === undefined || (protocol !== 'TCP' && protocol !== 'UDP' && protocol !== 'SCTP')) continue;
+    const key = `${name} ${protocol}`;
+    if (!found.has(key)) found.set(key, { name, protocol, port });
+  }
+  return found.size === 0 ? NO_PORTS : [...found.values()];
 }
 
 function chosen(annotations: Readonly<Record<string, string>>): PodFacts['annotations'] {

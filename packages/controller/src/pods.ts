@@ -37,6 +37,9 @@ export type PodsDeps = {
   readonly networks: () => ClusterNetworks;
   /** The project of a namespace; undefined: the namespace is not known yet. */
   readonly projectOf: (namespace: string) => string | undefined;
+  readonly cluster: string;
+  /** Are the network policies of the namespace, as far as they are known, in Cable? */
+  readonly arePoliciesSettled: (namespace: string) => boolean;
   readonly rates: RatePolicies;
   readonly events: ObjectEvents;
   readonly refusals: Refusals;
@@ -51,6 +54,9 @@ const KIND = 'Pod';
 
 /** What a runtime calls a pod's first interface. */
 const FIRST_INTERFACE = 'eth0';
+
+/** When a pod is looked at again whose network policies are on their way. */
+const POLICIES_MS = 50;
 
 /** How often a port of a pod that is gone is looked at, until nothing of it is on the node any more. */
 const RELEASE_MS = 1000;
@@ -89,6 +95,11 @@ async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFac
   const there = ports.find((port) => port.deviceId === deviceId) ?? (pod.setUid === undefined ? undefined : ports[0]);
   try {
     const wishes = wishesOf(pod);
+    // What runs without them for a moment may be reached in it.
+    if (there?.deviceId !== deviceId && !deps.arePoliciesSettled(pod.namespace)) {
+      deps.again(key, POLICIES_MS);
+      return;
+    }
     if (there === undefined) await createPort(deps, pod, deviceId, wishes);
     else await updatePort(deps, pod, there, { deviceId, wishes });
     deps.refusals.clear(key);
@@ -120,6 +131,7 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
     ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
     security_groups: groups,
     ...(qosPolicyId === null ? {} : { qos_policy_id: qosPolicyId }),
+    ...selectable(deps, pod),
     device_owner: POD_OWNER,
     device_id: deviceId,
     'binding:host_id': pod.node,
@@ -134,11 +146,15 @@ async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, { devi
   const client = deps.cable.as(port.projectId);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
   const qosPolicyId = await deps.rates.idOf(wishes.rates);
+  const now = selectable(deps, pod);
   const changes = {
     ...(qosPolicyId === port.qosPolicyId ? {} : { qos_policy_id: qosPolicyId }),
     ...(sameSet(groups, port.securityGroups) ? {} : { security_groups: groups }),
     ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
     ...(port.deviceId === deviceId ? {} : { device_id: deviceId }),
+    ...(port.namespace === now['cable:namespace'] ? {} : { 'cable:namespace': now['cable:namespace'] }),
+    ...(sameList(port.labels, now['cable:labels']) ? {} : { 'cable:labels': now['cable:labels'] }),
+    ...(samePorts(port.namedPorts, now['cable:named_ports']) ? {} : { 'cable:named_ports': now['cable:named_ports'] }),
   };
   if (Object.keys(changes).length === 0) return;
   try {
@@ -147,6 +163,24 @@ async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, { devi
     if (isGone(err)) deps.book.forget(port.id);
     throw err;
   }
+}
+
+/** By which network policies select it. */
+function selectable({ cluster }: PodsDeps, { namespace, labels, namedPorts }: PodFacts) {
+  return {
+    'cable:namespace': `${cluster}/${namespace}`,
+    'cable:labels': labels,
+    'cable:named_ports': namedPorts,
+  };
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
+}
+
+function samePorts(a: PodFacts['namedPorts'], b: PodFacts['namedPorts']): boolean {
+  const texts = (ports: PodFacts['namedPorts']) => ports.map(({ name, protocol, port }) => `${name} ${protocol} ${port}`);
+  return sameList(texts(a), texts(b));
 }
 
 function sameSet(a: readonly string[], b: readonly string[]): boolean {

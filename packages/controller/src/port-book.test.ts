@@ -8,6 +8,7 @@ type PortView = Parameters<PortBook['keep']>[0];
 const port = (id: string, more: Partial<PortView> = {}): PortView => ({
   ...{ id, project_id: 'prod.shop', device_id: `${id}:eth0`, 'binding:host_id': 'node-1' },
   ...{ 'cable:origin': `Pod/shop/${id}/u-${id}`, security_groups: [], fixed_ips: [], qos_policy_id: null },
+  ...{ 'cable:namespace': 'prod/shop', 'cable:labels': [], 'cable:named_ports': [] },
   ...more,
 });
 

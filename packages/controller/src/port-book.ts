@@ -15,6 +15,9 @@ export type PortFacts = {
   readonly securityGroups: readonly string[];
   readonly addresses: readonly string[];
   readonly qosPolicyId: string | null;
+  readonly namespace: string | null;
+  readonly labels: readonly string[];
+  readonly namedPorts: PortView['cable:named_ports'];
 };
 
 /** What an object was made for. `key`: as a queue names it. */
@@ -40,6 +43,9 @@ const FIELDS = [
   'security_groups',
   'fixed_ips',
   'qos_policy_id',
+  'cable:namespace',
+  'cable:labels',
+  'cable:named_ports',
 ] as const;
 
 const PAGE = 2000;
@@ -94,6 +100,9 @@ export class PortBook {
       securityGroups: port.security_groups,
       addresses: port.fixed_ips.map((one) => one.ip_address),
       qosPolicyId: port.qos_policy_id,
+      namespace: port['cable:namespace'],
+      labels: port['cable:labels'],
+      namedPorts: port['cable:named_ports'],
     };
     this.#byId.set(facts.id, facts);
     if (facts.origin.kind === 'Pod') this.#ofSet.put(facts.origin.key, placeInSet(facts.origin.key)?.key);

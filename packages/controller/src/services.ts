@@ -9,7 +9,7 @@ import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import type { PortBook } from './port-book.ts';
 import type { Refusals } from './refusals.ts';
-import { ENDPOINT_SLICES, SERVICES, type ServiceBody, type ServiceFacts, type SliceFacts } from './service-facts.ts';
+import { ENDPOINT_SLICES, SERVICES, type ServiceFacts, type SliceFacts } from './service-facts.ts';
 
 export type ServicesDeps = {
   readonly cable: Pick<CableAccess, 'own'>;
@@ -231,16 +231,16 @@ function portOf({ ports }: ServicesDeps, pod: string, address: string): string |
 }
 
 type Wanted = {
-  readonly type: 'service' | 'endpoint_set';
+  readonly type: 'service' | 'endpoint_set' | 'network_policy' | 'kubernetes_namespace';
   readonly id: string;
   /** What cannot change. */
   readonly fixed: object;
-  readonly wanted: Pick<ServiceBody, 'name'> & object;
+  readonly wanted: object;
   readonly key: string;
 };
 
 /** Creates or changes; what is so already is not written. */
-async function write(client: Client, book: ServiceBook, { type, id, fixed, wanted, key }: Wanted): Promise<void> {
+export async function write(client: Client, book: Pick<ServiceBook, 'get' | 'keep' | 'forget'>, { type, id, fixed, wanted, key }: Wanted): Promise<void> {
   const before = book.get(key);
   if (before === undefined) {
     try {
@@ -283,7 +283,8 @@ function sorted(value: unknown): unknown {
   );
 }
 
-async function remove(client: Client, type: string, id: string): Promise<void> {
+/** One that is gone is none to delete. */
+export async function remove(client: Client, type: string, id: string): Promise<void> {
   try {
     await client.delete(type, id);
   } catch (err) {
@@ -292,6 +293,6 @@ async function remove(client: Client, type: string, id: string): Promise<void> {
 }
 
 /** As the API server itself says; undefined: it is not there. */
-async function uidOf(kube: Pick<KubeApi, 'get'>, kind: KubeKind, key: string): Promise<string | undefined> {
+export async function uidOf(kube: Pick<KubeApi, 'get'>, kind: KubeKind, key: string): Promise<string | undefined> {
   return (await getIfThere(kube, kind, placeOf(key)))?.metadata.uid;
 }

@@ -17,7 +17,7 @@ export const cableNetworkPolicyExtension = {
       'cable:namespace': {
         type: 'string',
         nullable: true,
-        write: 'create',
+        write: 'both',
         writeBy: 'admin',
         default: null,
         minLength: 3,

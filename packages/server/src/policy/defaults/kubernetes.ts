@@ -11,7 +11,7 @@ const OF_CLUSTERS = [
 ] as const;
 
 /** By which network policies select. */
-const OF_PODS = ['cable:labels', 'cable:named_ports'] as const;
+const OF_PODS = ['cable:namespace', 'cable:labels', 'cable:named_ports'] as const;
 
 /** Who may do what with Kubernetes clusters, and say that an object is one's. */
 export const KUBERNETES_RULES: readonly RuleDefault[] = [
@@ -26,7 +26,7 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
     description: 'Let what leaves a router go by the sender’s own node.',
   })),
   ...['create_port', 'update_port'].flatMap((verb) =>
-    (verb === 'create_port' ? ['cable:namespace', ...OF_PODS] : OF_PODS).map((attribute) => ({
+    OF_PODS.map((attribute) => ({
       name: `${verb}:${attribute}`,
       check: `${ADMIN} or ${KUBERNETES}`,
       description: `Say of a port which pod’s it is: ${attribute.slice(attribute.indexOf(':') + 1)}.`,

@@ -1,0 +1,179 @@
+/**
+ * NetworkPolicies, and the labels of the namespaces by which they select, as hosts put them in force. Each object has an ID made of its origin, so that what was written
+ * without an answer is found again.
+ */
+import type { ApiError } from '@cable/api';
+import type { Logger } from '@cable/kit';
+import { type KubeApi, WorkQueue } from '@cable/kube';
+import type { AnyObject } from '@cable/model';
+import { type CableAccess, isRefusal } from './cable-access.ts';
+import type { NamespaceFacts } from './namespaces.ts';
+import type { ObjectEvents } from './object-events.ts';
+import { ObjectBook } from './object-book.ts';
+import { objectId } from './object-id.ts';
+import { NAMESPACES } from './pod-facts.ts';
+import { NETWORK_POLICIES, type PolicyFacts } from './policy-facts.ts';
+import { Refusals } from './refusals.ts';
+import { remove, uidOf, write } from './services.ts';
+
+/** A list that stays current. */
+type Followed<T> = { get(key: string): T | undefined; keys(): Iterable<string> };
+
+export type NetworkPoliciesDeps = {
+  readonly cable: Pick<CableAccess, 'own'>;
+  readonly kube: Pick<KubeApi, 'get'>;
+  readonly policies: Followed<PolicyFacts>;
+  readonly namespaces: Followed<NamespaceFacts>;
+  readonly cluster: string;
+  /** UID of the cluster's `kube-system`. */
+  readonly clusterUid: string;
+  readonly events: ObjectEvents;
+  readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+};
+
+const PAGE = 2000;
+const POLICY = 'network_policy';
+const NAMESPACE = 'kubernetes_namespace';
+
+/** Everything about them of who has the Lease. */
+export class NetworkPolicies {
+  readonly #deps: NetworkPoliciesDeps;
+  readonly #policies = new ObjectBook(({ name }) => String(name));
+  readonly #namespaces: ObjectBook;
+  readonly #refusals = new Refusals();
+  readonly #policyQueue: WorkQueue;
+  readonly #namespaceQueue: WorkQueue;
+  /** What of each policy is in Cable, or was refused there and is closed. */
+  readonly #settled = new Map<string, PolicyFacts>();
+
+  constructor(deps: NetworkPoliciesDeps) {
+    this.#deps = deps;
+    this.#namespaces = new ObjectBook(({ name }) => String(name).slice(deps.cluster.length + 1));
+    const { log, signal, guarded } = deps;
+    this.#policyQueue = new WorkQueue({
+      ...{ name: 'network policies', atOnce: 8, log, signal },
+      work: guarded((key) => this.#reconcilePolicy(key)),
+    });
+    this.#namespaceQueue = new WorkQueue({
+      ...{ name: 'namespaces', atOnce: 8, log, signal },
+      work: guarded((key) => this.#reconcileNamespace(key)),
+    });
+  }
+
+  /** Asks Cable for what there is. */
+  async load(): Promise<void> {
+    const { cable, cluster } = this.#deps;
+    const [policies, namespaces] = await Promise.all([
+      cable.own.list(POLICY, { limit: PAGE }),
+      cable.own.list(NAMESPACE, { cluster, limit: PAGE }),
+    ]);
+    const mine = (policies as readonly AnyObject[]).filter((one) => String(one['namespace']).startsWith(`${cluster}/`));
+    this.#policies.take(mine);
+    this.#namespaces.take(namespaces as readonly AnyObject[]);
+  }
+
+  /** Begins to write. */
+  open(): void {
+    this.#policyQueue.open();
+    this.#namespaceQueue.open();
+    this.resync();
+  }
+
+  /** Looks at all of them. */
+  resync(): void {
+    const { policies, namespaces } = this.#deps;
+    for (const key of new Set([...policies.keys(), ...this.#policies.keys()])) this.#policyQueue.add(key);
+    for (const key of new Set([...namespaces.keys(), ...this.#namespaces.keys()])) this.#namespaceQueue.add(key);
+  }
+
+  policyChanged(key: string): void {
+    this.#policyQueue.add(key);
+  }
+
+  namespaceChanged(key: string): void {
+    this.#namespaceQueue.add(key);
+  }
+
+  /** Is every policy of the namespace that is known in Cable? A pod that is made before would run without it for a moment. */
+  areSettled(namespace: string): boolean {
+    const { policies } = this.#deps;
+    const prefix = `${namespace}/`;
+    for (const key of this.#waiting(policies)) if (key.startsWith(prefix)) return false;
+    return true;
+  }
+
+  *#waiting(policies: Followed<PolicyFacts>): Iterable<string> {
+    for (const key of policies.keys()) if (this.#settled.get(key) !== policies.get(key)) yield key;
+  }
+
+  async #reconcilePolicy(key: string): Promise<void> {
+    const { cable, clusterUid, cluster, events, kube, policies } = this.#deps;
+    const policy = policies.get(key);
+    const id = policy === undefined ? undefined : objectId(clusterUid, 'NetworkPolicy', policy.uid);
+    const before = this.#policies.get(key);
+    if (before !== undefined && before.id !== id) {
+      const uid = await uidOf(kube, NETWORK_POLICIES, key);
+      // What is followed may be behind.
+      if (uid !== undefined && objectId(clusterUid, 'NetworkPolicy', uid) === before.id) {
+        this.#policyQueue.addAfter(key, 1000);
+        return;
+      }
+      await remove(cable.own, POLICY, before.id);
+      this.#policies.forget(key);
+    }
+    if (policy === undefined || id === undefined) {
+      this.#settled.delete(key);
+      this.#refusals.clear(key);
+      events.well('NetworkPolicy', key);
+      return;
+    }
+    const fixed = { namespace: `${cluster}/${policy.namespace}` };
+    const order = { type: POLICY, id, fixed, key } as const;
+    try {
+      await write(cable.own, this.#policies, { ...order, wanted: policy.body });
+      this.#refusals.clear(key);
+      events.well('NetworkPolicy', key);
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      // Who is isolated stays so: what cannot be said of a policy allows nothing.
+      await write(cable.own, this.#policies, { ...order, wanted: { ...policy.body, rules: [] } });
+      const { againMs } = this.#refusals.note(key);
+      await this.#tell(policy, err);
+      this.#policyQueue.addAfter(key, againMs);
+    }
+    this.#settled.set(key, policy);
+  }
+
+  async #tell({ namespace, name, uid }: PolicyFacts, { message, detail }: ApiError): Promise<void> {
+    const subject = {
+      ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+      ...{ namespace, name, uid },
+    };
+    const text = detail === '' ? message : `${message} ${detail}`;
+    await this.#deps.events.warn(subject, 'NothingAllowed', `The policy isolates its pods and allows nothing: ${text}`);
+  }
+
+  async #reconcileNamespace(key: string): Promise<void> {
+    const { cable, cluster, clusterUid, kube, namespaces } = this.#deps;
+    const namespace = namespaces.get(key);
+    const id = namespace === undefined ? undefined : objectId(clusterUid, 'Namespace', namespace.uid);
+    const before = this.#namespaces.get(key);
+    if (before !== undefined && before.id !== id) {
+      const uid = await uidOf(kube, NAMESPACES, key);
+      if (uid !== undefined && objectId(clusterUid, 'Namespace', uid) === before.id) {
+        this.#namespaceQueue.addAfter(key, 1000);
+        return;
+      }
+      await remove(cable.own, NAMESPACE, before.id);
+      this.#namespaces.forget(key);
+    }
+    if (namespace === undefined || id === undefined) return;
+    const fixed = { name: `${cluster}/${key}`, cluster };
+    await write(cable.own, this.#namespaces, {
+      ...{ type: NAMESPACE, id, fixed, key },
+      wanted: { labels: namespace.labels },
+    });
+  }
+}

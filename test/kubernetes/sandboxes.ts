@@ -1,0 +1,87 @@
+/** Pods in namespaces of this machine: the CNI plug-in as a runtime calls it, and what packets say. */
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { KubeObject } from '@cable/kube';
+import type { PortView } from '@cable/model';
+import type { BedHost } from '../versions/bed-host.ts';
+
+const PLUGIN = fileURLToPath(new URL('../../build/cni/cable-cni', import.meta.url));
+
+const run = promisify(execFile);
+
+export type CniAnswer = {
+  readonly code: number | null;
+  readonly json: { readonly ips?: { readonly address: string }[]; readonly msg?: string };
+};
+
+/** Calls the plug-in on a host, as kubelet's runtime does for a pod. */
+export function cni(
+  host: BedHost,
+  command: 'ADD' | 'DEL',
+  pod: KubeObject,
+  container: string,
+  netns: string,
+): Promise<CniAnswer> {
+  const { name, namespace = '', uid = '' } = pod.metadata;
+  const args = { IgnoreUnknown: '1', K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_UID: uid };
+  const child = spawn('nsenter', [`--net=/run/netns/${host.name}`, PLUGIN], {
+    env: {
+      ...{ PATH: process.env['PATH'], CNI_COMMAND: command, CNI_CONTAINERID: container },
+      ...{ CNI_NETNS: `/run/netns/${netns}`, CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin' },
+      CNI_ARGS: Object.entries(args)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(';'),
+    },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const conf = { cniVersion: '1.0.0', name: 'cable', type: 'cable-cni', cluster: 'prod', socket: host.socket };
+  child.stdin.end(JSON.stringify(conf));
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, json: text === '' ? {} : JSON.parse(text) }));
+  });
+}
+
+export function ip(...args: readonly string[]): void {
+  execFileSync('ip', args);
+}
+
+/** How many of three pings are answered. */
+export function answers(netns: string, address: string, ...more: readonly string[]): number {
+  try {
+    const ping = ['ping', '-q', '-c', '3', '-i', '0.1', '-W', '1', ...more, address];
+    const report = execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...ping], { encoding: 'utf8' });
+    return Number(/(\d+) received/.exec(report)?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
+/** Answers `says` to who connects to that port there. Gives how to end it. */
+export function serve(netns: string, port: number, says: string): () => void {
+  const socat = ['socat', `TCP6-LISTEN:${port},fork,reuseaddr,ipv6only=0`, `SYSTEM:echo ${says}`];
+  const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
+  return () => child.kill('SIGTERM');
+}
+
+/** What a TCP connection says; `refused`: it was, at once. */
+export async function ask(netns: string, address: string, port: number, seconds = 3): Promise<string> {
+  try {
+    const place = address.includes(':') ? `[${address}]` : address;
+    const to = `TCP:${place}:${port},connect-timeout=${seconds}`;
+    const socat = ['timeout', String(seconds + 2), 'socat', `-T${seconds}`, '-', to];
+    const { stdout } = await run('nsenter', [`--net=/run/netns/${netns}`, ...socat]);
+    return stdout.trim();
+  } catch (err) {
+    return String(err).includes('refused') ? 'refused' : 'no answer';
+  }
+}
+
+export function addressOf(port: PortView | undefined, version: 4 | 6 = 4): string {
+  return port?.fixed_ips.find((one) => one.ip_address.includes(':') === (version === 6))?.ip_address ?? '';
+}
