@@ -41,7 +41,8 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 		rule_key.class_id = class->class_id;
 	rule = bpf_map_lookup_elem(&cb_rule_1, &rule_key);
 	note_step(rule ? CB_STEP_ALLOWED : CB_STEP_DENIED, rule ? rule->rule : 0, direction & 0xff, policy, NULL);
-	if (rule && w)
+	/* What network policies allow by default is said by no rule. */
+	if (rule && rule->rule && w)
 		w->rule = rule->rule;
 	return rule != NULL;
 }

@@ -5,6 +5,7 @@ import type {
   CompilerTables,
   IndexName,
   LogRow,
+  NetworkPolicyRow,
   PortRow,
   TableChange,
   TableName,
@@ -63,6 +64,28 @@ const LOGGED: LogRow = {
   event: 'ALL',
 };
 
+const POD = { 'cable:cluster': 'prod', 'cable:namespace': 'prod/a', device_owner: 'kubernetes:pod' } as const;
+const HTTP = { name: 'http', protocol: 'TCP', port: 8080 } as const;
+const [NO_PEER, NO_PORT] = [
+  { pods: null, namespaces: null, cidr: null, except: [] },
+  { protocol: 'TCP', port: null, end_port: null, port_name: null },
+] as const;
+const POLICY: NetworkPolicyRow = {
+  ...{ id: 'k1', name: 'a/all', namespace: 'prod/a', pods: '', directions: ['ingress', 'egress'] },
+  rules: [
+    { direction: 'ingress', peers: [{ ...NO_PEER, pods: 'app=web' }], ports: [{ ...NO_PORT, port_name: 'http' }] },
+    {
+      direction: 'egress',
+      peers: [
+        { ...NO_PEER, pods: '', namespaces: 'team=x' },
+        { ...NO_PEER, pods: '', namespaces: '' },
+      ],
+      ports: [{ ...NO_PORT, port_name: 'http' }],
+    },
+    { direction: 'egress', peers: [{ ...NO_PEER, cidr: '192.0.2.0/24' }], ports: null },
+  ],
+};
+
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
   (s) => withRow(s, 'network', network('n1')),
@@ -115,6 +138,21 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'router', { ...gatewayOf('r1', 'x', 'h2').router, distributed: false }),
   (s) => withRow(s, 'router', gatewayOf('r1', 'x', 'h2').router),
   (s) => withRow(s, 'log', LOGGED),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: ['network-policies'] })),
+  (s) => withRow(s, 'port', port('q1', 'n1', 'h1', POD)),
+  (s) =>
+    withRow(s, 'port', port('q2', 'n1', 'h2', { ...POD, 'cable:namespace': 'prod/b', 'cable:named_ports': [HTTP] })),
+  (s) => withRow(s, 'network_policy', POLICY),
+  (s) => withRow(s, 'kubernetes_namespace', { id: 'a', name: 'prod/a', cluster: 'prod', labels: ['team=x'] }),
+  (s) => withRow(s, 'kubernetes_namespace', { id: 'b', name: 'prod/b', cluster: 'prod', labels: [] }),
+  (s) => withRow(s, 'kubernetes_namespace', { id: 'b', name: 'prod/b', cluster: 'prod', labels: ['team=x'] }),
+  (s) =>
+    withRow(s, 'port', port('q1', 'n1', 'h1', { ...POD, 'cable:labels': ['app=web'], 'cable:named_ports': [HTTP] })),
+  (s) => withRow(s, 'port', port('q2', 'n1', 'h2', { ...POD, 'cable:namespace': 'prod/b', 'cable:named_ports': [] })),
+  (s) => withRow(s, 'network_policy', { ...POLICY, id: 'k2', directions: ['ingress'], pods: 'app=web', rules: [] }),
+  (s) => withRow(s, 'port', port('q1', 'n1', 'h1', { ...POD, 'cable:labels': ['app=db'] })),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
+  (s) => without(s, 'network_policy', 'k1'),
   (s) => withRow(s, 'log', { ...LOGGED, id: 'g2', event: 'DROP' }),
   (s) => withRow(s, 'log', { ...LOGGED, enabled: false }),
   (s) => without(s, 'log', 'g2'),

@@ -13,8 +13,8 @@ import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
-import { nodeFacts, reconcileNode } from './nodes.ts';
 import { NetworkPolicies } from './network-policies.ts';
+import { nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
@@ -112,7 +112,15 @@ type Followed = {
 
 /** All that has to be there before anything is judged by what is not. */
 function allSynced({ policies, pods, nodes, namespaces, sets, services, slices }: Followed): Promise<unknown> {
-  return Promise.all([policies.synced, pods.synced, nodes.synced, namespaces.synced, sets.synced, services.synced, slices.synced]);
+  return Promise.all([
+    policies.synced,
+    pods.synced,
+    nodes.synced,
+    namespaces.synced,
+    sets.synced,
+    services.synced,
+    slices.synced,
+  ]);
 }
 
 /** Who is told of keys: the queues of who has the Lease now, or nobody. */

@@ -179,7 +179,8 @@ function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 function samePorts(a: PodFacts['namedPorts'], b: PodFacts['namedPorts']): boolean {
-  const texts = (ports: PodFacts['namedPorts']) => ports.map(({ name, protocol, port }) => `${name} ${protocol} ${port}`);
+  const texts = (ports: PodFacts['namedPorts']) =>
+    ports.map(({ name, protocol, port }) => `${name} ${protocol} ${port}`);
   return sameList(texts(a), texts(b));
 }
 

@@ -240,7 +240,11 @@ type Wanted = {
 };
 
 /** Creates or changes; what is so already is not written. */
-export async function write(client: Client, book: Pick<ServiceBook, 'get' | 'keep' | 'forget'>, { type, id, fixed, wanted, key }: Wanted): Promise<void> {
+export async function write(
+  client: Client,
+  book: Pick<ServiceBook, 'get' | 'keep' | 'forget'>,
+  { type, id, fixed, wanted, key }: Wanted,
+): Promise<void> {
   const before = book.get(key);
   if (before === undefined) {
     try {

@@ -43,7 +43,7 @@ class PolicyMemory implements UnitMemory {
   #rules: SelectorRules = NO_RULES;
   /** What they were made of besides items (`Received.made`). */
   #made = '';
-  /** Group facts that were read, by key: which members of them counted (`withinName`). */
+  /** Group facts that were read, by key: which members of them counted, and for which selectors (`Listing.groups`). */
   #groups: ReadonlyMap<string, string> = new Map();
   #classes: PolicyClasses;
   /** The policy's number in the entries that are claimed; undefined: none are. */
@@ -276,7 +276,7 @@ type Received = {
 
 /** Which selectors of a policy list a prefix, as of now. */
 class Listing {
-  /** Keys of the group facts that it reads, each with which members of them count (`withinName`). */
+  /** Keys of the group facts that it reads, each with which members of them count (`withinName`), and for which selectors. */
   readonly groups: ReadonlyMap<string, string>;
   readonly #byPrefix = new Map<string, string[]>();
   readonly #byGroup: readonly {
@@ -294,7 +294,13 @@ class Listing {
         ...Array.from(reach, ([networkId, within]) => [groupTopic(groupId, networkId), within] as const),
       ]);
     const all = [...selectors.values()];
-    this.groups = new Map(all.flatMap((one) => keysOf(one).map(([key, within]) => [key, withinName(within)] as const)));
+    const groups = new Map<string, string>();
+    for (const one of all) {
+      for (const [key, within] of keysOf(one)) {
+        groups.set(key, `${groups.get(key) ?? withinName(within)} ${one.name}`);
+      }
+    }
+    this.groups = groups;
     for (const { name, prefixes } of all) {
       for (const prefix of prefixes) {
         const names = this.#byPrefix.get(prefix);

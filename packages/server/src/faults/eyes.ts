@@ -6,6 +6,9 @@ import { hiddenFrom, type Reader, sees } from '../engine/reader.ts';
 export type Named = { readonly id: string; readonly name: string };
 
 /** What a caller may know of what is found out: names and ids of what the rules let him see; null for the rest. */
+/** Who let something pass: a rule of a security group, or a network policy. */
+export type AllowingRule = { readonly id: string; readonly group: Named | null; readonly policy: Named | null };
+
 export class Eyes {
   readonly #deps: Pick<EngineDeps, 'tables' | 'resources'>;
   readonly #reader: Reader;
@@ -44,16 +47,19 @@ export class Eyes {
     return this.#named('tap_flow', id) ?? this.#named('tap_mirror', id);
   }
 
-  /** The rule of one of the port's groups whose id begins so. */
-  rule(start: string, port: Port | undefined): { readonly id: string; readonly group: Named | null } | null {
+  /** The rule of one of the port's groups, or the network policy of its pod's namespace, whose id begins so. */
+  rule(start: string, port: Port | undefined): AllowingRule | null {
     const { tables } = this.#deps;
     for (const groupId of port?.security_groups ?? []) {
       const group = this.#named('security_group', groupId);
       if (group === null) continue;
       for (const rule of tables.of('security_group_rule').by('security_group_id', groupId))
-        if (rule.id.startsWith(start)) return { id: rule.id, group };
+        if (rule.id.startsWith(start)) return { id: rule.id, group, policy: null };
     }
-    return null;
+    const namespace = port?.['cable:namespace'] ?? null;
+    const policies = namespace === null ? [] : tables.of('network_policy').by('namespace', namespace);
+    const policy = this.#named('network_policy', policies.find(({ id }) => id.startsWith(start))?.id ?? null);
+    return policy === null ? null : { id: policy.id, group: null, policy };
   }
 
   /** Where ports are is for those alone who may see the host of this one. */
@@ -67,6 +73,7 @@ export class Eyes {
       | 'network'
       | 'router'
       | 'security_group'
+      | 'network_policy'
       | 'router_policy'
       | 'router_peering'
       | 'service'

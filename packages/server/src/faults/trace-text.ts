@@ -231,12 +231,20 @@ function ruleStep(step: Extract<TraceStep, { kind: 'rule' }>, hop: TraceHop, con
   if (rule === null)
     return {
       kind: 'rule',
-      text: `security groups: no ${direction} rule allows it`,
+      text: `${asked(direction, hop)}: no ${direction} rule allows it`,
       direction,
       rule: null,
       allowed: false,
     };
+  if (rule === NO_POLICY) {
+    const text = `network policies: none isolates it (${direction}), or its node is the other end`;
+    return { kind: 'rule', text, direction, allowed: true, rule: null };
+  }
   const found = ruleOf(rule, hop, context);
+  if (found !== null && found.policy !== null) {
+    const text = `network policies: ${nameOf(found.policy, 'network_policy')} allows it (${direction})`;
+    return { kind: 'rule', text, direction, allowed: true, rule: found.id, network_policy: found.policy };
+  }
   const shown =
     found === null ? 'a rule of another project' : `rule ${found.id} of group ${nameOf(found.group, 'group')}`;
   return {
@@ -247,6 +255,15 @@ function ruleStep(step: Extract<TraceStep, { kind: 'rule' }>, hop: TraceHop, con
     rule: found?.id ?? null,
     security_group: found?.group ?? null,
   };
+}
+
+/** What is told of a network policy's default instead of a rule. */
+const NO_POLICY = '00000000';
+
+/** Who has refused it. */
+function asked(direction: string, { end }: TraceHop): string {
+  const isByPolicy = end?.kind === 'drop' && end.reason.name === `network_policy_${direction}`;
+  return isByPolicy ? 'network policies' : 'security groups';
 }
 
 /** Among the rules of the ports that the hop is about: the sender and the receiver. */

@@ -101,7 +101,6 @@ function canonical(text: string): string {
 /** What is wrong whatever else there is; undefined: nothing. */
 function policyProblem({ pods, directions, rules }: NetworkPolicy): string | undefined {
   if (directions.length === 0) return 'directions is empty: give ingress, egress, or both';
-  if (new Set(directions).size < directions.length) return 'directions has one twice';
   if (parseLabelSelector(pods) === undefined) return noSelector('pods', pods);
   for (const [at, rule] of rules.entries()) {
     const problem = ruleProblem(rule);

@@ -4,6 +4,7 @@ import type {
   Endpoint,
   HostPlace,
   LocalPort,
+  NetworkPolicyRule,
   PolicyRule,
   PortMirror,
   ServiceBackend,
@@ -70,6 +71,9 @@ export function change(world: World): void {
     changeRule,
     changeMember,
     changeMember,
+    changeNetworkPolicies,
+    changeNetworkPolicies,
+    changeSelected,
     changePolicy,
     changeQos,
   ];
@@ -103,6 +107,7 @@ function randomPort({ random }: World, n: number): LocalPort {
     portSecurityEnabled: secure,
     policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
     ...(random(4) === 0 ? { trunk: { parentPortId: sampleId('port', 1 + random(9)), vlan: 100 + random(3) } } : {}),
+    ...(random(4) === 0 ? { networkPolicies: oneOf(random, NETWORK_POLICIES) } : {}),
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
     ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
     ...(random(3) === 0
@@ -289,6 +294,34 @@ function changeRule({ state, random }: World): void {
 function changePolicy({ state, random }: World): void {
   const key = oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']);
   state.setHeader(key, random(5) === 0 ? undefined : { id: key.slice('policy:'.length) });
+}
+
+const NETWORK_POLICIES = ['network_policies:n0', 'network_policies:n1'] as const;
+const SELECTED = ['pods:s0', 'pods:s1', 'cluster_pods:s2'] as const;
+
+function changeNetworkPolicies({ state, random }: World): void {
+  const key = oneOf(random, NETWORK_POLICIES);
+  const header = { id: key.slice('network_policies:'.length), ingress: random(2) === 0, egress: random(2) === 0 };
+  if (random(3) === 0) state.setHeader(key, random(5) === 0 ? undefined : header);
+  const first = random(20);
+  const peers = [
+    { pods: [oneOf(random, SELECTED), oneOf(random, SELECTED)] },
+    { cidr: oneOf(random, CIDRS), except: random(2) === 0 ? [] : [oneOf(random, CIDRS)] },
+  ] as const;
+  const rule: NetworkPolicyRule = {
+    policyId: sampleId('rule', random(4)),
+    direction: oneOf(random, ['ingress', 'egress'] as const),
+    ...(random(3) === 0 ? {} : { peers: random(2) === 0 ? peers : [oneOf(random, peers)] }),
+    ...(random(2) === 0 ? {} : { ports: [{ protocol: oneOf(random, [6, 17]), first, last: first + random(9) }] }),
+  };
+  state.setItem(key, `k/${random(4)}`, random(3) === 0 ? undefined : rule);
+}
+
+function changeSelected({ state, random }: World): void {
+  const portId = sampleId('port', random(12));
+  const addresses = Array.from({ length: 1 + random(2) }, () => address(random, 1 + random(3)));
+  const member = { portId, networkId: sampleId('net', 1 + random(3)), addresses };
+  state.setItem(oneOf(random, SELECTED), portId, random(3) === 0 ? undefined : member);
 }
 
 function changeQos({ state, random }: World): void {

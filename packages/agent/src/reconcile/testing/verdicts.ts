@@ -49,13 +49,13 @@ export function verdictOf(plane: FakeDataPlane, packet: Packet): Verdict | undef
   const { endpoint, net, route } = way;
   const rows = [`cb_vif_2 ${sender.vif}`, `cb_net_1 ${sender.row.net}`, `cb_net_1 ${net}`];
   const hop = route === undefined ? '' : ` by ${hex(route.mac)} ${route.mtuBytes}`;
-  if (!maps.allows(sender.row.policy, CB_DIR_EGRESS, packet.dst, packet)) return undefined;
+  if (!maps.passes(sender.row, CB_DIR_EGRESS, packet.dst, packet)) return undefined;
   if (endpoint.kind === CB_ENDPOINT_REMOTE) {
     return { to: `tunnel ${endpoint.tunnel} ${net} ${hex(endpoint.mac)}${hop}`, rows };
   }
   const receiver = maps.vif(endpoint.vif);
   if (receiver === undefined || (receiver.flags & CB_VIF_F_ADMIN_UP) === 0) return undefined;
-  if (!maps.allows(receiver.policy, CB_DIR_INGRESS, packet.src, packet)) return undefined;
+  if (!maps.passes(receiver, CB_DIR_INGRESS, packet.src, packet)) return undefined;
   const to = `vif ${endpoint.vif} ${receiver.ifindex} ${receiver.flags} ${hex(endpoint.mac)}${hop}`;
   return { to, rows: [...rows, `cb_vif_2 ${endpoint.vif}`] };
 }
@@ -111,6 +111,12 @@ class Lookups {
     const vrf = new DataView(nexthop.buffer, nexthop.byteOffset).getUint32(0, true);
     const back = this.#lpm('cb_route_2', MAPS.cb_route_2.key.text({ prefixlen: 160, vrf, addr }));
     return back !== undefined && cbRoute.decode(back).net === net;
+  }
+
+  /** Both what its security groups and what its network policies say. */
+  passes({ policy, networkPolicies }: CbVif, direction: number, remote: Uint8Array, packet: Packet): boolean {
+    if (!this.allows(policy, direction, remote, packet)) return false;
+    return networkPolicies === 0 || this.allows(networkPolicies, direction, remote, packet);
   }
 
   allows(policy: number, direction: number, remote: Uint8Array, { protocol, port }: Packet): boolean {
