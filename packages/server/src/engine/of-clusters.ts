@@ -20,6 +20,32 @@ export function refuseOfCluster(planning: Planning, { label }: ResourceModel, ro
   });
 }
 
+/**
+ * The same of what is part of another object: rules of a group or a QoS policy, policies and peerings of a router, forwardings of a floating IP, subnets of a
+ * network. `row` may be one that is to be made.
+ */
+export function refusePartOfCluster(planning: Planning, resource: ResourceModel, row: AnyObject): void {
+  const { deps, plan } = planning;
+  const whole = resource.parent ?? PART_OF[resource.type];
+  if (whole === undefined || deps.resources.find(whole.type) === undefined) return;
+  const id = row[whole.attribute];
+  const parent = typeof id === 'string' ? plan.get(whole.type, id) : undefined;
+  if (parent !== undefined) refuseOfCluster(planning, deps.resources.named(whole.type), parent as AnyObject);
+}
+
+/** Parts with collections of their own. */
+const PART_OF: Readonly<Record<string, { readonly type: string; readonly attribute: string }>> = {
+  security_group_rule: { type: 'security_group', attribute: 'security_group_id' },
+  subnet: { type: 'network', attribute: 'network_id' },
+};
+
+/** Of a `Port` of Kubernetes others say where it is plugged: it was made for one of their machines. */
+export function isPlugging(row: AnyObject, changes: object): boolean {
+  return String(row['cable:origin']).startsWith('Port/') && Object.keys(changes).every((name) => PLUGGING.test(name));
+}
+
+const PLUGGING = /^(binding:\w+|device_id|device_owner)$/;
+
 /** Refuses what a controller writes that another one has taken the place of. Throws `ControllerSuperseded`. */
 export function holdToController(planning: Planning): void {
   const { controller } = planning.asked.credentials;

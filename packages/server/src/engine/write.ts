@@ -16,7 +16,7 @@ import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given, Instead } from './module.ts';
-import { refuseOfCluster } from './of-clusters.ts';
+import { isPlugging, refuseOfCluster, refusePartOfCluster } from './of-clusters.ts';
 import { mayNameProject, permit } from './permission.ts';
 import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
@@ -88,7 +88,8 @@ export async function updateObject(
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const build = (planning: Planning): AnyObject => {
     const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
-    refuseOfCluster(planning, resource, before);
+    if (!isPlugging(before, changes)) refuseOfCluster(planning, resource, before);
+    refusePartOfCluster(planning, resource, before);
     checkRevision(before, ifRevision);
     checkReferences(planning, resource, changes);
     return planUpdate(planning, resource, before, changes);
@@ -123,6 +124,7 @@ export async function deleteObject(
   const build = async (planning: Planning): Promise<void> => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'delete', before }));
     refuseOfCluster(planning, resource, row);
+    refusePartOfCluster(planning, resource, row);
     checkRevision(row, ifRevision);
     if (!isGiven(served, row)) throw notFound(resource, id);
     if (resource.implied === true) planUpdate(planning, resource, row, takenBack(served));
@@ -336,6 +338,7 @@ async function createTogether(
 function planOne(planning: Planning, resource: ResourceModel, { object, given }: Start): AnyObject {
   checkReferences(planning, resource, object);
   permit(planning, resource, object.id, { verb: 'create', object, given });
+  refusePartOfCluster(planning, resource, object as AnyObject);
   return planCreate(planning, resource, object);
 }
 

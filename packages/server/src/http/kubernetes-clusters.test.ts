@@ -120,6 +120,30 @@ test('what a controller has made it alone changes, until its cluster is deleted'
   assert.equal((await send('DELETE', path, undefined, member('prod.shop'))).status, 204);
 });
 
+test('parts of what a controller has made are its own, too; whose machine a port of Kubernetes is plugged into others say', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const mine = as('prod.shop', 1);
+  const of = (kind: string) => ({ 'cable:cluster': 'prod', 'cable:origin': `${kind}/shop/web/u1` });
+  const group = await create('security_group', { ...of('SecurityGroup'), name: 'web' }, mine);
+  const rule = { security_group_id: group['id'], direction: 'ingress', protocol: 'tcp' };
+  await refused(post(harness, 'security_group_rule', rule), 409, 'ManagedByKubernetes');
+  const made = await create('security_group_rule', rule, mine);
+  await refused(send('DELETE', `/v2.0/security-group-rules/${made['id']}`), 409, 'ManagedByKubernetes');
+  const subnet = { network_id: network['id'], cidr: '10.9.0.0/24' };
+  await refused(post(harness, 'subnet', subnet), 409, 'ManagedByKubernetes');
+  const policy = await create('qos_policy', { ...of('QosPolicy'), name: 'slow' }, mine);
+  const limits = `/v2.0/qos/policies/${policy['id']}/bandwidth_limit_rules`;
+  await refused(send('POST', limits, { bandwidth_limit_rule: { max_kbps: 1000 } }), 409, 'ManagedByKubernetes');
+  const port = await create('port', { ...of('Port'), network_id: network['id'] }, mine);
+  const path = `/v2.0/ports/${port['id']}`;
+  const plugged = { port: { device_id: 'vm-1', device_owner: 'compute:nova', 'binding:host_id': 'elsewhere' } };
+  assert.equal((await send('PUT', path, plugged)).status, 200);
+  await refused(send('PUT', path, { port: { name: 'x', device_id: '' } }), 409, 'ManagedByKubernetes');
+  await refused(send('DELETE', path), 409, 'ManagedByKubernetes');
+});
+
 test('a controller binds ports of pods and nodes to hosts of its cluster, and chooses addresses in what is shared with it', async (t) => {
   const harness = await startHarness(t);
   const { create } = harness;

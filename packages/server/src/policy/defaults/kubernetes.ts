@@ -6,7 +6,7 @@ const OWN = `${ADMIN} or ${KUBERNETES} and cluster:%(name)s`;
 
 /** Types whose objects say which cluster’s they are. */
 const OF_CLUSTERS = [
-  ...['network', 'subnet', 'port', 'router', 'security_group'],
+  ...['network', 'subnet', 'port', 'router', 'security_group', 'floatingip', 'qos_policy', 'tap_service', 'tap_flow'],
   ...['service_scope', 'service', 'endpoint_set', 'kubernetes_namespace', 'network_policy'],
 ] as const;
 
