@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '@cable/api';
-import { openCableAccess, runController } from '@cable/controller';
+import { customKinds, openCableAccess, runController } from '@cable/controller';
 import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { createKubeApi, type KubeApi, type KubeKind, type KubeMeta, type KubeObject } from '@cable/kube';
 import { type FakeApiServer, startFakeApiServer } from '@cable/kube/testing';
@@ -31,6 +31,9 @@ export const NETWORK_POLICIES: KubeKind = {
   ...{ group: 'networking.k8s.io', version: 'v1' },
   ...{ plural: 'networkpolicies', isNamespaced: true },
 };
+export const DEFINITIONS: KubeKind = {
+  ...{ group: 'apiextensions.k8s.io', version: 'v1', plural: 'customresourcedefinitions', isNamespaced: false },
+};
 const LEASES: KubeKind = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
 
 const KINDS = [
@@ -43,6 +46,8 @@ const KINDS = [
   { ...SLICES, kind: 'EndpointSlice' },
   { ...NETWORK_POLICIES, kind: 'NetworkPolicy' },
   { ...LEASES, kind: 'Lease' },
+  { ...DEFINITIONS, kind: 'CustomResourceDefinition', hasStatus: true },
+  ...customKinds().map((one) => ({ ...one, hasStatus: true, isCustom: true })),
 ];
 
 /** Of a busy machine. */

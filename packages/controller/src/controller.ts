@@ -8,9 +8,10 @@
  */
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
-import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
+import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
 import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
+import { CustomLists, CustomResources } from './custom/custom-resources.ts';
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { NetworkPolicies } from './network-policies.ts';
@@ -91,15 +92,18 @@ export async function runController(options: ControllerOptions, deps: Controller
       tell.slice(key);
     },
   });
-  const followed = { pods, nodes, namespaces, policies, sets, services, slices, index };
+  const custom = new CustomLists(common, options.namespace);
+  const followed = { custom, pods, nodes, namespaces, policies, sets, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  await Promise.all([policies.done, pods.done, nodes.done, namespaces.done, sets.done, services.done, slices.done]);
+  const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom];
+  await Promise.all(lists.map(({ done }) => done));
 }
 
 type Followed = {
+  readonly custom: CustomLists;
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
   readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
@@ -169,6 +173,13 @@ async function lead(
   if ((await patiently(() => networkPolicies.load(), { log, signal })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
   const rates = new RatePolicies(cable, options.cluster);
+  const projectFor = (namespace: string) => projectOf(options.cluster, namespaces, projects, namespace);
+  const custom = new CustomResources({
+    ...{ ...shared, lists: followed.custom, cluster: options.cluster, operatorNamespace: options.namespace },
+    ...{ ports: book, events: setUp.events, signal, guarded, podProjectOf: projectFor },
+    // What stands beside the controller is of the cluster as a whole.
+    projectOf: (one) => (one === options.namespace ? namespaceProject(options.cluster, '') : projectFor(one)),
+  });
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
     work: guarded((key) =>
@@ -179,14 +190,15 @@ async function lead(
           sets,
           cluster: options.cluster,
           arePoliciesSettled: (namespace) => networkPolicies.areSettled(namespace),
-          projectOf: (namespace) => projectOf(options.cluster, namespaces, projects, namespace),
+          projectOf: projectFor,
+          placeFor: (namespace, subnet) => custom.placeFor(namespace, subnet),
           rates,
           events: setUp.events,
           refusals: podRefusals,
           again: (again, ms) => podQueue.addAfter(again, ms),
         },
         key,
-      ),
+      ).finally(() => custom.podChanged(key)),
     ),
   });
   const nodeQueue: WorkQueue = new WorkQueue({
@@ -258,9 +270,11 @@ async function lead(
         .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
       addAll();
       networkPolicies.resync();
+      custom.resync();
     }
   } finally {
     Object.assign(tell, new Told());
+    followed.custom.follow(() => {});
     ending.abort();
   }
 }

@@ -8,6 +8,7 @@ import { getIfThere, type KubeApi, placeOf } from '@cable/kube';
 import { isUuid } from '@cable/model';
 import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
+import { Unmet } from './custom/work.ts';
 import type { ObjectEvents } from './object-events.ts';
 import {
   hasPlace,
@@ -40,6 +41,8 @@ export type PodsDeps = {
   readonly cluster: string;
   /** Are the network policies of the namespace, as far as they are known, in Cable? */
   readonly arePoliciesSettled: (namespace: string) => boolean;
+  /** Where a Subnet of Kubernetes lets pods of the namespace have addresses: the one of that name, or that the namespace is bound to; undefined: none. Throws `Unmet`. */
+  readonly placeFor: (namespace: string, subnet?: string) => Place | undefined;
   readonly rates: RatePolicies;
   readonly events: ObjectEvents;
   readonly refusals: Refusals;
@@ -107,7 +110,7 @@ async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFac
   } catch (err) {
     // The pod before it is on its way out.
     if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
-    if (!(err instanceof WishError || err instanceof Unfit || isRefusal(err))) throw err;
+    if (!(err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err))) throw err;
     const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
     const { againMs, isNews } = deps.refusals.note(key);
     if (isNews) await deps.events.warn(subject, 'NoPort', `The pod has no port: ${err.message}${detail}`);
@@ -121,7 +124,7 @@ async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishe
   if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
   const client = deps.cable.as(project);
   const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: ownerUid(pod) };
-  const place = await networkOf(deps, client, wishes);
+  const place = await networkOf(deps, pod.namespace, client, wishes);
   const groups = await groupsOf(client, wishes.securityGroups ?? []);
   const qosPolicyId = await deps.rates.idOf(wishes.rates);
   const body = {
@@ -190,7 +193,14 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 
 type Place = { readonly networkId: string; readonly subnetIds: readonly string[] };
 
-async function networkOf({ networks }: PodsDeps, client: Client, { network, subnet }: PodWishes): Promise<Place> {
+async function networkOf(
+  { networks, placeFor }: PodsDeps,
+  namespace: string,
+  client: Client,
+  { network, subnet }: PodWishes,
+): Promise<Place> {
+  const place = network === undefined ? placeFor(namespace, subnet) : undefined;
+  if (place !== undefined) return place;
   if (network === undefined && subnet === undefined) return networks().pods;
   const net = network === undefined ? undefined : await findOne(client, 'network', network);
   if (subnet !== undefined) {

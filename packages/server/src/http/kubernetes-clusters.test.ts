@@ -137,6 +137,11 @@ test('parts of what a controller has made are its own, too; whose machine a port
   const limits = `/v2.0/qos/policies/${policy['id']}/bandwidth_limit_rules`;
   await refused(send('POST', limits, { bandwidth_limit_rule: { max_kbps: 1000 } }), 409, 'ManagedByKubernetes');
   const port = await create('port', { ...of('Port'), network_id: network['id'] }, mine);
+  const list = `/v2.0/security-groups?cable:origin=${encodeURIComponent('SecurityGroup/shop/web/u1')}`;
+  const seen = async (headers: Record<string, string>) =>
+    (await send('GET', list, undefined, headers)).body as { security_groups?: readonly Json[] };
+  assert.equal((await seen(as('prod.', 1))).security_groups?.length, 1, 'of all its projects');
+  for (const other of [member('prod.'), as('prod.other', 1)]) assert.deepEqual((await seen(other)).security_groups, []);
   const path = `/v2.0/ports/${port['id']}`;
   const plugged = { port: { device_id: 'vm-1', device_owner: 'compute:nova', 'binding:host_id': 'elsewhere' } };
   assert.equal((await send('PUT', path, plugged)).status, 200);

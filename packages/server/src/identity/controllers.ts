@@ -43,6 +43,7 @@ function isProjectOf(tables: Pick<Tables, 'of'>, cluster: string, project: strin
 
 /** The controller of a cluster as one of its projects; undefined: the cluster's own. */
 export function controllerCaller(cluster: string, project: string | undefined, epoch: number | null): UserCaller {
+  const isOwn = project === undefined || project === namespaceProject(cluster, '');
   return {
     kind: 'user',
     credentials: {
@@ -51,7 +52,8 @@ export function controllerCaller(cluster: string, project: string | undefined, e
       ...{ domainId: null, userDomainId: null, projectDomainId: null, systemScope: null },
       roles: ROLES,
       controller: { cluster, epoch },
-      others: { cluster },
+      // As the cluster’s own project it sees what it has made in all of them; as a namespace’s no more than the namespace may.
+      others: { cluster, ...(isOwn ? { whole_cluster: cluster } : {}) },
     },
     projectGiven: project !== undefined,
   };

@@ -294,6 +294,7 @@ export class PolicyView {
 }
 
 /**
+ * A cluster’s controller sees besides what is of the cluster.
  * As in Neutron, whoever is neither an administrator nor a service (`context_is_advsvc`, `service_api`) sees of what RBAC policies share only what is theirs or granted to them, whatever
  * the rule says: `rule:external` alone would show a network to all that leads outside for one.
  */
@@ -309,10 +310,19 @@ function scoped(
     if (!isShareable(model)) continue;
     const lists = Object.values(GRANT_LISTS).filter((list) => model.storedAttributes[list] !== undefined);
     const rule = `get_${model.type}`;
-    granted.set(rule, joined('and', [conditionOf(rule), joined('or', [...services, { kind: 'granted', lists }])]));
+    const ofCluster = model.storedAttributes['cable:cluster'] === undefined ? [] : [OF_CLUSTER];
+    const theirs = joined('or', [...services, ...ofCluster, { kind: 'granted', lists }]);
+    granted.set(rule, joined('and', [conditionOf(rule), theirs]));
   }
   return (rule) => granted.get(rule) ?? conditionOf(rule);
 }
+
+const OF_CLUSTER: Condition = {
+  kind: 'equals',
+  left: { kind: 'credential', path: ['whole_cluster'] },
+  right: [{ attribute: 'cable:cluster' }],
+  ignoreCase: false,
+};
 
 function testOf(rules: ClassRules, rule: string): Test {
   const known = rules.byRule.get(rule);

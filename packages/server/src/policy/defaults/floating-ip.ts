@@ -9,6 +9,7 @@ import {
   ADMIN_OR_PARENT_READER,
   ADMIN_OR_READER,
   ANYBODY,
+  OF_CLUSTER,
 } from './words.ts';
 
 const MEMBERS = { check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER } as const;
@@ -23,7 +24,12 @@ export const FLOATING_IP_RULES: readonly RuleDefault[] = [
     zed: ADMIN,
     description: 'Choose the address of a new floating IP.',
   },
-  { name: 'get_floatingip', check: ADMIN_OR_READER, zed: ADMIN_OR_OWNER, description: 'See a floating IP.' },
+  {
+    name: 'get_floatingip',
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER}`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER}`,
+    description: 'See a floating IP.',
+  },
   { name: 'update_floatingip', ...MEMBERS, description: 'Change a floating IP.' },
   { name: 'delete_floatingip', ...MEMBERS, description: 'Delete a floating IP.' },
   {

@@ -1,5 +1,5 @@
 import type { RuleDefault } from '../rules.ts';
-import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, SERVICE } from './words.ts';
+import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, OF_CLUSTER, SERVICE } from './words.ts';
 
 const FOR_ALL = 'rule:shared or rule:external or rule:context_is_advsvc';
 
@@ -31,8 +31,8 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'get_network',
-    check: `${ADMIN_OR_READER} or ${SERVICE} or ${FOR_ALL}`,
-    zed: `${ADMIN_OR_OWNER} or ${FOR_ALL}`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or ${SERVICE} or ${FOR_ALL}`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or ${FOR_ALL}`,
     description: 'See a network.',
   },
   { name: 'get_network:provider:network_type', check: ADMIN, description: 'See how a network is carried.' },

@@ -10,6 +10,7 @@ import {
   KUBERNETES,
   NETWORK_MEMBER,
   NETWORK_READER,
+  OF_CLUSTER,
   SERVICE,
 } from './words.ts';
 
@@ -82,8 +83,8 @@ export const PORT_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'get_port',
-    check: `${ADMIN_OR_READER} or ${NETWORK_READER} or ${SERVICE}`,
-    zed: 'rule:admin_owner_or_network_owner or rule:context_is_advsvc',
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or ${NETWORK_READER} or ${SERVICE}`,
+    zed: `rule:admin_owner_or_network_owner or rule:context_is_advsvc or ${OF_CLUSTER}`,
     description: 'See a port.',
   },
   { name: 'get_port:binding:host_id', ...BINDING, description: 'See the host of a port.' },

@@ -8,6 +8,7 @@ import {
   ADMIN_OR_READER,
   ANYBODY,
   KUBERNETES,
+  OF_CLUSTER,
 } from './words.ts';
 
 const RULE_TYPES = [
@@ -33,8 +34,8 @@ export const QOS_RULES: readonly RuleDefault[] = [
   { name: 'create_qos_policy', ...MANAGERS, description: 'Create a QoS policy.' },
   {
     name: 'get_qos_policy',
-    check: `${ADMIN_OR_READER} or True:%(shared)s`,
-    zed: `${ADMIN_OR_OWNER} or True:%(shared)s`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or True:%(shared)s`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or True:%(shared)s`,
     description: 'See a QoS policy.',
   },
   { name: 'update_qos_policy', ...MANAGERS, description: 'Change a QoS policy.' },

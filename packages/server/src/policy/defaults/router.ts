@@ -1,12 +1,17 @@
 import type { RuleDefault } from '../rules.ts';
-import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY } from './words.ts';
+import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, OF_CLUSTER } from './words.ts';
 
 const MEMBERS = { check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER } as const;
 
 /** Who may do what with routers. */
 export const ROUTER_RULES: readonly RuleDefault[] = [
   { name: 'create_router', check: ADMIN_OR_MEMBER, zed: ANYBODY, description: 'Create a router.' },
-  { name: 'get_router', check: ADMIN_OR_READER, zed: ADMIN_OR_OWNER, description: 'See a router.' },
+  {
+    name: 'get_router',
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER}`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER}`,
+    description: 'See a router.',
+  },
   { name: 'update_router', ...MEMBERS, description: 'Change a router.' },
   {
     name: 'create_router:external_gateway_info',

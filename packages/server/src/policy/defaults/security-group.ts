@@ -1,5 +1,5 @@
 import type { RuleDefault } from '../rules.ts';
-import { ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY } from './words.ts';
+import { ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, OF_CLUSTER } from './words.ts';
 
 const MEMBERS = { check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER } as const;
 
@@ -23,8 +23,8 @@ export const SECURITY_GROUP_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'get_security_group',
-    check: `${ADMIN_OR_READER} or rule:shared_security_group`,
-    zed: `${ADMIN_OR_OWNER} or rule:shared_security_group`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or rule:shared_security_group`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or rule:shared_security_group`,
     description: 'See a security group.',
   },
   { name: 'update_security_group', ...MEMBERS, description: 'Change a security group.' },

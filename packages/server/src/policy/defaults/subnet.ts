@@ -10,6 +10,7 @@ import {
   MEMBER,
   NETWORK_MEMBER,
   NETWORK_READER,
+  OF_CLUSTER,
   SERVICE,
 } from './words.ts';
 
@@ -31,8 +32,8 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'get_subnet',
-    check: `${ADMIN_OR_READER} or ${NETWORK_READER} or ${SERVICE} or rule:shared or rule:external_network`,
-    zed: `${ADMIN_OR_OWNER} or rule:shared`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or ${NETWORK_READER} or ${SERVICE} or rule:shared or rule:external_network`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or rule:shared`,
     description: 'See a subnet.',
   },
   {

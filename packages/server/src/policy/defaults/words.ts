@@ -6,6 +6,9 @@ export const SERVICE = 'rule:service_api';
 export const KUBERNETES = 'rule:kubernetes_api';
 export const ADMIN_OR_SERVICE: string = `${ADMIN} or ${SERVICE}`;
 
+/** The controller of the cluster that the object is of, as the cluster’s own project. */
+export const OF_CLUSTER: string = `(${KUBERNETES} and whole_cluster:%(cable:cluster)s)`;
+
 /** In the object's own project. A member is a reader and a manager a member: Keystone says so of a token. */
 const MANAGER = 'role:manager and project_id:%(project_id)s';
 export const MEMBER = 'role:member and project_id:%(project_id)s';

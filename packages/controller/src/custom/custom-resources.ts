@@ -1,0 +1,488 @@
+/**
+ * Custom resources of the group cable.io: what `kubectl` makes Cable comes to have, as the project of the namespace. One owner each: what is here has the
+ * finalizer and, in Cable, the origin.
+ *
+ *   reflectors ──keys──> one queue a kind ──> apply: find by origin, make, change ──> status
+ *        └ deleted: guard ──> objects of the origin go ──> finalizer goes
+ */
+import type { ApiError } from '@cable/api';
+import type { Logger } from '@cable/kit';
+import { getIfThere, isConflict, isNotFound, type KubeApi, keyOf, placeOf, Reflector, WorkQueue } from '@cable/kube';
+import type { AnyObject } from '@cable/model';
+import { isGone, isRefusal } from '../cable-access.ts';
+import type { ClusterNetwork } from '../cluster-networks.ts';
+import type { ObjectEvents } from '../object-events.ts';
+import { originOf } from '../port-book.ts';
+import { Refusals } from '../refusals.ts';
+import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
+import { DeletionGuard } from './deletion-guard.ts';
+import { CUSTOM_KINDS } from './kinds.ts';
+import { boundBy } from './subnet.ts';
+import {
+  type Condition,
+  type CustomKind,
+  type CustomObject,
+  type Outcome,
+  Unmet,
+  unmetBy,
+  Work,
+  type WorkDeps,
+} from './work.ts';
+
+type CustomReflector = Reflector<CustomObject, CustomObject>;
+
+/** Lists of all kinds that stay current, of a controller with or without the Lease. */
+export class CustomLists {
+  readonly done: Promise<unknown>;
+  readonly #operatorNamespace: string;
+  readonly #lists: ReadonlyMap<string, CustomReflector>;
+  /** Namespaces to the keys of the Subnets that they are bound to; undefined: to be found anew. */
+  #bound: ReadonlyMap<string, string> | undefined;
+  readonly #synced = new Set<string>();
+  #tell: (kind: string, key: string) => void = () => {};
+
+  constructor(
+    common: { readonly api: KubeApi; readonly log: Logger; readonly signal: AbortSignal },
+    operatorNamespace: string,
+  ) {
+    this.#operatorNamespace = operatorNamespace;
+    this.#lists = new Map(
+      CUSTOM_KINDS.map(({ declared }) => [
+        declared.kind,
+        new Reflector<CustomObject, CustomObject>({
+          ...common,
+          kind: kubeKindOf(declared),
+          keep: (object) => object,
+          changed: (key) => {
+            if (declared.kind === 'Subnet') this.#bound = undefined;
+            this.#tell(declared.kind, key);
+          },
+        }),
+      ]),
+    );
+    for (const [kind, { synced }] of this.#lists) void synced.then(() => this.#synced.add(kind));
+    this.done = Promise.all([...this.#lists.values()].map(({ done }) => done));
+  }
+
+  /** Kinds that were listed: of others nothing is known. */
+  isSynced(kind: string): boolean {
+    return this.#synced.has(kind);
+  }
+
+  of(kind: string): CustomReflector {
+    const found = this.#lists.get(kind);
+    if (found === undefined) throw new Error(`no kind ${kind}`);
+    return found;
+  }
+
+  /** Who is told of changes from now on. */
+  follow(tell: (kind: string, key: string) => void): void {
+    this.#tell = tell;
+  }
+
+  /** Key of the Subnet that pods of the namespace have addresses of; undefined: the cluster’s own network. Of several its own counts first, then the oldest. */
+  boundTo(namespace: string): string | undefined {
+    this.#bound ??= this.#bindings();
+    return this.#bound.get(namespace);
+  }
+
+  #bindings(): ReadonlyMap<string, string> {
+    const bound = new Map<string, string>();
+    const age = ({ metadata }: CustomObject): string => `${metadata.creationTimestamp} ${metadata.uid}`;
+    const all = [...this.of('Subnet').values()]
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .sort((a, b) => (age(a) < age(b) ? -1 : 1));
+    for (const isOwn of [true, false]) {
+      for (const subnet of all) {
+        for (const namespace of boundBy(subnet, this.#operatorNamespace)) {
+          if ((namespace === subnet.metadata.namespace) === isOwn && !bound.has(namespace))
+            bound.set(namespace, keyOf(subnet));
+        }
+      }
+    }
+    return bound;
+  }
+}
+
+export type CustomDeps = Omit<WorkDeps, 'find'> & {
+  readonly lists: CustomLists;
+  readonly kube: KubeApi;
+  readonly events: ObjectEvents;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Around each piece of work: who is superseded ends. */
+  readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
+  readonly nowMs?: () => number;
+};
+
+/** How long until something that is waited for is looked at anew, if nobody tells of it. */
+const HELD_MS = 30_000;
+
+/** The same of what is to go and is used still: who waits for it is waiting at a prompt. */
+const IN_USE_MS = 3000;
+
+/** Of who has the Lease. */
+export class CustomResources {
+  readonly #deps: CustomDeps;
+  readonly #queues: ReadonlyMap<string, WorkQueue>;
+  readonly #guards: ReadonlyMap<string, DeletionGuard>;
+  readonly #refusals = new Refusals();
+  /** By kind and key, what Cable has of it as far as this controller has seen; what it says in status others can write. */
+  readonly #outcomes = new Map<string, { readonly uid: string; readonly outcome: Outcome }>();
+  /** What is not as spec says, and why not. */
+  readonly #waiting = new Map<string, CustomKind>();
+  /** What is about ports of pods, by the key of the pod. */
+  readonly #ofPods = new Map<string, Set<string>>();
+  readonly #podsOf = new Map<string, readonly string[]>();
+
+  constructor(deps: CustomDeps) {
+    this.#deps = deps;
+    const { log, signal, kube, nowMs = () => performance.now() } = deps;
+    this.#queues = new Map(
+      CUSTOM_KINDS.map((kind) => [
+        kind.declared.kind,
+        new WorkQueue({
+          ...{ name: kind.declared.plural, atOnce: 4, log, signal },
+          work: deps.guarded((key) => this.#reconcile(kind, key)),
+        }),
+      ]),
+    );
+    this.#guards = new Map(
+      CUSTOM_KINDS.map(({ declared }) => [declared.kind, new DeletionGuard(kube, declared, nowMs)]),
+    );
+    deps.lists.follow((kind, key) => this.#queueOf(kind).add(key));
+    for (const kind of CUSTOM_KINDS) void this.#open(kind);
+  }
+
+  /** A kind whose definition is not there keeps nobody else waiting. */
+  async #open({ declared }: CustomKind): Promise<void> {
+    const list = this.#deps.lists.of(declared.kind);
+    await list.synced;
+    this.#queueOf(declared.kind).open();
+    this.#addAll(declared.kind);
+    await this.#sweepLogged(declared.kind);
+  }
+
+  #queueOf(kind: string): WorkQueue {
+    const found = this.#queues.get(kind);
+    if (found === undefined) throw new Error(`no kind ${kind}`);
+    return found;
+  }
+
+  /** Looks at all of it anew, and at what Cable has of what is not there. */
+  resync(): void {
+    for (const { declared } of CUSTOM_KINDS) {
+      if (!this.#deps.lists.isSynced(declared.kind)) continue;
+      this.#addAll(declared.kind);
+      void this.#sweepLogged(declared.kind);
+    }
+  }
+
+  #addAll(kind: string): void {
+    for (const key of this.#deps.lists.of(kind).keys()) this.#queueOf(kind).add(key);
+  }
+
+  /** The ports of a pod may have changed. */
+  podChanged(pod: string): void {
+    for (const one of this.#ofPods.get(pod) ?? []) this.#add(one);
+  }
+
+  #add(place: string): void {
+    const at = place.indexOf(' ');
+    this.#queueOf(place.slice(0, at)).add(place.slice(at + 1));
+  }
+
+  /** Where pods of the namespace have addresses, or what a Subnet of that name is; undefined: nothing here says so. Throws `Unmet` of one that is not ready. */
+  placeFor(namespace: string, name?: string): ClusterNetwork | undefined {
+    const key = name === undefined ? this.#deps.lists.boundTo(namespace) : this.#named(namespace, name);
+    if (key === undefined) return undefined;
+    const outcome = this.#find('Subnet', key)?.outcome;
+    if (outcome?.subnetIds === undefined) throw new Unmet('WaitsFor', `Subnet ${key} is not ready`);
+    return { networkId: outcome.id, subnetIds: outcome.subnetIds };
+  }
+
+  /** A Subnet of the namespace, or one that the cluster has for it. */
+  #named(namespace: string, name: string): string | undefined {
+    const { lists, operatorNamespace } = this.#deps;
+    const own = `${namespace}/${name}`;
+    if (lists.of('Subnet').get(own) !== undefined) return own;
+    const shared = lists.of('Subnet').get(`${operatorNamespace}/${name}`);
+    if (shared === undefined || !boundBy(shared, operatorNamespace).includes(namespace)) return undefined;
+    return keyOf(shared);
+  }
+
+  #find(kind: string, key: string): { readonly outcome: Outcome | undefined } | undefined {
+    const object = this.#deps.lists.of(kind).get(key);
+    if (object === undefined) return undefined;
+    const known = this.#outcomes.get(`${kind} ${key}`);
+    return { outcome: known?.uid === object.metadata.uid ? known?.outcome : undefined };
+  }
+
+  async #reconcile(kind: CustomKind, key: string): Promise<void> {
+    const place = `${kind.declared.kind} ${key}`;
+    const object = this.#deps.lists.of(kind.declared.kind).get(key);
+    this.#indexPods(kind, place, object);
+    if (object === undefined) {
+      this.#forget(place);
+      return;
+    }
+    if (object.metadata.deletionTimestamp !== undefined) return await this.#remove(kind, key, object);
+    if (!hasFinalizer(object)) {
+      await this.#setFinalizers(kind, object, [...(object.metadata.finalizers ?? []), FINALIZER]);
+      // The change is told, and it is worked on then.
+      return;
+    }
+    await this.#apply(kind, key, object);
+  }
+
+  #forget(place: string): void {
+    this.#outcomes.delete(place);
+    this.#waiting.delete(place);
+    this.#refusals.clear(place);
+    const at = place.indexOf(' ');
+    this.#deps.events.well(place.slice(0, at), place.slice(at + 1));
+  }
+
+  #indexPods(kind: CustomKind, place: string, object: CustomObject | undefined): void {
+    if (kind.pods === undefined) return;
+    for (const pod of this.#podsOf.get(place) ?? []) {
+      const others = this.#ofPods.get(pod);
+      others?.delete(place);
+      if (others?.size === 0) this.#ofPods.delete(pod);
+    }
+    const names = object === undefined ? [] : kind.pods(object);
+    const pods = names.map((one) => `${object?.metadata.namespace}/${one}`);
+    if (pods.length === 0) this.#podsOf.delete(place);
+    else this.#podsOf.set(place, pods);
+    for (const pod of pods) {
+      const known = this.#ofPods.get(pod);
+      if (known === undefined) this.#ofPods.set(pod, new Set([place]));
+      else known.add(place);
+    }
+  }
+
+  async #apply(kind: CustomKind, key: string, object: CustomObject): Promise<void> {
+    const place = `${kind.declared.kind} ${key}`;
+    const project = this.#deps.projectOf(object.metadata.namespace ?? '');
+    // The namespace's own watch may be behind.
+    if (project === undefined) throw new Error(`the namespace of ${key} is not known yet`);
+    const work = new Work(this.#workDeps(), kind.declared.kind, object, project);
+    try {
+      const outcome = await kind.apply(work);
+      const isNew = this.#find(kind.declared.kind, key)?.outcome?.id !== outcome.id;
+      this.#outcomes.set(place, { uid: object.metadata.uid ?? '', outcome });
+      const { id, projectId: projectID, status, unmet } = outcome;
+      if (unmet === undefined) this.#nothingWrong(place);
+      else await this.#unmet(kind, key, object, unmet);
+      const is = unmet === undefined ? READY : said(unmet);
+      const isTold = await this.#tell(kind, object, is, { id, projectID, ...status });
+      for (const peer of isTold ? (kind.peers?.(object) ?? []) : []) this.#queueOf(kind.declared.kind).add(peer);
+      if (isNew) this.#wake(kind, object.metadata.namespace ?? '', place);
+    } catch (err) {
+      if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
+      await this.#unmet(kind, key, object, err);
+      await this.#tell(kind, object, said(err), {});
+    }
+  }
+
+  #workDeps(): WorkDeps {
+    return { ...this.#deps, find: (kind, key) => this.#find(kind, key) };
+  }
+
+  #nothingWrong(place: string): void {
+    this.#waiting.delete(place);
+    this.#refusals.clear(place);
+    const at = place.indexOf(' ');
+    this.#deps.events.well(place.slice(0, at), place.slice(at + 1));
+  }
+
+  /** Is tried again: soon, later every half minute, and at once when something that it may wait for is there. */
+  async #unmet(
+    kind: CustomKind,
+    key: string,
+    object: CustomObject,
+    err: Unmet | ApiError,
+    mostMs: number = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
+    const place = `${kind.declared.kind} ${key}`;
+    this.#waiting.set(place, kind);
+    const { againMs, isNews } = this.#refusals.note(place);
+    const { reason, message } = said(err);
+    if (isNews) await this.#deps.events.warn(subjectOf(kind, object), reason, message);
+    this.#queueOf(kind.declared.kind).addAfter(key, Math.min(againMs, mostMs));
+  }
+
+  /** What may have waited for this one: of its namespace, and peers elsewhere. */
+  #wake({ declared }: CustomKind, namespace: string, place: string): void {
+    for (const [one] of this.#waiting) {
+      const isNear = one.includes(` ${namespace}/`);
+      if (one !== place && isNear) this.#add(one);
+    }
+    // Peerings of others may be with it.
+    if (declared.kind !== 'Vpc') return;
+    for (const key of this.#deps.lists.of('Vpc').keys()) if (`Vpc ${key}` !== place) this.#queueOf('Vpc').add(key);
+  }
+
+  async #remove(kind: CustomKind, key: string, object: CustomObject): Promise<void> {
+    if (!hasFinalizer(object)) return;
+    const place = `${kind.declared.kind} ${key}`;
+    const objection = await this.#objection(kind, key, object.metadata.namespace ?? '');
+    if (objection !== undefined) {
+      await this.#deps.events.warn(subjectOf(kind, object), 'DeletionHeld', objection);
+      await this.#tell(kind, object, { status: 'False', reason: 'DeletionHeld', message: objection }, {});
+      this.#queueOf(kind.declared.kind).addAfter(key, HELD_MS);
+      return;
+    }
+    const { namespace = '', name, uid = '' } = object.metadata;
+    try {
+      await this.#removeAll(kind, `${kind.declared.kind}/${namespace}/${name}/${uid}`);
+    } catch (err) {
+      if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
+      await this.#unmet(kind, key, object, err, IN_USE_MS);
+      await this.#tell(kind, object, said(err), {});
+      return;
+    }
+    this.#forget(place);
+    await this.#setFinalizers(
+      kind,
+      object,
+      (object.metadata.finalizers ?? []).filter((one) => one !== FINALIZER),
+    );
+    this.#wakeAll(namespace);
+  }
+
+  /** What holds another one may be gone. */
+  #wakeAll(namespace: string): void {
+    for (const [one] of this.#waiting) if (one.includes(` ${namespace}/`)) this.#add(one);
+  }
+
+  async #objection({ declared }: CustomKind, key: string, namespace: string): Promise<string | undefined> {
+    let left = 0;
+    for (const one of this.#deps.lists.of(declared.kind).values())
+      if (one.metadata.deletionTimestamp === undefined) left += 1;
+    const objection = await this.#guards.get(declared.kind)?.objection(key, left);
+    if (objection === undefined || objection.includes('CustomResourceDefinition')) return objection;
+    // Whoever deletes a namespace has said what is to go.
+    const place = { group: '', version: 'v1', plural: 'namespaces', isNamespaced: false };
+    const found = await getIfThere(this.#deps.kube, place, { name: namespace });
+    return found === undefined || found.metadata.deletionTimestamp !== undefined ? undefined : objection;
+  }
+
+  /** Deletes what Cable has of an origin. Throws what keeps something there. */
+  async #removeAll(kind: CustomKind, origin: string): Promise<void> {
+    const { cable, cluster } = this.#deps;
+    for (const type of kind.types) {
+      const query = { 'cable:cluster': cluster, 'cable:origin': origin };
+      for (const row of (await cable.own.list(type, query)) as readonly AnyObject[]) {
+        const client = cable.as(String(row['project_id']));
+        await kind.release?.({ client, deps: this.#workDeps() }, row);
+        await client.delete(type, row.id).catch((err: unknown) => {
+          if (!isGone(err)) throw err;
+        });
+      }
+    }
+  }
+
+  async #setFinalizers(kind: CustomKind, object: CustomObject, finalizers: readonly string[]): Promise<void> {
+    const { resourceVersion } = object.metadata;
+    const change = { metadata: { resourceVersion, finalizers } };
+    try {
+      await this.#deps.kube.patch(kubeKindOf(kind.declared), placeOf(keyOf(object)), change);
+    } catch (err) {
+      // Somebody wrote first, and that is told.
+      if (!isNotFound(err) && !isConflict(err)) throw err;
+    }
+  }
+
+  /** True: something was new. */
+  async #tell(kind: CustomKind, object: CustomObject, is: ConditionSaid, more: object): Promise<boolean> {
+    const { generation = 0, resourceVersion } = object.metadata;
+    const before = object.status?.conditions?.find((one) => one.type === 'Ready');
+    const isAsBefore = before?.status === is.status;
+    const ready: Condition = {
+      ...{ type: 'Ready', ...is, observedGeneration: generation },
+      lastTransitionTime: isAsBefore ? before.lastTransitionTime : new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+    };
+    const others = object.status?.conditions?.filter((one) => one.type !== 'Ready') ?? [];
+    const status = { ...more, observedGeneration: generation, conditions: [...others, ready] };
+    const known = object.status ?? {};
+    if (Object.entries(status).every(([name, value]) => sameText(value, known[name]))) return false;
+    try {
+      const place = placeOf(keyOf(object));
+      await this.#deps.kube.patch(
+        kubeKindOf(kind.declared),
+        place,
+        { metadata: { resourceVersion }, status },
+        'status',
+      );
+    } catch (err) {
+      // What is newer is told, and worked on then.
+      if (!isNotFound(err) && !isConflict(err)) throw err;
+    }
+    return true;
+  }
+
+  async #sweepLogged(kind: string): Promise<void> {
+    try {
+      await this.#sweep(kind);
+    } catch (err) {
+      this.#deps.log.warn({ kind, err }, 'what is left of custom resources that are gone was not looked for');
+    }
+  }
+
+  /** What Cable has of objects that are not there any more, as when somebody has taken away the finalizer. */
+  async #sweep(name: string): Promise<void> {
+    const { cable, cluster, lists, kube, log } = this.#deps;
+    const kind = CUSTOM_KINDS.find(({ declared }) => declared.kind === name);
+    if (kind === undefined) return;
+    const list = lists.of(name);
+    const origins = new Set<string>();
+    for (const type of kind.types) {
+      const query = { 'cable:cluster': cluster, fields: ['id', 'project_id', 'cable:origin'], limit: 2000 };
+      for (const row of (await cable.own.list(type, query)) as readonly AnyObject[])
+        origins.add(String(row['cable:origin']));
+    }
+    for (const text of origins) {
+      const origin = originOf(text);
+      // What the cluster as a whole has is of no namespace.
+      if (origin.kind !== name || !origin.key.includes('/')) continue;
+      if (list.get(origin.key)?.metadata.uid === origin.uid) continue;
+      const there = await getIfThere(kube, kubeKindOf(kind.declared), placeOf(origin.key));
+      if (there?.metadata.uid === origin.uid) continue;
+      const objection = await this.#guards.get(name)?.objection(text, list.size);
+      if (objection !== undefined) {
+        log.error({ kind: name, origin: text, reason: objection }, 'what is left of a custom resource is kept');
+        return;
+      }
+      try {
+        await this.#removeAll(kind, text);
+        log.info({ origin: text }, 'what was left of a custom resource is gone');
+      } catch (err) {
+        if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
+        log.warn({ origin: text, reason: err.message }, 'what is left of a custom resource is still used');
+      }
+    }
+  }
+}
+
+type ConditionSaid = { readonly status: Condition['status']; readonly reason: string; readonly message: string };
+
+const READY: ConditionSaid = { status: 'True', reason: 'AsAskedFor', message: 'Cable has it as spec says' };
+
+function said(err: Unmet | ApiError): ConditionSaid {
+  if (err instanceof Unmet) return { status: 'False', reason: err.reason, message: err.message };
+  return said(unmetBy(err));
+}
+
+function hasFinalizer({ metadata }: CustomObject): boolean {
+  return metadata.finalizers?.includes(FINALIZER) ?? false;
+}
+
+function subjectOf({ declared }: CustomKind, { metadata }: CustomObject) {
+  const { namespace = '', name, uid = '' } = metadata;
+  return { apiVersion: `${GROUP}/${VERSION}`, kind: declared.kind, namespace, name, uid };
+}
+
+function sameText(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

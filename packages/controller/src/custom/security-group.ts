@@ -1,0 +1,139 @@
+/** `SecurityGroup`: who may talk to the ports in it. */
+import type { AnyObject } from '@cable/model';
+import { type Declaration, reference, type Schema } from './definition.ts';
+import type { CustomKind, Outcome, Work } from './work.ts';
+
+type Rule = {
+  readonly ipVersion?: 'ipv4' | 'ipv6';
+  readonly protocol?: string;
+  readonly portRangeMin?: number;
+  readonly portRangeMax?: number;
+  readonly remoteAddress?: string;
+  readonly remoteSecurityGroup?: string;
+  readonly description?: string;
+};
+
+type Spec = {
+  readonly description?: string;
+  readonly ingressRules?: readonly Rule[];
+  readonly egressRules?: readonly Rule[];
+  readonly allowSameGroupTraffic?: boolean;
+};
+
+const RULE: Schema = {
+  type: 'object',
+  description: 'One kind of traffic that is allowed; what is not said is any.',
+  properties: {
+    ipVersion: {
+      ...{ type: 'string', enum: ['ipv4', 'ipv6'], default: 'ipv4' },
+      description: 'The version of IP.',
+    },
+    protocol: {
+      ...{ type: 'string', minLength: 1, maxLength: 40 },
+      description: 'Name or IANA number, such as tcp, udp, sctp, icmp, ipv6-icmp; absent: any.',
+    },
+    portRangeMin: {
+      ...{ type: 'integer', minimum: 0, maximum: 65535 },
+      description: 'First port, or type of ICMP; absent: any.',
+    },
+    portRangeMax: {
+      ...{ type: 'integer', minimum: 0, maximum: 65535 },
+      description: 'Last port, or code of ICMP; of a protocol with ports given with portRangeMin.',
+    },
+    remoteAddress: { type: 'string', maxLength: 49, description: 'Address or prefix of the other side.' },
+    remoteSecurityGroup: reference(
+      'The other side’s group: a SecurityGroup of the namespace, or name or ID of a group that its project sees.',
+    ),
+    description: { type: 'string', maxLength: 255, description: 'A text for people.' },
+  },
+  'x-kubernetes-validations': [
+    {
+      rule: '!(has(self.remoteAddress) && has(self.remoteSecurityGroup))',
+      message: 'give remoteAddress or remoteSecurityGroup, not both',
+    },
+  ],
+};
+
+const DECLARED: Declaration = {
+  ...{ kind: 'SecurityGroup', plural: 'securitygroups', singular: 'securitygroup', shortNames: ['sg'] },
+  description: 'A set of rules that ports share: what none of a port’s groups allows is dropped.',
+  spec: {
+    type: 'object',
+    description: 'What ports in it may receive and send.',
+    properties: {
+      description: { type: 'string', maxLength: 255, description: 'A text for people.' },
+      ingressRules: {
+        ...{ type: 'array', maxItems: 500, items: RULE },
+        description: 'What ports in it may receive; absent: nothing.',
+      },
+      egressRules: {
+        ...{ type: 'array', maxItems: 500, items: RULE },
+        description: 'What they may send; absent: everything, an empty list: nothing.',
+      },
+      allowSameGroupTraffic: {
+        type: 'boolean',
+        description: 'True: they may also receive what others of the group send.',
+      },
+    },
+  },
+  status: { rules: { type: 'integer', minimum: 0, description: 'How many rules Cable has of it.' } },
+  columns: [{ name: 'Rules', type: 'integer', jsonPath: '.status.rules' }],
+};
+
+const EVERYTHING: readonly Rule[] = [{ ipVersion: 'ipv4' }, { ipVersion: 'ipv6' }];
+
+export const securityGroupKind: CustomKind = { declared: DECLARED, types: ['security_group'], apply };
+
+async function apply(work: Work): Promise<Outcome> {
+  const spec = work.spec<Spec>();
+  const group = await work.ensure('security_group', {
+    wanted: { name: work.name, description: spec.description ?? '' },
+  });
+  const same = spec.allowSameGroupTraffic === true ? EVERYTHING : [];
+  const wanted = [
+    ...(await bodiesOf(work, group.id, 'ingress', spec.ingressRules ?? [])),
+    ...same.map((one) => ({ ...bodyOf(group.id, 'ingress', one), remote_group_id: group.id })),
+    ...(await bodiesOf(work, group.id, 'egress', spec.egressRules ?? EVERYTHING)),
+  ];
+  const there = group['security_group_rules'] as readonly AnyObject[];
+  const known = new Map(there.map((one) => [meaningOf(one), one]));
+  const meant = new Map(wanted.map((one) => [meaningOf(one), one]));
+  // What is added comes first: nothing that stays allowed is cut in between.
+  const added = [...meant].flatMap(([meaning, one]) => (known.has(meaning) ? [] : [one]));
+  if (added.length > 0) await work.client.createMany('security_group_rule', added);
+  for (const [meaning, { id }] of known) if (!meant.has(meaning)) await work.client.delete('security_group_rule', id);
+  return { id: group.id, projectId: work.projectId, status: { rules: meant.size } };
+}
+
+async function bodiesOf(work: Work, groupId: string, direction: string, rules: readonly Rule[]) {
+  return await Promise.all(
+    rules.map(async (rule) => {
+      const { remoteSecurityGroup: remote } = rule;
+      const body = bodyOf(groupId, direction, rule);
+      if (remote === undefined) return body;
+      const remoteId = remote === work.name ? groupId : await work.refer('SecurityGroup', 'security_group', remote);
+      return { ...body, remote_group_id: remoteId };
+    }),
+  );
+}
+
+function bodyOf(groupId: string, direction: string, rule: Rule): Readonly<Record<string, unknown>> {
+  return {
+    ...{ security_group_id: groupId, direction, ethertype: rule.ipVersion === 'ipv6' ? 'IPv6' : 'IPv4' },
+    protocol: rule.protocol ?? null,
+    port_range_min: rule.portRangeMin ?? null,
+    port_range_max: rule.portRangeMax ?? null,
+    remote_ip_prefix: rule.remoteAddress ?? null,
+    remote_group_id: null,
+    description: rule.description ?? '',
+  };
+}
+
+/** The same for rules that say the same. */
+function meaningOf(rule: Readonly<Record<string, unknown>>): string {
+  const names = [
+    ...['direction', 'ethertype', 'protocol', 'port_range_min', 'port_range_max'],
+    ...['remote_ip_prefix', 'remote_group_id', 'description'],
+  ];
+  return JSON.stringify(names.map((name) => rule[name] ?? null));
+}

@@ -1,0 +1,209 @@
+/** `Subnet`: a network with a prefix of each version of IP, in a Vpc or by itself. */
+import type { Client } from '@cable/api';
+import type { AnyObject } from '@cable/model';
+import { type Declaration, immutable, reference } from './definition.ts';
+import { type Family, familiesOf, type RangesSpec } from './subnet-ranges.ts';
+import { type CustomKind, type CustomObject, type Outcome, Unmet, type Work } from './work.ts';
+
+export type SubnetSpec = RangesSpec & {
+  readonly description?: string;
+  readonly vpc?: string;
+  readonly default?: boolean;
+  readonly namespaces?: readonly string[];
+  readonly enableDHCP?: boolean;
+  readonly dnsServers?: readonly string[];
+  readonly routes?: readonly { readonly cidr: string; readonly nextHop: string }[];
+  readonly qosPolicy?: string;
+};
+
+const DECLARED: Declaration = {
+  ...{ kind: 'Subnet', plural: 'subnets', singular: 'subnet', shortNames: ['subnet'] },
+  description: 'A network with addresses: pods that are bound to it, Ports and VMs get them there.',
+  spec: {
+    type: 'object',
+    description: 'What addresses it has, and for whom.',
+    required: ['cidrBlock'],
+    properties: {
+      description: { type: 'string', maxLength: 255, description: 'A text for people.' },
+      vpc: reference(
+        'The Vpc of the namespace that it is in. Absent: none, so that nothing leaves it; in the namespace of Cable’s controller: the cluster’s own.',
+      ),
+      cidrBlock: {
+        ...{ type: 'string', minLength: 1, maxLength: 100 },
+        description: 'The prefix, or one of each version of IP, with a comma between.',
+      },
+      gateway: {
+        ...{ type: 'string', maxLength: 100 },
+        description: 'The Vpc’s address in it, one of each version of IP; by default the first of the prefix.',
+      },
+      excludeIps: {
+        ...{ type: 'array', maxItems: 31 },
+        description: 'Addresses that nobody gets without asking for them.',
+        items: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 100,
+          description: 'An address, or a range: 10.1.0.1..10.1.0.9.',
+        },
+      },
+      default: { type: 'boolean', description: 'True: pods of its namespace have addresses of it.' },
+      namespaces: {
+        ...{ type: 'array', maxItems: 1000 },
+        description:
+          'Namespaces whose pods have addresses of it; besides its own in the namespace of Cable’s controller alone. They see it and its network.',
+        items: { type: 'string', minLength: 1, maxLength: 63, description: 'Name of a namespace.' },
+      },
+      enableDHCP: {
+        ...{ type: 'boolean', default: true },
+        description: 'True: machines in it get their addresses by DHCP.',
+      },
+      dnsServers: {
+        ...{ type: 'array', maxItems: 6 },
+        description: 'Name servers that DHCP tells.',
+        items: { type: 'string', minLength: 1, maxLength: 45, description: 'An address.' },
+      },
+      routes: {
+        ...{ type: 'array', maxItems: 100 },
+        description: 'Routes that DHCP tells, and that pods get.',
+        items: {
+          type: 'object',
+          description: 'One route.',
+          required: ['cidr', 'nextHop'],
+          properties: {
+            cidr: { type: 'string', minLength: 1, maxLength: 49, description: 'Where to.' },
+            nextHop: { type: 'string', minLength: 1, maxLength: 45, description: 'By which address of it.' },
+          },
+        },
+      },
+      qosPolicy: reference(
+        'QosPolicy of ports in it that have none: one of the namespace, or name or ID of what its project sees.',
+      ),
+    },
+    'x-kubernetes-validations': immutable('cidrBlock', 'vpc'),
+  },
+  status: {
+    networkID: { type: 'string', description: 'ID of the network in Cable’s API.' },
+    subnetIDs: {
+      ...{ type: 'array', items: { type: 'string', description: 'An ID.' } },
+      description: 'IDs of its subnets in Cable’s API, in the order of cidrBlock.',
+    },
+    gateway: { type: 'string', description: 'The Vpc’s address in it, of each version of IP.' },
+  },
+  columns: [
+    { name: 'VPC', type: 'string', jsonPath: '.spec.vpc' },
+    { name: 'CIDR', type: 'string', jsonPath: '.spec.cidrBlock' },
+    { name: 'Gateway', type: 'string', jsonPath: '.status.gateway', priority: 1 },
+    { name: 'Default', type: 'boolean', jsonPath: '.spec.default' },
+  ],
+};
+
+export const subnetKind: CustomKind = { declared: DECLARED, types: ['network'], apply, release: detach };
+
+/** Namespaces whose pods have addresses of it. */
+export function boundBy(object: CustomObject, operatorNamespace: string): readonly string[] {
+  const { default: isDefault, namespaces = [] } = (object.spec ?? {}) as SubnetSpec;
+  const { namespace = '' } = object.metadata;
+  const named = namespaces.filter((one) => one === namespace || namespace === operatorNamespace);
+  return [...new Set([...(isDefault === true ? [namespace] : []), ...named])];
+}
+
+async function apply(work: Work): Promise<Outcome> {
+  const spec = work.spec<SubnetSpec>();
+  const foreign = work.isOperators ? undefined : spec.namespaces?.find((one) => one !== work.namespace);
+  if (foreign !== undefined) {
+    const where = `in the namespace ${work.deps.operatorNamespace} alone a Subnet can be of others`;
+    throw new Unmet('NamespaceNotAllowed', `namespaces: ${foreign} is another namespace; ${where}`);
+  }
+  const families = familiesOf(spec);
+  const routerId = await routerOf(work, spec);
+  const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
+  const called = { name: work.name, description: spec.description ?? '' };
+  const network = await work.ensure('network', { wanted: { ...called, qos_policy_id: qos } });
+  const before = await work.rows('subnet');
+  if (before.some((one) => !families.some(({ cidr }) => cidr === one['cidr']))) {
+    const is = before.map((one) => one['cidr']).join(',');
+    throw new Unmet('Immutable', `cidrBlock is ${is}, and cannot be changed: make another Subnet`);
+  }
+  const subnets: AnyObject[] = [];
+  for (const family of families) subnets.push(await ensureSubnet(work, network.id, family, spec));
+  const ids = subnets.map(({ id }) => id);
+  await ensureLegs(work.client, network.id, routerId, ids);
+  await ensureShared(work, network.id);
+  const gateway = families.map((one) => one.gateway).join(',');
+  const status = { networkID: network.id, subnetIDs: ids, gateway };
+  return { id: network.id, projectId: work.projectId, status, subnetIds: ids };
+}
+
+async function routerOf(work: Work, { vpc }: SubnetSpec): Promise<string | undefined> {
+  if (vpc !== undefined) return await work.refer('Vpc', 'router', vpc);
+  return work.isOperators ? work.deps.networks().routerId : undefined;
+}
+
+async function ensureSubnet(work: Work, networkId: string, family: Family, spec: SubnetSpec): Promise<AnyObject> {
+  const { version, cidr, gateway, pools } = family;
+  const isOwn = (address: string): boolean => address.includes(':') === (version === 6);
+  return await work.ensure('subnet', {
+    query: { ip_version: version },
+    place: `/ipv${version}`,
+    fixed: { network_id: networkId, ip_version: version, cidr },
+    wanted: {
+      ...{ name: work.name, gateway_ip: gateway, allocation_pools: pools, enable_dhcp: spec.enableDHCP ?? true },
+      dns_nameservers: (spec.dnsServers ?? []).filter(isOwn),
+      host_routes: (spec.routes ?? [])
+        .filter((one) => isOwn(one.cidr))
+        .map((one) => ({ destination: one.cidr, nexthop: one.nextHop })),
+    },
+  });
+}
+
+const LEG = 'network:router_interface';
+
+/** A leg of the router in each subnet. Of another router, as of a Vpc of before, none stays. */
+async function ensureLegs(
+  client: Client,
+  networkId: string,
+  routerId: string | undefined,
+  subnetIds: readonly string[],
+): Promise<void> {
+  const legs = await client.list('port', { network_id: networkId, device_owner: LEG });
+  for (const subnetId of subnetIds) {
+    const on = legs.filter((leg) => leg.fixed_ips.some((one) => one.subnet_id === subnetId));
+    for (const leg of on)
+      if (leg.device_id !== routerId)
+        await client.action('router', leg.device_id, 'remove_router_interface', { subnet_id: subnetId });
+    if (routerId !== undefined && !on.some((leg) => leg.device_id === routerId))
+      await client.action('router', routerId, 'add_router_interface', { subnet_id: subnetId });
+  }
+}
+
+/** With whose pods have addresses of it. */
+async function ensureShared(work: Work, networkId: string): Promise<void> {
+  const { operatorNamespace, podProjectOf } = work.deps;
+  const projects = boundBy(work.object, operatorNamespace).flatMap((one) => podProjectOf(one) ?? []);
+  const wanted = new Set(projects.filter((one) => one !== work.projectId));
+  const there = (await work.client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
+  for (const policy of there) {
+    if (!wanted.delete(String(policy['target_tenant']))) await work.client.delete('rbac_policy', policy.id);
+  }
+  for (const target of wanted) {
+    const policy = { object_type: 'network', object_id: networkId, action: 'access_as_shared', target_tenant: target };
+    await work.client.create('rbac_policy', policy);
+  }
+}
+
+/** Who is in it holds it; its router does not. */
+async function detach({ client }: Pick<Work, 'client' | 'deps'>, network: AnyObject): Promise<void> {
+  const ports = await client.list('port', {
+    network_id: network.id,
+    fields: ['id', 'device_owner', 'device_id', 'fixed_ips'],
+  });
+  const legs = ports.filter((one) => one.device_owner === LEG);
+  const others = ports.filter((one) => !one.device_owner.startsWith('network:'));
+  if (others.length > 0) {
+    const more = others.length > 1 ? ` and ${others.length - 1} more` : '';
+    throw new Unmet('NetworkInUse', `port ${others[0]?.id}${more} has addresses of it`);
+  }
+  for (const leg of legs)
+    for (const { subnet_id: subnetId } of leg.fixed_ips)
+      await client.action('router', leg.device_id, 'remove_router_interface', { subnet_id: subnetId });
+}

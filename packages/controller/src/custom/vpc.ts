@@ -1,0 +1,300 @@
+/** `Vpc`: a router, between the Subnets that name it. */
+import { isDeepStrictEqual } from 'node:util';
+import type { AnyObject } from '@cable/model';
+import { isRefusal } from '../cable-access.ts';
+import { type Declaration, reference } from './definition.ts';
+import { type CustomKind, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
+
+type PolicyRoute = {
+  readonly priority: number;
+  readonly action: 'allow' | 'drop' | 'reroute';
+  readonly nextHop?: string;
+  readonly subnet?: string;
+  readonly source?: string;
+  readonly destination?: string;
+  readonly protocol?: string;
+  readonly portRangeMin?: number;
+  readonly portRangeMax?: number;
+};
+
+type Peering = {
+  readonly name: string;
+  readonly vpc?: { readonly namespace?: string; readonly name: string };
+  readonly routerID?: string;
+  readonly subnets?: readonly string[];
+  readonly acceptedPrefixes?: readonly string[];
+};
+
+type Spec = {
+  readonly description?: string;
+  readonly staticRoutes?: readonly { readonly cidr: string; readonly nextHop: string }[];
+  readonly policyRoutes?: readonly PolicyRoute[];
+  readonly peerings?: readonly Peering[];
+  readonly externalGateway?: { readonly network: string };
+};
+
+const PREFIX = { type: 'string', minLength: 1, maxLength: 49 } as const;
+const ADDRESS = { type: 'string', minLength: 1, maxLength: 45 } as const;
+const PORT = { type: 'integer', minimum: 1, maximum: 65535 } as const;
+
+const DECLARED: Declaration = {
+  ...{ kind: 'Vpc', plural: 'vpcs', singular: 'vpc', shortNames: ['vpc'] },
+  description: 'A network of one’s own: a router between Subnets, whose addresses others may have as well.',
+  spec: {
+    type: 'object',
+    description: 'What the router does.',
+    properties: {
+      description: { type: 'string', maxLength: 255, description: 'A text for people.' },
+      staticRoutes: {
+        ...{ type: 'array', maxItems: 30 },
+        description: 'Routes besides those to its Subnets.',
+        items: {
+          type: 'object',
+          description: 'One route. Several to one prefix share its connections.',
+          required: ['cidr', 'nextHop'],
+          properties: {
+            cidr: { ...PREFIX, description: 'Where to.' },
+            nextHop: { ...ADDRESS, description: 'An address in one of its Subnets.' },
+          },
+        },
+      },
+      policyRoutes: {
+        ...{ type: 'array', maxItems: 64 },
+        description: 'What goes otherwise than routes say; the highest priority that matches counts.',
+        items: {
+          type: 'object',
+          description: 'One of them. What is not said matches anything.',
+          required: ['priority', 'action'],
+          properties: {
+            priority: { type: 'integer', minimum: 0, maximum: 32767, description: 'No two have the same.' },
+            action: {
+              ...{ type: 'string', enum: ['allow', 'drop', 'reroute'] },
+              description: 'allow: by the routes; drop: nowhere; reroute: to nextHop.',
+            },
+            nextHop: { ...ADDRESS, description: 'Of reroute: an address in one of its Subnets.' },
+            subnet: reference('Only what comes from this Subnet, of one version of IP.'),
+            source: { ...PREFIX, description: 'Only what comes from there.' },
+            destination: { ...PREFIX, description: 'Only what goes there.' },
+            protocol: { type: 'string', minLength: 1, maxLength: 16, description: 'Name or IANA number.' },
+            portRangeMin: { ...PORT, description: 'First destination port.' },
+            portRangeMax: { ...PORT, description: 'Last destination port.' },
+          },
+          'x-kubernetes-validations': [
+            { rule: "(self.action == 'reroute') == has(self.nextHop)", message: 'reroute has a nextHop, others none' },
+          ],
+        },
+      },
+      peerings: {
+        ...{ type: 'array', maxItems: 32 },
+        description: 'Vpcs with which it has a way to each other’s Subnets, once the other one says the same.',
+        items: {
+          type: 'object',
+          description: 'This side of one.',
+          required: ['name'],
+          properties: {
+            name: { type: 'string', minLength: 1, maxLength: 255, description: 'No two have the same.' },
+            vpc: {
+              type: 'object',
+              description: 'The other one, of this cluster.',
+              required: ['name'],
+              properties: {
+                namespace: { type: 'string', minLength: 1, maxLength: 63, description: 'Absent: this namespace.' },
+                name: { type: 'string', minLength: 1, maxLength: 253, description: 'Its name.' },
+              },
+            },
+            routerID: { type: 'string', minLength: 36, maxLength: 36, description: 'The other one, any router.' },
+            subnets: {
+              ...{ type: 'array', maxItems: 32, items: reference('A Subnet of this Vpc.') },
+              description: 'What it lets the other side reach; absent: nothing.',
+            },
+            acceptedPrefixes: {
+              ...{ type: 'array', maxItems: 64, items: { ...PREFIX, description: 'A prefix.' } },
+              description: 'What it takes of the other side; absent: all that that lets through.',
+            },
+          },
+          'x-kubernetes-validations': [
+            { rule: 'has(self.vpc) != has(self.routerID)', message: 'give one of vpc and routerID' },
+          ],
+        },
+      },
+      externalGateway: {
+        type: 'object',
+        description: 'The way outside. What leaves has an address of the Vpc there, or a FloatingIP.',
+        required: ['network'],
+        properties: { network: reference('Name or ID of an external network that its project sees.') },
+      },
+    },
+  },
+  status: {
+    externalIPs: {
+      ...{ type: 'array', items: { ...ADDRESS, description: 'An address.' } },
+      description: 'Its addresses outside.',
+    },
+    peerings: {
+      type: 'array',
+      description: 'How it is with each peering.',
+      items: {
+        type: 'object',
+        description: 'One of them.',
+        properties: {
+          name: { type: 'string', description: 'Its name.' },
+          status: { type: 'string', description: 'ACTIVE, or DOWN.' },
+          waitsFor: { type: 'string', description: 'What one that is DOWN waits for.' },
+        },
+      },
+    },
+  },
+  columns: [{ name: 'External', type: 'string', jsonPath: '.status.externalIPs[*]' }],
+};
+
+export const vpcKind: CustomKind = {
+  ...{ declared: DECLARED, types: ['router'], apply, release: releaseVpc },
+  peers: ({ spec, metadata }) =>
+    ((spec ?? {}) as Spec).peerings?.flatMap(({ vpc }) =>
+      vpc === undefined ? [] : [`${vpc.namespace ?? metadata.namespace}/${vpc.name}`],
+    ) ?? [],
+};
+
+async function apply(work: Work): Promise<Outcome> {
+  const spec = work.spec<Spec>();
+  const router = await work.ensure('router', { wanted: { name: work.name, description: spec.description ?? '' } });
+  let unmet: Unmet | undefined;
+  const attempt = async (run: () => Promise<void>): Promise<void> => {
+    try {
+      await run();
+    } catch (err) {
+      if (!(err instanceof Unmet)) throw err;
+      unmet ??= err;
+    }
+  };
+  const changed = await gateway(work, router, spec);
+  // Peers may find it from here on: what it waits for is not theirs.
+  const peerings: PeeringStatus[] = [];
+  await attempt(async () => {
+    await refusals(async () => void peerings.push(...(await applyPeerings(work, router.id, spec.peerings ?? []))));
+  });
+  await attempt(() => refusals(() => applyPolicies(work, router.id, spec.policyRoutes ?? [])));
+  const info = changed['external_gateway_info'] as GatewayInfo | null;
+  const externalIPs = info?.external_fixed_ips.map((one) => one.ip_address) ?? [];
+  // Of what its Subnets are not there for yet it waits; it is there for them all the same.
+  await attempt(() => refusals(() => applyRoutes(work, changed, spec)));
+  const outcome = { id: router.id, projectId: work.projectId, status: { externalIPs, peerings } };
+  return unmet === undefined ? outcome : { ...outcome, unmet };
+}
+
+/** What the server refuses as `Unmet`. */
+async function refusals(run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (err) {
+    throw isRefusal(err) ? unmetBy(err) : err;
+  }
+}
+
+type GatewayInfo = { readonly network_id: string; readonly external_fixed_ips: readonly { ip_address: string }[] };
+
+async function gateway(work: Work, router: AnyObject, { externalGateway }: Spec): Promise<AnyObject> {
+  const info = router['external_gateway_info'] as GatewayInfo | null;
+  const outside = { 'router:external': true };
+  const wanted =
+    externalGateway === undefined ? null : (await work.findOne('network', externalGateway.network, outside)).id;
+  if ((info?.network_id ?? null) === wanted) return router;
+  const change = { external_gateway_info: wanted === null ? null : { network_id: wanted } };
+  return (await work.client.update('router', router.id, change)) as AnyObject;
+}
+
+async function applyRoutes(work: Work, router: AnyObject, { staticRoutes = [] }: Spec): Promise<void> {
+  const wanted = staticRoutes.map(({ cidr, nextHop }) => ({ destination: cidr, nexthop: nextHop }));
+  if (isDeepStrictEqual(sorted(wanted), sorted(router['routes'] as typeof wanted))) return;
+  await work.client.update('router', router.id, { routes: wanted });
+}
+
+function sorted(routes: readonly { readonly destination: string; readonly nexthop: string }[]): readonly string[] {
+  return routes.map(({ destination, nexthop }) => `${destination} ${nexthop}`).sort();
+}
+
+async function applyPolicies(work: Work, routerId: string, routes: readonly PolicyRoute[]): Promise<void> {
+  const policies = work.client.within(routerId);
+  const there = (await policies.list('router_policy')) as readonly AnyObject[];
+  const wanted = new Map<number, Readonly<Record<string, unknown>>>();
+  for (const one of routes) wanted.set(one.priority, await policyOf(work, one));
+  for (const { id, priority } of there as readonly (AnyObject & { priority: number })[])
+    if (!wanted.has(priority)) await policies.delete('router_policy', id);
+  for (const [priority, body] of wanted) {
+    const before = there.find((one) => one['priority'] === priority);
+    if (before === undefined) await policies.create('router_policy', body);
+    else if (differs(before, body)) await policies.update('router_policy', before.id, body);
+  }
+}
+
+function differs(before: AnyObject, wanted: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(wanted).some(([name, value]) => !isDeepStrictEqual(value, before[name]));
+}
+
+async function policyOf(work: Work, route: PolicyRoute): Promise<Readonly<Record<string, unknown>>> {
+  const { priority, action } = route;
+  const subnets = route.subnet === undefined ? [] : await subnetsOf(work, route.subnet);
+  if (subnets.length > 1)
+    throw new Unmet('Invalid', `Subnet ${route.subnet} has prefixes of both versions of IP: give source instead`);
+  return {
+    ...{ priority, action, next_hop: route.nextHop ?? null, subnet_id: subnets[0] ?? null },
+    source_ip_prefix: route.source ?? null,
+    destination_ip_prefix: route.destination ?? null,
+    protocol: route.protocol ?? null,
+    port_range_min: route.portRangeMin ?? null,
+    port_range_max: route.portRangeMax ?? route.portRangeMin ?? null,
+  };
+}
+
+type PeeringStatus = { readonly name: string; readonly status: string; readonly waitsFor: string };
+
+async function applyPeerings(work: Work, routerId: string, peerings: readonly Peering[]): Promise<PeeringStatus[]> {
+  const sides = work.client.within(routerId);
+  const there = (await sides.list('router_peering')) as readonly AnyObject[];
+  const status: PeeringStatus[] = [];
+  const kept = new Set<string>();
+  for (const peering of peerings) {
+    const { name, subnets = [], acceptedPrefixes = [] } = peering;
+    const peer = peerOf(work, peering);
+    if (peer === undefined) {
+      status.push({ name, status: 'DOWN', waitsFor: 'the other side' });
+      continue;
+    }
+    const changing = {
+      subnet_ids: (await Promise.all(subnets.map((one) => subnetsOf(work, one)))).flat(),
+      accepted_prefixes: acceptedPrefixes,
+    };
+    const before = there.find((one) => one['name'] === name && one['peer_router_id'] === peer);
+    const now =
+      before === undefined
+        ? await sides.create('router_peering', { name, peer_router_id: peer, ...changing })
+        : differs(before, changing)
+          ? await sides.update('router_peering', before.id, changing)
+          : before;
+    kept.add(now.id);
+    const side = now as AnyObject;
+    status.push({ name, status: String(side['status']), waitsFor: String(side['waits_for']) });
+  }
+  for (const { id } of there) if (!kept.has(id)) await sides.delete('router_peering', id);
+  return status;
+}
+
+/** Undefined: it is not there yet. */
+function peerOf(work: Work, { vpc, routerID }: Peering): string | undefined {
+  if (vpc === undefined) return routerID;
+  return work.deps.find('Vpc', `${vpc.namespace ?? work.namespace}/${vpc.name}`)?.outcome?.id;
+}
+
+async function subnetsOf(work: Work, text: string): Promise<readonly string[]> {
+  const known = work.deps.find('Subnet', `${work.namespace}/${text}`);
+  if (known?.outcome?.subnetIds !== undefined) return known.outcome.subnetIds;
+  if (known !== undefined) throw new Unmet('WaitsFor', `Subnet ${text} is not ready`);
+  return [(await work.findOne('subnet', text)).id];
+}
+
+/** Its own routes and peerings hold nothing but itself. */
+async function releaseVpc({ client }: Pick<Work, 'client' | 'deps'>, router: AnyObject): Promise<void> {
+  const sides = client.within(router.id);
+  for (const { id } of (await sides.list('router_peering')) as readonly AnyObject[])
+    await sides.delete('router_peering', id);
+}

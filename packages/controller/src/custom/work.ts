@@ -1,0 +1,204 @@
+/** What a kind has at hand to let Cable have one object as its spec says. */
+import { isDeepStrictEqual } from 'node:util';
+import { ApiError, type Client } from '@cable/api';
+import type { KubeObject } from '@cable/kube';
+import { type AnyObject, isUuid } from '@cable/model';
+import type { CableAccess } from '../cable-access.ts';
+import type { ClusterNetworks } from '../cluster-networks.ts';
+import { originText, type PortBook } from '../port-book.ts';
+import type { Declaration } from './definition.ts';
+
+/** A custom resource of any kind. */
+export type CustomObject<S = Readonly<Record<string, unknown>>> = KubeObject & {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly spec?: S;
+  readonly status?: Readonly<Record<string, unknown>> & { readonly conditions?: readonly Condition[] };
+};
+
+export type Condition = {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly observedGeneration?: number;
+  readonly lastTransitionTime: string;
+  readonly reason: string;
+  readonly message: string;
+};
+
+/** What cannot be had as spec says. `reason`: one word, of the condition. */
+export class Unmet extends Error {
+  readonly reason: string;
+
+  constructor(reason: string, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** A refusal of the server. */
+export function unmetBy(err: ApiError): Unmet {
+  const reason = /^[A-Za-z]\w*$/.test(err.type) ? err.type : 'Refused';
+  return new Unmet(reason, err.detail === '' ? err.message : `${err.message} ${err.detail}`);
+}
+
+/** What Cable has of a custom resource. */
+export type Outcome = {
+  readonly id: string;
+  readonly projectId: string;
+  /** Status besides. */
+  readonly status: Readonly<Record<string, unknown>>;
+  /** Of a Subnet: where addresses come from. */
+  readonly subnetIds?: readonly string[];
+  /** Not as spec says yet; undefined: all is. */
+  readonly unmet?: Unmet;
+};
+
+/** One kind: its declaration, and how Cable comes to have it. */
+export type CustomKind = {
+  readonly declared: Declaration;
+  /** Types of what Cable has of it, the main one first; deleted in this order. */
+  readonly types: readonly string[];
+  /** Throws `Unmet`, or what the server refuses. May be called at any time again. */
+  readonly apply: (work: Work) => Promise<Outcome>;
+  /** Before an object of `types` is deleted. */
+  readonly release?: (work: Pick<Work, 'client' | 'deps'>, row: AnyObject) => Promise<void>;
+  /** Keys of others of the kind whose status says something of this one, too. */
+  readonly peers?: (object: CustomObject) => readonly string[];
+  /** Names of pods of its namespace whose ports it is about. */
+  readonly pods?: (object: CustomObject) => readonly string[];
+};
+
+export type WorkDeps = {
+  readonly cable: CableAccess;
+  readonly cluster: string;
+  /** Namespace whose objects are of the cluster's own project. */
+  readonly operatorNamespace: string;
+  readonly networks: () => ClusterNetworks;
+  readonly ports: PortBook;
+  /** Project of custom resources of a namespace; undefined: it is not known yet. */
+  readonly projectOf: (namespace: string) => string | undefined;
+  /** Project of its pods: of the operator’s namespace another one. */
+  readonly podProjectOf: (namespace: string) => string | undefined;
+  /** What Cable has of another one. Undefined: there is no such object. `outcome` undefined: Cable does not have it yet. */
+  readonly find: (kind: string, key: string) => { readonly outcome: Outcome | undefined } | undefined;
+};
+
+export class Work {
+  readonly deps: WorkDeps;
+  readonly object: CustomObject;
+  readonly namespace: string;
+  readonly name: string;
+  readonly origin: string;
+  /** As the project of the namespace; of what is there, as the project that it is of. */
+  client: Client;
+  projectId: string;
+
+  constructor(deps: WorkDeps, kind: string, object: CustomObject, projectId: string) {
+    const { namespace = '', name, uid = '' } = object.metadata;
+    this.deps = deps;
+    this.object = object;
+    this.namespace = namespace;
+    this.name = name;
+    this.origin = originText({ kind, key: `${namespace}/${name}`, uid });
+    this.projectId = projectId;
+    this.client = deps.cable.as(projectId);
+  }
+
+  get isOperators(): boolean {
+    return this.namespace === this.deps.operatorNamespace;
+  }
+
+  spec<S>(): S {
+    return (this.object.spec ?? {}) as S;
+  }
+
+  /** What Cable has of this, of a type. */
+  async rows(type: string, query: Readonly<Record<string, string | number>> = {}): Promise<readonly AnyObject[]> {
+    const { cable, cluster } = this.deps;
+    const mine = { 'cable:cluster': cluster, 'cable:origin': this.origin };
+    const found = (await cable.own.list(type, { ...mine, ...query })) as readonly AnyObject[];
+    // The namespace may be of another project by now: what is there stays where it is.
+    if (found[0] !== undefined && found[0]['project_id'] !== this.projectId) {
+      this.projectId = String(found[0]['project_id']);
+      this.client = cable.as(this.projectId);
+    }
+    return found;
+  }
+
+  /** Makes it, or changes what differs of `wanted`. `fixed` cannot change: where it differs `Unmet` says so. `place`: of several of a type. */
+  async ensure(type: string, { fixed = {}, wanted, later = {}, query = {}, place = '' }: Wanted): Promise<AnyObject> {
+    const [before] = await this.rows(type, query);
+    if (before === undefined) {
+      const made = await this.#create(type, { ...fixed, ...wanted }, place);
+      return Object.keys(later).length === 0 ? made : await this.#change(type, made, later);
+    }
+    const other = Object.keys(fixed).find((one) => !isDeepStrictEqual(fixed[one], before[one]));
+    if (other !== undefined) {
+      const is = JSON.stringify(before[other]);
+      throw new Unmet(
+        'Immutable',
+        `${other} is ${is}, and cannot be changed: make another ${this.object.kind ?? 'one'}`,
+      );
+    }
+    return await this.#change(type, before, { ...wanted, ...later });
+  }
+
+  /** The same request makes nothing twice, whatever became of its answer. */
+  async #create(type: string, body: object, place: string): Promise<AnyObject> {
+    const { cluster } = this.deps;
+    const whole = { ...body, 'cable:cluster': cluster, 'cable:origin': this.origin };
+    try {
+      return (await this.client.create(type, whole, `${this.origin}${place}`)) as AnyObject;
+    } catch (err) {
+      if (!(err instanceof ApiError) || err.type !== 'IdempotencyKeyReused') throw err;
+      throw new Error('it was made otherwise meanwhile: looks at it again', { cause: err });
+    }
+  }
+
+  async #change(type: string, before: AnyObject, wanted: Readonly<Record<string, unknown>>): Promise<AnyObject> {
+    const changed = Object.entries(wanted).filter(([name, value]) => !isDeepStrictEqual(value, before[name]));
+    if (changed.length === 0) return before;
+    return (await this.client.update(type, before.id, Object.fromEntries(changed))) as AnyObject;
+  }
+
+  /** ID of what a custom resource of this namespace is, or what the project sees under that name or ID. Throws `Unmet`. */
+  async refer(kind: string, type: string, text: string): Promise<string> {
+    const known = this.deps.find(kind, `${this.namespace}/${text}`);
+    if (known?.outcome !== undefined) return known.outcome.id;
+    if (known !== undefined) throw new Unmet('WaitsFor', `${kind} ${text} is not ready`);
+    return (await this.findOne(type, text)).id;
+  }
+
+  /** What the project sees under that name or ID. Throws `Unmet`. */
+  async findOne(type: string, text: string, more: Readonly<Record<string, string | boolean>> = {}): Promise<AnyObject> {
+    const query = { ...(isUuid(text) ? { id: text } : { name: text }), ...more };
+    const [first, second] = (await this.client.list(type, query)) as readonly AnyObject[];
+    if (first === undefined) throw new Unmet('NotFound', `there is no ${type} ${text} that its project sees`);
+    if (second !== undefined) throw new Unmet('Ambiguous', `its project sees several of ${type} ${text}: give the ID`);
+    return first;
+  }
+
+  /** The port that is spoken of. Throws `Unmet`. */
+  async port({ pod, port, portID }: PortReference): Promise<string> {
+    if (pod !== undefined) {
+      const ports = this.deps.ports.of('Pod', `${this.namespace}/${pod}`);
+      const found = ports.find(({ deviceId }) => deviceId.endsWith(':eth0')) ?? ports[0];
+      if (found === undefined) throw new Unmet('WaitsFor', `pod ${pod} has no port`);
+      return found.id;
+    }
+    if (port !== undefined) return await this.refer('Port', 'port', port);
+    if (portID !== undefined) return (await this.findOne('port', portID)).id;
+    throw new Unmet('Invalid', 'give one of pod, port and portID');
+  }
+}
+
+export type Wanted = {
+  readonly fixed?: Readonly<Record<string, unknown>>;
+  readonly wanted: Readonly<Record<string, unknown>>;
+  /** What can be given to what is there alone. */
+  readonly later?: Readonly<Record<string, unknown>>;
+  readonly query?: Readonly<Record<string, string | number>>;
+  readonly place?: string;
+};
+
+export type PortReference = { readonly pod?: string; readonly port?: string; readonly portID?: string };

@@ -1,0 +1,204 @@
+/** Custom resources and what Cable has of them, by a controller between a real server and the double of Kubernetes' API server. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ApiError } from '@cable/api';
+import type { AnyObject } from '@cable/model';
+import { customsOf } from './custom.ts';
+import { DEFINITIONS, NAMESPACES, startWorld, until, type World } from './world.ts';
+
+const managed = (err: unknown): boolean => err instanceof ApiError && err.type === 'ManagedByKubernetes';
+
+async function rulesOf({ cable }: World, id: string): Promise<readonly string[]> {
+  const rules = (await cable.list('security_group_rule', { security_group_id: id })) as readonly AnyObject[];
+  const texts = rules.map((one) =>
+    ['direction', 'ethertype', 'protocol', 'port_range_min', 'remote_ip_prefix', 'remote_group_id']
+      .map((name) => one[name] ?? '-')
+      .join(' '),
+  );
+  return texts.sort();
+}
+
+test('a SecurityGroup is a group of the namespace’s project, and goes with it', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, remove, gone } = customsOf(world);
+  world.control('a');
+  await create('SecurityGroup', 'web', {
+    ingressRules: [
+      { protocol: 'tcp', portRangeMin: 80, portRangeMax: 80, remoteAddress: '10.0.0.0/8' },
+      { protocol: 'tcp', portRangeMin: 443, portRangeMax: 443, remoteSecurityGroup: 'front' },
+    ],
+    allowSameGroupTraffic: true,
+  });
+  assert.match(await refused('SecurityGroup', 'web', 'NotFound'), /security_group front/);
+  await create('SecurityGroup', 'front', { egressRules: [] });
+  const [front, web] = [await ready('SecurityGroup', 'front'), await ready('SecurityGroup', 'web')];
+  const [frontId = '', webId = ''] = [front.status?.id, web.status?.id];
+  assert.deepEqual(await rulesOf(world, frontId), []);
+  assert.deepEqual(await rulesOf(world, webId), [
+    'egress IPv4 - - - -',
+    'egress IPv6 - - - -',
+    `ingress IPv4 - - - ${webId}`,
+    `ingress IPv4 tcp 443 - ${frontId}`,
+    'ingress IPv4 tcp 80 10.0.0.0/8 -',
+    `ingress IPv6 - - - ${webId}`,
+  ]);
+  const group = await world.cable.get('security_group', webId);
+  assert.deepEqual([group.name, group.project_id], ['web', 'prod.shop']);
+  await assert.rejects(world.cable.update('security_group', webId, { name: 'x' }), managed);
+  await assert.rejects(world.cable.delete('security_group', webId), managed);
+  await change('SecurityGroup', 'web', { ingressRules: [{ ipVersion: 'ipv6' }], allowSameGroupTraffic: null });
+  await until(
+    () => rulesOf(world, webId),
+    (rules) => rules.join() === 'egress IPv4 - - - -,egress IPv6 - - - -,ingress IPv6 - - - -',
+  );
+  await world.node('node-1');
+  await world.pod('one', { node: 'node-1', annotations: { 'cable.io/security-groups': 'web' } });
+  await world.ports((found) => found.get('one')?.security_groups[0] === webId);
+  await remove('SecurityGroup', 'web');
+  assert.match(await refused('SecurityGroup', 'web', 'SecurityGroupInUse'), /in use/i);
+  await world.annotate('one', { 'cable.io/security-groups': null });
+  await gone('SecurityGroup', 'web');
+  assert.deepEqual(await world.cable.list('security_group', { id: webId }), []);
+});
+
+test('a Vpc with Subnets is a router with networks; nothing goes while it is used', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, remove, gone } = customsOf(world);
+  world.control('a');
+  await create('Subnet', 'front', {
+    ...{ vpc: 'blue', cidrBlock: '10.0.0.0/24,fd00:1::/64', gateway: '10.0.0.254' },
+    ...{ excludeIps: ['10.0.0.1..10.0.0.9', '10.0.0.20'], dnsServers: ['10.0.0.5', 'fd00:1::5'] },
+  });
+  await refused('Subnet', 'front', 'NotFound');
+  await create('Vpc', 'blue', {
+    staticRoutes: [{ cidr: '192.0.2.0/24', nextHop: '10.0.0.7' }],
+    policyRoutes: [{ priority: 10, action: 'drop', protocol: 'tcp', portRangeMin: 25, source: '10.0.0.0/24' }],
+  });
+  const subnet = await ready('Subnet', 'front');
+  const vpc = await ready('Vpc', 'blue');
+  const routerId = vpc.status?.id ?? '';
+  const networkId = subnet.status?.id ?? '';
+  const subnets = (await world.cable.list('subnet', { network_id: networkId })).sort(
+    (a, b) => a.ip_version - b.ip_version,
+  );
+  assert.deepEqual(
+    subnets.map((one) => [one.cidr, one.gateway_ip, one.dns_nameservers, one.project_id]),
+    [
+      ['10.0.0.0/24', '10.0.0.254', ['10.0.0.5'], 'prod.shop'],
+      ['fd00:1::/64', 'fd00:1::1', ['fd00:1::5'], 'prod.shop'],
+    ],
+  );
+  assert.deepEqual(subnets[0]?.allocation_pools, [
+    { start: '10.0.0.10', end: '10.0.0.19' },
+    { start: '10.0.0.21', end: '10.0.0.253' },
+  ]);
+  const legs = await world.cable.list('port', { device_id: routerId });
+  assert.deepEqual(legs.flatMap((leg) => leg.fixed_ips.map((one) => one.ip_address)).sort(), [
+    '10.0.0.254',
+    'fd00:1::1',
+  ]);
+  const router = await world.cable.get('router', routerId);
+  assert.deepEqual(router['routes' as never], [{ destination: '192.0.2.0/24', nexthop: '10.0.0.7' }]);
+  const policies = world.cable.within(routerId);
+  assert.equal((await policies.list('router_policy')).length, 1);
+  await assert.rejects(policies.create('router_policy', { priority: 1, action: 'allow' }), managed);
+  await assert.rejects(world.cable.update('subnet', subnets[0]?.id ?? '', { name: 'x' }), managed);
+  await change('Vpc', 'blue', { staticRoutes: [], policyRoutes: [{ priority: 11, action: 'allow' }] });
+  await until(
+    async () => ((await policies.list('router_policy')) as readonly AnyObject[]).map((one) => one['priority']),
+    (found) => found.join() === '11',
+  );
+  await change('Subnet', 'front', { cidrBlock: '10.0.1.0/24' });
+  assert.match(await refused('Subnet', 'front', 'Immutable'), /10\.0\.0\.0\/24/);
+  await change('Subnet', 'front', { cidrBlock: '10.0.0.0/24,fd00:1::/64' });
+  await ready('Subnet', 'front');
+  const port = await world.cable.create('port', { network_id: networkId, project_id: 'prod.shop' });
+  await remove('Vpc', 'blue');
+  await refused('Vpc', 'blue', 'RouterInUse');
+  await remove('Subnet', 'front');
+  await refused('Subnet', 'front', 'NetworkInUse');
+  await world.cable.delete('port', port.id);
+  await gone('Subnet', 'front');
+  await gone('Vpc', 'blue');
+  assert.deepEqual(await world.cable.list('network', { id: networkId }), []);
+  assert.deepEqual(await world.cable.list('router', { id: routerId }), []);
+});
+
+test('pods have addresses of the Subnet that their namespace is bound to; only the operator binds others', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready, refused, remove } = customsOf(world);
+  world.control('a');
+  await world.kube.create(NAMESPACES, { metadata: { name: 'team' } });
+  await world.node('node-1');
+  await create('Subnet', 'own', { cidrBlock: '10.7.0.0/24', default: true });
+  await create('Subnet', 'theft', { cidrBlock: '10.8.0.0/24', namespaces: ['team'] });
+  assert.match(await refused('Subnet', 'theft', 'NamespaceNotAllowed'), /team/);
+  await create('Subnet', 'shared', { cidrBlock: '10.9.0.0/24', namespaces: ['team', 'shop'] }, 'kube-system');
+  await ready('Subnet', 'own');
+  await ready('Subnet', 'shared', 'kube-system');
+  await world.pod('in-shop', { node: 'node-1' });
+  await world.pod('in-team', { node: 'node-1', namespace: 'team' });
+  await world.pod('chosen', { node: 'node-1', annotations: { 'ovn.kubernetes.io/logical_switch': 'shared' } });
+  const ports = await world.ports((found) => found.size === 3);
+  const addressOf = (name: string): string => ports.get(name)?.fixed_ips[0]?.ip_address ?? '';
+  assert.match(addressOf('in-shop'), /^10\.7\.0\./);
+  assert.match(addressOf('in-team'), /^10\.9\.0\./);
+  assert.match(addressOf('chosen'), /^10\.9\.0\./);
+  assert.deepEqual([ports.get('in-shop')?.project_id, ports.get('in-team')?.project_id], ['prod.shop', 'prod.team']);
+  await remove('Subnet', 'own');
+  assert.match(await refused('Subnet', 'own', 'NetworkInUse'), /port /);
+  await world.pod('later', { node: 'node-1' });
+  const later = (await world.ports((found) => found.has('later'))).get('later');
+  assert.match(later?.fixed_ips[0]?.ip_address ?? '', /^10\.9\.0\./, 'what is going takes no more');
+});
+
+test('a controller that is stopped in between goes on; what is undone elsewhere is put back; what is left is cleaned up', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready, remove, gone } = customsOf(world);
+  const first = world.control('a');
+  await create('Vpc', 'blue', {});
+  await ready('Vpc', 'blue');
+  const group = await ready('SecurityGroup', (await create('SecurityGroup', 'web', {})).metadata.name);
+  await first.stop();
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' });
+  await remove('SecurityGroup', 'web');
+  // As somebody does who is tired of waiting.
+  const groups = { group: 'cable.io', version: 'v1', plural: 'securitygroups', isNamespaced: true };
+  await world.kube.patch(groups, { namespace: 'shop', name: 'web' }, { metadata: { finalizers: [] } });
+  await gone('SecurityGroup', 'web');
+  const second = world.control('b');
+  const subnet = await ready('Subnet', 'front');
+  await until(
+    () => world.cable.list('security_group', { id: group.status?.id ?? '' }),
+    (found) => found.length === 0,
+  );
+  await second.stop();
+  const [leg] = await world.cable.list('port', { network_id: subnet.status?.id ?? '' });
+  const [subnetId] = subnet.status?.['subnetIDs'] as readonly string[];
+  await world.cable.action('router', leg?.device_id ?? '', 'remove_router_interface', { subnet_id: subnetId });
+  world.control('c');
+  await until(
+    () => world.cable.list('port', { network_id: subnet.status?.id ?? '' }),
+    (found) => found.length === 1,
+  );
+  assert.deepEqual((await world.cable.list('network', { name: 'front' })).length, 1, 'nothing was made twice');
+});
+
+test('a definition that is removed takes nothing along without a word', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready, refused, remove, gone } = customsOf(world);
+  world.control('a');
+  const metadata = { name: 'securitygroups.cable.io', finalizers: ['customresourcecleanup.apiextensions.k8s.io'] };
+  await world.kube.create(DEFINITIONS, { metadata });
+  await create('SecurityGroup', 'web', {});
+  const group = await ready('SecurityGroup', 'web');
+  await world.kube.delete(DEFINITIONS, { name: metadata.name });
+  await remove('SecurityGroup', 'web');
+  assert.match(await refused('SecurityGroup', 'web', 'DeletionHeld'), /kubectl annotate crd securitygroups\.cable\.io/);
+  assert.equal((await world.cable.get('security_group', group.status?.id ?? '')).name, 'web');
+  const confirmed = { metadata: { annotations: { 'cable.io/confirm-deletion': 'all' } } };
+  await world.kube.patch(DEFINITIONS, { name: metadata.name }, confirmed);
+  const groups = { group: 'cable.io', version: 'v1', plural: 'securitygroups', isNamespaced: true };
+  await world.kube.patch(groups, { namespace: 'shop', name: 'web' }, { metadata: { labels: { looked: 'at' } } });
+  await gone('SecurityGroup', 'web');
+});
