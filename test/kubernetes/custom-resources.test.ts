@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '@cable/api';
 import type { AnyObject } from '@cable/model';
-import { customsOf } from './custom.ts';
-import { DEFINITIONS, NAMESPACES, startWorld, until, type World } from './world.ts';
+import { customsOf, readyOf } from './custom.ts';
+import { DEFINITIONS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
 
 const managed = (err: unknown): boolean => err instanceof ApiError && err.type === 'ManagedByKubernetes';
 
@@ -174,7 +174,7 @@ test('a controller that is stopped in between goes on; what is undone elsewhere 
   );
   await second.stop();
   const [leg] = await world.cable.list('port', { network_id: subnet.status?.id ?? '' });
-  const [subnetId] = subnet.status?.['subnetIDs'] as readonly string[];
+  const [subnetId] = (subnet.status?.['subnetIDs'] ?? []) as readonly string[];
   await world.cable.action('router', leg?.device_id ?? '', 'remove_router_interface', { subnet_id: subnetId });
   world.control('c');
   await until(
@@ -201,4 +201,115 @@ test('a definition that is removed takes nothing along without a word', async (t
   const groups = { group: 'cable.io', version: 'v1', plural: 'securitygroups', isNamespaced: true };
   await world.kube.patch(groups, { namespace: 'shop', name: 'web' }, { metadata: { labels: { looked: 'at' } } });
   await gone('SecurityGroup', 'web');
+});
+
+test('QosPolicies, Ports, FloatingIPs and Mirrors are what Neutron has of the names; a pod that comes again has its own', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, remove, gone, get } = customsOf(world);
+  world.control('a');
+  await world.node('node-1');
+  const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
+  await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
+  await create('QosPolicy', 'slow', { bandwidthLimits: [{ direction: 'egress', maxKbps: 1000 }], dscpMark: 10 });
+  await create('Vpc', 'blue', { externalGateway: { network: 'outside' } });
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24', default: true, qosPolicy: 'slow' });
+  const policy = await ready('QosPolicy', 'slow');
+  const limits = () => world.cable.within(policy.status?.id ?? '').list('qos_bandwidth_limit_rule');
+  assert.deepEqual(
+    (await limits()).map((one) => (one as AnyObject)['max_kbps']),
+    [1000],
+  );
+  await change('QosPolicy', 'slow', { bandwidthLimits: [{ direction: 'ingress', maxKbps: 2000 }], dscpMark: null });
+  await until(limits, (found) => found.length === 1 && (found[0] as AnyObject)['direction'] === 'ingress');
+  const subnet = await ready('Subnet', 'front');
+  assert.equal(
+    (await world.cable.get('network', subnet.status?.id ?? ''))['qos_policy_id' as never],
+    policy.status?.id,
+  );
+  assert.match(String((await ready('Vpc', 'blue')).status?.['externalIPs']), /^203\.0\.113\./);
+  await remove('QosPolicy', 'slow');
+  assert.match(await refused('QosPolicy', 'slow', 'QosPolicyInUse'), /in use|used/i);
+
+  await create('Port', 'vm', { subnet: 'front', ipAddresses: ['10.0.0.77'], securityGroups: [] });
+  const port = await ready('Port', 'vm');
+  assert.deepEqual(port.status?.['ipAddresses'], ['10.0.0.77']);
+  const plugged = { device_id: 'vm-1', device_owner: 'compute:nova' };
+  await world.cable.update('port', port.status?.id ?? '', plugged);
+  await assert.rejects(world.cable.update('port', port.status?.id ?? '', { name: 'x' }), managed);
+  await remove('Port', 'vm');
+  assert.match(await refused('Port', 'vm', 'PortInUse'), /compute:nova vm-1/);
+  await world.cable.update('port', port.status?.id ?? '', { device_id: '', device_owner: '' });
+  await gone('Port', 'vm');
+
+  await create('FloatingIP', 'www', { target: { pod: 'web' } });
+  assert.match(await refused('FloatingIP', 'www', 'WaitsFor'), /pod web/);
+  const address = (await get('FloatingIP', 'www'))?.status?.['address'];
+  await world.pod('web', { node: 'node-1' });
+  const first = await ready('FloatingIP', 'www');
+  assert.match(String(first.status?.['fixedIP']), /^10\.0\.0\./);
+  await world.kube.delete(PODS, { namespace: 'shop', name: 'web' });
+  await refused('FloatingIP', 'www', 'WaitsFor');
+  await world.pod('web', { node: 'node-1' });
+  await world.pod('ids', { node: 'node-1' });
+  const second = await ready('FloatingIP', 'www');
+  assert.deepEqual([second.status?.['address'], second.status?.id], [address, first.status?.id]);
+  const [floating] = await world.cable.list('floatingip', { id: second.status?.id ?? '' });
+  assert.equal(floating?.port_id, second.status?.['portID']);
+
+  await create('Mirror', 'watch', { source: { pod: 'web' }, target: { pod: 'ids' }, filter: [{ protocol: 'tcp' }] });
+  const mirror = await ready('Mirror', 'watch');
+  await change('Mirror', 'watch', { direction: 'egress' });
+  const flows = () => world.cable.list('tap_flow') as Promise<readonly AnyObject[]>;
+  const [flow] = await until(flows, (found) => found.length === 1 && found[0]?.['direction'] === 'OUT');
+  assert.equal(flow?.['source_port'], second.status?.['portID']);
+  await assert.rejects(world.cable.delete('tap_flow', flow?.id ?? ''), managed);
+  await remove('Mirror', 'watch');
+  await remove('FloatingIP', 'www');
+  await gone('Mirror', 'watch');
+  await gone('FloatingIP', 'www');
+  assert.deepEqual(
+    [await flows(), await world.cable.list('tap_service'), await world.cable.list('floatingip')],
+    [[], [], []],
+  );
+  assert.ok(mirror.status?.id);
+});
+
+test('two Vpcs are peers when both say so; as many deletions as half of a kind wait for a word', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready, refused, remove, gone, get } = customsOf(world);
+  world.control('a');
+  await world.kube.create(NAMESPACES, { metadata: { name: 'team' } });
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' });
+  await create('Vpc', 'blue', {
+    peerings: [{ name: 'red', vpc: { namespace: 'team', name: 'red' }, subnets: ['front'] }],
+  });
+  await ready('Vpc', 'blue');
+  assert.match(JSON.stringify((await get('Vpc', 'blue'))?.status?.['peerings']), /DOWN/);
+  await create('Vpc', 'red', { peerings: [{ name: 'blue', vpc: { namespace: 'shop', name: 'blue' } }] }, 'team');
+  for (const [name, namespace] of [
+    ['blue', 'shop'],
+    ['red', 'team'],
+  ] as const)
+    await until(
+      async () => JSON.stringify((await get('Vpc', name, namespace))?.status?.['peerings']),
+      (text) => /ACTIVE/.test(text ?? ''),
+    );
+  const names = Array.from({ length: 21 }, (_, at) => `group-${at}`);
+  for (const name of names) await create('SecurityGroup', name, {});
+  for (const name of names) await ready('SecurityGroup', name);
+  for (const name of names.slice(0, 18)) await remove('SecurityGroup', name);
+  const held = await until(
+    async () => (await Promise.all(names.map((name) => get('SecurityGroup', name)))).filter((one) => one !== undefined),
+    (left) => left.some((one) => readyOf(one)?.['reason'] === 'DeletionHeld'),
+  );
+  assert.ok(held.length >= 11, `${held.length} are left`);
+  const stopped = held.find((one) => readyOf(one)?.['reason'] === 'DeletionHeld')?.metadata.name ?? '';
+  assert.match(await refused('SecurityGroup', stopped, 'DeletionHeld'), /more than half/);
+  await world.kube.delete(NAMESPACES, { name: 'shop' });
+  await world.kube.patch(
+    { group: 'cable.io', version: 'v1', plural: 'securitygroups', isNamespaced: true },
+    { namespace: 'shop', name: stopped },
+    { metadata: { labels: { looked: 'at' } } },
+  );
+  await gone('SecurityGroup', stopped);
 });
