@@ -112,9 +112,10 @@ function show(_key: string, value: unknown): unknown {
   return value instanceof Map ? Object.fromEntries(value) : value;
 }
 
-/** Everything is gone when the test ends. */
-export async function startWorld(t: { after(undo: () => unknown): void }): Promise<World> {
-  const undo = undoing(t);
+/** A Cable server with a store of its own. */
+export async function startServer(
+  undo: (() => unknown)[],
+): Promise<{ readonly address: string; readonly server: Program }> {
   const directory = mkdtempSync(join(tmpdir(), `cable-kubernetes-${process.pid}-`));
   undo.push(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   const port = await freePort();
@@ -131,6 +132,13 @@ export async function startWorld(t: { after(undo: () => unknown): void }): Promi
   });
   await server.start();
   undo.push(() => server.end('SIGKILL'));
+  return { address, server };
+}
+
+/** Everything is gone when the test ends. */
+export async function startWorld(t: { after(undo: () => unknown): void }): Promise<World> {
+  const undo = undoing(t);
+  const { address, server } = await startServer(undo);
   const cluster = await startCluster(undo, address);
   const { cable, kube } = cluster;
   let underlays = 0;

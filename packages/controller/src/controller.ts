@@ -6,6 +6,7 @@
  *                                                      ^            │
  *                                        every minutes └─ all keys  └─> port book
  */
+import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
@@ -59,9 +60,13 @@ const RESYNC_MS = 5 * 60_000;
 /** What is wrong with the set-up is looked at again. */
 const SETUP_AGAIN_MS = 10_000;
 
+/** Each reflector, queue and watch listens to the signal: more than Node takes for a leak. */
+const LISTENERS = 200;
+
 /** Resolves after the signal aborts. */
 export async function runController(options: ControllerOptions, deps: ControllerDeps): Promise<void> {
   const { kube, log, signal } = deps;
+  setMaxListeners(LISTENERS, signal);
   const tell = new Told();
   const common = { api: kube, log, signal };
   const pods = new Reflector({
@@ -150,6 +155,7 @@ async function lead(
   const { pods, nodes, namespaces, policies, sets, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
+  setMaxListeners(LISTENERS, signal);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
   if (setUp === undefined) return;
   const { book, books } = setUp;

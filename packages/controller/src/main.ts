@@ -1,17 +1,19 @@
 /** `cable kube`: builds everything, in order, and stops it the other way round. */
-import { setMaxListeners } from 'node:events';
 import { createLogger, isExpected, sayLast } from '@cable/kit';
 import { followTlsFiles } from '@cable/pki';
 import { openCableAccess } from './cable-access.ts';
 import { runController } from './controller.ts';
 import { openKubeAccess } from './kube-access.ts';
-import { parseCommandLine } from './options.ts';
+import { manifests } from './manifests.ts';
+import { parseCommandLine, parseManifestsLine } from './options.ts';
 
+if (process.argv[2] === 'manifests') {
+  process.stdout.write(manifests(parseManifestsLine(process.argv.slice(3), process.env)));
+  process.exit(0);
+}
 const options = parseCommandLine(process.argv.slice(2), process.env);
 const log = createLogger(options.logLevel);
 const stop = new AbortController();
-// Each reflector, queue and watch listens to it: more than Node takes for a leak.
-setMaxListeners(100, stop.signal);
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
 
 try {

@@ -36,6 +36,10 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     )
     .exitOverride(exitUsage)
     .showHelpAfterError('  See what it takes with --help.')
+    .addHelpText(
+      'after',
+      '\nIn place of options: manifests [--only crds|rbac] prints what Kubernetes is to be given first.',
+    )
     .requiredOption('--cluster <name>', 'name of the cluster here; agents of its nodes have it too', parseCluster)
     .option('--server <url>', 'the Cable server: http://HOST:PORT, https://HOST:PORT or unix:PATH', env['CABLE_SERVER'])
     .option('--ca <file>', 'authorities of the server, PEM', env['CABLE_CA'])
@@ -125,6 +129,24 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     clusterDomain: given.clusterDomain,
     logLevel: given.logLevel,
   };
+}
+
+/** What `cable kube manifests` prints. `only` undefined: all. */
+export type ManifestsLine = { readonly namespace: string; readonly only: 'crds' | 'rbac' | undefined };
+
+/** The same of `cable kube manifests`. */
+export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessEnv): ManifestsLine {
+  const command = new Command('cable kube manifests')
+    .description('Prints what Kubernetes is to be given of Cable, as YAML: cable kube manifests | kubectl apply -f -')
+    .exitOverride(exitUsage)
+    .showHelpAfterError('  See what it takes with --help.')
+    .option('--namespace <name>', 'namespace of the controller', env['POD_NAMESPACE'] ?? 'kube-system')
+    .addOption(
+      new Option('--only <part>', 'crds: the kinds of cable.io; rbac: who may do what').choices(['crds', 'rbac']),
+    )
+    .parse([...argv], { from: 'user' });
+  const { namespace, only } = command.opts<{ namespace: string; only?: 'crds' | 'rbac' }>();
+  return { namespace, only };
 }
 
 function versionOf(cidr: string): 4 | 6 {

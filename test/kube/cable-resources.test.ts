@@ -1,0 +1,170 @@
+/** The kinds of cable.io in a real API server, and the controller as the ServiceAccount that its manifests give it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Client, createClient } from '@cable/api';
+import { manifestObjects, openCableAccess, runController } from '@cable/controller';
+import { httpTransport, silentLogger } from '@cable/kit';
+import { createKubeApi, type KubeApi, KubeError, type KubeKind, type KubeObject } from '@cable/kube';
+import { type Custom, customsOf } from '../kubernetes/custom.ts';
+import { startServer, until } from '../kubernetes/world.ts';
+import { testedApiServer } from './namespaces.ts';
+
+const { server, start } = testedApiServer();
+
+type Manifest = KubeObject & { readonly apiVersion: string; readonly kind: string };
+
+/** As `kubectl apply` makes them. */
+async function make(api: KubeApi, object: Manifest): Promise<void> {
+  const [version = '', group = ''] = object.apiVersion.split('/').reverse();
+  const plural = `${object.kind.toLowerCase()}s`;
+  const { namespace } = object.metadata;
+  await api.create({ group, version, plural, isNamespaced: namespace !== undefined }, object);
+}
+
+const DEFINITIONS: KubeKind = {
+  ...{ group: 'apiextensions.k8s.io', version: 'v1', plural: 'customresourcedefinitions', isNamespaced: false },
+};
+
+async function install(api: KubeApi): Promise<void> {
+  await until(
+    () =>
+      api
+        .get({ group: '', version: 'v1', plural: 'namespaces', isNamespaced: false }, { name: 'kube-system' })
+        .catch(() => undefined),
+    (found) => found !== undefined,
+  );
+  const objects = manifestObjects({ namespace: 'kube-system', only: undefined }) as readonly Manifest[];
+  for (const object of objects) await make(api, object);
+  const established = async (): Promise<readonly boolean[]> => {
+    const { items } = await api.list<Custom>(DEFINITIONS);
+    return items.map(
+      ({ status }) =>
+        status?.conditions?.some((one) => one['type'] === 'Established' && one['status'] === 'True') ?? false,
+    );
+  };
+  const found = await until(established, (all) => all.every((one) => one));
+  assert.equal(found.length, 7);
+}
+
+async function tokenOf(api: KubeApi): Promise<string> {
+  const kind = { group: '', version: 'v1', plural: 'serviceaccounts/cable-controller/token', isNamespaced: true };
+  const wanted = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
+  const metadata = { name: 'cable-controller', namespace: 'kube-system' };
+  const made = await api.create(kind, { ...wanted, metadata } as KubeObject);
+  return (made as unknown as { status: { token: string } }).status.token;
+}
+
+/** A user who may edit the namespace, as the aggregated roles let him. */
+async function editor(api: KubeApi, namespace: string): Promise<KubeApi> {
+  for (const role of ['cable-edit', 'cable-view']) {
+    await make(api, {
+      ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata: { name: role, namespace } },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'alice' }],
+    } as Manifest);
+  }
+  return createKubeApi({ transport: server().connect(await server().issueCertificate('alice')) });
+}
+
+async function rowOf(namespace: string, plural: string): Promise<Readonly<Record<string, unknown>>> {
+  const { body } = await server()
+    .connect()
+    .request({
+      method: 'GET',
+      path: `/apis/cable.io/v1/namespaces/${namespace}/${plural}`,
+      headers: {
+        accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+        authorization: `Bearer ${server().adminToken}`,
+      },
+    });
+  const { columnDefinitions, rows } = JSON.parse(body) as {
+    readonly columnDefinitions: readonly { readonly name: string }[];
+    readonly rows: readonly { readonly cells: readonly unknown[] }[];
+  };
+  return Object.fromEntries(columnDefinitions.map(({ name }, at) => [name, rows[0]?.cells[at]]));
+}
+
+/** Before 1.21 EndpointSlices are there as v1beta1 alone: of what is tested here they are no part. */
+function withOldSlices(api: KubeApi): KubeApi {
+  const old = (kind: KubeKind): KubeKind => (kind.plural === 'endpointslices' ? { ...kind, version: 'v1beta1' } : kind);
+  if (!server().version.startsWith('v1.20.')) return api;
+  return {
+    ...api,
+    list: (kind, options) => api.list(old(kind), options),
+    watch: (kind, options) => api.watch(old(kind), options),
+  };
+}
+
+const refused = (text: RegExp) => (err: unknown) =>
+  err instanceof KubeError && err.status === 422 && text.test(err.message);
+
+test('real: what the manifests define is taken, and the controller has all the rights that it needs', async (t) => {
+  const { api, namespace } = await start();
+  const undo: (() => unknown)[] = [];
+  t.after(async () => {
+    for (const one of undo.reverse()) await one();
+  });
+  await install(api);
+  const { address } = await startServer(undo);
+  const transport = httpTransport(address);
+  undo.push(() => transport.close());
+  const cable: Client = createClient({ transport });
+  const token = await tokenOf(api);
+  const access = openCableAccess({ server: address, cluster: 'prod', tls: undefined });
+  const stop = new AbortController();
+  const running = runController(
+    {
+      ...{ cluster: 'prod', podCidrs: ['10.244.0.0/16'], joinCidrs: ['100.64.0.0/16'], serviceCidrs: ['10.96.0.0/16'] },
+      ...{ externalIpCidrs: [], namespace: 'kube-system', identity: 'a' },
+    },
+    {
+      kube: withOldSlices(createKubeApi({ transport: server().connect(), token: () => token })),
+      ...{ cable: access, log: silentLogger(), signal: stop.signal },
+    },
+  );
+  undo.push(async () => {
+    stop.abort();
+    await running;
+    access.close();
+  });
+  const { create, ready, change, remove, gone, refused: notReady } = customsOf({ kube: await editor(api, namespace) });
+  await until(
+    () => create('Vpc', 'blue', {}, namespace).catch((err: unknown) => err),
+    // The authorizer hears of new roles by a watch of its own.
+    (made) => !(made instanceof KubeError && made.status === 403),
+  );
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' }, namespace);
+  const subnet = await ready('Subnet', 'front', namespace);
+  assert.equal(subnet.spec?.['enableDHCP'], true, 'filled in');
+  assert.equal((await cable.get('network', subnet.status?.id ?? '')).project_id, `prod.${namespace}`);
+  const row = await rowOf(namespace, 'subnets');
+  assert.deepEqual([row['Name'], row['VPC'], row['CIDR'], row['Ready']], ['front', 'blue', '10.0.0.0/24', 'True']);
+  await assert.rejects(create('Subnet', 'none', {}, namespace), refused(/spec\.cidrBlock.*Required/));
+  const rules = [{ protocol: 'tcp', portRangeMin: 70000 }];
+  await assert.rejects(create('SecurityGroup', 'bad', { ingressRules: rules }, namespace), refused(/portRangeMin/));
+  await create(
+    'SecurityGroup',
+    'web',
+    { ingressRules: [{ protocol: 'tcp', portRangeMin: 80, portRangeMax: 80 }] },
+    namespace,
+  );
+  await ready('SecurityGroup', 'web', namespace);
+  await change('SecurityGroup', 'web', { ingressRules: [] }, namespace);
+  assert.equal((await ready('SecurityGroup', 'web', namespace)).status?.['rules'], 2);
+  const wide = (await rowOf(namespace, 'securitygroups'))['Rules'];
+  assert.equal(wide, 2);
+  await remove('Vpc', 'blue', namespace);
+  await notReady('Vpc', 'blue', 'RouterInUse', namespace);
+  for (const [kind, name] of [
+    ['Subnet', 'front'],
+    ['SecurityGroup', 'web'],
+  ] as const)
+    await remove(kind, name, namespace);
+  for (const [kind, name] of [
+    ['Subnet', 'front'],
+    ['Vpc', 'blue'],
+    ['SecurityGroup', 'web'],
+  ] as const)
+    await gone(kind, name, namespace);
+  assert.deepEqual(await cable.list('network', { name: 'front' }), []);
+});
