@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '@cable/api';
+import type { KubeObject } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { customsOf, readyOf } from './custom.ts';
-import { DEFINITIONS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
+import { DEFINITIONS, EVENTS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
 
 const managed = (err: unknown): boolean => err instanceof ApiError && err.type === 'ManagedByKubernetes';
 
@@ -312,4 +313,56 @@ test('two Vpcs are peers when both say so; as many deletions as half of a kind w
     { metadata: { labels: { looked: 'at' } } },
   );
   await gone('SecurityGroup', stopped);
+});
+
+test('what Neutron’s door has made in a project is shown in its namespace, to look at and to refer to, and nothing more', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready, get } = customsOf(world);
+  const team = await world.kube.create<KubeObject>(NAMESPACES, { metadata: { name: 'team' } });
+  const given = [{ uid: team.metadata.uid, project_id: 'f0e1d2c3' }];
+  await world.cable.create('kubernetes_cluster', { name: 'prod', namespace_projects: given });
+  const theirs = { project_id: 'f0e1d2c3' };
+  const network = await world.cable.create('network', { name: 'Office LAN', ...theirs });
+  await world.cable.create('subnet', { network_id: network.id, cidr: '192.168.7.0/24', ...theirs });
+  const group = await world.cable.create('security_group', { name: 'db', ...theirs });
+  const vm = { network_id: network.id, device_owner: 'compute:nova', device_id: 'vm-1', name: 'vm', ...theirs };
+  const port = await world.cable.create('port', vm);
+  world.control('a');
+  const [subnetName, groupName] = [`office-lan-${network.id.slice(0, 8)}`, `db-${group.id.slice(0, 8)}`];
+  const shown = await ready('Subnet', subnetName, 'team');
+  assert.equal(shown.spec?.['cidrBlock'], '192.168.7.0/24');
+  assert.deepEqual(shown.metadata.finalizers, undefined);
+  assert.equal(readyOf(shown)?.['reason'], 'ManagedByNeutron');
+  assert.equal((await ready('Port', `vm-${port.id.slice(0, 8)}`, 'team')).status?.['deviceID'], 'vm-1');
+  await ready('SecurityGroup', groupName, 'team');
+  await create('Port', 'mine', { subnet: subnetName, securityGroups: [groupName] }, 'team');
+  const mine = await ready('Port', 'mine', 'team');
+  assert.deepEqual((await world.cable.get('port', mine.status?.id ?? '')).security_groups, [group.id]);
+
+  const groups = { group: 'cable.io', version: 'v1', plural: 'securitygroups', isNamespaced: true };
+  const place = { namespace: 'team', name: groupName };
+  await world.kube.patch(groups, place, { spec: { description: 'ours now', ingressRules: [{ protocol: 'tcp' }] } });
+  await until(
+    async () => (await get('SecurityGroup', groupName, 'team'))?.spec,
+    (spec) => spec?.['description'] === undefined && JSON.stringify(spec?.['ingressRules']) === '[]',
+  );
+  await until(
+    () => world.kube.list(EVENTS, { namespace: 'team' }),
+    ({ items }) => JSON.stringify(items).includes('ManagedByNeutron'),
+  );
+  const uid = (await get('SecurityGroup', groupName, 'team'))?.metadata.uid;
+  await world.kube.delete(groups, place);
+  await until(
+    () => get('SecurityGroup', groupName, 'team'),
+    (one) => one !== undefined && one.metadata.uid !== uid,
+  );
+  assert.equal((await world.cable.get('security_group', group.id)).name, 'db');
+  await world.cable.update('security_group', group.id, { description: 'for the database' });
+  await world.kube.patch(groups, place, { metadata: { labels: { looked: 'at' } } });
+  await until(
+    async () => (await get('SecurityGroup', groupName, 'team'))?.spec?.['description'],
+    (text) => text === 'for the database',
+  );
+  const networks = await world.kube.list({ ...groups, plural: 'subnets' }, { namespace: 'shop' });
+  assert.deepEqual(networks.items, [], 'in no other namespace');
 });

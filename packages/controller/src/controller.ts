@@ -184,6 +184,7 @@ async function lead(
     ...{ ...shared, lists: followed.custom, cluster: options.cluster, operatorNamespace: options.namespace },
     ...{ ports: book, events: setUp.events, signal, guarded, podProjectOf: projectFor },
     // What stands beside the controller is of the cluster as a whole.
+    given: () => givenTo(namespaces, projects),
     projectOf: (one) => (one === options.namespace ? namespaceProject(options.cluster, '') : projectFor(one)),
   });
   const podQueue: WorkQueue = new WorkQueue({
@@ -317,6 +318,15 @@ async function takeOver(options: ControllerOptions, { kube, cable, log }: Contro
   await Promise.all([book.load(cable.own), books.load(cable.own, scopeId)]);
   const projects = await givenProjects(options.cluster, cable);
   return { uid, networks, scopeId, book, books, projects, events: new ObjectEvents(kube, log) };
+}
+
+/** Namespaces that are other projects than their own. */
+function givenTo(namespaces: Followed['namespaces'], projects: GivenProjects): ReadonlyMap<string, string> {
+  const named = [...namespaces.keys()].flatMap((name) => {
+    const project = projects.get(namespaces.get(name)?.uid ?? '');
+    return project === undefined ? [] : [[name, project] as const];
+  });
+  return new Map(named);
 }
 
 /** As the cluster has them now. */

@@ -18,6 +18,7 @@ import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { DeletionGuard } from './deletion-guard.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
 import { boundBy } from './subnet.ts';
+import { isView, ViewKeeper, type ViewKeeperDeps } from './view-keeper.ts';
 import {
   type Condition,
   type CustomKind,
@@ -104,16 +105,17 @@ export class CustomLists {
   }
 }
 
-export type CustomDeps = Omit<WorkDeps, 'find'> & {
-  readonly lists: CustomLists;
-  readonly kube: KubeApi;
-  readonly events: ObjectEvents;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-  /** Around each piece of work: who is superseded ends. */
-  readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
-  readonly nowMs?: () => number;
-};
+export type CustomDeps = Omit<WorkDeps, 'find'> &
+  Pick<ViewKeeperDeps, 'given'> & {
+    readonly lists: CustomLists;
+    readonly kube: KubeApi;
+    readonly events: ObjectEvents;
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+    /** Around each piece of work: who is superseded ends. */
+    readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
+    readonly nowMs?: () => number;
+  };
 
 /** How long until something that is waited for is looked at anew, if nobody tells of it. */
 const HELD_MS = 30_000;
@@ -121,12 +123,20 @@ const HELD_MS = 30_000;
 /** The same of what is to go and is used still: who waits for it is waiting at a prompt. */
 const IN_USE_MS = 3000;
 
+/** How often views are looked at, and how soon after one was changed. */
+const VIEWS_MS = 60_000;
+const VIEW_SOON_MS = 200;
+
 /** Of who has the Lease. */
 export class CustomResources {
   readonly #deps: CustomDeps;
   readonly #queues: ReadonlyMap<string, WorkQueue>;
   readonly #guards: ReadonlyMap<string, DeletionGuard>;
   readonly #refusals = new Refusals();
+  readonly #views: ViewKeeper;
+  /** Views, by kind and key. */
+  readonly #shown = new Set<string>();
+  #viewTimer: NodeJS.Timeout | undefined;
   /** By kind and key, what Cable has of it as far as this controller has seen; what it says in status others can write. */
   readonly #outcomes = new Map<string, { readonly uid: string; readonly outcome: Outcome }>();
   /** What is not as spec says, and why not. */
@@ -150,6 +160,19 @@ export class CustomResources {
     this.#guards = new Map(
       CUSTOM_KINDS.map(({ declared }) => [declared.kind, new DeletionGuard(kube, declared, nowMs)]),
     );
+    this.#views = new ViewKeeper({
+      ...{ cable: deps.cable, kube, events: deps.events, log, given: deps.given },
+      list: (kind) => deps.lists.of(kind),
+      isSynced: (kind) => deps.lists.isSynced(kind),
+      shown: (kind, key, uid, outcome) => {
+        const place = `${kind} ${key}`;
+        const isNew = this.#outcomes.get(place)?.uid !== uid;
+        this.#shown.add(place);
+        this.#outcomes.set(place, { uid, outcome });
+        if (isNew) this.#wakeAll(placeOf(key).namespace ?? '');
+      },
+    });
+    signal.addEventListener('abort', () => clearTimeout(this.#viewTimer), { once: true });
     deps.lists.follow((kind, key) => this.#queueOf(kind).add(key));
     for (const kind of CUSTOM_KINDS) void this.#open(kind);
   }
@@ -160,6 +183,7 @@ export class CustomResources {
     await list.synced;
     this.#queueOf(declared.kind).open();
     this.#addAll(declared.kind);
+    this.#viewsIn(0);
     await this.#sweepLogged(declared.kind);
   }
 
@@ -180,6 +204,15 @@ export class CustomResources {
 
   #addAll(kind: string): void {
     for (const key of this.#deps.lists.of(kind).keys()) this.#queueOf(kind).add(key);
+  }
+
+  /** Looks at views in so many milliseconds, and every minute from then on: nobody tells what is changed by Neutron’s door. */
+  #viewsIn(ms: number): void {
+    if (this.#deps.signal.aborted) return;
+    clearTimeout(this.#viewTimer);
+    this.#viewTimer = setTimeout(() => {
+      void this.#views.run().finally(() => this.#viewsIn(VIEWS_MS));
+    }, ms);
   }
 
   /** The ports of a pod may have changed. */
@@ -223,7 +256,12 @@ export class CustomResources {
     const object = this.#deps.lists.of(kind.declared.kind).get(key);
     this.#indexPods(kind, place, object);
     if (object === undefined) {
+      if (this.#shown.delete(place)) this.#viewsIn(VIEW_SOON_MS);
       this.#forget(place);
+      return;
+    }
+    if (isView(object) && !hasFinalizer(object)) {
+      this.#viewsIn(VIEW_SOON_MS);
       return;
     }
     if (object.metadata.deletionTimestamp !== undefined) return await this.#remove(kind, key, object);
