@@ -5,7 +5,7 @@ import { type Client, createClient } from '@cable/api';
 import { manifestObjects, openCableAccess, runController } from '@cable/controller';
 import { httpTransport, silentLogger } from '@cable/kit';
 import { createKubeApi, type KubeApi, KubeError, type KubeKind, type KubeObject } from '@cable/kube';
-import { type Custom, customsOf } from '../kubernetes/custom.ts';
+import { type Custom, customsOf, guideExamples } from '../kubernetes/custom.ts';
 import { startServer, until } from '../kubernetes/world.ts';
 import { testedApiServer } from './namespaces.ts';
 
@@ -153,6 +153,10 @@ test('real: what the manifests define is taken, and the controller has all the r
   assert.equal((await ready('SecurityGroup', 'web', namespace)).status?.['rules'], 2);
   const wide = (await rowOf(namespace, 'securitygroups'))['Rules'];
   assert.equal(wide, 2);
+  for (const { kind = '', metadata, spec = {} } of guideExamples())
+    await create(kind, `guide-${metadata.name}`, spec, namespace);
+  for (const { kind = '', metadata } of guideExamples()) await remove(kind, `guide-${metadata.name}`, namespace);
+  for (const { kind = '', metadata } of guideExamples()) await gone(kind, `guide-${metadata.name}`, namespace);
   await remove('Vpc', 'blue', namespace);
   await notReady('Vpc', 'blue', 'RouterInUse', namespace);
   for (const [kind, name] of [

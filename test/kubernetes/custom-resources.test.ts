@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '@cable/api';
+import { customKinds } from '@cable/controller';
 import type { KubeObject } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
-import { customsOf, readyOf } from './custom.ts';
+import { customsOf, guideExamples, readyOf } from './custom.ts';
 import { DEFINITIONS, EVENTS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
 
 const managed = (err: unknown): boolean => err instanceof ApiError && err.type === 'ManagedByKubernetes';
@@ -365,4 +366,22 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
   );
   const networks = await world.kube.list({ ...groups, plural: 'subnets' }, { namespace: 'shop' });
   assert.deepEqual(networks.items, [], 'in no other namespace');
+});
+
+test('what the guide prints is what it says', async (t) => {
+  const world = await startWorld(t);
+  const { create, ready } = customsOf(world);
+  world.control('a');
+  await world.node('node-1');
+  const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
+  await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
+  const examples = guideExamples();
+  assert.equal(new Set(examples.map(({ kind }) => kind)).size, customKinds().length, 'one of each kind');
+  for (const { kind = '', metadata, spec = {} } of examples)
+    await create(kind, metadata.name, spec, metadata.namespace);
+  await ready('Subnet', 'front');
+  await world.pod('web-1', { node: 'node-1' });
+  for (const { kind = '', metadata } of examples) await ready(kind, metadata.name);
+  const port = (await world.ports((found) => found.has('web-1'))).get('web-1');
+  assert.match(port?.fixed_ips[0]?.ip_address ?? '', /^10\.1\.0\.[1-9]\d\d$/);
 });

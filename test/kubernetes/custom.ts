@@ -1,9 +1,12 @@
 /** Custom resources in tests. */
+import { readFileSync } from 'node:fs';
 import type { KubeObject } from '@cable/kube';
+import { parse } from 'yaml';
 import type { Cluster } from './world.ts';
 import { until } from './world.ts';
 
 export type Custom = KubeObject & {
+  readonly kind?: string;
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly status?: Readonly<Record<string, unknown>> & {
     readonly id?: string;
@@ -66,4 +69,10 @@ export function customsOf({ kube }: Pick<Cluster, 'kube'>): Customs {
 
 export function readyOf(one: Custom | undefined): Readonly<Record<string, unknown>> | undefined {
   return one?.status?.conditions?.find(({ type }) => type === 'Ready');
+}
+
+/** What the guide shows of each kind. */
+export function guideExamples(): readonly Custom[] {
+  const text = readFileSync(new URL('../../docs/guide/kubernetes.md', import.meta.url), 'utf8');
+  return [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, block = '']) => parse(block) as Custom);
 }
