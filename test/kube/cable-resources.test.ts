@@ -110,6 +110,17 @@ test('real: what the manifests define is taken, and the controller has all the r
   undo.push(() => transport.close());
   const cable: Client = createClient({ transport });
   const token = await tokenOf(api);
+  const own = withOldSlices(createKubeApi({ transport: server().connect(), token: () => token }));
+  // The authorizer hears of new roles by a watch of its own, and says nothing when it has.
+  const isAllowed = async (plural: string): Promise<boolean> =>
+    await own.list({ group: 'cable.io', version: 'v1', plural, isNamespaced: true }).then(
+      () => true,
+      () => false,
+    );
+  await until(
+    () => isAllowed('mirrors'),
+    (one) => one,
+  );
   const access = openCableAccess({ server: address, cluster: 'prod', tls: undefined });
   const stop = new AbortController();
   const running = runController(
@@ -118,8 +129,7 @@ test('real: what the manifests define is taken, and the controller has all the r
       ...{ externalIpCidrs: [], namespace: 'kube-system', identity: 'a' },
     },
     {
-      kube: withOldSlices(createKubeApi({ transport: server().connect(), token: () => token })),
-      ...{ cable: access, log: silentLogger(), signal: stop.signal },
+      ...{ kube: own, cable: access, log: silentLogger(), signal: stop.signal },
     },
   );
   undo.push(async () => {

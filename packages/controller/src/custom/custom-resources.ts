@@ -309,13 +309,13 @@ export class CustomResources {
       const outcome = await kind.apply(work);
       const isNew = this.#find(kind.declared.kind, key)?.outcome?.id !== outcome.id;
       this.#outcomes.set(place, { uid: object.metadata.uid ?? '', outcome });
+      if (isNew) this.#wake(kind, object.metadata.namespace ?? '', place);
       const { id, projectId: projectID, status, unmet } = outcome;
       if (unmet === undefined) this.#nothingWrong(place);
       else await this.#unmet(kind, key, object, unmet);
       const is = unmet === undefined ? READY : said(unmet);
       const isTold = await this.#tell(kind, object, is, { id, projectID, ...status });
       for (const peer of isTold ? (kind.peers?.(object) ?? []) : []) this.#queueOf(kind.declared.kind).add(peer);
-      if (isNew) this.#wake(kind, object.metadata.namespace ?? '', place);
     } catch (err) {
       if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
       await this.#unmet(kind, key, object, err);
