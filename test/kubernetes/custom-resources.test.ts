@@ -48,6 +48,20 @@ test('a SecurityGroup is a group of the namespace’s project, and goes with it'
   assert.deepEqual([group.name, group.project_id], ['web', 'prod.shop']);
   await assert.rejects(world.cable.update('security_group', webId, { name: 'x' }), managed);
   await assert.rejects(world.cable.delete('security_group', webId), managed);
+  const odd = [
+    { protocol: 'TCP', portRangeMin: 53, portRangeMax: 53, remoteAddress: '10.0.0.5' },
+    { protocol: 'tcp', portRangeMin: 53, portRangeMax: 53, remoteAddress: '10.0.0.5/32' },
+    { ipVersion: 'ipv6', protocol: 'icmp', remoteAddress: 'FD00:0::/64' },
+  ];
+  await change('SecurityGroup', 'front', { ingressRules: odd });
+  await ready('SecurityGroup', 'front');
+  const ids = async () =>
+    (await world.cable.list('security_group_rule', { security_group_id: frontId })).map(({ id }) => id).sort();
+  const before = await ids();
+  assert.equal(before.length, 2, 'two say the same');
+  await change('SecurityGroup', 'front', { ingressRules: odd, description: 'again' });
+  await ready('SecurityGroup', 'front');
+  assert.deepEqual(await ids(), before, 'however the server writes them, they are the same');
   await change('SecurityGroup', 'web', { ingressRules: [{ ipVersion: 'ipv6' }], allowSameGroupTraffic: null });
   await until(
     () => rulesOf(world, webId),
@@ -238,6 +252,8 @@ test('QosPolicies, Ports, FloatingIPs and Mirrors are what Neutron has of the na
   const plugged = { device_id: 'vm-1', device_owner: 'compute:nova' };
   await world.cable.update('port', port.status?.id ?? '', plugged);
   await assert.rejects(world.cable.update('port', port.status?.id ?? '', { name: 'x' }), managed);
+  await change('Port', 'vm', { ipAddresses: ['10.0.0.78'] });
+  assert.match(await refused('Port', 'vm', 'Immutable'), /10\.0\.0\.77/);
   await remove('Port', 'vm');
   assert.match(await refused('Port', 'vm', 'PortInUse'), /compute:nova vm-1/);
   await world.cable.update('port', port.status?.id ?? '', { device_id: '', device_owner: '' });

@@ -1,6 +1,7 @@
 /** `Port`: a port that is there before its machine, such as a VM that Nova starts with it. */
 import type { AnyObject } from '@cable/model';
 import { type Declaration, immutable, reference } from './definition.ts';
+import { canonical } from './subnet-ranges.ts';
 import { type CustomKind, type Outcome, Unmet, type Work } from './work.ts';
 
 type Spec = {
@@ -72,6 +73,7 @@ async function apply(work: Work): Promise<Outcome> {
     ...(spec.securityGroups === undefined ? {} : { security_groups: groups.toSorted() }),
   };
   const [before] = await work.rows('port');
+  if (before !== undefined) refuseMoved(before, spec, place.subnetIds);
   const port = await work.ensure('port', {
     fixed: { network_id: place.networkId },
     wanted:
@@ -96,6 +98,19 @@ async function apply(work: Work): Promise<Outcome> {
     status: String(port['status']),
   };
   return { id: port.id, projectId: work.projectId, status };
+}
+
+/** What a machine was told stays: older Kubernetes do not refuse a change of spec. Throws `Unmet`. */
+function refuseMoved(before: AnyObject, { ipAddresses = [], macAddress }: Spec, subnetIds: readonly string[]): void {
+  const fixedIps = before['fixed_ips'] as readonly { readonly subnet_id: string; readonly ip_address: string }[];
+  const there = fixedIps.map((one) => one.ip_address);
+  const isMoved =
+    !fixedIps.every((one) => subnetIds.includes(one.subnet_id)) ||
+    !ipAddresses.every((one) => there.includes(canonical(one))) ||
+    (macAddress !== undefined && macAddress.toLowerCase() !== before['mac_address']);
+  if (!isMoved) return;
+  const is = `${there.join(', ')} (${before['mac_address']})`;
+  throw new Unmet('Immutable', `its addresses are ${is}, and cannot be changed: make another Port`);
 }
 
 /** Whatever their order. Without a word about groups those that are there are right. */

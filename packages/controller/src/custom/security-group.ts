@@ -1,4 +1,5 @@
 /** `SecurityGroup`: who may talk to the ports in it. */
+import { ApiError } from '@cable/api';
 import type { AnyObject } from '@cable/model';
 import { type Declaration, reference, type Schema } from './definition.ts';
 import type { CustomKind, Outcome, Work } from './work.ts';
@@ -98,11 +99,33 @@ async function apply(work: Work): Promise<Outcome> {
   const there = group['security_group_rules'] as readonly AnyObject[];
   const known = new Map(there.map((one) => [meaningOf(one), one]));
   const meant = new Map(wanted.map((one) => [meaningOf(one), one]));
+  const kept = new Set([...known].flatMap(([meaning, { id }]) => (meant.has(meaning) ? [id] : [])));
   // What is added comes first: nothing that stays allowed is cut in between.
-  const added = [...meant].flatMap(([meaning, one]) => (known.has(meaning) ? [] : [one]));
-  if (added.length > 0) await work.client.createMany('security_group_rule', added);
-  for (const [meaning, { id }] of known) if (!meant.has(meaning)) await work.client.delete('security_group_rule', id);
+  const again: [string, Readonly<Record<string, unknown>>][] = [];
+  for (const [meaning, one] of meant) {
+    if (known.has(meaning)) continue;
+    const id = await addRule(work, meaning, one);
+    if (id === undefined) again.push([meaning, one]);
+    else kept.add(id);
+  }
+  for (const { id } of there) if (!kept.has(id)) await work.client.delete('security_group_rule', id);
+  // One that said the same in other words may have been among those.
+  for (const [meaning, one] of again) await addRule(work, meaning, one);
   return { id: group.id, projectId: work.projectId, status: { rules: meant.size } };
+}
+
+/** ID of the rule: the same for the same words, however the server writes them. Undefined: there is another one that says the same. */
+async function addRule(
+  work: Work,
+  meaning: string,
+  rule: Readonly<Record<string, unknown>>,
+): Promise<string | undefined> {
+  try {
+    return (await work.client.create('security_group_rule', rule, work.keyOf(meaning))).id;
+  } catch (err) {
+    if (err instanceof ApiError && err.type === 'SecurityGroupRuleExists') return undefined;
+    throw err;
+  }
 }
 
 async function bodiesOf(work: Work, groupId: string, direction: string, rules: readonly Rule[]) {

@@ -61,6 +61,13 @@ export function listIn(text: string): readonly string[] {
     .filter((one) => one !== '');
 }
 
+/** An address or a prefix as the API writes it; what is neither stays as it is, for the server to refuse. */
+export function canonical(text: string): string {
+  const [address, prefix] = [parseIp(text), parseCidr(text)];
+  if (address !== undefined) return formatIp(address);
+  return prefix === undefined ? text : formatCidr(prefix);
+}
+
 type Range = readonly [first: bigint, last: bigint];
 
 function without(whole: Range, holes: readonly Range[]): readonly Range[] {

@@ -2,7 +2,7 @@
 import type { Client } from '@cable/api';
 import type { AnyObject } from '@cable/model';
 import { type Declaration, immutable, reference } from './definition.ts';
-import { type Family, familiesOf, type RangesSpec } from './subnet-ranges.ts';
+import { canonical, type Family, familiesOf, type RangesSpec } from './subnet-ranges.ts';
 import { type CustomKind, type CustomObject, type Outcome, Unmet, type Work } from './work.ts';
 
 export type SubnetSpec = RangesSpec & {
@@ -148,10 +148,10 @@ async function ensureSubnet(work: Work, networkId: string, family: Family, spec:
     fixed: { network_id: networkId, ip_version: version, cidr },
     wanted: {
       ...{ name: work.name, gateway_ip: gateway, allocation_pools: pools, enable_dhcp: spec.enableDHCP ?? true },
-      dns_nameservers: (spec.dnsServers ?? []).filter(isOwn),
+      dns_nameservers: (spec.dnsServers ?? []).filter(isOwn).map(canonical),
       host_routes: (spec.routes ?? [])
         .filter((one) => isOwn(one.cidr))
-        .map((one) => ({ destination: one.cidr, nexthop: one.nextHop })),
+        .map((one) => ({ destination: canonical(one.cidr), nexthop: canonical(one.nextHop) })),
     },
   });
 }

@@ -69,11 +69,12 @@ export class ViewKeeper {
     const there = new Map<string, CustomObject>();
     for (const one of this.#deps.list(of.kind).values()) if (isView(one)) there.set(keyOf(one), one);
     for (const [namespace, project] of this.#deps.given()) {
-      for (const [name, row, view] of await this.#wanted(of, namespace, project)) {
-        const key = `${namespace}/${name}`;
-        const before = there.get(key);
-        there.delete(key);
-        await this.#show(of.kind, key, { row, view, before, project });
+      try {
+        await this.#keepIn(of, namespace, project, there);
+      } catch (err) {
+        // Of a namespace that is being deleted, too, in which nothing can be made.
+        this.#deps.log.warn({ kind: of.kind, namespace, err }, 'what Neutron’s door has made is not shown as it is');
+        for (const key of there.keys()) if (key.startsWith(`${namespace}/`)) there.delete(key);
       }
     }
     for (const [key, { metadata }] of there) {
@@ -82,6 +83,16 @@ export class ViewKeeper {
       await ignoring(
         this.#deps.kube.delete(kindOf(of.kind), placeOf(key), metadata.uid === undefined ? {} : { uid: metadata.uid }),
       );
+    }
+  }
+
+  /** Takes what it finds right out of `there`. */
+  async #keepIn(of: ViewOf, namespace: string, project: string, there: Map<string, CustomObject>): Promise<void> {
+    for (const [name, row, view] of await this.#wanted(of, namespace, project)) {
+      const key = `${namespace}/${name}`;
+      const before = there.get(key);
+      there.delete(key);
+      await this.#show(of.kind, key, { row, view, before, project });
     }
   }
 

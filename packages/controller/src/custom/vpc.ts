@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AnyObject } from '@cable/model';
 import { isRefusal } from '../cable-access.ts';
 import { type Declaration, reference } from './definition.ts';
+import { canonical } from './subnet-ranges.ts';
 import { type CustomKind, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
 
 type PolicyRoute = {
@@ -204,7 +205,10 @@ async function gateway(work: Work, router: AnyObject, { externalGateway }: Spec)
 }
 
 async function applyRoutes(work: Work, router: AnyObject, { staticRoutes = [] }: Spec): Promise<void> {
-  const wanted = staticRoutes.map(({ cidr, nextHop }) => ({ destination: cidr, nexthop: nextHop }));
+  const wanted = staticRoutes.map(({ cidr, nextHop }) => ({
+    destination: canonical(cidr),
+    nexthop: canonical(nextHop),
+  }));
   if (isDeepStrictEqual(sorted(wanted), sorted(router['routes'] as typeof wanted))) return;
   await work.client.update('router', router.id, { routes: wanted });
 }
@@ -237,13 +241,17 @@ async function policyOf(work: Work, route: PolicyRoute): Promise<Readonly<Record
   if (subnets.length > 1)
     throw new Unmet('Invalid', `Subnet ${route.subnet} has prefixes of both versions of IP: give source instead`);
   return {
-    ...{ priority, action, next_hop: route.nextHop ?? null, subnet_id: subnets[0] ?? null },
-    source_ip_prefix: route.source ?? null,
-    destination_ip_prefix: route.destination ?? null,
+    ...{ priority, action, next_hop: maybe(route.nextHop), subnet_id: subnets[0] ?? null },
+    source_ip_prefix: maybe(route.source),
+    destination_ip_prefix: maybe(route.destination),
     protocol: route.protocol ?? null,
     port_range_min: route.portRangeMin ?? null,
     port_range_max: route.portRangeMax ?? route.portRangeMin ?? null,
   };
+}
+
+function maybe(text: string | undefined): string | null {
+  return text === undefined ? null : canonical(text);
 }
 
 type PeeringStatus = { readonly name: string; readonly status: string; readonly waitsFor: string };
@@ -262,7 +270,7 @@ async function applyPeerings(work: Work, routerId: string, peerings: readonly Pe
     }
     const changing = {
       subnet_ids: (await Promise.all(subnets.map((one) => subnetsOf(work, one)))).flat(),
-      accepted_prefixes: acceptedPrefixes,
+      accepted_prefixes: acceptedPrefixes.map(canonical),
     };
     const before = there.find((one) => one['name'] === name && one['peer_router_id'] === peer);
     const now =

@@ -1,6 +1,7 @@
 /** What a kind has at hand to let Cable have one object as its spec says. */
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Client } from '@cable/api';
+import { hashedUuid } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
 import { type AnyObject, isUuid } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
@@ -143,12 +144,17 @@ export class Work {
     return await this.#change(type, before, { ...wanted, ...later });
   }
 
+  /** An Idempotency-Key of something that is made for this, however long its name is. */
+  keyOf(place: string): string {
+    return hashedUuid(JSON.stringify([this.origin, place]));
+  }
+
   /** The same request makes nothing twice, whatever became of its answer. */
   async #create(type: string, body: object, place: string): Promise<AnyObject> {
     const { cluster } = this.deps;
     const whole = { ...body, 'cable:cluster': cluster, 'cable:origin': this.origin };
     try {
-      return (await this.client.create(type, whole, `${this.origin}${place}`)) as AnyObject;
+      return (await this.client.create(type, whole, this.keyOf(place))) as AnyObject;
     } catch (err) {
       if (!(err instanceof ApiError) || err.type !== 'IdempotencyKeyReused') throw err;
       throw new Error('it was made otherwise meanwhile: looks at it again', { cause: err });
