@@ -27,6 +27,7 @@ const FOLLOWED = [
   { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods', 'services'], verbs: READ },
   { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
 ];
 
 function rbac(namespace: string): readonly object[] {
@@ -43,6 +44,7 @@ function rbac(namespace: string): readonly object[] {
     clusterRole(CONTROLLER, [
       ...FOLLOWED,
       { apiGroups: [''], resources: ['events'], verbs: ['get', 'create', 'update'] },
+      { apiGroups: [''], resources: ['services/status'], verbs: ['patch'] },
       { ...own, verbs: [...READ, 'create', 'patch', 'delete'] },
       { apiGroups: [GROUP], resources: plurals.map((one) => `${one}/status`), verbs: ['patch'] },
       {
