@@ -68,6 +68,7 @@ function answers(netns: string, address: string, ...more: readonly string[]): nu
 
 const SERVICE_ADDRESS = '10.96.0.10';
 const SERVICE_PORT = 80;
+const NODE_PORT = 30_080;
 
 /** A Service at port 80, whose endpoints serve at 8080. */
 async function createService(
@@ -75,30 +76,38 @@ async function createService(
   name: string,
   address: string,
   endpoints: readonly object[],
+  { nodePort, ...more }: { readonly nodePort?: number; readonly externalTrafficPolicy?: string } = {},
 ): Promise<void> {
   const metadata = { name, namespace: 'shop' };
-  const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT }];
-  await kube.create(SERVICES, { metadata, spec: { clusterIP: address, clusterIPs: [address], ports } } as KubeObject);
+  const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT, ...(nodePort === undefined ? {} : { nodePort }) }];
+  const spec = { clusterIP: address, clusterIPs: [address], ports, ...more };
+  await kube.create(SERVICES, { metadata, spec } as KubeObject);
   const labels = { 'kubernetes.io/service-name': name };
   const slice = { addressType: 'IPv4', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints };
   await kube.create(SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice } as KubeObject);
 }
 
-/** Answers `b` to who connects to port 8080 there. Gives how to end it. */
+/** Answers `b`, and with whose address it was asked, to who connects to port 8080 there. Gives how to end it. */
 function serve(netns: string): () => void {
-  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b'];
+  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b $SOCAT_PEERADDR'];
   const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
   return () => child.kill('SIGTERM');
 }
 
-/** What a TCP connection says; `refused`: it was, at once. */
-function ask(netns: string, address: string): string {
+/** Who answers a TCP connection; `refused`: it was, at once. */
+function ask(netns: string, address: string, port = SERVICE_PORT, patience = 3): string {
+  return askWhom(netns, address, port, patience).replace(/ .*/, '');
+}
+
+/** The same, and with which address it was asked. */
+function askWhom(netns: string, address: string, port: number, patience = 3): string {
   try {
-    const socat = ['timeout', '5', 'socat', '-T3', '-', `TCP:${address}:${SERVICE_PORT},connect-timeout=3`];
+    const place = address.includes(':') ? `TCP6:[${address}]` : `TCP:${address}`;
+    const socat = ['timeout', '5', 'socat', `-T${patience}`, '-', `${place}:${port},connect-timeout=${patience}`];
     const options = { encoding: 'utf8', stdio: 'pipe' } as const;
     return execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...socat], options).trim();
   } catch (err) {
-    return String(err).includes('refused') ? 'refused' : 'no answer';
+    return String(err).includes('refused') ? 'refused' : 'silence';
   }
 }
 
@@ -176,12 +185,42 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   assert.equal(ask(b, SERVICE_ADDRESS), 'b', 'itself by its Service');
   assert.equal(ask(a, '10.96.0.11'), 'refused');
 
+  // Node ports: any address of any node, from anywhere; the endpoint is on the other node, so it sees the first one.
+  await createService(cluster.kube, 'open', '10.96.0.12', [served], { nodePort: NODE_PORT });
+  const local = { nodePort: NODE_PORT + 1, externalTrafficPolicy: 'Local' };
+  await createService(cluster.kube, 'here', '10.96.0.13', [served], local);
+  for (const { underlay } of bed.hosts) ip('-n', outside, 'route', 'add', `${underlay}/32`, 'via', '203.0.113.11');
+  ip('-n', bed.h2.name, 'route', 'add', '203.0.113.0/24', 'via', bed.h1.underlay);
+  await eventually('the outside reaches a node port', () => ask(outside, '203.0.113.11', NODE_PORT) === 'b');
+  assert.equal(askWhom(outside, '203.0.113.11', NODE_PORT), `b ${nodeOf(bed.h1)}`);
+  const entering: readonly (readonly [from: string, address: string, what: string])[] = [
+    [outside, bed.h1.underlay, 'another address of the node'],
+    [outside, bed.h2.underlay, 'the other node'],
+    [a, '203.0.113.11', 'a pod its own node'],
+    [a, bed.h2.underlay, 'a pod another node'],
+    [b, bed.h2.underlay, 'the endpoint itself'],
+    [bed.h1.name, '203.0.113.11', 'a process its own node'],
+    [bed.h1.name, bed.h2.underlay, 'a process another node'],
+    [bed.h2.name, nodeOf(bed.h2), 'a process the address in the cluster'],
+  ];
+  for (const [from, address, what] of entering) assert.equal(ask(from, address, NODE_PORT), 'b', what);
+  assert.equal(ask(bed.h1.name, '127.0.0.1', NODE_PORT), 'refused', 'loopback is the machine’s own');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 2), 'refused', 'other ports are the host’s');
+  // Of one whose endpoints are to be of the node itself: the one that has none drops, the other shows the client.
+  await eventually('its node answers as it was asked', () => {
+    return askWhom(outside, bed.h2.underlay, NODE_PORT + 1, 1) === `b ${OUTSIDE}`;
+  });
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
+  assert.equal(ask(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
+
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');
   assert.equal(answers(a, OUTSIDE), 3, 'without the agent');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port without the agent');
   await bed.h1.start(CURRENT, '--cluster', 'prod');
   await bed.h1.inStep();
   assert.equal(answers(a, OUTSIDE), 3, 'with another agent');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port with another agent');
 
   // Another sandbox of the same pod has the same address; the end of the old one does not touch it.
   assert.equal((await cni(bed.h1, 'ADD', podA, 'cc', c)).code, 0);

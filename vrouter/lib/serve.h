@@ -26,6 +26,28 @@ static __always_inline __u32 scope_of(const struct cb_route *route)
 	return *(const __u32 *)route->nexthop.b;
 }
 
+/* That of what this host lets in from outside; 0: there is no other. */
+static __always_inline __u32 outer_scope_of(const struct cb_route *route)
+{
+	return *(const __u32 *)(route->nexthop.b + 4);
+}
+
+/* The address of @vif of the version of IP of the packet in work. */
+static __always_inline const struct cb_addr *first_address(const struct work *w, const struct cb_vif *vif)
+{
+	return w->p.family == CB_FAMILY_V6 ? &vif->addr6 : &vif->addr;
+}
+
+/* The VIF by which this host has let in the packet in work from outside, which others have sent; NULL: it came otherwise. */
+static __always_inline struct cb_vif *entrance_of(const struct work *w)
+{
+	struct cb_vif *vif = vif_row(w->p.in_vif);
+
+	if (!vif || !(vif->flags & CB_VIF_F_NODE) || same_address(first_address(w, vif), &w->p.key.src))
+		return NULL;
+	return vif;
+}
+
 /* By which a flow knows the list that has its endpoint; never 0. */
 static __always_inline __u32 mark_of(const struct cb_service *service)
 {
@@ -148,20 +170,54 @@ static __always_inline __u32 reason_for_none(const struct work *w, struct cb_ser
 	return lookup_service(key) ? CB_REASON_NO_MEMBER : CB_REASON_NO_SERVICE;
 }
 
-/* The packet in work, which begins a flow, is routed to Services of @scope: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
-GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope)
+/* The port of a Service that `key` names; NULL: none. @outer: the scope to ask first, which `key` is then of; 0: none. */
+static __always_inline struct cb_service *find_service(struct cb_service_key *key, __u32 outer)
+{
+	__u32 scope = key->scope;
+	struct cb_service *service = NULL;
+
+	key->scope = outer;
+	if (outer)
+		service = lookup_service(key);
+	if (service)
+		return service;
+	key->scope = scope;
+	return lookup_service(key);
+}
+
+/*
+ * What came from outside by @entrance, and goes to any host, gets this host's address, so that answers come back here; what goes to the host itself that of the Service. To endpoints
+ * of this host alone clients come as they are: answers have no other way.
+ */
+static __always_inline void hide_client(struct work *w, const struct cb_vif *entrance, const struct cb_service *service)
+{
+	const struct cb_addr *own = first_address(w, entrance);
+	int is_host = same_address(&w->nat.to.dst, own);
+
+	if (is_unspecified(own) || (service->flags & CB_SERVICE_F_LOCAL && !is_host))
+		return;
+	turn_to_itself(w);
+	if (!is_host)
+		w->nat.to.src = *own;
+	w->nat.asked |= TRANSLATED_OUT;
+}
+
+/* The packet in work, which begins a flow, is routed to Services of @scope, or of @outer: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
+GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope, __u32 outer)
 {
 	struct cb_service *service;
 	struct cb_service_key key;
+	struct cb_vif *entrance;
 	struct work *w = work();
 	int err = -1;
 
 	if (!w)
 		return -1;
-	key_of_service(w, scope, &key);
+	entrance = entrance_of(w);
 	/* A list that went meanwhile has another in its place. */
 	for (int n = 0; n < 2 && err; n++) {
-		service = lookup_service(&key);
+		key_of_service(w, scope, &key);
+		service = find_service(&key, entrance ? outer : 0);
 		if (!service) {
 			resolved_drop(w, reason_for_none(w, &key));
 			return -1;
@@ -184,6 +240,8 @@ GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope)
 	if (same_address(&w->nat.to.dst, &w->p.key.src)) {
 		turn_to_itself(w);
 		w->nat.asked |= TRANSLATED_OUT;
+	} else if (entrance) {
+		hide_client(w, entrance, service);
 	}
 	return 0;
 }
@@ -191,9 +249,9 @@ GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope)
 /* The packet in work is of a flow that a Service gave an endpoint: what it becomes is settled by that, whatever Services there are now. */
 static __always_inline void note_served(struct work *w)
 {
-	if (w->direction || same_address(&w->nat.to.src, &w->p.key.dst))
+	if (w->direction || !same_address(&w->nat.to.src, &w->p.key.src))
 		w->nat.asked |= TRANSLATED_OUT;
-	if (!w->direction || same_address(&w->nat.to.src, &w->p.key.dst))
+	if (!w->direction || !same_address(&w->nat.to.dst, &w->p.key.dst))
 		w->nat.asked |= TRANSLATED_IN;
 }
 
@@ -219,7 +277,7 @@ static __always_inline struct cb_service *service_of_packet(const struct work *w
 	if (!route || route->kind != CB_ROUTE_SERVICE)
 		return NULL;
 	key_of_service(w, scope_of(route), &key);
-	return lookup_service(&key);
+	return find_service(&key, entrance_of(w) ? outer_scope_of(route) : 0);
 }
 
 /* Is the packet in work, of flow `flow`, to go to another endpoint of its Service, if there is one? */

@@ -154,6 +154,7 @@ const ATTRIBUTES = {
     'session_affinity',
     'session_affinity_timeout',
     'internal_traffic_policy',
+    'external_traffic_policy',
   ],
   endpoint_set: ['id', 'scope_id', 'service_id', 'ports', 'endpoints'],
   floatingip: [

@@ -422,8 +422,9 @@ export function serviceScope(id: string, routerIds: readonly string[]): ServiceS
 export function service(id: string, scopeId: string, more: Partial<ServiceRow> = {}): ServiceRow {
   return {
     ...{ id, name: id, project_id: 'k', scope_id: scopeId, cluster_ips: ['10.96.0.10'], external_ips: [] },
-    ports: [{ name: '', protocol: 'TCP', port: 80 }],
-    ...{ session_affinity: 'None', session_affinity_timeout: 10_800, internal_traffic_policy: 'Cluster', ...more },
+    ports: [{ name: '', protocol: 'TCP', port: 80, node_port: null }],
+    ...{ session_affinity: 'None', session_affinity_timeout: 10_800 },
+    ...{ internal_traffic_policy: 'Cluster', external_traffic_policy: 'Cluster', ...more },
   };
 }
 

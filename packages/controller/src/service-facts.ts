@@ -16,10 +16,16 @@ export type Service = KubeObject & {
     readonly clusterIP?: string;
     readonly clusterIPs?: readonly string[];
     readonly externalIPs?: readonly string[];
-    readonly ports?: readonly { readonly name?: string; readonly protocol?: string; readonly port: number }[];
+    readonly ports?: readonly {
+      readonly name?: string;
+      readonly protocol?: string;
+      readonly port: number;
+      readonly nodePort?: number;
+    }[];
     readonly sessionAffinity?: string;
     readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
     readonly internalTrafficPolicy?: string;
+    readonly externalTrafficPolicy?: string;
   };
 };
 
@@ -28,11 +34,14 @@ export type ServiceBody = {
   readonly name: string;
   readonly cluster_ips: readonly string[];
   readonly external_ips: readonly string[];
-  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
+  readonly ports: readonly (ServedPort & { readonly node_port: number | null })[];
   readonly session_affinity: string;
   readonly session_affinity_timeout: number;
   readonly internal_traffic_policy: string;
+  readonly external_traffic_policy: string;
 };
+
+export type ServedPort = { readonly name: string; readonly protocol: string; readonly port: number };
 
 /** `body` undefined: it has no ClusterIP, so it is a name alone. */
 export type ServiceFacts = {
@@ -53,10 +62,14 @@ export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
     name: `${namespace}/${name}`,
     cluster_ips: ips.map(canonical),
     external_ips: [...new Set((spec.externalIPs ?? []).map(canonical))],
-    ports: ports.map(({ name: called = '', protocol = 'TCP', port }) => ({ name: called, protocol, port })),
+    ports: ports.map(({ name: called = '', protocol = 'TCP', port, nodePort = 0 }) => ({
+      ...{ name: called, protocol, port },
+      node_port: nodePort === 0 ? null : nodePort,
+    })),
     session_affinity: spec.sessionAffinity ?? 'None',
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
+    external_traffic_policy: spec.externalTrafficPolicy || 'Cluster',
   };
   return { namespace, name, uid, body: isName ? undefined : body };
 }
@@ -102,7 +115,7 @@ export type SliceFacts = {
   readonly uid: string;
   /** `<namespace>/<name>`; empty: it is of none. */
   readonly service: string;
-  readonly ports: ServiceBody['ports'];
+  readonly ports: readonly ServedPort[];
   readonly endpoints: readonly EndpointFacts[];
 };
 

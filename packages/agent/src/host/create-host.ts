@@ -89,6 +89,7 @@ export function createHost(
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
+    letIn: (wanted) => devices.entrances.take(wanted),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
     onWritten: () => asker.changed(),

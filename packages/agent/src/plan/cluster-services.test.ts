@@ -11,6 +11,12 @@ import { type SampleSlice, sampleHost, sampleId, sampleNetwork, samplePort, samp
 const PORT = samplePort(5);
 const SCOPE = sampleId('scope', 1);
 const WEB = sampleId('svc', 2);
+const NODE = samplePort(6, {
+  vifKind: 'host',
+  deviceOwner: 'kubernetes:node',
+  portSecurityEnabled: false,
+  policy: null,
+});
 const BASE = [sampleHost('h1', [PORT]), sampleNetwork(1), sampleRouter(1, [1])].flat();
 
 function service(more: Partial<ClusterService> = {}): ClusterService {
@@ -143,4 +149,43 @@ test('Services are in force behind the routers of their scope alone', async () =
     rowsOf(bed, 'cb_route_2').filter(({ nexthop }) => String(nexthop).startsWith('service')),
     [],
   );
+});
+
+/** Of a host that is a node behind the router, or is none. */
+async function plannedAt(port: typeof PORT, more: Partial<ClusterService>): Promise<PlanBed> {
+  const bed = createPlanBed();
+  bed.plug(port, 50);
+  const all = [backend('10.0.0.6', { host: 'h1' }), backend('10.0.0.7', { host: 'h2' })];
+  const base = [sampleHost('h1', [port]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+  await bed.plan(...base, services([service(more)]), backends(all));
+  return bed;
+}
+
+test('a node lets in its node ports, to the address of the Service of each version of IP; another host does not', async () => {
+  const http = { protocol: 'TCP', port: 80, nodePort: 30_080 } as const;
+  const dual = { clusterIps: ['10.96.0.10', 'fd96::a'], nodePorts: [http] };
+  const { planner } = await plannedAt(NODE, dual);
+  assert.deepEqual(
+    [...planner.entrances.values()],
+    [
+      { protocol: 'TCP', ipVersion: 4, port: 30_080, to: { address: '10.96.0.10', port: 80 } },
+      { protocol: 'TCP', ipVersion: 6, port: 30_080, to: { address: 'fd96::a', port: 80 } },
+    ],
+  );
+  assert.equal((await plannedAt(PORT, dual)).planner.entrances.size, 0);
+  const bed = await plannedAt(NODE, dual);
+  await bed.plan(sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1]), services([service()]), backends([]));
+  assert.equal(bed.planner.entrances.size, 0);
+});
+
+test('what a node lets in has rows of its own only where other endpoints count for it', async () => {
+  const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
+  const outer = async (more: Partial<ClusterService>): Promise<readonly string[]> =>
+    rowsOf(await plannedAt(NODE, { nodePorts, ...more }), 'cb_service_1')
+      .filter(({ port, scope }) => port !== undefined && String(scope).endsWith('from outside'))
+      .map(({ endpoints, own_host_only }) => `${endpoints} ${own_host_only}`);
+  assert.deepEqual(await outer({}), []);
+  assert.deepEqual(await outer({ outerLocal: true }), ['1 true']);
+  assert.deepEqual(await outer({ local: true }), ['2 false']);
+  assert.deepEqual(await outer({ outerLocal: true, nodePorts: [] }), []);
 });

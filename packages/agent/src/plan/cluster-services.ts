@@ -6,7 +6,9 @@ import { createHash } from 'node:crypto';
 import type { ClusterService, ServicePort } from '@cable/model';
 import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
+import type { Entrance } from './entrances.ts';
 import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
+import { portsOfNode } from './node-port.ts';
 import { routeEntries } from './route-entries.ts';
 import { type Candidate, chooseServing } from './serving.ts';
 import { type Family, headerFamily, itemFamily, type PlanReader } from './unit.ts';
@@ -21,10 +23,17 @@ export function scopeOf(id: string): string {
   return `services ${id}`;
 }
 
-/** A scope that is told of has a number. */
+/** Key of the number of what this host lets in from outside for a scope. */
+export function outerScopeOf(id: string): string {
+  return `${scopeOf(id)} outside`;
+}
+
+/** A scope that is told of has numbers. */
 export const SCOPES: Family = headerFamily(
   { name: 'service scope', slice: 'services', subject: 'host' },
-  ({ scope }) => ({ facts: [{ topic: 'router', key: scopeOf(scope), member: '', value: null }] }),
+  ({ scope }) => ({
+    facts: [scopeOf(scope), outerScopeOf(scope)].map((key) => ({ topic: 'router', key, member: '', value: null })),
+  }),
 );
 
 /** The prefixes of a scope lead to its Services, at each router that is up here. */
@@ -32,9 +41,20 @@ export const SCOPE_ROUTES: Family = headerFamily(
   { name: 'routes of a service scope', slice: 'services', subject: 'host' },
   ({ scope }, { cidrs, routerIds }, reader) => ({
     entries: routesTo(scope, cidrs, reader),
-    facts: routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
+    facts: [
+      ...routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
+      ...(routerIds.some((id) => isNodeOf(id, reader))
+        ? [{ topic: 'let-in', key: scope, member: '', value: null } as const]
+        : []),
+    ],
   }),
 );
+
+/** Has this host the port of a node behind the router? */
+function isNodeOf(routerId: string, reader: PlanReader): boolean {
+  const networks = reader.sortedFacts('leg-of', routerId).map(({ value }) => value.networkId);
+  return portsOfNode(reader, new Set(networks)).length > 0;
+}
 
 /** An endpoint is its Service's. */
 export const BACKENDS: Family = itemFamily(
@@ -53,9 +73,21 @@ export const CLUSTER_SERVICES: Family = itemFamily(
   ({ scope: scopeId }, service, reader) => {
     const scope = reader.number('router', scopeOf(scopeId));
     if (scope === undefined) return {};
+    const { local = false } = service;
     const outer = service.externalIps.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
+    const letIn = reader.facts('let-in', scopeId).size > 0;
+    const outerScope = letIn ? reader.number('router', outerScopeOf(scopeId)) : undefined;
     return {
-      entries: [...serviceEntries(scope, service, reader), ...routesTo(scopeId, outer, reader)],
+      entries: [
+        ...serviceEntries(
+          { scope, addresses: [...service.clusterIps, ...service.externalIps], isLocal: local },
+          service,
+          reader,
+        ),
+        ...outerEntries(outerScope, service, reader),
+        ...routesTo(scopeId, outer, reader),
+      ],
+      ...(letIn ? entrancesOf(service) : {}),
     };
   },
 );
@@ -70,7 +102,9 @@ function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader)
   const routerIds = reader.header('services', scopeId)?.routerIds ?? [];
   if (scope === undefined || cidrs.length === 0) return [];
   const nexthop = Uint8Array.from(NO_ADDRESS);
-  new DataView(nexthop.buffer).setUint32(0, scope, true);
+  const view = new DataView(nexthop.buffer);
+  view.setUint32(0, scope, true);
+  view.setUint32(4, reader.number('router', outerScopeOf(scopeId)) ?? 0, true);
   const value = {
     ...{ kind: CB_ROUTE_SERVICE, flags: 0, net: 0, mtuBytes: 0, mac: new Uint8Array(6), nexthop },
     ...{ own: NO_ADDRESS, outside: 0 },
@@ -85,14 +119,40 @@ function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader)
   });
 }
 
-function serviceEntries(scope: number, service: ClusterService, reader: PlanReader): readonly Planned[] {
-  const { id, local = false, affinitySeconds: affinityS = 0 } = service;
+/** Rows of what is let in from outside, where other endpoints count for it than for the cluster. */
+function outerEntries(scope: number | undefined, service: ClusterService, reader: PlanReader): readonly Planned[] {
+  const { clusterIps, nodePorts = [], local = false, outerLocal: isLocal = false } = service;
+  if (scope === undefined || nodePorts.length === 0 || !(local || isLocal)) return [];
+  return serviceEntries({ scope, addresses: clusterIps, isLocal }, service, reader);
+}
+
+/** Node ports lead to the Service's address of their version of IP. */
+function entrancesOf({ clusterIps, nodePorts = [] }: ClusterService): { readonly entrances?: readonly Entrance[] } {
+  if (nodePorts.length === 0) return {};
+  const entrances = clusterIps.flatMap((address) =>
+    nodePorts.map(({ protocol, nodePort, port }): Entrance => {
+      const ipVersion = address.includes(':') ? 6 : 4;
+      return { protocol, ipVersion, port: nodePort, to: { address, port } };
+    }),
+  );
+  return { entrances };
+}
+
+/** `isLocal`: only endpoints of this host count. */
+type Side = { readonly scope: number; readonly addresses: readonly string[]; readonly isLocal: boolean };
+
+function serviceEntries(
+  { scope, isLocal, ...side }: Side,
+  service: ClusterService,
+  reader: PlanReader,
+): readonly Planned[] {
+  const { id, affinitySeconds: affinityS = 0 } = service;
   const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
-  const addresses = [...service.clusterIps, ...service.externalIps].flatMap((ip) => parseAddress(ip) ?? []);
+  const addresses = side.addresses.flatMap((ip) => parseAddress(ip) ?? []);
   const about = {
     affinityS,
     service: Number.parseInt(id.slice(0, 8), 16) >>> 0,
-    flags: local ? CB_SERVICE_F_LOCAL : 0,
+    flags: isLocal ? CB_SERVICE_F_LOCAL : 0,
   };
   const entries: Planned[] = [];
   for (const isIpv4 of [true, false]) {
@@ -102,7 +162,7 @@ function serviceEntries(scope: number, service: ClusterService, reader: PlanRead
     const { counting, kept } = chooseServing(
       all.filter(({ addr }) => isMapped(addr) === isIpv4),
       { host: reader.host, zone: reader.zone },
-      local,
+      isLocal,
     );
     for (const { name, protocol, port } of service.ports) {
       const backends = distinct([counting, kept].map((some) => some.flatMap((one) => placeOf(one, name, protocol))));

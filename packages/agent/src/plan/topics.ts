@@ -41,6 +41,8 @@ export type Topics = {
   readonly 'leg-of': Leg;
   /** Key: router. Member: a scope of Services that is in force behind it. */
   readonly 'scope-at': { readonly cidrs: readonly string[] };
+  /** Key: scope of Services. Member: ''. This host lets in what is for its Services from outside: it has the port of a node behind a router of the scope. */
+  readonly 'let-in': null;
   /** Key: Service. Member: the item of an endpoint of it. */
   readonly 'backend-of': PlannedBackend;
   /** Key: network that a side of a peering lets through. Member: peering, network and subnet of the other side. */

@@ -42,8 +42,17 @@ function serviceItem(
     ports: service.ports.map(({ name, protocol, port }) => ({ name, protocol, port })),
     ...(service.session_affinity === 'ClientIP' ? { affinitySeconds: service.session_affinity_timeout } : {}),
     ...(service.internal_traffic_policy === 'Local' ? { local: true as const } : {}),
+    ...(service.external_traffic_policy === 'Local' ? { outerLocal: true as const } : {}),
+    ...nodePortsOf(service),
   };
   return [{ key: service.id, value, refs: [] }];
+}
+
+function nodePortsOf({ ports }: ServiceRow): Pick<ClusterService, 'nodePorts'> {
+  const nodePorts = ports.flatMap(({ protocol, port, node_port: nodePort }) =>
+    nodePort === null || nodePort === undefined ? [] : [{ protocol, port, nodePort }],
+  );
+  return nodePorts.length === 0 ? {} : { nodePorts };
 }
 
 /** None of who takes no connection and keeps none: it is neither ready, nor does it serve while it terminates. */

@@ -114,11 +114,20 @@ export const serviceResource = {
           },
           protocol: { type: 'string', values: ['TCP', 'UDP', 'SCTP'], required: true, example: 'TCP' },
           port: { type: 'integer', minimum: 1, maximum: 65_535, required: true, example: 80 },
+          node_port: {
+            type: 'integer',
+            nullable: true,
+            default: null,
+            minimum: 1,
+            maximum: 65_535,
+            example: 30_080,
+            description: 'At which port of each node’s own addresses it is reached as well; null: at none.',
+          },
         },
       },
       distinct: ['name'],
       repeated: 'Duplicate port name {value}: give each port of a Service a name of its own',
-      example: [{ name: 'http', protocol: 'TCP', port: 80 }],
+      example: [{ name: 'http', protocol: 'TCP', port: 80, node_port: 30_080 }],
       description: 'What it serves.',
     },
     session_affinity: {
@@ -143,6 +152,14 @@ export const serviceResource = {
       values: ['Cluster', 'Local'],
       default: 'Cluster',
       description: 'Local: only endpoints of the client’s own host serve; without one, packets are dropped.',
+    },
+    external_traffic_policy: {
+      type: 'string',
+      write: 'both',
+      values: ['Cluster', 'Local'],
+      default: 'Cluster',
+      description:
+        'Of what nodes let in from outside. Cluster: all endpoints serve, and see the node’s address. Local: only those of that node, which see the client’s; without one, packets are dropped.',
     },
   },
 } as const;

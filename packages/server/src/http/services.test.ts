@@ -40,6 +40,31 @@ async function cluster({ create, send }: Harness, cidrs: readonly string[] = ['1
   };
 }
 
+test('a node port is one Service’s at a protocol', async (t) => {
+  const harness = await startHarness(t);
+  const { services } = await cluster(harness);
+  const ports = [{ name: '', protocol: 'TCP', port: 80, node_port: 30_080 }];
+  const made = await services({ ports, external_traffic_policy: 'Local' });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const service = made.body['service'] as Json;
+  assert.deepEqual([service['ports'], service['external_traffic_policy']], [ports, 'Local']);
+  const other = { cluster_ips: ['10.96.0.11'] };
+  const taken = await services({ ...other, ports });
+  assert.equal(taken.status, 409, JSON.stringify(taken.body));
+  assert.match(
+    JSON.stringify(taken.body),
+    new RegExp(`Service ${service['id']} of the scope has node port TCP/30080 already`),
+  );
+  const twice = await services({
+    ...other,
+    ports: [ports[0], { name: 'b', protocol: 'TCP', port: 81, node_port: 30_080 }],
+  });
+  assert.equal(twice.status, 400);
+  assert.match(JSON.stringify(twice.body), /ports has node_port TCP\/30080 twice/);
+  const udp = await services({ ...other, ports: [{ protocol: 'UDP', port: 80, node_port: 30_080 }] });
+  assert.equal(udp.status, 201, JSON.stringify(udp.body));
+});
+
 test('a Service and its endpoints are written with ids of the writer’s, and a create that is sent again makes nothing twice', async (t) => {
   const harness = await startHarness(t);
   const { send, server } = harness;

@@ -7,8 +7,8 @@ import { prefixOf } from './subnet-range.ts';
 
 /** A Service's addresses are of its scope, whose prefixes stay; its external ones are of nothing else behind the scope's routers. */
 export const serviceModule: Contribution<AnyObject> = contribute<Service>({
-  derive: (_planning, { ports = [] }) => ({ ports: ports.map(named) }),
-  change: (_planning, _before, after) => ({ ports: after.ports.map(named) }),
+  derive: (_planning, { ports = [] }) => ({ ports: ports.map(complete) }),
+  change: (_planning, _before, after) => ({ ports: after.ports.map(complete) }),
   check: (view, service, before) => {
     const problem = shapeProblem(service);
     if (problem !== undefined) throw invalid(problem);
@@ -23,6 +23,7 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
     ...service.external_ips.flatMap((address) =>
       service.ports.map(({ protocol, port }) => portClaim(service, `${address}/${protocol}/${port}`)),
     ),
+    ...nodePlaces(service).map((place) => nodePortClaim(service, place)),
   ],
   *broken(look, service): Iterable<Broken> {
     const scope = look.get('service_scope', service.scope_id);
@@ -30,6 +31,11 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
     if (detail !== undefined) yield { rule: 'ClusterIPs are in the prefixes of their scope', detail };
   },
 });
+
+/** A port of a Service with what it has where nothing is said. */
+function complete<T extends Service['ports'][number]>(port: T): T {
+  return { ...named(port), node_port: port.node_port ?? null };
+}
 
 /** A port with the name that one without a name has. */
 export function named<T extends object>(port: T): { readonly name: string } & T {
@@ -45,7 +51,17 @@ function shapeProblem({ cluster_ips: ips, external_ips: outer, ports }: Service)
   if (ports.length === 0) return 'ports is empty: give what the Service serves';
   const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);
   const twice = places.find((place, at) => places.indexOf(place) < at);
-  return twice === undefined ? undefined : `ports has ${twice} twice: give each protocol and port once`;
+  if (twice !== undefined) return `ports has ${twice} twice: give each protocol and port once`;
+  const nodes = nodePlaces({ ports });
+  const shared = nodes.find((place, at) => nodes.indexOf(place) < at);
+  return shared === undefined ? undefined : `ports has node_port ${shared} twice: give each protocol and port once`;
+}
+
+/** `<protocol>/<port>` of each node port. */
+function nodePlaces({ ports }: Pick<Service, 'ports'>): readonly string[] {
+  return ports.flatMap(({ protocol, node_port: port }) =>
+    port === null || port === undefined ? [] : [`${protocol}/${port}`],
+  );
 }
 
 function clusterProblem({ id, cidrs }: ServiceScope, { cluster_ips: ips }: Service): string | undefined {
@@ -76,6 +92,16 @@ function addressClaim({ scope_id: scopeId }: Service, address: string): Claim {
     holder: (look) => look.by('service', 'cluster_ips', address).find((one) => one.scope_id === scopeId)?.id,
     taken: (holder) =>
       new CableError('HTTPConflict', `Service ${holder} of the scope has ClusterIP ${address} already.`),
+  };
+}
+
+/** `place`: protocol and port. */
+function nodePortClaim({ scope_id: scopeId }: Service, place: string): Claim {
+  return {
+    kind: 'service_node_port',
+    value: `${scopeId}/${place}`,
+    holder: (look) => look.by('service', 'scope_id', scopeId).find((one) => nodePlaces(one).includes(place))?.id,
+    taken: (holder) => new CableError('HTTPConflict', `Service ${holder} of the scope has node port ${place} already.`),
   };
 }
 
