@@ -170,54 +170,59 @@ static __always_inline __u32 reason_for_none(const struct work *w, struct cb_ser
 	return lookup_service(key) ? CB_REASON_NO_MEMBER : CB_REASON_NO_SERVICE;
 }
 
-/* The port of a Service that `key` names; NULL: none. @outer: the scope to ask first, which `key` is then of; 0: none. */
-static __always_inline struct cb_service *find_service(struct cb_service_key *key, __u32 outer)
+/* The scope in which the packet in work is looked up that is routed to Services of @scope: that of what came in from outside, @outer, where it has the port of a Service. */
+GLOBAL int choose_scope(struct __sk_buff *ctx __attribute__((unused)), __u32 scope, __u32 outer)
 {
-	__u32 scope = key->scope;
-	struct cb_service *service = NULL;
+	struct cb_service_key key;
+	struct work *w = work();
 
-	key->scope = outer;
-	if (outer)
-		service = lookup_service(key);
-	if (service)
-		return service;
-	key->scope = scope;
-	return lookup_service(key);
+	if (!w || !outer || !entrance_of(w))
+		return scope;
+	key_of_service(w, outer, &key);
+	return lookup_service(&key) ? outer : scope;
 }
 
 /*
- * What came from outside by @entrance, and goes to any host, gets this host's address, so that answers come back here; what goes to the host itself that of the Service. To endpoints
- * of this host alone clients come as they are: answers have no other way.
+ * The packet in work has an endpoint. If it came in from outside, and goes to any host, it gets this host's address, so that answers come back here; what goes to the host itself that of
+ * the Service. To endpoints of this host alone (@flags: CB_SERVICE_F_*) clients come as they are: answers have no other way.
  */
-static __always_inline void hide_client(struct work *w, const struct cb_vif *entrance, const struct cb_service *service)
+GLOBAL int hide_client(struct __sk_buff *ctx __attribute__((unused)), __u32 flags)
 {
-	const struct cb_addr *own = first_address(w, entrance);
-	int is_host = same_address(&w->nat.to.dst, own);
+	const struct cb_addr *own;
+	struct work *w = work();
+	struct cb_vif *entrance;
+	int is_host;
 
-	if (is_unspecified(own) || (service->flags & CB_SERVICE_F_LOCAL && !is_host))
-		return;
+	if (!w)
+		return -1;
+	entrance = entrance_of(w);
+	if (!entrance)
+		return 0;
+	own = first_address(w, entrance);
+	is_host = same_address(&w->nat.to.dst, own);
+	if (is_unspecified(own) || (flags & CB_SERVICE_F_LOCAL && !is_host))
+		return 0;
 	turn_to_itself(w);
 	if (!is_host)
 		w->nat.to.src = *own;
 	w->nat.asked |= TRANSLATED_OUT;
+	return 0;
 }
 
-/* The packet in work, which begins a flow, is routed to Services of @scope, or of @outer: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
-GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope, __u32 outer)
+/* The packet in work, which begins a flow, is routed to Services of @scope: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
+GLOBAL int serve(struct __sk_buff *ctx, __u32 scope)
 {
 	struct cb_service *service;
 	struct cb_service_key key;
-	struct cb_vif *entrance;
 	struct work *w = work();
 	int err = -1;
 
 	if (!w)
 		return -1;
-	entrance = entrance_of(w);
+	key_of_service(w, scope, &key);
 	/* A list that went meanwhile has another in its place. */
 	for (int n = 0; n < 2 && err; n++) {
-		key_of_service(w, scope, &key);
-		service = find_service(&key, entrance ? outer : 0);
+		service = lookup_service(&key);
 		if (!service) {
 			resolved_drop(w, reason_for_none(w, &key));
 			return -1;
@@ -240,10 +245,9 @@ GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope, __u
 	if (same_address(&w->nat.to.dst, &w->p.key.src)) {
 		turn_to_itself(w);
 		w->nat.asked |= TRANSLATED_OUT;
-	} else if (entrance) {
-		hide_client(w, entrance, service);
+		return 0;
 	}
-	return 0;
+	return hide_client(ctx, service->flags);
 }
 
 /* The packet in work is of a flow that a Service gave an endpoint: what it becomes is settled by that, whatever Services there are now. */
@@ -268,7 +272,7 @@ static __always_inline int may_leave(const struct work *w, __u8 state)
 }
 
 /* The port of a Service that the packet in work is sent to; NULL: none. */
-static __always_inline struct cb_service *service_of_packet(const struct work *w)
+static __always_inline struct cb_service *service_of_packet(struct __sk_buff *ctx, const struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 	struct cb_route *route = ep && ep->vrf ? lookup_route(ep->vrf, &w->p.key.dst) : NULL;
@@ -276,12 +280,12 @@ static __always_inline struct cb_service *service_of_packet(const struct work *w
 
 	if (!route || route->kind != CB_ROUTE_SERVICE)
 		return NULL;
-	key_of_service(w, scope_of(route), &key);
-	return find_service(&key, entrance_of(w) ? outer_scope_of(route) : 0);
+	key_of_service(w, choose_scope(ctx, scope_of(route), outer_scope_of(route)), &key);
+	return lookup_service(&key);
 }
 
 /* Is the packet in work, of flow `flow`, to go to another endpoint of its Service, if there is one? */
-GLOBAL int has_left(struct __sk_buff *ctx __attribute__((unused)))
+GLOBAL int has_left(struct __sk_buff *ctx)
 {
 	struct cb_service *service;
 	struct work *w = work();
@@ -293,7 +297,7 @@ GLOBAL int has_left(struct __sk_buff *ctx __attribute__((unused)))
 	flow = flow_row(w->flow);
 	if (!flow || !flow->served || !may_leave(w, flow->way[0].state))
 		return 0;
-	service = service_of_packet(w);
+	service = service_of_packet(ctx, w);
 	if (!service)
 		return 1;
 	if (mark_of(service) == flow->served)
