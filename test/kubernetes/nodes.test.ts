@@ -70,18 +70,30 @@ const SERVICE_ADDRESS = '10.96.0.10';
 const SERVICE_PORT = 80;
 const NODE_PORT = 30_080;
 
+/** Of its `spec`; `ip`: of its load balancer. */
+type ServiceMore = {
+  readonly nodePort?: number;
+  readonly externalTrafficPolicy?: string;
+  readonly externalIPs?: readonly string[];
+  readonly loadBalancerSourceRanges?: readonly string[];
+  readonly healthCheckNodePort?: number;
+  readonly ip?: string;
+};
+
 /** A Service at port 80, whose endpoints serve at 8080. */
 async function createService(
   kube: KubeApi,
   name: string,
   address: string,
   endpoints: readonly object[],
-  { nodePort, ...more }: { readonly nodePort?: number; readonly externalTrafficPolicy?: string } = {},
+  { nodePort, ip, ...more }: ServiceMore = {},
 ): Promise<void> {
   const metadata = { name, namespace: 'shop' };
   const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT, ...(nodePort === undefined ? {} : { nodePort }) }];
   const spec = { clusterIP: address, clusterIPs: [address], ports, ...more };
   await kube.create(SERVICES, { metadata, spec } as KubeObject);
+  if (ip !== undefined)
+    await kube.patch(SERVICES, metadata, { status: { loadBalancer: { ingress: [{ ip }] } } }, 'status');
   const labels = { 'kubernetes.io/service-name': name };
   const slice = { addressType: 'IPv4', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints };
   await kube.create(SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice } as KubeObject);
@@ -212,6 +224,27 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   });
   assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
   assert.equal(ask(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
+
+  // Addresses that lead to a node: of a load balancer, from where one may, and external ones.
+  const [balanced, closed, external] = ['192.0.2.200', '192.0.2.201', '198.51.100.7'];
+  for (const one of [balanced, closed, external]) ip('-n', outside, 'route', 'add', `${one}/32`, 'via', '203.0.113.11');
+  const only = (prefix: string): ServiceMore => ({ loadBalancerSourceRanges: [prefix], healthCheckNodePort: 32_000 });
+  await createService(cluster.kube, 'far', '10.96.0.14', [served], { ip: balanced, ...only('203.0.113.0/24') });
+  const elsewhere = { ip: closed, externalIPs: [external], loadBalancerSourceRanges: ['10.244.0.0/16'] };
+  await createService(cluster.kube, 'closed', '10.96.0.15', [served], elsewhere);
+  await eventually('the outside reaches a load balancer', () => ask(outside, balanced) === 'b');
+  await eventually('and an external address', () => ask(outside, external) === 'b');
+  assert.equal(ask(outside, closed, SERVICE_PORT, 1), 'silence', 'from where one may not');
+  assert.equal(ask(a, closed), 'b', 'a pod, which may');
+  ip('-n', bed.h1.name, 'route', 'add', `${external}/32`, 'via', OUTSIDE);
+  assert.equal(ask(bed.h1.name, external), 'b', 'a process');
+  const health = (host: BedHost): string => {
+    const curl = ['curl', '-s', '-w', ' %{http_code}', `http://${host.underlay}:32000/`];
+    return execFileSync('nsenter', [`--net=/run/netns/${outside}`, ...curl], { encoding: 'utf8' });
+  };
+  const said = (endpoints: number): string =>
+    `{"service":{"namespace":"shop","name":"far"},"localEndpoints":${endpoints},"serviceProxyHealthy":true}`;
+  assert.deepEqual([health(bed.h1), health(bed.h2)], [`${said(0)} 503`, `${said(1)} 200`]);
 
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');

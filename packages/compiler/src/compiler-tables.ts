@@ -155,6 +155,9 @@ const ATTRIBUTES = {
     'session_affinity_timeout',
     'internal_traffic_policy',
     'external_traffic_policy',
+    'load_balancer_ips',
+    'load_balancer_source_ranges',
+    'health_check_node_port',
   ],
   endpoint_set: ['id', 'scope_id', 'service_id', 'ports', 'endpoints'],
   floatingip: [

@@ -26,6 +26,11 @@ export type Service = KubeObject & {
     readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
     readonly internalTrafficPolicy?: string;
     readonly externalTrafficPolicy?: string;
+    readonly loadBalancerSourceRanges?: readonly string[];
+    readonly healthCheckNodePort?: number;
+  };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly ipMode?: string }[] };
   };
 };
 
@@ -39,6 +44,9 @@ export type ServiceBody = {
   readonly session_affinity_timeout: number;
   readonly internal_traffic_policy: string;
   readonly external_traffic_policy: string;
+  readonly load_balancer_ips: readonly string[];
+  readonly load_balancer_source_ranges: readonly string[];
+  readonly health_check_node_port: number | null;
 };
 
 export type ServedPort = { readonly name: string; readonly protocol: string; readonly port: number };
@@ -53,7 +61,7 @@ export type ServiceFacts = {
 
 const AFFINITY_SECONDS = 10_800;
 
-export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
+export function serviceFacts({ metadata, spec = {}, status = {} }: Service): ServiceFacts {
   const { namespace = '', name, uid = '' } = metadata;
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
   const ports = spec.ports ?? [];
@@ -70,8 +78,32 @@ export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
     external_traffic_policy: spec.externalTrafficPolicy || 'Cluster',
+    // Of a balancer that sends on what it gets to other addresses (`Proxy`), its own is no concern of the nodes.
+    load_balancer_ips: [
+      ...new Set(
+        (status.loadBalancer?.ingress ?? []).flatMap(({ ip = '', ipMode = 'VIP' }) =>
+          ip === '' || ipMode !== 'VIP' ? [] : [canonical(ip)],
+        ),
+      ),
+    ],
+    load_balancer_source_ranges: sourceRanges(spec.loadBalancerSourceRanges ?? []),
+    health_check_node_port: spec.healthCheckNodePort || null,
   };
   return { namespace, name, uid, body: isName ? undefined : body };
+}
+
+/** As Cable writes them: without the bits of hosts, each once. What is none is refused there, for without it others would be let in. */
+function sourceRanges(given: readonly string[]): readonly string[] {
+  return [...new Set(given.map((text) => networkOf(text.trim()) ?? text))];
+}
+
+function networkOf(text: string): string | undefined {
+  const [base = '', length = ''] = text.split('/');
+  const address = parseIp(base);
+  const most = address?.version === 4 ? 32 : 128;
+  if (address === undefined || !/^\d{1,3}$/.test(length) || Number(length) > most) return undefined;
+  const rest = BigInt(most - Number(length));
+  return `${formatIp({ ...address, value: (address.value >> rest) << rest })}/${Number(length)}`;
 }
 
 export type EndpointSlice = KubeObject & {

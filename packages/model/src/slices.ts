@@ -601,6 +601,12 @@ export type ClusterService = {
   readonly outerLocal?: true;
   /** At which ports of its own each host lets in what is for it. Absent: at none. */
   readonly nodePorts?: readonly NodePort[];
+  /** At which hosts let in what they receive for it. Absent: none. */
+  readonly loadBalancerIps?: readonly string[];
+  /** From which prefixes `loadBalancerIps` are reached; absent: from any. */
+  readonly sourceRanges?: readonly string[];
+  /** At which port hosts say by HTTP whether they have endpoints that are ready; absent: at none. */
+  readonly healthCheckNodePort?: number;
 };
 
 /** A port of the hosts that leads to the port `port` of a Service. */

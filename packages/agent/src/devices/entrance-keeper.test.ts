@@ -30,7 +30,7 @@ function wanted(...all: readonly Entrance[]): ReadonlyMap<string, Entrance> {
 /** Elements of a map, as hex, sorted. */
 function elements(version: 4 | 6): readonly string[] {
   return (readElements(socket, TABLE, `node-ports-${version}`) ?? [])
-    .map(({ key, value }) => `${Buffer.from(key).toString('hex')} ${Buffer.from(value).toString('hex')}`)
+    .map(({ key, value }) => `${Buffer.from(key).toString('hex')} ${Buffer.from(value ?? []).toString('hex')}`)
     .sort();
 }
 
@@ -82,7 +82,11 @@ test('entrances come, lead elsewhere, and go once all that is wanted is known; t
         [six],
       );
       const moved = entrance(30_080, '10.96.0.12');
-      keeper.take({ all: wanted(moved, dns), changed: new Set([entranceKey(http), '6 TCP 30080']), isWhole: true });
+      keeper.take({
+        all: wanted(moved, dns),
+        changed: new Set([entranceKey(http), entranceKey(entrance(30_080, 'fd96::a'))]),
+        isWhole: true,
+      });
       const other = '0600000075800000 0a60000c00500000';
       assert.deepEqual(
         await becomes(
@@ -162,3 +166,56 @@ test('thousands of them are there, and a host that is no node has no table', asy
     },
   );
 });
+
+test('an address of a Service is let in, where it says so from some prefixes alone', async () => {
+  const { keys, stop } = keep();
+  const open = entrance(80, '10.96.0.10', { address: '198.51.100.20' });
+  const sources = ['192.0.2.0/24', '10.0.0.0/8', '10.1.0.0/16'];
+  keys.take({ all: wanted(open), changed: new Set(), isWhole: true });
+  const place = 'c6336414 06000000 00500000'.replaceAll(' ', '');
+  assert.deepEqual(
+    await becomes(
+      () => inMap('to-4'),
+      ({ length }) => length === 1,
+    ),
+    [`${place} `],
+  );
+  const some = { ...open, sources };
+  keys.take({ all: wanted(some), changed: new Set([entranceKey(open)]), isWhole: true });
+  const from = await becomes(
+    () => inMap('from-4'),
+    ({ length }) => length > 0,
+  );
+  assert.deepEqual(from, [`${place}0a000000 ${place}0affffff`, `${place}c0000200 ${place}c00002ff`]);
+  assert.deepEqual([inMap('to-4'), inMap('guarded-4')], [[], [`${place} `]]);
+  const other = { ...open, sources: ['192.0.2.0/25'] };
+  keys.take({ all: wanted(other), changed: new Set([entranceKey(open)]), isWhole: true });
+  const narrower = await becomes(
+    () => inMap('from-4'),
+    ({ length }) => length === 1,
+  );
+  assert.deepEqual(narrower, [`${place}c0000200 ${place}c000027f`]);
+  deleteTable(socket, TABLE);
+  assert.deepEqual(
+    await becomes(
+      () => inMap('from-4'),
+      ({ length }) => length === 1,
+    ),
+    narrower,
+    'put back',
+  );
+  stop();
+  assert.equal(removeEntrances(socket), true);
+});
+
+function keep(): { readonly keys: EntranceKeeper; readonly stop: () => void } {
+  const stop = new AbortController();
+  const keys = new EntranceKeeper({ nodeLinks: () => [LINK], log: silentLogger(), signal: stop.signal });
+  return { keys, stop: () => stop.abort() };
+}
+
+/** Keys of a map, each with the last of its range. */
+function inMap(map: string): readonly string[] {
+  const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex');
+  return (readElements(socket, TABLE, map) ?? []).map(({ key, end }) => `${hex(key)} ${hex(end)}`).sort();
+}

@@ -1,23 +1,29 @@
 /**
- * What this host lets in from outside for Services: a table of nf_tables named `cable-services`, whose maps lead from ports of the host into the cluster. A packet costs the same however many
+ * What this host lets in from outside for Services: a table of nf_tables named `cable-services`, whose maps lead from ports of the host, and from addresses that are brought to it, into the cluster. A packet costs the same however many
  * there are, and a connection keeps what its first packet found. It is kept when the agent ends, and changed, not made anew, by the next.
  */
 import { isIPv6 } from 'node:net';
 import { type Logger, type Loop, startLoop } from '@cable/kit';
+import { cidrContains, formatIp, parseCidr } from '@cable/model';
 import type { NetnsRef } from '../net/netns.ts';
 import {
   changedTable,
   changeElements,
+  countedDrop,
   deleteTable,
   destinationIsTranslated,
   equal,
   fromThisHost,
+  isIn,
   LEAVING,
   META,
   masquerade,
   meta,
   NFPROTO,
+  type NftChange,
   type NftElement,
+  type NftLooked,
+  type NftMap,
   type NftRule,
   type NftTable,
   network,
@@ -38,7 +44,6 @@ import { nameBytes } from './guard.ts';
 
 const TABLE = { family: 'inet', name: 'cable-services' } as const;
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
-const MAPS = { 4: 'node-ports-4', 6: 'node-ports-6' } as const;
 const VERSIONS = [4, 6] as const;
 /** Where the destination address is in the IP header; nobody from outside has one that begins so. */
 const LOOPBACK = {
@@ -70,8 +75,8 @@ export class EntranceKeeper {
   #socket: NetlinkSocket | undefined;
   #wanted: ReadonlyMap<string, Entrance> | undefined;
   #isWhole = false;
-  /** Where each leads that is in the kernel, as text; undefined: it is to be read. */
-  #there: Map<string, string> | undefined;
+  /** What is in the kernel of each; undefined: it is to be looked at. */
+  #made: Map<string, readonly Placed[]> | undefined;
   #readAt = 0;
   #due = new Set<string>();
   /** Somebody has changed the table, or may have. */
@@ -132,20 +137,23 @@ export class EntranceKeeper {
     const socket = this.#open();
     if (links.length === 0) {
       if (this.#isWhole && deleteTable(socket, TABLE)) log.info({}, 'lets nothing in for Services any more');
-      this.#there = undefined;
+      this.#made = undefined;
       return;
     }
     const now = performance.now();
-    if (this.#isDoubtful || now - this.#readAt > EVERY_MS) this.#there = undefined;
+    if (this.#isDoubtful || now - this.#readAt > EVERY_MS) this.#made = undefined;
     this.#isDoubtful = false;
-    const table = tableOf(links);
-    if (ensureTable(socket, table)) this.#there = undefined;
-    if (this.#there === undefined) {
-      this.#there = readAll(socket);
+    if (ensureTable(socket, tableOf(links))) this.#made = undefined;
+    const made = this.#made;
+    this.#made = undefined;
+    if (made === undefined) {
       this.#readAt = now;
-      for (const key of [...this.#there.keys(), ...wanted.keys()]) this.#due.add(key);
+      this.#writeAll(socket, wanted);
+    } else {
+      this.#writeDue(socket, wanted, made);
+      this.#made = made;
     }
-    this.#write(socket, wanted, this.#there);
+    this.#due = new Set();
   }
 
   #open(): NetlinkSocket {
@@ -154,40 +162,67 @@ export class EntranceKeeper {
     return this.#socket;
   }
 
-  #write(socket: NetlinkSocket, wanted: ReadonlyMap<string, Entrance>, there: Map<string, string>): void {
-    const due = this.#due;
-    this.#due = new Set();
-    const left = new Set<string>();
-    try {
-      for (const version of VERSIONS) {
-        const gone: Uint8Array[] = [];
-        const come: NftElement[] = [];
-        for (const key of due) {
-          if (versionOf(key) !== version) continue;
-          const next = wanted.get(key);
-          const before = there.get(key);
-          const value = next === undefined ? undefined : textOf(next);
-          if (value === before) continue;
-          if (value === undefined && !this.#isWhole) {
-            left.add(key);
-            continue;
-          }
-          if (before !== undefined) gone.push(keyBytes(key));
-          if (next !== undefined) come.push({ key: keyBytes(key), value: valueBytes(next) });
-        }
-        if (gone.length + come.length > 0) changeElements(socket, TABLE, MAPS[version], { gone, come });
-      }
-    } catch (err) {
-      this.#there = undefined;
-      throw err;
-    }
-    for (const key of due) {
-      const next = wanted.get(key);
-      if (next !== undefined) there.set(key, textOf(next));
-      else if (!left.has(key)) there.delete(key);
-    }
-    for (const key of left) this.#due.add(key);
+  /** The maps of the kernel become as wanted, wherever they differ. */
+  #writeAll(socket: NetlinkSocket, wanted: ReadonlyMap<string, Entrance>): void {
+    const made = new Map([...wanted].map(([key, one]) => [key, elementsOf(one)]));
+    const all = [...made.values()].flat();
+    const changes = [...MAP_NAMES].map((map): NftChange => {
+      const next = byKey(all.filter((one) => one.map === map));
+      const there = byKey(readElements(socket, TABLE, map) ?? []);
+      return difference(map, there, next, this.#isWhole);
+    });
+    changeElements(socket, TABLE, changes);
+    this.#made = made;
   }
+
+  /** The same, of those that may have changed. */
+  #writeDue(socket: NetlinkSocket, wanted: ReadonlyMap<string, Entrance>, made: Map<string, readonly Placed[]>): void {
+    const due = [...this.#due].filter((key) => this.#isWhole || wanted.has(key));
+    const next = new Map(
+      due.map((key) => {
+        const one = wanted.get(key);
+        return [key, one === undefined ? [] : elementsOf(one)];
+      }),
+    );
+    const [before, after] = [due.flatMap((key) => made.get(key) ?? []), [...next.values()].flat()];
+    const changes = [...MAP_NAMES].map((map): NftChange => {
+      const own = ({ map: of }: Placed): boolean => of === map;
+      return difference(map, byKey(before.filter(own)), byKey(after.filter(own)), true);
+    });
+    changeElements(socket, TABLE, changes);
+    for (const [key, elements] of next) {
+      if (elements.length === 0) made.delete(key);
+      else made.set(key, elements);
+    }
+  }
+}
+
+/** An element, and which map it is of. */
+type Placed = NftElement & { readonly map: string };
+
+function byKey<T extends NftElement>(elements: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(elements.map((one) => [`${hex(one.key)} ${hex(one.end)}`, one]));
+}
+
+/** `mayGo` false: what is not among the next stays. */
+function difference(
+  map: string,
+  before: ReadonlyMap<string, NftElement>,
+  next: ReadonlyMap<string, NftElement>,
+  mayGo: boolean,
+): NftChange {
+  const isOther = (key: string, { value }: NftElement): boolean =>
+    !before.has(key) || hex(before.get(key)?.value) !== hex(value);
+  const come = [...next].flatMap(([key, one]) => (isOther(key, one) ? [one] : []));
+  const gone = [...before].flatMap(([key, one]) => {
+    const after = next.get(key);
+    return after === undefined ? (mayGo ? [one] : []) : isOther(key, after) ? [one] : [];
+  });
+  return { map, gone, come };
+}
+
+function hex(bytes: Uint8Array = new Uint8Array()): string {
+  return Buffer.from(bytes).toString('hex');
 }
 
 /** False: there was none. */
@@ -195,16 +230,42 @@ export function removeEntrances(socket: NetlinkSocket): boolean {
   return deleteTable(socket, TABLE);
 }
 
+/** What is looked up, by the kind of map. */
+const LOOKED = {
+  /** Who comes from where he may. */
+  from: ['destination', 'protocol', 'port', 'source'],
+  /** To which not all may come. */
+  guarded: ['destination', 'protocol', 'port'],
+  to: ['destination', 'protocol', 'port'],
+  'node-ports': ['protocol', 'port'],
+} as const satisfies Readonly<Record<string, readonly NftLooked[]>>;
+
+type MapKind = keyof typeof LOOKED;
+const KINDS = Object.keys(LOOKED) as readonly MapKind[];
+
+function mapName(kind: MapKind, version: 4 | 6): string {
+  return `${kind}-${version}`;
+}
+
+const MAP_NAMES: readonly string[] = VERSIONS.flatMap((version) => KINDS.map((kind) => mapName(kind, version)));
+
+function mapOf(kind: MapKind, version: 4 | 6): NftMap {
+  const address = version === 4 ? 'ipv4' : 'ipv6';
+  const isAddress = (one: NftLooked): one is 'destination' | 'source' => one === 'destination' || one === 'source';
+  return {
+    name: mapName(kind, version),
+    key: LOOKED[kind].map((one) => (isAddress(one) ? address : one)),
+    ...(kind === 'guarded' ? {} : { value: [address, 'port'] }),
+    ...(kind === 'from' ? { hasRanges: true } : {}),
+  };
+}
+
 function tableOf(links: readonly string[]): NftTable {
-  const enter = VERSIONS.map(nodePortRule);
+  const enter = VERSIONS.flatMap(enterRules);
   return {
     ...TABLE,
     comment: 'Cable: what this host lets in for Services of Kubernetes',
-    maps: VERSIONS.map((version) => ({
-      name: MAPS[version],
-      key: ['protocol', 'port'],
-      value: [version === 4 ? 'ipv4' : 'ipv6', 'port'],
-    })),
+    maps: VERSIONS.flatMap((version) => KINDS.map((kind) => mapOf(kind, version))),
     chains: [
       { name: 'received', at: TRANSLATED.received, type: 'nat', rules: enter },
       { name: 'sent', at: TRANSLATED.sent, type: 'nat', rules: enter },
@@ -213,17 +274,30 @@ function tableOf(links: readonly string[]): NftTable {
   };
 }
 
-function nodePortRule(version: 4 | 6): NftRule {
+function enterRules(version: 4 | 6): readonly NftRule[] {
   const { at, bytes } = LOOPBACK[version];
-  return {
-    comment: `IPv${version}: node ports lead to their Services`,
-    expressions: [
-      ...[meta(META.nfproto), equal(Uint8Array.of(version === 4 ? NFPROTO.ipv4 : NFPROTO.ipv6))],
-      ...[network(at, bytes.length), notEqual(bytes)],
-      ...toThisHost(),
-      ...toMapped(MAPS[version], version),
-    ],
-  };
+  const isOfVersion = [meta(META.nfproto), equal(Uint8Array.of(version === 4 ? NFPROTO.ipv4 : NFPROTO.ipv6))];
+  const mapped = (kind: MapKind) => toMapped(mapName(kind, version), version, LOOKED[kind]);
+  return [
+    {
+      comment: `IPv${version}: addresses of Services, from where one may`,
+      expressions: [...isOfVersion, ...mapped('from')],
+    },
+    {
+      comment: `IPv${version}: addresses of Services, from elsewhere`,
+      expressions: [...isOfVersion, ...isIn(mapName('guarded', version), version, LOOKED.guarded), ...countedDrop()],
+    },
+    { comment: `IPv${version}: addresses of Services`, expressions: [...isOfVersion, ...mapped('to')] },
+    {
+      comment: `IPv${version}: node ports lead to their Services`,
+      expressions: [
+        ...isOfVersion,
+        ...[network(at, bytes.length), notEqual(bytes)],
+        ...toThisHost(),
+        ...mapped('node-ports'),
+      ],
+    },
+  ];
 }
 
 /** Of whom answers would not come back to where the destination was translated: what this host itself sends, and pods of this host. They get the node's address in the cluster. */
@@ -248,7 +322,7 @@ function clientRules(link: string): readonly NftRule[] {
 /** True: it is new, and empty. */
 function ensureTable(socket: NetlinkSocket, table: NftTable): boolean {
   const found = readTable(socket, TABLE);
-  if (found === undefined || VERSIONS.some((version) => readElements(socket, TABLE, MAPS[version]) === undefined)) {
+  if (found === undefined || MAP_NAMES.some((map) => readElements(socket, TABLE, map) === undefined)) {
     replaceTable(socket, table);
     return true;
   }
@@ -257,36 +331,43 @@ function ensureTable(socket: NetlinkSocket, table: NftTable): boolean {
   return false;
 }
 
-function readAll(socket: NetlinkSocket): Map<string, string> {
-  return new Map(
-    VERSIONS.flatMap((ipVersion) =>
-      (readElements(socket, TABLE, MAPS[ipVersion]) ?? []).flatMap(({ key, value }) => {
-        const protocol = (['TCP', 'UDP', 'SCTP'] as const).find((one) => PROTOCOLS[one] === key[0]);
-        const port = ((key[4] ?? 0) << 8) | (key[5] ?? 0);
-        return protocol === undefined
-          ? []
-          : [[`${ipVersion} ${protocol} ${port}`, Buffer.from(value).toString('hex')] as const];
-      }),
-    ),
+function elementsOf({ address, sources, protocol, ipVersion, port, to }: Entrance): readonly Placed[] {
+  const place = [Uint8Array.of(PROTOCOLS[protocol]), portBytes(port)];
+  const value = words(addressBytes(to.address), portBytes(to.port));
+  if (address === undefined) return [{ map: mapName('node-ports', ipVersion), key: words(...place), value }];
+  const key = words(addressBytes(address), ...place);
+  if (sources === undefined) return [{ map: mapName('to', ipVersion), key, value }];
+  return [
+    { map: mapName('guarded', ipVersion), key },
+    ...outermost(sources).map(({ first, last }) => ({
+      map: mapName('from', ipVersion),
+      key: words(key, first),
+      end: words(key, last),
+      value,
+    })),
+  ];
+}
+
+/** Prefixes that are in no other of them, as ranges: the kernel takes none that overlap. */
+function outermost(prefixes: readonly string[]): readonly { readonly first: Uint8Array; readonly last: Uint8Array }[] {
+  const all = [...new Set(prefixes)].flatMap((text) => {
+    const prefix = parseCidr(text);
+    return prefix === undefined ? [] : [{ prefix, length: prefix.prefixLength }];
+  });
+  const outer = all.filter(
+    ({ prefix, length }) => !all.some((one) => one.length < length && cidrContains(one.prefix, prefix.base)),
   );
+  return outer.map(({ prefix }) => {
+    const { version, value } = prefix.base;
+    const rest = (1n << BigInt((version === 4 ? 32 : 128) - prefix.prefixLength)) - 1n;
+    const at = (one: bigint): Uint8Array => addressBytes(formatIp({ version, value: one }));
+    return { first: at(value), last: at(value | rest) };
+  });
 }
 
-function versionOf(key: string): 4 | 6 {
-  return key.startsWith('4') ? 4 : 6;
-}
-
-function keyBytes(key: string): Uint8Array {
-  const [, protocol = 'TCP', port = '0'] = key.split(' ');
-  return words(Uint8Array.of(PROTOCOLS[protocol as keyof typeof PROTOCOLS]), portBytes(Number(port)));
-}
-
-function textOf(entrance: Entrance): string {
-  return Buffer.from(valueBytes(entrance)).toString('hex');
-}
-
-function valueBytes({ to }: Entrance): Uint8Array {
-  const address = parseAddress(to.address) ?? new Uint8Array(16);
-  return words(isIPv6(to.address) ? address : address.subarray(12), portBytes(to.port));
+function addressBytes(text: string): Uint8Array {
+  const address = parseAddress(text) ?? new Uint8Array(16);
+  return isIPv6(text) ? address : address.subarray(12);
 }
 
 function portBytes(port: number): Uint8Array {

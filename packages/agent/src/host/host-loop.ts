@@ -3,6 +3,7 @@ import type { LocalPort, VifStatus } from '@cable/model';
 import type { ProbeTarget } from '../desired.ts';
 import type { WantedEntrances } from '../devices/entrance-keeper.ts';
 import type { EntryChange } from '../plan/claims.ts';
+import type { HealthPort } from '../plan/entrances.ts';
 import type { IdKind } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
@@ -58,6 +59,8 @@ export type HostLoopDeps = {
   readonly probe?: (targets: ReadonlyMap<string, ProbeTarget>) => void;
   /** Called after a round that wrote: what this host is to let in from outside. Default: nobody is told. */
   readonly letIn?: (wanted: WantedEntrances) => void;
+  /** The same: where it says whether Services have endpoints here. Default: nowhere. */
+  readonly sayHealth?: (ports: ReadonlyMap<number, HealthPort>) => void;
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
   /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
@@ -301,6 +304,7 @@ export class HostLoop {
     const changed = this.#entrances;
     this.#entrances = new Set();
     this.#deps.letIn?.({ all: this.#deps.planner.entrances, changed, isWhole: synced });
+    this.#deps.sayHealth?.(this.#deps.planner.healthPorts);
   }
 
   #unknown(): UnknownVifs | null {

@@ -37,15 +37,24 @@ export type NftTable = {
 /** A map in a table, in which rules look up (`lookUp`). */
 export type NftMap = {
   readonly name: string;
-  /** What a key and a value are made of, each filled up to whole words; in words of `nft list`. */
+  /** What a key and a value are made of, each filled up to whole words. Without a value it is a set. */
   readonly key: readonly NftDatum[];
-  readonly value: readonly NftDatum[];
+  readonly value?: readonly NftDatum[];
+  /** A key is a range of each of its parts. Default: it is what it says. */
+  readonly hasRanges?: boolean;
 };
 
 export type NftDatum = 'protocol' | 'port' | 'ipv4' | 'ipv6';
 
-/** Entry of a map: bytes. A value may be absent where the key says which. */
-export type NftElement = { readonly key: Uint8Array; readonly value: Uint8Array };
+/** Entry of a map, in bytes. `end`: of a range, the last key. `value`: of a set none. */
+export type NftElement = { readonly key: Uint8Array; readonly end?: Uint8Array; readonly value?: Uint8Array };
+
+/** What goes and what comes in a map; an element that is to lead elsewhere does both. */
+export type NftChange = {
+  readonly map: string;
+  readonly gone: readonly NftElement[];
+  readonly come: readonly NftElement[];
+};
 
 /** What no rule of a chain drops goes on: to the rule behind the jump, or past the table. */
 export type NftChain = {
@@ -109,16 +118,27 @@ const CHANGES: ReadonlySet<number> = new Set([
 const TABLE = { name: 1, flags: 2, userData: 6 } as const;
 const CHAIN = { table: 1, name: 3, hook: 4, policy: 5, type: 7, flags: 10 } as const;
 const HOOK = { number: 1, priority: 2 } as const;
-const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyBytes: 5, valueType: 6, valueBytes: 7, id: 10 } as const;
-const SET_IS_MAP = 0x8;
+const SET = {
+  table: 1,
+  name: 2,
+  flags: 3,
+  keyType: 4,
+  keyBytes: 5,
+  valueType: 6,
+  valueBytes: 7,
+  description: 9,
+  id: 10,
+} as const;
+const SET_FLAG = { interval: 0x4, map: 0x8, concat: 0x80 } as const;
+const SET_CONCAT = 2;
 const ELEMENTS = { table: 1, set: 2, list: 3 } as const;
-const ELEMENT = { key: 1, value: 2 } as const;
-/** Number that nft(8) knows the kind by, and its size in whole words. */
-const DATA_KINDS: Readonly<Record<NftDatum, readonly [type: number, bytes: number]>> = {
-  protocol: [12, 4],
-  port: [13, 4],
-  ipv4: [7, 4],
-  ipv6: [8, 16],
+const ELEMENT = { key: 1, value: 2, end: 10 } as const;
+/** Number that nft(8) knows the kind by, its size in whole words, and its own. */
+const DATA_KINDS: Readonly<Record<NftDatum, readonly [type: number, wordBytes: number, bytes: number]>> = {
+  protocol: [12, 4, 1],
+  port: [13, 4, 2],
+  ipv4: [7, 4, 4],
+  ipv6: [8, 16, 16],
 };
 /** What fits into one datagram with room to spare. */
 const ELEMENTS_AT_ONCE = 500;
@@ -146,37 +166,65 @@ export function replaceTable(socket: NetlinkSocket, table: NftTable): void {
   runBatch(socket, [create, remove, create, ...maps, ...chains, ...rules]);
 }
 
-/**
- * Brings elements into a map of the table, and out of it: all or nothing of some hundreds. An element that is to lead elsewhere is in both. Throws NetlinkError, ENOENT where one of `gone` is
- * not there.
- */
+/** Brings elements into maps of the table, and out of them: all or nothing, of up to some hundreds. Throws NetlinkError, ENOENT where one that is to go is not there. */
 export function changeElements(
   socket: NetlinkSocket,
   { family, name }: Pick<NftTable, 'family' | 'name'>,
-  map: string,
-  { gone, come }: { readonly gone: readonly Uint8Array[]; readonly come: readonly NftElement[] },
+  changes: readonly NftChange[],
 ): void {
-  const tried = `change the map ${map} of the nftables table ${family} ${name}`;
-  const about = [text(ELEMENTS.table, name), text(ELEMENTS.set, map)];
-  const list = (type: number, elements: readonly Attribute[]): NetlinkRequest[] =>
-    elements.length === 0 ? [] : [request(type, family, tried, [...about, nest(ELEMENTS.list, elements)])];
-  const removed = new Map(gone.map((key) => [hex(key), key]));
-  const added = [...come];
-  do {
-    const chunk = added.splice(0, ELEMENTS_AT_ONCE);
-    // What leads elsewhere goes in the transaction in which it comes: no packet finds none.
-    const keys = chunk.flatMap(({ key }) => (removed.delete(hex(key)) ? [key] : []));
-    if (added.length === 0) keys.push(...removed.values());
-    const out = keys.map((key) => nest(LIST_ELEMENT, [nest(ELEMENT.key, [bytes(DATA.value, key)])]));
-    const into = chunk.map(({ key, value }) =>
-      nest(LIST_ELEMENT, [
-        nest(ELEMENT.key, [bytes(DATA.value, key)]),
-        nest(ELEMENT.value, [bytes(DATA.value, value)]),
-      ]),
-    );
-    const requests = [...list(MSG.deleteElement, out), ...list(MSG.newElement, into)];
-    if (requests.length > 0) runBatch(socket, requests);
-  } while (added.length > 0);
+  const steps = changes.flatMap(({ map, gone, come }) => {
+    const about = [text(ELEMENTS.table, name), text(ELEMENTS.set, map)];
+    const list = (type: number, elements: readonly Attribute[]): NetlinkRequest[] =>
+      elements.length === 0
+        ? []
+        : [
+            request(type, family, `change the map ${map} of the nftables table ${family} ${name}`, [
+              ...about,
+              nest(ELEMENTS.list, elements),
+            ]),
+          ];
+    return portions(gone, come).map((part) => [
+      ...list(
+        MSG.deleteElement,
+        part.gone.map((one) => elementOf(one, false)),
+      ),
+      ...list(
+        MSG.newElement,
+        part.come.map((one) => elementOf(one, true)),
+      ),
+    ]);
+  });
+  const size = changes.reduce((sum, { gone, come }) => sum + gone.length + come.length, 0);
+  const batches = size <= ELEMENTS_AT_ONCE ? [steps.flat()] : steps;
+  for (const batch of batches) if (batch.length > 0) runBatch(socket, batch);
+}
+
+/** What leads elsewhere goes in the transaction in which it comes: no packet finds none. */
+function portions(
+  gone: readonly NftElement[],
+  come: readonly NftElement[],
+): readonly Pick<NftChange, 'gone' | 'come'>[] {
+  const going = new Map(gone.map((one) => [hex(one.key), one]));
+  const parts: { readonly gone: NftElement[]; readonly come: readonly NftElement[] }[] = [];
+  for (let at = 0; at < come.length; at += ELEMENTS_AT_ONCE) {
+    const chunk = come.slice(at, at + ELEMENTS_AT_ONCE);
+    const replaced = chunk.flatMap(({ key }) => going.get(hex(key)) ?? []);
+    for (const { key } of replaced) going.delete(hex(key));
+    parts.push({ gone: replaced, come: chunk });
+  }
+  const left = [...going.values()];
+  for (let at = 0; at < left.length; at += ELEMENTS_AT_ONCE) {
+    parts.push({ gone: left.slice(at, at + ELEMENTS_AT_ONCE), come: [] });
+  }
+  return parts;
+}
+
+function elementOf({ key, end, value }: NftElement, withValue: boolean): Attribute {
+  return nest(LIST_ELEMENT, [
+    nest(ELEMENT.key, [bytes(DATA.value, key)]),
+    ...(end === undefined ? [] : [nest(ELEMENT.end, [bytes(DATA.value, end)])]),
+    ...(value === undefined || !withValue ? [] : [nest(ELEMENT.value, [bytes(DATA.value, value)])]),
+  ]);
 }
 
 /** Puts the rules of its chains in place of those that are there, of a table that has these chains and maps. */
@@ -205,20 +253,32 @@ export function readElements(
   return found?.flatMap((message) =>
     listAttributes(message.get(ELEMENTS.list) ?? new Uint8Array()).map(([, element]) => {
       const parts = decodeAttributes(element);
-      return { key: datumOf(parts.get(ELEMENT.key)), value: datumOf(parts.get(ELEMENT.value)) };
+      const [key, end, value] = [ELEMENT.key, ELEMENT.end, ELEMENT.value].map((part) => datumOf(parts.get(part)));
+      return {
+        key: key ?? new Uint8Array(),
+        ...(end === undefined ? {} : { end }),
+        ...(value === undefined ? {} : { value }),
+      };
     }),
   );
 }
 
-function datumOf(data: Uint8Array = new Uint8Array()): Uint8Array {
-  return decodeAttributes(data).get(DATA.value) ?? new Uint8Array();
+function datumOf(data: Uint8Array | undefined): Uint8Array | undefined {
+  return data === undefined ? undefined : decodeAttributes(data).get(DATA.value);
 }
 
-function mapRequest({ family, name }: NftTable, { name: map, key, value }: NftMap, id: number): NetlinkRequest {
+function mapRequest(
+  { family, name }: NftTable,
+  { name: map, key, value, hasRanges = false }: NftMap,
+  id: number,
+): NetlinkRequest {
+  const flags = (value === undefined ? 0 : SET_FLAG.map) | (hasRanges ? SET_FLAG.interval | SET_FLAG.concat : 0);
+  const fields = key.map((one) => nest(LIST_ELEMENT, [u32be(1, DATA_KINDS[one][2])]));
   return request(MSG.newSet, family, `make the map ${map} of the nftables table ${family} ${name}`, [
-    ...[text(SET.table, name), text(SET.name, map), u32be(SET.flags, SET_IS_MAP), u32be(SET.id, id)],
+    ...[text(SET.table, name), text(SET.name, map), u32be(SET.flags, flags), u32be(SET.id, id)],
     ...[u32be(SET.keyType, typeOf(key)), u32be(SET.keyBytes, sizeOf(key))],
-    ...[u32be(SET.valueType, typeOf(value)), u32be(SET.valueBytes, sizeOf(value))],
+    ...(value === undefined ? [] : [u32be(SET.valueType, typeOf(value)), u32be(SET.valueBytes, sizeOf(value))]),
+    ...(hasRanges ? [nest(SET.description, [nest(SET_CONCAT, fields)])] : []),
   ]);
 }
 
@@ -292,8 +352,8 @@ export const TRANSLATED: Readonly<Record<'received' | 'sent', NftHook>> = {
 export const META = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 /** Registers: `value` is what `metaTo` and `payloadTo` write. */
 const REGISTER = { verdict: 0, value: 1 } as const;
-/** The first of a key that is put together word by word, and of what is found by it (NFT_REG32_00, NFT_REG32_04). */
-const WORDS = { key: 8, value: 12 } as const;
+/** The first of a key that is put together word by word, and of what is found by it (NFT_REG32_00, NFT_REG32_10). */
+const WORDS = { key: 8, value: 18 } as const;
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
 /** linux/nf_conntrack_common.h: IPS_DST_NAT */
@@ -339,21 +399,41 @@ export function fromThisHost(): readonly Attribute[] {
   return [expression('fib', look), equal(RTN_LOCAL)];
 }
 
-/**
- * Looks up protocol and destination port in a map, whose values are address and port: there the connection goes; a packet of which the map has nothing goes on behind the rule.
- */
-export function toMapped(map: string, version: 4 | 6): readonly Attribute[] {
-  const port = [u32be(1, WORDS.key + 1), u32be(2, TRANSPORT_HEADER), u32be(3, 2), u32be(4, 2)];
+/** What is looked up of a packet, in the order of the parts of a key. */
+export type NftLooked = 'destination' | 'source' | 'protocol' | 'port';
+
+/** Looks up in a map, whose values are address and port: there the connection goes. A packet of which the map has nothing goes on behind the rule. */
+export function toMapped(map: string, version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
   const addressWords = version === 4 ? 1 : 4;
   return [
-    expression('meta', [u32be(1, WORDS.key), u32be(2, META.l4proto)]),
-    expression('payload', port),
+    ...fetched(version, looked),
     expression('lookup', [text(1, map), u32be(2, WORDS.key), u32be(3, WORDS.value)]),
     expression('nat', [
       ...[u32be(1, NAT_DESTINATION), u32be(2, version === 4 ? NFPROTO.ipv4 : NFPROTO.ipv6)],
       ...[u32be(3, WORDS.value), u32be(5, WORDS.value + addressWords)],
     ]),
   ];
+}
+
+/** Goes on with the rule only if the set has it. */
+export function isIn(set: string, version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
+  return [...fetched(version, looked), expression('lookup', [text(1, set), u32be(2, WORDS.key)])];
+}
+
+function fetched(version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
+  const address = version === 4 ? { destination: 16, source: 12, bytes: 4 } : { destination: 24, source: 8, bytes: 16 };
+  let word: number = WORDS.key;
+  return looked.map((one) => {
+    const into = word;
+    if (one === 'destination' || one === 'source') {
+      word += address.bytes / 4;
+      const place = [u32be(2, NETWORK_HEADER), u32be(3, address[one]), u32be(4, address.bytes)];
+      return expression('payload', [u32be(1, into), ...place]);
+    }
+    word += 1;
+    if (one === 'protocol') return expression('meta', [u32be(1, into), u32be(2, META.l4proto)]);
+    return expression('payload', [u32be(1, into), u32be(2, TRANSPORT_HEADER), u32be(3, 2), u32be(4, 2)]);
+  });
 }
 
 /** Keeps of what was fetched the bits of the mask. */

@@ -178,6 +178,24 @@ test('a node lets in its node ports, to the address of the Service of each versi
   assert.equal(bed.planner.entrances.size, 0);
 });
 
+test('external addresses and those of the load balancer are let in at the ports of the Service, the latter from where they may', async () => {
+  const more = {
+    externalIps: ['203.0.113.7'],
+    loadBalancerIps: ['198.51.100.20'],
+    sourceRanges: ['192.0.2.0/24', 'fd00::/8'],
+  };
+  const { planner } = await plannedAt(NODE, { ...more, healthCheckNodePort: 32_000 });
+  const to = { address: '10.96.0.10', port: 80 };
+  assert.deepEqual(
+    [...planner.entrances.values()],
+    [
+      { address: '203.0.113.7', protocol: 'TCP', ipVersion: 4, port: 80, to },
+      { address: '198.51.100.20', protocol: 'TCP', ipVersion: 4, port: 80, to, sources: ['192.0.2.0/24'] },
+    ],
+  );
+  assert.deepEqual([...planner.healthPorts.values()], [{ port: 32_000, service: 'default/web', endpoints: 1 }]);
+});
+
 test('what a node lets in has rows of its own only where other endpoints count for it', async () => {
   const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
   const outer = async (more: Partial<ClusterService>): Promise<readonly string[]> =>

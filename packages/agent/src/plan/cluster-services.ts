@@ -6,12 +6,12 @@ import { createHash } from 'node:crypto';
 import type { ClusterService, ServicePort } from '@cable/model';
 import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
-import type { Entrance } from './entrances.ts';
+import type { Entrance, HealthPort } from './entrances.ts';
 import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
 import { portsOfNode } from './node-port.ts';
 import { routeEntries } from './route-entries.ts';
 import { type Candidate, chooseServing } from './serving.ts';
-import { type Family, headerFamily, itemFamily, type PlanReader } from './unit.ts';
+import { type Family, headerFamily, itemFamily, type Output, type PlanReader } from './unit.ts';
 
 /** An endpoint of a Service. */
 export type PlannedBackend = Candidate & { readonly addr: Uint8Array; readonly ports: readonly ServicePort[] };
@@ -87,7 +87,7 @@ export const CLUSTER_SERVICES: Family = itemFamily(
         ...outerEntries(outerScope, service, reader),
         ...routesTo(scopeId, outer, reader),
       ],
-      ...(letIn ? entrancesOf(service) : {}),
+      ...(letIn ? letInOf(service, reader) : {}),
     };
   },
 );
@@ -121,21 +121,55 @@ function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader)
 
 /** Rows of what is let in from outside, where other endpoints count for it than for the cluster. */
 function outerEntries(scope: number | undefined, service: ClusterService, reader: PlanReader): readonly Planned[] {
-  const { clusterIps, nodePorts = [], local = false, outerLocal: isLocal = false } = service;
-  if (scope === undefined || nodePorts.length === 0 || !(local || isLocal)) return [];
+  const { clusterIps, local = false, outerLocal: isLocal = false } = service;
+  if (scope === undefined || !(local || isLocal) || entrancesOf(service).length === 0) return [];
   return serviceEntries({ scope, addresses: clusterIps, isLocal }, service, reader);
 }
 
-/** Node ports lead to the Service's address of their version of IP. */
-function entrancesOf({ clusterIps, nodePorts = [] }: ClusterService): { readonly entrances?: readonly Entrance[] } {
-  if (nodePorts.length === 0) return {};
-  const entrances = clusterIps.flatMap((address) =>
-    nodePorts.map(({ protocol, nodePort, port }): Entrance => {
-      const ipVersion = address.includes(':') ? 6 : 4;
-      return { protocol, ipVersion, port: nodePort, to: { address, port } };
-    }),
-  );
-  return { entrances };
+/** All lead to the Service's address of their version of IP. */
+function entrancesOf(service: ClusterService): readonly Entrance[] {
+  const { clusterIps, ports, nodePorts = [], externalIps, loadBalancerIps = [], sourceRanges } = service;
+  const balanced = new Set(loadBalancerIps.filter(isAddress));
+  const outer = externalIps.filter((one) => isAddress(one) && !balanced.has(one));
+  return clusterIps.flatMap((to) => {
+    const ipVersion = versionOf(to);
+    const isOfOne = (text: string): boolean => versionOf(text) === ipVersion;
+    const sources = sourceRanges?.filter(isOfOne);
+    return [
+      ...nodePorts.map(({ protocol, nodePort, port }) => ({
+        ...{ protocol, ipVersion, port: nodePort, to: { address: to, port } },
+      })),
+      ...[...outer, ...balanced].filter(isOfOne).flatMap((address) =>
+        ports.map(({ protocol, port }) => ({
+          ...{ address, protocol, ipVersion, port, to: { address: to, port } },
+          ...(sources !== undefined && balanced.has(address) ? { sources } : {}),
+        })),
+      ),
+    ];
+  });
+}
+
+function versionOf(text: string): 4 | 6 {
+  return text.includes(':') ? 6 : 4;
+}
+
+function letInOf(service: ClusterService, reader: PlanReader): Pick<Output, 'entrances' | 'health'> {
+  const entrances = entrancesOf(service);
+  return { ...(entrances.length === 0 ? {} : { entrances }), ...healthOf(service, reader) };
+}
+
+/** How many endpoints of this host are ready, where somebody may ask. Of a Service of both versions of IP those of its first. */
+function healthOf(service: ClusterService, reader: PlanReader): { readonly health?: HealthPort } {
+  const { id, name, clusterIps, healthCheckNodePort: port } = service;
+  if (port === undefined) return {};
+  const isIpv4 = versionOf(clusterIps[0] ?? '') === 4;
+  const here = reader
+    .sortedFacts('backend-of', id)
+    .flatMap(({ value }) =>
+      value.isReady && value.host === reader.host && isMapped(value.addr) === isIpv4 ? [value] : [],
+    );
+  const endpoints = new Set(here.map(({ addr }) => Buffer.from(addr).toString('hex'))).size;
+  return { health: { port, service: name, endpoints } };
 }
 
 /** `isLocal`: only endpoints of this host count. */

@@ -6,7 +6,7 @@ import type { SliceChange } from '../stream/slice-reader.ts';
 
 import { Admission } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
-import { type Entrance, entranceKey } from './entrances.ts';
+import { type Entrance, entranceKey, type HealthPort } from './entrances.ts';
 import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
 import {
@@ -104,6 +104,7 @@ export class Planner {
   readonly #probes = new Map<string, ProbeTarget>();
   readonly #entrances = new Map<string, Entrance>();
   #entrancesChanged = new Set<string>();
+  readonly #healthPorts = new Map<number, HealthPort>();
   #probesChanged = false;
 
   constructor(deps: PlannerDeps) {
@@ -182,6 +183,11 @@ export class Planner {
   /** What this host lets in from outside, by `entranceKey`. */
   get entrances(): ReadonlyMap<string, Entrance> {
     return this.#entrances;
+  }
+
+  /** Ports at which this host says whether Services have endpoints here, by port. */
+  get healthPorts(): ReadonlyMap<number, HealthPort> {
+    return this.#healthPorts;
   }
 
   /** Ports of this host that have the policy (`policyName`). */
@@ -409,8 +415,8 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links, probe, entrances } = output;
-    const nothing = [vif, guest, error, links, probe, entrances].every((one) => one === undefined);
+    const { vif, guest, error, links, probe, entrances, health } = output;
+    const nothing = [vif, guest, error, links, probe, entrances, health].every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
     this.#replaceRest(unit.item, before ?? {}, output);
@@ -421,8 +427,11 @@ export class Planner {
       this.#replaceProbe(before.probe, after.probe);
       return;
     }
-    if (before.entrances !== undefined || after.entrances !== undefined) {
+    if ([before.entrances, before.health, after.entrances, after.health].some((one) => one !== undefined)) {
       this.#replaceEntrances(before.entrances ?? NOTHING, after.entrances ?? NOTHING);
+      const { port } = before.health ?? {};
+      if (port !== undefined && this.#healthPorts.get(port) === before.health) this.#healthPorts.delete(port);
+      if (after.health !== undefined) this.#healthPorts.set(after.health.port, after.health);
       return;
     }
     // A port may have gone over to another unit, which has said its own already.

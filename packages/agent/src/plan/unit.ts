@@ -1,6 +1,6 @@
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry, ProbeTarget } from '../desired.ts';
-import type { Entrance } from './entrances.ts';
+import type { Entrance, HealthPort } from './entrances.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import type { IdKind, LocalDevice } from './inputs.ts';
@@ -34,6 +34,8 @@ export type Output = {
   readonly probe?: ProbeTarget;
   /** What this host lets in from outside for the Service that the unit is about. */
   readonly entrances?: readonly Entrance[];
+  /** Who may ask at a port of this host whether that Service has endpoints here. */
+  readonly health?: HealthPort;
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */

@@ -12,7 +12,10 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
   check: (view, service, before) => {
     const problem = shapeProblem(service);
     if (problem !== undefined) throw invalid(problem);
-    if (isSame(before?.cluster_ips, service.cluster_ips) && isSame(before?.external_ips, service.external_ips)) return;
+    const isKept = (['cluster_ips', 'external_ips', 'load_balancer_ips'] as const).every((name) =>
+      isSame(before?.[name], service[name]),
+    );
+    if (isKept) return;
     const scope = view.need('service_scope', service.scope_id);
     const place =
       scope === undefined ? undefined : (clusterProblem(scope, service) ?? outerProblem(view, scope, service));
@@ -20,7 +23,7 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
   },
   claims: (service) => [
     ...service.cluster_ips.map((address) => addressClaim(service, address)),
-    ...service.external_ips.flatMap((address) =>
+    ...outerAddresses(service).flatMap((address) =>
       service.ports.map(({ protocol, port }) => portClaim(service, `${address}/${protocol}/${port}`)),
     ),
     ...nodePlaces(service).map((place) => nodePortClaim(service, place)),
@@ -43,11 +46,17 @@ export function named<T extends object>(port: T): { readonly name: string } & T 
 }
 
 /** What is wrong whatever else there is; undefined: nothing. */
-function shapeProblem({ cluster_ips: ips, external_ips: outer, ports }: Service): string | undefined {
+function shapeProblem({
+  cluster_ips: ips,
+  external_ips: outer,
+  load_balancer_ips: balanced,
+  ports,
+}: Service): string | undefined {
   if (ips.length === 0) return 'cluster_ips is empty: give a ClusterIP; a headless Service has no object here';
   const versions = ips.map((ip) => parseIp(ip)?.version);
   if (new Set(versions).size < ips.length) return 'cluster_ips has two of one version of IP: give one of each at most';
   if (new Set(outer).size < outer.length) return 'external_ips has an address twice';
+  if (new Set(balanced).size < balanced.length) return 'load_balancer_ips has an address twice';
   if (ports.length === 0) return 'ports is empty: give what the Service serves';
   const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);
   const twice = places.find((place, at) => places.indexOf(place) < at);
@@ -73,14 +82,20 @@ function clusterProblem({ id, cidrs }: ServiceScope, { cluster_ips: ips }: Servi
   return undefined;
 }
 
-function outerProblem(view: View, scope: ServiceScope, { external_ips: outer }: Service): string | undefined {
-  for (const text of outer) {
+/** Each once. */
+function outerAddresses({ external_ips: outer, load_balancer_ips: balanced }: Service): readonly string[] {
+  return [...new Set([...outer, ...balanced])];
+}
+
+function outerProblem(view: View, scope: ServiceScope, service: Service): string | undefined {
+  for (const text of outerAddresses(service)) {
+    const name = service.external_ips.includes(text) ? 'external_ips' : 'load_balancer_ips';
     const ip = parseIp(text);
     const cidr = ip && scope.cidrs.find((one) => cidrContains(prefixOf(one), ip));
-    if (cidr !== undefined) return `external_ips has ${text}, which is in ${cidr} of the scope: give it as a ClusterIP`;
+    if (cidr !== undefined) return `${name} has ${text}, which is in ${cidr} of the scope: give it as a ClusterIP`;
     const subnet = subnetWith(view, scope, text);
     if (subnet === undefined) continue;
-    return `external_ips has ${text}, which is in ${subnet.cidr} of subnet ${subnet.id}: what is there would be reached no more; give another address`;
+    return `${name} has ${text}, which is in ${subnet.cidr} of subnet ${subnet.id}: what is there would be reached no more; give another address`;
   }
   return undefined;
 }
@@ -108,13 +123,15 @@ function nodePortClaim({ scope_id: scopeId }: Service, place: string): Claim {
 /** `place`: address, protocol and port. */
 function portClaim({ scope_id: scopeId }: Service, place: string): Claim {
   const has = (one: Service): boolean =>
-    one.external_ips.some((ip) => one.ports.some(({ protocol, port }) => `${ip}/${protocol}/${port}` === place));
+    outerAddresses(one).some((ip) => one.ports.some(({ protocol, port }) => `${ip}/${protocol}/${port}` === place));
   const address = place.slice(0, place.indexOf('/'));
   return {
     kind: 'service_port',
     value: `${scopeId}/${place}`,
     holder: (look) =>
-      look.by('service', 'external_ips', address).find((one) => one.scope_id === scopeId && has(one))?.id,
+      (['external_ips', 'load_balancer_ips'] as const)
+        .flatMap((name) => look.by('service', name, address))
+        .find((one) => one.scope_id === scopeId && has(one))?.id,
     taken: (holder) =>
       new CableError('HTTPConflict', `Service ${holder} of the scope serves at external address ${place} already.`),
   };
