@@ -149,7 +149,11 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   for (const host of bed.hosts) await host.start(CURRENT, '--cluster', 'prod');
   const cluster = await startCluster(undo, bed.address);
   cluster.control('a', { podCidrs: ['10.244.0.0/16', 'fd00:10:244::/64'] });
-  for (const { name } of bed.hosts) await cluster.kube.create(NODES, { metadata: { name } });
+  for (const { name, underlay } of bed.hosts) {
+    await cluster.kube.create(NODES, { metadata: { name } });
+    const addresses = [{ type: 'InternalIP', address: underlay }];
+    await cluster.kube.patch(NODES, { name }, { status: { addresses } }, 'status');
+  }
 
   const [a = '', b = '', c = ''] = sandboxes;
   const [podA, podB] = [await cluster.pod('a', { node: bed.h1.name }), await cluster.pod('b', { node: bed.h2.name })];
@@ -224,6 +228,14 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   });
   assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
   assert.equal(ask(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
+
+  // Endpoints that are a node itself, as API servers are: from pods, from itself and others, and from outside by either.
+  const itself = { addresses: [bed.h2.underlay], conditions: { ready: true } };
+  await createService(cluster.kube, 'host', '10.96.0.16', [itself], { nodePort: NODE_PORT + 3 });
+  undo.push(serve(bed.h2.name));
+  await eventually('a pod reaches a node as endpoint', () => ask(a, '10.96.0.16') === 'b');
+  for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(ask(from, '10.96.0.16'), 'b', from);
+  for (const one of bed.hosts) assert.equal(ask(outside, one.underlay, NODE_PORT + 3), 'b', one.name);
 
   // Addresses that lead to a node: of a load balancer, from where one may, and external ones.
   const [balanced, closed, external] = ['192.0.2.200', '192.0.2.201', '198.51.100.7'];

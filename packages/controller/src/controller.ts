@@ -11,9 +11,10 @@ import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@
 import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
 import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
+import { NodeAddresses } from './host-endpoints.ts';
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
-import { nodeFacts, reconcileNode } from './nodes.ts';
+import { type Node, nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
@@ -65,7 +66,14 @@ export async function runController(options: ControllerOptions, deps: Controller
     keep: (one: Pod) => podFacts(one),
     changed: (key) => tell.pod(key),
   });
-  const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
+  const addresses = new NodeAddresses();
+  const nodes: Followed['nodes'] = new Reflector({
+    ...{ ...common, kind: NODES, keep: (one: Node) => nodeFacts(one) },
+    changed: (key) => {
+      addresses.put(key, nodes.get(key)?.addresses ?? []);
+      tell.node(key);
+    },
+  });
   const namespaces = new Reflector({ ...common, kind: NAMESPACES, keep: namespaceFacts, changed: () => {} });
   const sets = new Reflector({ ...common, kind: STATEFUL_SETS, keep: setFacts, changed: (key) => tell.set(key) });
   const services = new Reflector({
@@ -80,7 +88,7 @@ export async function runController(options: ControllerOptions, deps: Controller
       tell.slice(key);
     },
   });
-  const followed = { pods, nodes, namespaces, sets, services, slices, index };
+  const followed = { pods, nodes, addresses, namespaces, sets, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
@@ -90,7 +98,8 @@ export async function runController(options: ControllerOptions, deps: Controller
 
 type Followed = {
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
-  readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
+  readonly nodes: Reflector<Node, ReturnType<typeof nodeFacts>>;
+  readonly addresses: NodeAddresses;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
   readonly sets: Reflector<Parameters<typeof setFacts>[0], ReturnType<typeof setFacts>>;
   readonly services: Reflector<Service, ReturnType<typeof serviceFacts>>;
@@ -121,7 +130,7 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { pods, nodes, namespaces, sets, services, slices, index } = followed;
+  const { pods, nodes, addresses, namespaces, sets, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
@@ -162,14 +171,27 @@ async function lead(
   });
   const nodeQueue: WorkQueue = new WorkQueue({
     ...{ name: 'nodes', log, signal },
-    work: guarded((name) =>
-      reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name),
-    ),
+    work: guarded(async (name) => {
+      await reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
+      noteNode(name);
+    }),
   });
+  const reached = new Map<string, string>();
+  /** Endpoints that are the node itself are reached by its port, which may have come or gone, or by what address they are known. */
+  const noteNode = (name: string): void => {
+    const [before, own] = [reached.get(name) ?? '', addresses.of(name)];
+    const now = [...own, '|', ...book.of('Node', name).flatMap((port) => port.addresses)].join(' ');
+    if (now === before) return;
+    reached.set(name, now);
+    const concerned = new Set([...own, ...before.split(' ')]);
+    for (const key of slices.keys()) {
+      if (slices.get(key)?.endpoints.some(({ address }) => concerned.has(address)) === true) sliceQueue.add(key);
+    }
+  };
   const ofServices = {
     ...{ cable, kube, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
-    ...{ ports: book, clusterUid: setUp.uid, scopeId: setUp.scopeId },
+    ...{ ports: book, nodes: addresses, clusterUid: setUp.uid, scopeId: setUp.scopeId },
     isExternalAllowed: isWithin(options.externalIpCidrs),
     slicesOf: (service: string) => {
       for (const key of index.of(service)) sliceQueue.add(key);

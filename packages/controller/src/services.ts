@@ -4,6 +4,7 @@ import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, type KubeKind, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
+import { type NodeAddresses, reachedAt } from './host-endpoints.ts';
 import { KeyIndex } from './key-index.ts';
 import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
@@ -17,6 +18,7 @@ export type ServicesDeps = {
   readonly services: { get(key: string): ServiceFacts | undefined };
   readonly slices: { get(key: string): SliceFacts | undefined };
   readonly ports: PortBook;
+  readonly nodes: Pick<NodeAddresses, 'nodeOf'>;
   readonly books: ServiceBooks;
   /** UID of the cluster's `kube-system`. */
   readonly clusterUid: string;
@@ -197,7 +199,9 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     nothingWrong(deps, 'EndpointSlice', key);
     return;
   }
-  const endpoints = slice.endpoints.map(({ pod, ...endpoint }) => ({
+  const portAddresses = (node: string): readonly string[] =>
+    deps.ports.of('Node', node).flatMap((port) => port.addresses);
+  const endpoints = reachedAt(slice.endpoints, { nodes: deps.nodes, portAddresses }).map(({ pod, ...endpoint }) => ({
     ...endpoint,
     port_id: portOf(deps, pod, endpoint.address),
   }));
