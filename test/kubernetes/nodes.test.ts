@@ -232,10 +232,15 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   // Endpoints that are a node itself, as API servers are: from pods, from itself and others, and from outside by either.
   const itself = { addresses: [bed.h2.underlay], conditions: { ready: true } };
   await createService(cluster.kube, 'host', '10.96.0.16', [itself], { nodePort: NODE_PORT + 3 });
+  const beside = { nodePort: NODE_PORT + 4, externalTrafficPolicy: 'Local' };
+  await createService(cluster.kube, 'beside', '10.96.0.17', [itself], beside);
   undo.push(serve(bed.h2.name));
   await eventually('a pod reaches a node as endpoint', () => ask(a, '10.96.0.16') === 'b');
   for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(ask(from, '10.96.0.16'), 'b', from);
   for (const one of bed.hosts) assert.equal(ask(outside, one.underlay, NODE_PORT + 3), 'b', one.name);
+  await eventually('a node that is the only endpoint sees the client', () => {
+    return askWhom(outside, bed.h2.underlay, NODE_PORT + 4, 1) === `b ${OUTSIDE}`;
+  });
 
   // Addresses that lead to a node: of a load balancer, from where one may, and external ones.
   const [balanced, closed, external] = ['192.0.2.200', '192.0.2.201', '198.51.100.7'];

@@ -196,6 +196,25 @@ test('external addresses and those of the load balancer are let in at the ports 
   assert.deepEqual([...planner.healthPorts.values()], [{ port: 32_000, service: 'default/web', endpoints: 1 }]);
 });
 
+test('what is for endpoints of this host alone, and the host is the one, goes to it as it came', async () => {
+  const own = NODE.fixedIps[0]?.ipAddress ?? '';
+  const entrance = async (all: Parameters<typeof backends>[0], outerLocal?: true): Promise<unknown> => {
+    const bed = createPlanBed();
+    bed.plug(NODE, 50);
+    const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
+    const more = { nodePorts, ...(outerLocal === undefined ? {} : { outerLocal }) };
+    const base = [sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+    await bed.plan(...base, services([service(more)]), backends(all));
+    return [...bed.planner.entrances.values()].map(({ to }) => `${to.address} ${to.port}`).join();
+  };
+  const itself = backend(own, { host: 'h1' });
+  assert.equal(await entrance([itself], true), `${own} 8080`);
+  assert.equal(await entrance([itself, backend('10.0.0.7', { host: 'h2' })], true), `${own} 8080`);
+  assert.equal(await entrance([itself, backend('10.0.0.9', { host: 'h1' })], true), '10.96.0.10 80', 'beside a pod');
+  assert.equal(await entrance([itself]), '10.96.0.10 80');
+  assert.equal(await entrance([], true), '10.96.0.10 80');
+});
+
 test('what a node lets in has rows of its own only where other endpoints count for it', async () => {
   const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
   const outer = async (more: Partial<ClusterService>): Promise<readonly string[]> =>

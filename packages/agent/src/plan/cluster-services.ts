@@ -3,9 +3,9 @@
  * its zone) is settled here: programs meet a list.
  */
 import { createHash } from 'node:crypto';
-import type { ClusterService, ServicePort } from '@cable/model';
+import type { ClusterService, LocalPort, ServicePort } from '@cable/model';
 import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
-import { isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
+import { formatAddress, isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
 import type { Entrance, HealthPort } from './entrances.ts';
 import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
 import { portsOfNode } from './node-port.ts';
@@ -39,21 +39,23 @@ export const SCOPES: Family = headerFamily(
 /** The prefixes of a scope lead to its Services, at each router that is up here. */
 export const SCOPE_ROUTES: Family = headerFamily(
   { name: 'routes of a service scope', slice: 'services', subject: 'host' },
-  ({ scope }, { cidrs, routerIds }, reader) => ({
-    entries: routesTo(scope, cidrs, reader),
-    facts: [
-      ...routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
-      ...(routerIds.some((id) => isNodeOf(id, reader))
-        ? [{ topic: 'let-in', key: scope, member: '', value: null } as const]
-        : []),
-    ],
-  }),
+  ({ scope }, { cidrs, routerIds }, reader) => {
+    const nodes = routerIds.flatMap((id) => nodesOf(id, reader));
+    const addresses = [...new Set(nodes.flatMap(({ fixedIps }) => fixedIps.map(({ ipAddress }) => ipAddress)))];
+    return {
+      entries: routesTo(scope, cidrs, reader),
+      facts: [
+        ...routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs } }) as const),
+        ...(nodes.length === 0 ? [] : [{ topic: 'let-in', key: scope, member: '', value: { addresses } } as const]),
+      ],
+    };
+  },
 );
 
-/** Has this host the port of a node behind the router? */
-function isNodeOf(routerId: string, reader: PlanReader): boolean {
+/** Ports of this host as a node, behind the router. */
+function nodesOf(routerId: string, reader: PlanReader): readonly LocalPort[] {
   const networks = reader.sortedFacts('leg-of', routerId).map(({ value }) => value.networkId);
-  return portsOfNode(reader, new Set(networks)).length > 0;
+  return portsOfNode(reader, new Set(networks));
 }
 
 /** An endpoint is its Service's. */
@@ -75,8 +77,8 @@ export const CLUSTER_SERVICES: Family = itemFamily(
     if (scope === undefined) return {};
     const { local = false } = service;
     const outer = service.externalIps.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
-    const letIn = reader.facts('let-in', scopeId).size > 0;
-    const outerScope = letIn ? reader.number('router', outerScopeOf(scopeId)) : undefined;
+    const node = reader.facts('let-in', scopeId).get('')?.value;
+    const outerScope = node !== undefined ? reader.number('router', outerScopeOf(scopeId)) : undefined;
     return {
       entries: [
         ...serviceEntries(
@@ -87,7 +89,7 @@ export const CLUSTER_SERVICES: Family = itemFamily(
         ...outerEntries(outerScope, service, reader),
         ...routesTo(scopeId, outer, reader),
       ],
-      ...(letIn ? letInOf(service, reader) : {}),
+      ...(node === undefined ? {} : letInOf(service, node, reader)),
     };
   },
 );
@@ -153,9 +155,34 @@ function versionOf(text: string): 4 | 6 {
   return text.includes(':') ? 6 : 4;
 }
 
-function letInOf(service: ClusterService, reader: PlanReader): Pick<Output, 'entrances' | 'health'> {
-  const entrances = entrancesOf(service);
+function letInOf(service: ClusterService, node: NodePlace, reader: PlanReader): Pick<Output, 'entrances' | 'health'> {
+  const entrances = entrancesOf(service).map((one) => ({ ...one, to: besideOf(one, service, node, reader) ?? one.to }));
   return { ...(entrances.length === 0 ? {} : { entrances }), ...healthOf(service, reader) };
+}
+
+/** Addresses of this host's port as a node. */
+type NodePlace = { readonly addresses: readonly string[] };
+
+/**
+ * Where only endpoints of this host count for what is let in, and these are the host itself: there it goes at once, and the client stays who he is. Undefined: it goes the common way.
+ */
+function besideOf(
+  { protocol, ipVersion, to }: Entrance,
+  { id, ports, outerLocal }: ClusterService,
+  { addresses }: NodePlace,
+  reader: PlanReader,
+): Entrance['to'] | undefined {
+  const port = ports.find((one) => one.protocol === protocol && one.port === to.port);
+  if (outerLocal !== true || port === undefined) return undefined;
+  const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
+  const { counting } = chooseServing(
+    all.filter(({ addr }) => isMapped(addr) === (ipVersion === 4)),
+    { host: reader.host, zone: reader.zone },
+    true,
+  );
+  const places = counting.flatMap((one) => placeOf(one, port.name, protocol));
+  const own = places.map(({ addr, portBe }) => ({ address: formatAddress(addr), port: portBe }));
+  return own.every(({ address }) => addresses.includes(address)) ? own[0] : undefined;
 }
 
 /** How many endpoints of this host are ready, where somebody may ask. Of a Service of both versions of IP those of its first. */
