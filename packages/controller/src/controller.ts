@@ -9,6 +9,7 @@
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, parseCidr, parseIp } from '@cable/model';
+import { BalancerPool } from './balancer-pool.ts';
 import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
 import { NodeAddresses } from './host-endpoints.ts';
@@ -34,6 +35,8 @@ import { ensureScope, reconcileService, reconcileSlice, ServiceBooks } from './s
 export type ControllerOptions = ClusterNetworksOptions & {
   /** Prefixes of which Services may take addresses as `externalIPs`. */
   readonly externalIpCidrs: readonly string[];
+  /** Prefixes of which Services of `type: LoadBalancer` get addresses; none: they get none here. */
+  readonly loadBalancerCidrs: readonly string[];
   /** Where its Lease is. */
   readonly namespace: string;
   /** Of this process and no other. */
@@ -188,8 +191,15 @@ async function lead(
       if (slices.get(key)?.endpoints.some(({ address }) => concerned.has(address)) === true) sliceQueue.add(key);
     }
   };
+  const pool = new BalancerPool(options.loadBalancerCidrs);
+  pool.load(
+    [...services.keys()].flatMap((key) => {
+      const balancer = services.get(key)?.balancer;
+      return balancer === undefined ? [] : [[key, balancer] as const];
+    }),
+  );
   const ofServices = {
-    ...{ cable, kube, services, slices, books, log, events: setUp.events },
+    ...{ cable, kube, pool, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
     ...{ ports: book, nodes: addresses, clusterUid: setUp.uid, scopeId: setUp.scopeId },
     isExternalAllowed: isWithin(options.externalIpCidrs),

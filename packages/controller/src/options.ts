@@ -18,6 +18,7 @@ export type CommandLine = {
   readonly joinCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
   readonly externalIpCidrs: readonly string[];
+  readonly loadBalancerCidrs: readonly string[];
   readonly logLevel: LogLevel;
 };
 
@@ -64,6 +65,11 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
       'addresses that Services may take as externalIPs: who takes one gets what pods send there (repeatable; default: none)',
       collectCidr,
     )
+    .option(
+      '--load-balancer-cidr <prefix>',
+      'addresses for Services of type LoadBalancer, brought to the nodes by routes of yours (repeatable; default: none are given)',
+      collectCidr,
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
@@ -82,6 +88,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     joinCidr?: readonly string[];
     serviceCidr?: readonly string[];
     externalIpCidr?: readonly string[];
+    loadBalancerCidr?: readonly string[];
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -114,6 +121,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     joinCidrs,
     serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
     externalIpCidrs: given.externalIpCidr ?? [],
+    loadBalancerCidrs: given.loadBalancerCidr ?? [],
     logLevel: given.logLevel,
   };
 }

@@ -1,6 +1,7 @@
 /** Services and EndpointSlices, as far as they are read. */
 import type { KubeKind, KubeObject } from '@cable/kube';
 import { formatIp, parseIp } from '@cable/model';
+import type { BalancerFacts } from './balancer-pool.ts';
 
 export const SERVICES: KubeKind = { group: '', version: 'v1', plural: 'services', isNamespaced: true };
 export const ENDPOINT_SLICES: KubeKind = {
@@ -28,6 +29,8 @@ export type Service = KubeObject & {
     readonly externalTrafficPolicy?: string;
     readonly loadBalancerSourceRanges?: readonly string[];
     readonly healthCheckNodePort?: number;
+    readonly loadBalancerClass?: string;
+    readonly loadBalancerIP?: string;
   };
   readonly status?: {
     readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly ipMode?: string }[] };
@@ -57,12 +60,18 @@ export type ServiceFacts = {
   readonly name: string;
   readonly uid: string;
   readonly body: ServiceBody | undefined;
+  readonly balancer: BalancerFacts;
 };
+
+/** `loadBalancerClass` of those that get an address here; where none is said, too. */
+const BALANCER_CLASS = 'cable.io/load-balancer';
+/** Annotation with the address that is wished for; it goes before `spec.loadBalancerIP`. */
+const BALANCER_WISH = 'cable.io/load-balancer-ip';
 
 const AFFINITY_SECONDS = 10_800;
 
 export function serviceFacts({ metadata, spec = {}, status = {} }: Service): ServiceFacts {
-  const { namespace = '', name, uid = '' } = metadata;
+  const { namespace = '', name, uid = '', annotations = {} } = metadata;
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
   const ports = spec.ports ?? [];
   const isName = spec.type === 'ExternalName' || ips.length === 0 || ports.length === 0;
@@ -89,7 +98,15 @@ export function serviceFacts({ metadata, spec = {}, status = {} }: Service): Ser
     load_balancer_source_ranges: sourceRanges(spec.loadBalancerSourceRanges ?? []),
     health_check_node_port: spec.healthCheckNodePort || null,
   };
-  return { namespace, name, uid, body: isName ? undefined : body };
+  const { loadBalancerClass = BALANCER_CLASS, type, loadBalancerIP = '' } = spec;
+  const balancer: BalancerFacts = {
+    isOurs: !isName && type === 'LoadBalancer' && loadBalancerClass === BALANCER_CLASS,
+    isNone: type !== 'LoadBalancer',
+    wish: canonical(annotations[BALANCER_WISH] ?? loadBalancerIP),
+    versions: body.cluster_ips.map((ip) => (ip.includes(':') ? 6 : 4)),
+    has: body.load_balancer_ips,
+  };
+  return { namespace, name, uid, body: isName ? undefined : body, balancer };
 }
 
 /** As Cable writes them: without the bits of hosts, each once. What is none is refused there, for without it others would be let in. */
