@@ -126,8 +126,13 @@ test('real: what the manifests define is taken, and the controller has all the r
   const running = runController(
     {
       ...{ cluster: 'prod', podCidrs: ['10.244.0.0/16'], joinCidrs: ['100.64.0.0/16'], serviceCidrs: ['10.96.0.0/16'] },
-      ...{ externalIpCidrs: [],
-      clusterDomain: 'cluster.local', namespace: 'kube-system', identity: 'a' },
+      ...{
+        externalIpCidrs: [],
+        loadBalancerCidrs: [],
+        clusterDomain: 'cluster.local',
+        namespace: 'kube-system',
+        identity: 'a',
+      },
     },
     {
       ...{ kube: own, cable: access, log: silentLogger(), signal: stop.signal },

@@ -68,6 +68,17 @@ function answers(netns: string, address: string, ...more: readonly string[]): nu
 
 const SERVICE_ADDRESS = '10.96.0.10';
 const SERVICE_PORT = 80;
+const NODE_PORT = 30_080;
+
+/** Of its `spec`; `ip`: of its load balancer. */
+type ServiceMore = {
+  readonly nodePort?: number;
+  readonly externalTrafficPolicy?: string;
+  readonly externalIPs?: readonly string[];
+  readonly loadBalancerSourceRanges?: readonly string[];
+  readonly healthCheckNodePort?: number;
+  readonly ip?: string;
+};
 
 /** Makes it, in a second try where the double has ended an idle connection while pings held up this process. */
 async function create(kube: KubeApi, kind: typeof SERVICES, object: object): Promise<void> {
@@ -84,30 +95,40 @@ async function createService(
   name: string,
   address: string,
   endpoints: readonly object[],
+  { nodePort, ip, ...more }: ServiceMore = {},
 ): Promise<void> {
   const metadata = { name, namespace: 'shop' };
-  const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT }];
-  await create(kube, SERVICES, { metadata, spec: { clusterIP: address, clusterIPs: [address], ports } });
+  const ports = [{ name: '', protocol: 'TCP', port: SERVICE_PORT, ...(nodePort === undefined ? {} : { nodePort }) }];
+  const spec = { clusterIP: address, clusterIPs: [address], ports, ...more };
+  await create(kube, SERVICES, { metadata, spec });
+  if (ip !== undefined)
+    await kube.patch(SERVICES, metadata, { status: { loadBalancer: { ingress: [{ ip }] } } }, 'status');
   const labels = { 'kubernetes.io/service-name': name };
   const slice = { addressType: 'IPv4', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints };
   await create(kube, SLICES, { metadata: { ...metadata, name: `${name}-1`, labels }, ...slice });
 }
 
-/** Answers `b` to who connects to port 8080 there. Gives how to end it. */
+/** Answers `b`, and with whose address it was asked, to who connects to port 8080 there. Gives how to end it. */
 function serve(netns: string): () => void {
-  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b'];
+  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b $SOCAT_PEERADDR'];
   const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
   return () => child.kill('SIGTERM');
 }
 
-/** What a TCP connection says; `refused`: it was, at once. */
-function ask(netns: string, address: string): string {
+/** Who answers a TCP connection; `refused`: it was, at once. */
+function ask(netns: string, address: string, port = SERVICE_PORT, patience = 3): string {
+  return askWhom(netns, address, port, patience).replace(/ .*/, '');
+}
+
+/** The same, and with which address it was asked. */
+function askWhom(netns: string, address: string, port: number, patience = 3): string {
   try {
-    const socat = ['timeout', '5', 'socat', '-T3', '-', `TCP:${address}:${SERVICE_PORT},connect-timeout=3`];
+    const place = address.includes(':') ? `TCP6:[${address}]` : `TCP:${address}`;
+    const socat = ['timeout', '5', 'socat', `-T${patience}`, '-', `${place}:${port},connect-timeout=${patience}`];
     const options = { encoding: 'utf8', stdio: 'pipe' } as const;
     return execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...socat], options).trim();
   } catch (err) {
-    return String(err).includes('refused') ? 'refused' : 'no answer';
+    return String(err).includes('refused') ? 'refused' : 'silence';
   }
 }
 
@@ -162,7 +183,11 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   for (const host of bed.hosts) await host.start(CURRENT, '--cluster', 'prod');
   const cluster = await startCluster(undo, bed.address);
   cluster.control('a', { podCidrs: ['10.244.0.0/16', 'fd00:10:244::/64'] });
-  for (const { name } of bed.hosts) await cluster.kube.create(NODES, { metadata: { name } });
+  for (const { name, underlay } of bed.hosts) {
+    await cluster.kube.create(NODES, { metadata: { name } });
+    const addresses = [{ type: 'InternalIP', address: underlay }];
+    await cluster.kube.patch(NODES, { name }, { status: { addresses } }, 'status');
+  }
 
   const [a = '', b = '', c = ''] = sandboxes;
   const [podA, podB] = [await cluster.pod('a', { node: bed.h1.name }), await cluster.pod('b', { node: bed.h2.name })];
@@ -240,13 +265,76 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
     assert.equal(resolve(from, 'alias.shop.svc'), SERVICE_ADDRESS);
     assert.equal(resolve(from, `nothing.${domain}.`), 'not found');
   }
+  // Node ports: any address of any node, from anywhere; the endpoint is on the other node, so it sees the first one.
+  await createService(cluster.kube, 'open', '10.96.0.12', [served], { nodePort: NODE_PORT });
+  const local = { nodePort: NODE_PORT + 1, externalTrafficPolicy: 'Local' };
+  await createService(cluster.kube, 'here', '10.96.0.13', [served], local);
+  for (const { underlay } of bed.hosts) ip('-n', outside, 'route', 'add', `${underlay}/32`, 'via', '203.0.113.11');
+  ip('-n', bed.h2.name, 'route', 'add', '203.0.113.0/24', 'via', bed.h1.underlay);
+  await eventually('the outside reaches a node port', () => ask(outside, '203.0.113.11', NODE_PORT) === 'b');
+  assert.equal(askWhom(outside, '203.0.113.11', NODE_PORT), `b ${nodeOf(bed.h1)}`);
+  const entering: readonly (readonly [from: string, address: string, what: string])[] = [
+    [outside, bed.h1.underlay, 'another address of the node'],
+    [outside, bed.h2.underlay, 'the other node'],
+    [a, '203.0.113.11', 'a pod its own node'],
+    [a, bed.h2.underlay, 'a pod another node'],
+    [b, bed.h2.underlay, 'the endpoint itself'],
+    [bed.h1.name, '203.0.113.11', 'a process its own node'],
+    [bed.h1.name, bed.h2.underlay, 'a process another node'],
+    [bed.h2.name, nodeOf(bed.h2), 'a process the address in the cluster'],
+  ];
+  for (const [from, address, what] of entering) assert.equal(ask(from, address, NODE_PORT), 'b', what);
+  assert.equal(ask(bed.h1.name, '127.0.0.1', NODE_PORT), 'refused', 'loopback is the machine’s own');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 2), 'refused', 'other ports are the host’s');
+  // Of one whose endpoints are to be of the node itself: the one that has none drops, the other shows the client.
+  await eventually('its node answers as it was asked', () => {
+    return askWhom(outside, bed.h2.underlay, NODE_PORT + 1, 1) === `b ${OUTSIDE}`;
+  });
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
+  assert.equal(ask(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
+
+  // Endpoints that are a node itself, as API servers are: from pods, from itself and others, and from outside by either.
+  const itself = { addresses: [bed.h2.underlay], conditions: { ready: true } };
+  await createService(cluster.kube, 'host', '10.96.0.16', [itself], { nodePort: NODE_PORT + 3 });
+  const beside = { nodePort: NODE_PORT + 4, externalTrafficPolicy: 'Local' };
+  await createService(cluster.kube, 'beside', '10.96.0.17', [itself], beside);
+  undo.push(serve(bed.h2.name));
+  await eventually('a pod reaches a node as endpoint', () => ask(a, '10.96.0.16') === 'b');
+  for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(ask(from, '10.96.0.16'), 'b', from);
+  for (const one of bed.hosts) assert.equal(ask(outside, one.underlay, NODE_PORT + 3), 'b', one.name);
+  await eventually('a node that is the only endpoint sees the client', () => {
+    return askWhom(outside, bed.h2.underlay, NODE_PORT + 4, 1) === `b ${OUTSIDE}`;
+  });
+
+  // Addresses that lead to a node: of a load balancer, from where one may, and external ones.
+  const [balanced, closed, external] = ['192.0.2.200', '192.0.2.201', '198.51.100.7'];
+  for (const one of [balanced, closed, external]) ip('-n', outside, 'route', 'add', `${one}/32`, 'via', '203.0.113.11');
+  const only = (prefix: string): ServiceMore => ({ loadBalancerSourceRanges: [prefix], healthCheckNodePort: 32_000 });
+  await createService(cluster.kube, 'far', '10.96.0.14', [served], { ip: balanced, ...only('203.0.113.0/24') });
+  const elsewhere = { ip: closed, externalIPs: [external], loadBalancerSourceRanges: ['10.244.0.0/16'] };
+  await createService(cluster.kube, 'closed', '10.96.0.15', [served], elsewhere);
+  await eventually('the outside reaches a load balancer', () => ask(outside, balanced) === 'b');
+  await eventually('and an external address', () => ask(outside, external) === 'b');
+  assert.equal(ask(outside, closed, SERVICE_PORT, 1), 'silence', 'from where one may not');
+  assert.equal(ask(a, closed), 'b', 'a pod, which may');
+  ip('-n', bed.h1.name, 'route', 'add', `${external}/32`, 'via', OUTSIDE);
+  assert.equal(ask(bed.h1.name, external), 'b', 'a process');
+  const health = (host: BedHost): string => {
+    const curl = ['curl', '-s', '-w', ' %{http_code}', `http://${host.underlay}:32000/`];
+    return execFileSync('nsenter', [`--net=/run/netns/${outside}`, ...curl], { encoding: 'utf8' });
+  };
+  const said = (endpoints: number): string =>
+    `{"service":{"namespace":"shop","name":"far"},"localEndpoints":${endpoints},"serviceProxyHealthy":true}`;
+  assert.deepEqual([health(bed.h1), health(bed.h2)], [`${said(0)} 503`, `${said(1)} 200`]);
 
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');
   assert.equal(answers(a, OUTSIDE), 3, 'without the agent');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port without the agent');
   await bed.h1.start(CURRENT, '--cluster', 'prod');
   await bed.h1.inStep();
   assert.equal(answers(a, OUTSIDE), 3, 'with another agent');
+  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port with another agent');
 
   // Another sandbox of the same pod has the same address; the end of the old one does not touch it.
   assert.equal((await cni(bed.h1, 'ADD', podA, 'cc', c)).code, 0);

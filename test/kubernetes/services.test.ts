@@ -168,3 +168,35 @@ test('what changed while no controller ran is found, and what is refused is an e
     String(events),
   );
 });
+
+test('a load balancer gets an address of the pool, keeps it over another controller, and gives it back', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  const first = world.control('a', { loadBalancerCidrs: ['192.0.2.240/30'] });
+  const create = (name: string, at: number, more: object = {}): Promise<KubeObject> =>
+    kube.create(SERVICES, service(name, [`10.96.0.${at}`], { type: 'LoadBalancer', ...more }));
+  type Balanced = KubeObject & {
+    readonly status?: { readonly loadBalancer?: { readonly ingress?: { ip: string }[] } };
+  };
+  const ips = async (): Promise<Readonly<Record<string, string>>> => {
+    const { items } = await kube.list<Balanced>(SERVICES, { namespace: 'shop' });
+    const told = items.map(({ metadata, status }) => [metadata.name, status?.loadBalancer?.ingress?.[0]?.ip ?? '']);
+    return Object.fromEntries(told);
+  };
+  await create('one', 1, { loadBalancerIP: '192.0.2.242' });
+  await create('class', 3, { loadBalancerClass: 'example.org/other' });
+  await create('two', 2);
+  await until(ips, ({ one, two }) => one === '192.0.2.242' && two === '192.0.2.241');
+  await until(
+    () => servicesOf(world),
+    (found) => found.some((one) => String(one['load_balancer_ips']) === '192.0.2.241'),
+  );
+  await create('late', 4);
+  await first.stop();
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'one' });
+  world.control('b', { loadBalancerCidrs: ['192.0.2.240/30'] });
+  const after = await until(ips, ({ late }) => late === '192.0.2.242');
+  assert.deepEqual(after, { class: '', two: '192.0.2.241', late: '192.0.2.242' });
+  await kube.patch(SERVICES, { namespace: 'shop', name: 'two' }, { spec: { type: 'ClusterIP' } });
+  await until(ips, ({ two }) => two === '');
+});

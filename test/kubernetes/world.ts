@@ -77,7 +77,11 @@ export type Cluster = {
   /** A controller of the cluster `prod`, with the Lease as soon as nobody has it. */
   control(
     identity: string,
-    more?: { readonly podCidrs?: readonly string[]; readonly cluster?: string },
+    more?: {
+      readonly podCidrs?: readonly string[];
+      readonly cluster?: string;
+      readonly loadBalancerCidrs?: readonly string[];
+    },
   ): RunningController;
   pod(name: string, more?: PodMore): Promise<KubeObject>;
   annotate(name: string, annotations: Readonly<Record<string, string | null>>): Promise<void>;
@@ -186,7 +190,7 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
   };
   return {
     ...{ fake, kube, cable },
-    control: (identity, { podCidrs = ['10.244.0.0/16'], cluster = 'prod' } = {}) => {
+    control: (identity, { podCidrs = ['10.244.0.0/16'], cluster = 'prod', loadBalancerCidrs = [] } = {}) => {
       const stop = new AbortController();
       const transport = httpTransport(fake.url);
       const access = openCableAccess({ server: address, cluster, tls: undefined });
@@ -198,6 +202,7 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
         serviceCidrs: ['10.96.0.0/12'],
         externalIpCidrs: ['198.51.100.0/24'],
         clusterDomain: 'cluster.local',
+        loadBalancerCidrs,
       };
       const done = runController(
         { ...options, namespace: 'kube-system', identity },

@@ -287,6 +287,8 @@ enum cb_in_kind {
 #define CB_VIF_F_MIRROR_IN 0x100 /* what it receives is copied */
 #define CB_VIF_F_CLUSTER_DNS 0x4000 /* CB_CLUSTER_DNS_ADDR is the agent's: it reaches Services that have names */
 #define CB_VIF_F_FOLLOWED 0x2000 /* somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
+/* this host's own, as a node of a Kubernetes cluster: the host sends by it for others, too, who then have other addresses than the VIF's first ones */
+#define CB_VIF_F_NODE 0x4000
 
 /*
  * cb_vif_2: array, VIF number -> VIF. Written by the agent. Row 0 belongs to nobody: what comes from other hosts or from the agent. A row is
@@ -495,7 +497,10 @@ enum cb_route_kind {
 	CB_ROUTE_NEXTHOP = 2, /* send to nexthop, which is in network net */
 	CB_ROUTE_BLACKHOLE = 3, /* drop; all other fields are zero */
 	CB_ROUTE_SEVERAL = 4, /* by one of the next hops in cb_next_1: net and mac are zero */
-	/* to a Service of Kubernetes (cb_service_1); the first 4 bytes of nexthop are the number of its scope, all else is zero */
+	/*
+	 * to a Service of Kubernetes (cb_service_1); the first 4 bytes of nexthop are the number of its scope, the next 4 that of what the host lets in from outside (CB_VIF_F_NODE; 0: no
+	 * other), all else is zero
+	 */
 	CB_ROUTE_SERVICE = 5,
 };
 
@@ -1142,7 +1147,8 @@ struct cb_member {
 
 /*
  * cb_service_1: hash, (scope, address, protocol, port) -> a port of a Service of Kubernetes, in force where a route CB_ROUTE_SERVICE leads to the scope. With protocol and port 0: the
- * address is a Service's, and the rest is zero. Written by the agent.
+ * address is a Service's, and the rest is zero. A VIF with CB_VIF_F_NODE that sends for others is first looked up in the scope of what comes from outside, then in the other; but by a
+ * row with CB_SERVICE_F_LOCAL its packets get the VIF's address, so that answers come back. Written by the agent.
  */
 struct cb_service_key {
 	__u32 scope;

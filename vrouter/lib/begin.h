@@ -113,7 +113,8 @@ static __always_inline int gets_port(const struct work *w)
 static __always_inline __u16 port_of_group(const struct work *w, __u32 group)
 {
 	const __u64 *src = (const __u64 *)&w->p.key.src;
-	__u64 sender = w->p.in_vif ? w->p.in_vif : src[0] ^ src[1] ^ w->p.key.net;
+	/* By a node's VIF come many. */
+	__u64 sender = w->p.in_vif && !(w->sender.flags & CB_VIF_F_NODE) ? w->p.in_vif : src[0] ^ src[1] ^ w->p.key.net;
 	__u32 place =
 		((sender * 0x9e3779b97f4a7c15ULL) ^ (group * 0xbf58476d1ce4e5b9ULL)) * 0x94d049bb133111ebULL >> 61;
 

@@ -298,8 +298,7 @@ int decide(struct __sk_buff *ctx)
 		w->way.flags |= CB_WAY_F_SERVED;
 	w->ask.is_reply = w->direction;
 	w->rule = 0;
-	reason = reaches_itself(w) ? CB_REASON_NONE
-				   : ask(ctx, w, asked_of_sender(w), asked_of_receiver(w));
+	reason = reaches_itself(w) ? CB_REASON_NONE : ask(ctx, w, asked_of_sender(w), asked_of_receiver(w));
 	if (reason) {
 		end_denied(w, flow);
 		return drop_denied(ctx, w, reason);

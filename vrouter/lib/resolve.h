@@ -259,7 +259,7 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 			resolved_drop(w, CB_REASON_NAT_GONE);
 			return -1;
 		}
-		if (serve(ctx, scope_of(route)))
+		if (serve(ctx, choose_scope(ctx, scope_of(route), outer_scope_of(route))))
 			return -1;
 		route = lookup_route(w->nat.vrf, destination_of(w));
 	}

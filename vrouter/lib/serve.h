@@ -26,6 +26,28 @@ static __always_inline __u32 scope_of(const struct cb_route *route)
 	return *(const __u32 *)route->nexthop.b;
 }
 
+/* That of what this host lets in from outside; 0: there is no other. */
+static __always_inline __u32 outer_scope_of(const struct cb_route *route)
+{
+	return *(const __u32 *)(route->nexthop.b + 4);
+}
+
+/* The address of @vif of the version of IP of the packet in work. */
+static __always_inline const struct cb_addr *first_address(const struct work *w, const struct cb_vif *vif)
+{
+	return w->p.family == CB_FAMILY_V6 ? &vif->addr6 : &vif->addr;
+}
+
+/* The VIF by which this host has let in the packet in work from outside, which others have sent; NULL: it came otherwise. */
+static __always_inline struct cb_vif *entrance_of(const struct work *w)
+{
+	struct cb_vif *vif = vif_row(w->p.in_vif);
+
+	if (!vif || !(vif->flags & CB_VIF_F_NODE) || same_address(first_address(w, vif), &w->p.key.src))
+		return NULL;
+	return vif;
+}
+
 /* By which a flow knows the list that has its endpoint; never 0. */
 static __always_inline __u32 mark_of(const struct cb_service *service)
 {
@@ -148,8 +170,47 @@ static __always_inline __u32 reason_for_none(const struct work *w, struct cb_ser
 	return lookup_service(key) ? CB_REASON_NO_MEMBER : CB_REASON_NO_SERVICE;
 }
 
+/* The scope in which the packet in work is looked up that is routed to Services of @scope: that of what came in from outside, @outer, where it has the port of a Service. */
+GLOBAL int choose_scope(struct __sk_buff *ctx __attribute__((unused)), __u32 scope, __u32 outer)
+{
+	struct cb_service_key key;
+	struct work *w = work();
+
+	if (!w || !outer || !entrance_of(w))
+		return scope;
+	key_of_service(w, outer, &key);
+	return lookup_service(&key) ? outer : scope;
+}
+
+/*
+ * The packet in work has an endpoint. If it came in from outside, and goes to any host, it gets this host's address, so that answers come back here; what goes to the host itself that of
+ * the Service. To endpoints of this host alone (@flags: CB_SERVICE_F_*) clients come as they are: answers have no other way.
+ */
+GLOBAL int hide_client(struct __sk_buff *ctx __attribute__((unused)), __u32 flags)
+{
+	const struct cb_addr *own;
+	struct work *w = work();
+	struct cb_vif *entrance;
+	int is_host;
+
+	if (!w)
+		return -1;
+	entrance = entrance_of(w);
+	if (!entrance)
+		return 0;
+	own = first_address(w, entrance);
+	is_host = same_address(&w->nat.to.dst, own);
+	if (is_unspecified(own) || (flags & CB_SERVICE_F_LOCAL && !is_host))
+		return 0;
+	turn_to_itself(w);
+	if (!is_host)
+		w->nat.to.src = *own;
+	w->nat.asked |= TRANSLATED_OUT;
+	return 0;
+}
+
 /* The packet in work, which begins a flow, is routed to Services of @scope: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
-GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope)
+GLOBAL int serve(struct __sk_buff *ctx, __u32 scope)
 {
 	struct cb_service *service;
 	struct cb_service_key key;
@@ -184,16 +245,17 @@ GLOBAL int serve(struct __sk_buff *ctx __attribute__((unused)), __u32 scope)
 	if (same_address(&w->nat.to.dst, &w->p.key.src)) {
 		turn_to_itself(w);
 		w->nat.asked |= TRANSLATED_OUT;
+		return 0;
 	}
-	return 0;
+	return hide_client(ctx, service->flags);
 }
 
 /* The packet in work is of a flow that a Service gave an endpoint: what it becomes is settled by that, whatever Services there are now. */
 static __always_inline void note_served(struct work *w)
 {
-	if (w->direction || same_address(&w->nat.to.src, &w->p.key.dst))
+	if (w->direction || !same_address(&w->nat.to.src, &w->p.key.src))
 		w->nat.asked |= TRANSLATED_OUT;
-	if (!w->direction || same_address(&w->nat.to.src, &w->p.key.dst))
+	if (!w->direction || !same_address(&w->nat.to.dst, &w->p.key.dst))
 		w->nat.asked |= TRANSLATED_IN;
 }
 
@@ -210,7 +272,7 @@ static __always_inline int may_leave(const struct work *w, __u8 state)
 }
 
 /* The port of a Service that the packet in work is sent to; NULL: none. */
-static __always_inline struct cb_service *service_of_packet(const struct work *w)
+static __always_inline struct cb_service *service_of_packet(struct __sk_buff *ctx, const struct work *w)
 {
 	struct cb_endpoint *ep = lookup_mac(w->p.key.net, w->p.dmac);
 	struct cb_route *route = ep && ep->vrf ? lookup_route(ep->vrf, &w->p.key.dst) : NULL;
@@ -218,12 +280,12 @@ static __always_inline struct cb_service *service_of_packet(const struct work *w
 
 	if (!route || route->kind != CB_ROUTE_SERVICE)
 		return NULL;
-	key_of_service(w, scope_of(route), &key);
+	key_of_service(w, choose_scope(ctx, scope_of(route), outer_scope_of(route)), &key);
 	return lookup_service(&key);
 }
 
 /* Is the packet in work, of flow `flow`, to go to another endpoint of its Service, if there is one? */
-GLOBAL int has_left(struct __sk_buff *ctx __attribute__((unused)))
+GLOBAL int has_left(struct __sk_buff *ctx)
 {
 	struct cb_service *service;
 	struct work *w = work();
@@ -235,7 +297,7 @@ GLOBAL int has_left(struct __sk_buff *ctx __attribute__((unused)))
 	flow = flow_row(w->flow);
 	if (!flow || !flow->served || !may_leave(w, flow->way[0].state))
 		return 0;
-	service = service_of_packet(w);
+	service = service_of_packet(ctx, w);
 	if (!service)
 		return 1;
 	if (mark_of(service) == flow->served)

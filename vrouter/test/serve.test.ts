@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { CB_WAY_F_SERVED, MAPS } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { CB_VIF_F_NODE, CB_WAY_F_SERVED, MAPS } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { addExternal, addFloating, addGateway } from './outside.ts';
 import { arp, ICMP, type Ip, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { addScope, type Place, removeService, type ServiceOptions, setService } from './services.ts';
@@ -455,5 +455,134 @@ describe('an endpoint outside', () => {
     setService(world, WEB, [near]);
     const from: Ip = { src: NEXT, dst: ROUTER_MAC, from: API, to: VIP };
     assert.match(world.arrive(syn(1000, from)).verdict, /^drop no_route|^pass/);
+  });
+});
+
+describe('what a node lets in from outside', () => {
+  const [JOIN, OUTER] = [102, 78];
+  const [NODE, R3] = ['02:00:00:00:03:0a', '02:00:00:00:03:fe'];
+  const OWN = '100.64.0.3';
+  const OUT = '198.51.100.77';
+  const toNode: Ip = { src: NODE, dst: R3, from: OUT, to: VIP };
+  const OUTER_WEB: ServiceOptions = { ...WEB, scope: OUTER, isLocal: true };
+  let node: Guest;
+
+  before(() => {
+    node = world.addGuest('node', { mac: NODE, ip: OWN, vni: JOIN, flags: OPEN_FLAGS | CB_VIF_F_NODE, ip6: 'fd64::3' });
+    world.addRouterInterface(VRF, { vni: JOIN, cidr: '100.64.0.0/16', ip: '100.64.0.1', mac: R3 });
+    world.addRouterInterface(VRF, { vni: JOIN, cidr: 'fd64::/112', ip: 'fd64::1', mac: R3 });
+    for (const [all, nexthop] of [
+      ['0.0.0.0/0', OWN],
+      ['::/0', 'fd64::3'],
+    ] as const)
+      world.addRoute(VRF, all, { vni: JOIN, mac: R3, nexthop });
+    world.addPeer(HOST);
+    addScope(world, VRF, SCOPE, ['10.96.0.0/16', 'fd96::/112'], OUTER);
+  });
+
+  after(() => world.unplug(node));
+
+  /** The first packet, and the port with which it goes on. */
+  const enter = (ip: Ip, sport: number, wanted: RegExp): number => {
+    const sent = world.send(node, syn(sport, ip));
+    assert.match(sent.packet, wanted, sent.verdict);
+    return Number(/tcp (\d+) >/.exec(sent.packet)?.[1]);
+  };
+
+  test('goes to an endpoint here with the node’s address, and its answers come from the Service to who asked', () => {
+    setService(world, WEB, [near]);
+    let port = 0;
+    for (const round of ['first', 'established', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const next = enter(toNode, 1000, /ip 100\.64\.0\.3 > 10\.0\.0\.6 ttl 63 tcp \d+ > 8080/);
+      if (round !== 'first') assert.equal(next, port, round);
+      port = next;
+    }
+    const answer: Ip = { src: OTHER, dst: R1, from: '10.0.0.6', to: OWN };
+    for (const round of ['first', 'established', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const got = world.send(server, tcp(answer, { sport: 8080, dport: port, flags: TCP.syn | TCP.ack }));
+      assert.equal(got.verdict, 'vif node', round);
+      assert.equal(got.packet, `${R3} > ${NODE} ip ${VIP} > ${OUT} ttl 63 tcp 80 > 1000`, round);
+    }
+    const more = world.send(node, tcp(toNode, { sport: 1000, dport: 80, flags: TCP.ack }));
+    assert.match(more.packet, new RegExp(`ip ${OWN} > 10\\.0\\.0\\.6 ttl 63 tcp ${port} > 8080`));
+  });
+
+  test('goes to an endpoint of another host, and back', () => {
+    setService(world, WEB, [remote]);
+    const port = enter(toNode, 1000, /ip 100\.64\.0\.3 > 10\.0\.0\.7 ttl 63 tcp \d+ > 8080/);
+    const answer: Ip = { src: R3, dst: NODE, from: '10.0.0.7', to: OWN };
+    for (const round of ['first', 'established', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const got = world.receive(
+        { vni: JOIN, from: HOST },
+        tcp(answer, { sport: 8080, dport: port, flags: TCP.syn | TCP.ack }),
+      );
+      assert.equal(got.verdict, 'vif node', round);
+      assert.match(got.packet, /ip 10\.96\.0\.10 > 198\.51\.100\.77 ttl 64 tcp 80 > 1000/, round);
+    }
+  });
+
+  test('keeps clients apart that have one port, by IPv6 too', () => {
+    setService(world, { ...WEB, ip: VIP6 }, [{ ip: 'fd00::6', port: 8080 }]);
+    const ports = ['2001:db8::1', '2001:db8::2'].map((from) =>
+      enter({ ...toNode, from, to: VIP6 }, 1000, /fd64::3 > fd00::6 .*tcp \d+ > 8080/),
+    );
+    assert.equal(new Set(ports).size, 2);
+    const answer: Ip = { src: OTHER, dst: R1, from: 'fd00::6', to: 'fd64::3' };
+    const [, second = 0] = ports;
+    const got = world.send(server, tcp(answer, { sport: 8080, dport: second, flags: TCP.syn | TCP.ack }));
+    assert.match(got.packet, /fd96::a > 2001:db8::2 .*tcp 80 > 1000/);
+  });
+
+  test('comes as it is to endpoints of this host alone, whose answers leave by it; where there is none it is dropped', () => {
+    setService(world, WEB, [remote]);
+    setService(world, OUTER_WEB, [near]);
+    for (const round of ['first', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      assert.equal(enter(toNode, 1000, /ip 198\.51\.100\.77 > 10\.0\.0\.6 ttl 63 tcp 1000 > 8080/), 1000);
+      const answer: Ip = { src: OTHER, dst: R1, from: '10.0.0.6', to: OUT };
+      const got = world.send(server, tcp(answer, { sport: 8080, dport: 1000, flags: TCP.syn | TCP.ack }));
+      assert.equal(got.packet, `${R3} > ${NODE} ip ${VIP} > ${OUT} ttl 63 tcp 80 > 1000`, round);
+    }
+    setService(world, OUTER_WEB, []);
+    assert.equal(world.send(node, syn(1001, toNode)).verdict, 'drop no_local');
+    const own = enter({ ...toNode, from: OWN }, 1002, /ip 100\.64\.0\.3 > 10\.0\.0\.7 ttl 63 tcp 1002 > 8080/);
+    assert.equal(own, 1002, 'a process of the node is a client as pods are');
+    removeService(world, OUTER_WEB);
+  });
+
+  test('goes to the node itself as from the Service, so that the node answers there', () => {
+    setService(world, WEB, [{ ip: OWN, port: 6443 }]);
+    const port = enter(toNode, 1000, /ip 10\.96\.0\.10 > 100\.64\.0\.3 ttl 63 tcp \d+ > 6443/);
+    const answer: Ip = { src: NODE, dst: R3, from: OWN, to: VIP };
+    for (const round of ['first', 'decided again']) {
+      if (round === 'decided again') world.raiseEpochs();
+      const got = world.send(node, tcp(answer, { sport: 6443, dport: port, flags: TCP.syn | TCP.ack }));
+      assert.equal(got.packet, `${R3} > ${NODE} ip ${VIP} > ${OUT} ttl 63 tcp 80 > 1000`, round);
+    }
+  });
+
+  test('has the affinity of its client, and not of the node', () => {
+    const places = Array.from({ length: 33 }, (_, n) => ({ ip: '10.0.0.6', port: 9000 + n }));
+    setService(world, { ...WEB, affinityS: 60 }, places);
+    const seen = (from: string): string => {
+      const found = [5000, 5001, 5002].map((sport) => endpointOf(world.send(node, syn(sport, { ...toNode, from }))));
+      assert.equal(new Set(found).size, 1);
+      return found[0] ?? '';
+    };
+    assert.ok(new Set(['198.51.100.1', '198.51.100.2', '198.51.100.3', '198.51.100.4'].map(seen)).size > 1);
+  });
+
+  test('loses an endpoint that leaves as others do', () => {
+    const wait = (): void => world.changeWays((way) => ({ ...way, refreshNs: 0n }));
+    setService(world, DNS, [near]);
+    assert.equal(endpointOf(world.send(node, query(1000, toNode))), '10.0.0.6:8080');
+    setService(world, { ...DNS, scope: OUTER, isLocal: true }, [{ ip: '10.0.0.6', port: 9001 }]);
+    wait();
+    const sent = world.send(node, query(1000, toNode));
+    assert.match(sent.packet, /ip 198\.51\.100\.77 > 10\.0\.0\.6 ttl 63 udp 1000 > 9001/);
+    removeService(world, { ...DNS, scope: OUTER });
   });
 });

@@ -26,10 +26,12 @@ export type ServiceOptions = {
 
 const NOTHING = new Uint8Array(16);
 
-/** Prefixes of a scope lead to its Services, in a router. */
-export function addScope(world: World, vrf: number, scope: number, cidrs: readonly string[]): void {
+/** Prefixes of a scope lead to its Services, in a router. `outer`: the scope of what nodes let in from outside. */
+export function addScope(world: World, vrf: number, scope: number, cidrs: readonly string[], outer = 0): void {
   const nexthop = Uint8Array.from(NOTHING);
-  new DataView(nexthop.buffer).setUint32(0, scope, true);
+  const view = new DataView(nexthop.buffer);
+  view.setUint32(0, scope, true);
+  view.setUint32(4, outer, true);
   for (const cidr of cidrs) {
     const [base = '', length = '0'] = cidr.split('/');
     const key = { prefixlen: 32 + (base.includes(':') ? 0 : 96) + Number(length), vrf, addr: addr(base) };

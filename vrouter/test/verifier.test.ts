@@ -29,7 +29,7 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   flood: { instructions: 26_000, stackBytes: 920 },
   service: { instructions: 2000, stackBytes: 480 },
   refuse: { instructions: 13_000, stackBytes: 1000 },
-  nd: { instructions: 75_000, stackBytes: 2700 },
+  nd: { instructions: 76_000, stackBytes: 2700 },
   mirrored: { instructions: 3700, stackBytes: 900 },
   queued: { instructions: 48_000, stackBytes: 1100 },
   orphan: { instructions: 2000, stackBytes: 150 },

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { removePins } from './bpf/pin.ts';
 import { removeTcxProgram } from './bpf/tcx.ts';
+import { removeEntrances } from './devices/entrance-keeper.ts';
 import { FRAGMENTER_LINK, removeFragmenterNamespace } from './devices/fragmenter.ts';
 import { removeGuard } from './devices/guard.ts';
 import { isHostLink } from './devices/host-links.ts';
@@ -85,7 +86,7 @@ function removeUplinkProgram(socket: NetlinkSocket, { ifindex, flags }: Link): b
 function removeTables(): boolean {
   const removed = absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'], () => {
     using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
-    return removeGuard(socket);
+    return [removeGuard(socket), removeEntrances(socket)].includes(true);
   });
   return removed ?? false;
 }

@@ -428,8 +428,10 @@ export function service(id: string, scopeId: string, more: Partial<ServiceRow> =
   return {
     ...{ id, name: id, project_id: 'k', scope_id: scopeId, cluster_ips: ['10.96.0.10'], external_ips: [] },
     external_name: '',
-    ports: [{ name: '', protocol: 'TCP', port: 80 }],
-    ...{ session_affinity: 'None', session_affinity_timeout: 10_800, internal_traffic_policy: 'Cluster', ...more },
+    ports: [{ name: '', protocol: 'TCP', port: 80, node_port: null }],
+    ...{ session_affinity: 'None', session_affinity_timeout: 10_800 },
+    ...{ internal_traffic_policy: 'Cluster', external_traffic_policy: 'Cluster' },
+    ...{ load_balancer_ips: [], load_balancer_source_ranges: [], health_check_node_port: null, ...more },
   };
 }
 

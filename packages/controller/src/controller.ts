@@ -10,13 +10,15 @@ import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
+import { BalancerPool } from './balancer-pool.ts';
 import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
 import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
 import { CustomLists, CustomResources } from './custom/custom-resources.ts';
+import { NodeAddresses } from './host-endpoints.ts';
 import { KeyIndex } from './key-index.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { NetworkPolicies } from './network-policies.ts';
-import { nodeFacts, reconcileNode } from './nodes.ts';
+import { type Node, nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
 import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
 import { reconcilePod } from './pods.ts';
@@ -39,6 +41,8 @@ export type ControllerOptions = ClusterNetworksOptions & {
   readonly externalIpCidrs: readonly string[];
   /** What the names of Services end with, as kubelet's `clusterDomain` has it. */
   readonly clusterDomain: string;
+  /** Prefixes of which Services of `type: LoadBalancer` get addresses; none: they get none here. */
+  readonly loadBalancerCidrs: readonly string[];
   /** Where its Lease is. */
   readonly namespace: string;
   /** Of this process and no other. */
@@ -75,7 +79,6 @@ export async function runController(options: ControllerOptions, deps: Controller
     keep: (one: Pod) => podFacts(one),
     changed: (key) => tell.pod(key),
   });
-  const nodes = new Reflector({ ...common, kind: NODES, keep: nodeFacts, changed: (key) => tell.node(key) });
   const namespaces = new Reflector({
     ...{ ...common, kind: NAMESPACES, keep: namespaceFacts },
     changed: (key) => tell.namespace(key),
@@ -83,6 +86,14 @@ export async function runController(options: ControllerOptions, deps: Controller
   const policies = new Reflector({
     ...{ ...common, kind: NETWORK_POLICIES, keep: (one: NetworkPolicyObject) => policyFacts(one) },
     changed: (key) => tell.policy(key),
+  });
+  const addresses = new NodeAddresses();
+  const nodes: Followed['nodes'] = new Reflector({
+    ...{ ...common, kind: NODES, keep: (one: Node) => nodeFacts(one) },
+    changed: (key) => {
+      addresses.put(key, nodes.get(key)?.addresses ?? []);
+      tell.node(key);
+    },
   });
   const sets = new Reflector({ ...common, kind: STATEFUL_SETS, keep: setFacts, changed: (key) => tell.set(key) });
   const services = new Reflector({
@@ -98,7 +109,7 @@ export async function runController(options: ControllerOptions, deps: Controller
     },
   });
   const custom = new CustomLists(common, options.namespace);
-  const followed = { custom, pods, nodes, namespaces, policies, sets, services, slices, index };
+  const followed = { custom, pods, nodes, addresses, namespaces, policies, sets, services, slices, index };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
@@ -110,7 +121,8 @@ export async function runController(options: ControllerOptions, deps: Controller
 type Followed = {
   readonly custom: CustomLists;
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
-  readonly nodes: Reflector<Parameters<typeof nodeFacts>[0], ReturnType<typeof nodeFacts>>;
+  readonly nodes: Reflector<Node, ReturnType<typeof nodeFacts>>;
+  readonly addresses: NodeAddresses;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
   readonly policies: Reflector<NetworkPolicyObject, PolicyFacts>;
   readonly sets: Reflector<Parameters<typeof setFacts>[0], ReturnType<typeof setFacts>>;
@@ -152,7 +164,7 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { pods, nodes, namespaces, policies, sets, services, slices, index } = followed;
+  const { pods, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   setMaxListeners(LISTENERS, signal);
@@ -210,14 +222,34 @@ async function lead(
   });
   const nodeQueue: WorkQueue = new WorkQueue({
     ...{ name: 'nodes', log, signal },
-    work: guarded((name) =>
-      reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name),
-    ),
+    work: guarded(async (name) => {
+      await reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
+      noteNode(name);
+    }),
   });
+  const reached = new Map<string, string>();
+  /** Endpoints that are the node itself are reached by its port, which may have come or gone, or by what address they are known. */
+  const noteNode = (name: string): void => {
+    const [before, own] = [reached.get(name) ?? '', addresses.of(name)];
+    const now = [...own, '|', ...book.of('Node', name).flatMap((port) => port.addresses)].join(' ');
+    if (now === before) return;
+    reached.set(name, now);
+    const concerned = new Set([...own, ...before.split(' ')]);
+    for (const key of slices.keys()) {
+      if (slices.get(key)?.endpoints.some(({ address }) => concerned.has(address)) === true) sliceQueue.add(key);
+    }
+  };
+  const pool = new BalancerPool(options.loadBalancerCidrs);
+  pool.load(
+    [...services.keys()].flatMap((key) => {
+      const balancer = services.get(key)?.balancer;
+      return balancer === undefined ? [] : [[key, balancer] as const];
+    }),
+  );
   const ofServices = {
-    ...{ cable, kube, services, slices, books, log, events: setUp.events },
+    ...{ cable, kube, pool, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
-    ...{ ports: book, clusterUid: setUp.uid, scopeId: setUp.scopeId },
+    ...{ ports: book, nodes: addresses, clusterUid: setUp.uid, scopeId: setUp.scopeId },
     isExternalAllowed: isWithin(options.externalIpCidrs),
     slicesOf: (service: string) => {
       for (const key of index.of(service)) sliceQueue.add(key);

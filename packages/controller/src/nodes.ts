@@ -1,15 +1,26 @@
 /** Nodes become ports, too: by its own a node reaches pods, and is known to them. */
 import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, type KubeObject } from '@cable/kube';
+import { formatIp, parseIp } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { NODES } from './pod-facts.ts';
 import type { PortBook, PortFacts } from './port-book.ts';
 
-export type NodeFacts = { readonly name: string; readonly uid: string };
+/** `addresses`: its own, as hosts reach each other and others reach it. */
+export type NodeFacts = { readonly name: string; readonly uid: string; readonly addresses: readonly string[] };
 
-export function nodeFacts({ metadata }: KubeObject): NodeFacts {
-  return { name: metadata.name, uid: metadata.uid ?? '' };
+export type Node = KubeObject & {
+  readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
+};
+
+export function nodeFacts({ metadata, status = {} }: Node): NodeFacts {
+  const own = (status.addresses ?? []).filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP');
+  const addresses = own.flatMap(({ address }) => {
+    const known = parseIp(address);
+    return known === undefined ? [] : [formatIp(known)];
+  });
+  return { name: metadata.name, uid: metadata.uid ?? '', addresses };
 }
 
 export type NodesDeps = {

@@ -19,6 +19,7 @@ export type CommandLine = {
   readonly serviceCidrs: readonly string[];
   readonly externalIpCidrs: readonly string[];
   readonly clusterDomain: string;
+  readonly loadBalancerCidrs: readonly string[];
   readonly logLevel: LogLevel;
 };
 
@@ -75,6 +76,11 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
       parseDomain,
       'cluster.local',
     )
+    .option(
+      '--load-balancer-cidr <prefix>',
+      'addresses for Services of type LoadBalancer, brought to the nodes by routes of yours (repeatable; default: none are given)',
+      collectCidr,
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
@@ -94,6 +100,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     serviceCidr?: readonly string[];
     externalIpCidr?: readonly string[];
     clusterDomain: string;
+    loadBalancerCidr?: readonly string[];
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -127,6 +134,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
     externalIpCidrs: given.externalIpCidr ?? [],
     clusterDomain: given.clusterDomain,
+    loadBalancerCidrs: given.loadBalancerCidr ?? [],
     logLevel: given.logLevel,
   };
 }

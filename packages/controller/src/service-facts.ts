@@ -1,6 +1,7 @@
 /** Services and EndpointSlices, as far as they are read. */
 import type { KubeKind, KubeObject } from '@cable/kube';
 import { formatIp, parseIp } from '@cable/model';
+import type { BalancerFacts } from './balancer-pool.ts';
 
 export const SERVICES: KubeKind = { group: '', version: 'v1', plural: 'services', isNamespaced: true };
 export const ENDPOINT_SLICES: KubeKind = {
@@ -16,11 +17,24 @@ export type Service = KubeObject & {
     readonly clusterIP?: string;
     readonly clusterIPs?: readonly string[];
     readonly externalIPs?: readonly string[];
-    readonly ports?: readonly { readonly name?: string; readonly protocol?: string; readonly port: number }[];
+    readonly ports?: readonly {
+      readonly name?: string;
+      readonly protocol?: string;
+      readonly port: number;
+      readonly nodePort?: number;
+    }[];
     readonly sessionAffinity?: string;
     readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
     readonly internalTrafficPolicy?: string;
     readonly externalName?: string;
+    readonly externalTrafficPolicy?: string;
+    readonly loadBalancerSourceRanges?: readonly string[];
+    readonly healthCheckNodePort?: number;
+    readonly loadBalancerClass?: string;
+    readonly loadBalancerIP?: string;
+  };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly ipMode?: string }[] };
   };
 };
 
@@ -30,11 +44,17 @@ export type ServiceBody = {
   readonly cluster_ips: readonly string[];
   readonly external_ips: readonly string[];
   readonly external_name: string;
-  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
+  readonly ports: readonly (ServedPort & { readonly node_port: number | null })[];
   readonly session_affinity: string;
   readonly session_affinity_timeout: number;
   readonly internal_traffic_policy: string;
+  readonly external_traffic_policy: string;
+  readonly load_balancer_ips: readonly string[];
+  readonly load_balancer_source_ranges: readonly string[];
+  readonly health_check_node_port: number | null;
 };
+
+export type ServedPort = { readonly name: string; readonly protocol: string; readonly port: number };
 
 /** `body` undefined: it has no ClusterIP yet. */
 export type ServiceFacts = {
@@ -42,12 +62,18 @@ export type ServiceFacts = {
   readonly name: string;
   readonly uid: string;
   readonly body: ServiceBody | undefined;
+  readonly balancer: BalancerFacts;
 };
+
+/** `loadBalancerClass` of those that get an address here; where none is said, too. */
+const BALANCER_CLASS = 'cable.io/load-balancer';
+/** Annotation with the address that is wished for; it goes before `spec.loadBalancerIP`. */
+const BALANCER_WISH = 'cable.io/load-balancer-ip';
 
 const AFFINITY_SECONDS = 10_800;
 
-export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
-  const { namespace = '', name, uid = '' } = metadata;
+export function serviceFacts({ metadata, spec = {}, status = {} }: Service): ServiceFacts {
+  const { namespace = '', name, uid = '', annotations = {} } = metadata;
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
   const ports = spec.ports ?? [];
   const isName = spec.type === 'ExternalName';
@@ -59,12 +85,48 @@ export function serviceFacts({ metadata, spec = {} }: Service): ServiceFacts {
     cluster_ips: isName ? [] : ips.map(canonical),
     external_ips: isName || isHeadless ? [] : [...new Set((spec.externalIPs ?? []).map(canonical))],
     external_name: isName ? (spec.externalName ?? '') : '',
-    ports: ports.map(({ name: called = '', protocol = 'TCP', port }) => ({ name: called, protocol, port })),
+    ports: ports.map(({ name: called = '', protocol = 'TCP', port, nodePort = 0 }) => ({
+      ...{ name: called, protocol, port },
+      node_port: nodePort === 0 ? null : nodePort,
+    })),
     session_affinity: spec.sessionAffinity ?? 'None',
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
+    external_traffic_policy: spec.externalTrafficPolicy || 'Cluster',
+    // Of a balancer that sends on what it gets to other addresses (`Proxy`), its own is no concern of the nodes.
+    load_balancer_ips: [
+      ...new Set(
+        (status.loadBalancer?.ingress ?? []).flatMap(({ ip = '', ipMode = 'VIP' }) =>
+          ip === '' || ipMode !== 'VIP' ? [] : [canonical(ip)],
+        ),
+      ),
+    ],
+    load_balancer_source_ranges: sourceRanges(spec.loadBalancerSourceRanges ?? []),
+    health_check_node_port: spec.healthCheckNodePort || null,
   };
-  return { namespace, name, uid, body: isLacking ? undefined : body };
+  const { loadBalancerClass = BALANCER_CLASS, type, loadBalancerIP = '' } = spec;
+  const balancer: BalancerFacts = {
+    isOurs: !isLacking && type === 'LoadBalancer' && loadBalancerClass === BALANCER_CLASS,
+    isNone: type !== 'LoadBalancer',
+    wish: canonical(annotations[BALANCER_WISH] ?? loadBalancerIP),
+    versions: body.cluster_ips.map((ip) => (ip.includes(':') ? 6 : 4)),
+    has: body.load_balancer_ips,
+  };
+  return { namespace, name, uid, body: isLacking ? undefined : body, balancer };
+}
+
+/** As Cable writes them: without the bits of hosts, each once. What is none is refused there, for without it others would be let in. */
+function sourceRanges(given: readonly string[]): readonly string[] {
+  return [...new Set(given.map((text) => networkOf(text.trim()) ?? text))];
+}
+
+function networkOf(text: string): string | undefined {
+  const [base = '', length = ''] = text.split('/');
+  const address = parseIp(base);
+  const most = address?.version === 4 ? 32 : 128;
+  if (address === undefined || !/^\d{1,3}$/.test(length) || Number(length) > most) return undefined;
+  const rest = BigInt(most - Number(length));
+  return `${formatIp({ ...address, value: (address.value >> rest) << rest })}/${Number(length)}`;
 }
 
 export type EndpointSlice = KubeObject & {
@@ -110,7 +172,7 @@ export type SliceFacts = {
   readonly uid: string;
   /** `<namespace>/<name>`; empty: it is of none. */
   readonly service: string;
-  readonly ports: ServiceBody['ports'];
+  readonly ports: readonly ServedPort[];
   readonly endpoints: readonly EndpointFacts[];
 };
 

@@ -3,7 +3,9 @@ import { ApiError, type Client } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, type KubeKind, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
+import type { BalancerPool } from './balancer-pool.ts';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
+import { type NodeAddresses, reachedAt } from './host-endpoints.ts';
 import { KeyIndex } from './key-index.ts';
 import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
@@ -13,10 +15,12 @@ import { ENDPOINT_SLICES, SERVICES, type ServiceFacts, type SliceFacts } from '.
 
 export type ServicesDeps = {
   readonly cable: Pick<CableAccess, 'own'>;
-  readonly kube: Pick<KubeApi, 'get'>;
+  readonly kube: Pick<KubeApi, 'get' | 'patch'>;
+  readonly pool: BalancerPool;
   readonly services: { get(key: string): ServiceFacts | undefined };
   readonly slices: { get(key: string): SliceFacts | undefined };
   readonly ports: PortBook;
+  readonly nodes: Pick<NodeAddresses, 'nodeOf'>;
   readonly books: ServiceBooks;
   /** UID of the cluster's `kube-system`. */
   readonly clusterUid: string;
@@ -129,6 +133,7 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
   // One that was made anew under its name may have the address of the one before.
   if (before !== undefined && (body === undefined || before.id !== id)) await removeService(deps, key, before);
   if (service === undefined || id === undefined || body === undefined) {
+    deps.pool.release(key);
     nothingWrong(deps, 'Service', key);
     return;
   }
@@ -139,6 +144,7 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     name: service.name,
     uid: service.uid,
   };
+  const lack = await balance(deps, key, service);
   const wanted = { ...body, external_ips: body.external_ips.filter(deps.isExternalAllowed) };
   const refused = body.external_ips.filter((one) => !wanted.external_ips.includes(one));
   try {
@@ -146,8 +152,11 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
     deps.refusals.clear(`Service ${key}`);
     if (isNew) deps.slicesOf(key);
-    if (refused.length === 0) deps.events.well('Service', key);
-    else
+    if (refused.length === 0 && lack === undefined) deps.events.well('Service', key);
+    else if (lack !== undefined) {
+      await deps.events.warn(subject, 'NoLoadBalancerAddress', `The load balancer lacks an address: ${lack}`);
+      deps.again(key, BALANCER_AGAIN_MS);
+    } else
       await deps.events.warn(
         subject,
         'ExternalIpNotAllowed',
@@ -159,6 +168,30 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     if (isNews) await deps.events.warn(subject, 'NotServed', `The Service is not served: ${messageOf(err)}`);
     deps.again(key, againMs);
   }
+}
+
+/** Another Service may have gone, whose address it can have. */
+const BALANCER_AGAIN_MS = 30_000;
+
+/**
+ * Gives the Service its addresses as a load balancer, or takes those of the pool away, in its status: what follows comes of that. One of another class is its own controller's. Returns
+ * why it lacks one; undefined: it lacks none.
+ */
+async function balance(
+  { pool, kube }: ServicesDeps,
+  key: string,
+  { namespace, name, balancer }: ServiceFacts,
+): Promise<string | undefined> {
+  if (pool.isEmpty) return undefined;
+  const { addresses, lack } = balancer.isOurs ? pool.give(key, balancer) : { addresses: [], lack: undefined };
+  if (!balancer.isOurs) pool.release(key);
+  const { isOurs, isNone, has } = balancer;
+  const next = isOurs ? addresses : has.filter((one) => !isNone || !pool.has(one));
+  if (!isSame(next, has)) {
+    const status = { loadBalancer: { ingress: next.map((ip) => ({ ip })) } };
+    await kube.patch(SERVICES, { namespace, name }, { status }, 'status');
+  }
+  return lack;
 }
 
 /** It is as it was asked for, or gone. */
@@ -203,7 +236,9 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     nothingWrong(deps, 'EndpointSlice', key);
     return;
   }
-  const endpoints = slice.endpoints.map(({ pod, ...endpoint }) => ({
+  const portAddresses = (node: string): readonly string[] =>
+    deps.ports.of('Node', node).flatMap((port) => port.addresses);
+  const endpoints = reachedAt(slice.endpoints, { nodes: deps.nodes, portAddresses }).map(({ pod, ...endpoint }) => ({
     ...endpoint,
     port_id: portOf(deps, pod, endpoint.address),
   }));

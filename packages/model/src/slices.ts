@@ -637,7 +637,20 @@ export type ClusterService = {
   readonly affinitySeconds?: number;
   /** Only endpoints of the client's own host serve; absent: all do. */
   readonly local?: true;
+  /** Whom hosts let in from outside: only endpoints of the host that let it in serve, which see the client's own address; absent: all do. */
+  readonly outerLocal?: true;
+  /** At which ports of its own each host lets in what is for it. Absent: at none. */
+  readonly nodePorts?: readonly NodePort[];
+  /** At which hosts let in what they receive for it. Absent: none. */
+  readonly loadBalancerIps?: readonly string[];
+  /** From which prefixes `loadBalancerIps` are reached; absent: from any. */
+  readonly sourceRanges?: readonly string[];
+  /** At which port hosts say by HTTP whether they have endpoints that are ready; absent: at none. */
+  readonly healthCheckNodePort?: number;
 };
+
+/** A port of the hosts that leads to the port `port` of a Service. */
+export type NodePort = { readonly protocol: ServicePort['protocol']; readonly nodePort: number; readonly port: number };
 
 /** A port of a Service, or where its endpoints serve what the Service calls by this name; empty: it has the only one. */
 export type ServicePort = {

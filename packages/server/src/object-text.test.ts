@@ -105,7 +105,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   router_policy:
     'description destination_ip_prefix name next_hop port_range_max port_range_min protocol source_ip_prefix source_port_range_max source_port_range_min subnet_id',
   service_scope: 'cable:cluster cable:origin cluster_domain description name router_ids',
-  service: 'cable:cluster cable:origin description external_ips external_name name',
+  service:
+    'cable:cluster cable:origin description external_ips external_name health_check_node_port load_balancer_ips load_balancer_source_ranges name',
   endpoint_set: 'cable:cluster cable:origin description endpoints name ports',
   snat_lease: 'released_at resting',
   floatingip:

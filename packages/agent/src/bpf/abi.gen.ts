@@ -201,6 +201,8 @@ export const CB_VIF_F_CLUSTER_DNS = 0x4000;
 /** somebody looks on: all its flows are told, as CB_TOLD_RATE allows */
 export const CB_VIF_F_FOLLOWED = 0x2000;
 
+export const CB_VIF_F_NODE = 0x4000;
+
 /** admin_state_up */
 export const CB_NET_F_UP = 0x1;
 
@@ -3824,7 +3826,7 @@ export const MAPS: {
   },
   cb_service_1: {
     name: 'cb_service_1',
-    description: 'hash, (scope, address, protocol, port) -> a port of a Service of Kubernetes, in force where a route CB_ROUTE_SERVICE leads to the scope. With protocol and port 0: the address is a Service\'s, and the rest is zero. Written by the agent.',
+    description: 'hash, (scope, address, protocol, port) -> a port of a Service of Kubernetes, in force where a route CB_ROUTE_SERVICE leads to the scope. With protocol and port 0: the address is a Service\'s, and the rest is zero. A VIF with CB_VIF_F_NODE that sends for others is first looked up in the scope of what comes from outside, then in the other; but by a row with CB_SERVICE_F_LOCAL its packets get the VIF\'s address, so that answers come back. Written by the agent.',
     key: cbServiceKey,
     value: cbService,
   },

@@ -196,7 +196,7 @@ function nodeRule(name: string): NftRule {
 }
 
 /** A device's name, filled up with zeros. */
-function nameBytes(name: string): Uint8Array {
+export function nameBytes(name: string): Uint8Array {
   const bytes = new Uint8Array(NAME_BYTES);
   bytes.set(Buffer.from(name));
   return bytes;

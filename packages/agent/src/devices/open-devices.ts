@@ -5,6 +5,7 @@ import type { Netns } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { AddressWatches } from './address-watches.ts';
+import { EntranceKeeper } from './entrance-keeper.ts';
 import { type ForeignProgramWatch, watchForeignPrograms } from './foreign-programs.ts';
 import { openFragmenterNamespace } from './fragmenter.ts';
 import { type GuardKeeper, startGuardKeeper } from './guard-keeper.ts';
@@ -24,6 +25,8 @@ export type Devices = {
   readonly underlay: UnderlayWatch;
   readonly guard: GuardKeeper;
   readonly nodeLinks: NodeLinks;
+  /** What is let in from outside for Services. */
+  readonly entrances: EntranceKeeper;
   /** Of the guest services. */
   readonly netns: Netns;
   /** Of the fragmenter. */
@@ -50,6 +53,7 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
   const underlay = new UnderlayWatch(options.underlay, socket);
   const nodeLinks = new NodeLinks();
   const spec = () => ({ tunnelDevices: underlay.now?.devices, nodeLinks: nodeLinks.names });
+  const entrances = new EntranceKeeper({ nodeLinks: () => nodeLinks.names, log: log.child('services'), signal });
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtu = new UnderlayMtu({
     ...{ underlay, address: options.underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') },
@@ -71,6 +75,7 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
     underlay,
     guard,
     nodeLinks,
+    entrances,
     netns,
     fragments,
     own,
@@ -98,16 +103,20 @@ export function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'
 }
 
 /** How devices of ports are made and removed. */
-export function linkDriver({ socket, links, remover, guard, nodeLinks }: Devices, log: Logger): LinkDriver {
+export function linkDriver({ socket, links, remover, guard, nodeLinks, entrances }: Devices, log: Logger): LinkDriver {
+  const changed = (): void => {
+    guard.check();
+    entrances.check();
+  };
   return {
     apply: (wanted) => {
       const result = applyHostLinks(wanted, { socket, log });
-      if (nodeLinks.add(wanted.values())) guard.check();
+      if (nodeLinks.add(wanted.values())) changed();
       if (result.changed) links.table.catchUp();
       return result;
     },
     prune: (wanted) => {
-      if (nodeLinks.keep(wanted.values())) guard.check();
+      if (nodeLinks.keep(wanted.values())) changed();
       const going = unwantedHostLinks(wanted, links.table.values()).map(({ ifindex }) => ifindex);
       remover.remove(going).catch((err: unknown) => log.warn({ err }, 'cannot remove links of ports that are gone'));
     },

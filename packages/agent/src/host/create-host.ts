@@ -11,6 +11,7 @@ import { QuestionSender } from '../gateways/gateway-keeper.ts';
 import { kernelProbeRows } from '../gateways/kernel-rows.ts';
 import type { Handover } from '../handover/handover.ts';
 import type { Prober } from '../health/prober.ts';
+import { ServiceHealth } from '../health/service-health.ts';
 import { FrameSocket } from '../net/frame-socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { formatAddress } from '../plan/address.ts';
@@ -82,6 +83,7 @@ export function createHost(
   const announcer = startAnnouncer(planner, { log, signal: deps.signal });
   const asker = startAsker(planner, plane, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
+  const health = new ServiceHealth({ log, signal: deps.signal });
   const loop = new HostLoop({
     host: options.host,
     slices: state.slices,
@@ -91,6 +93,8 @@ export function createHost(
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
+    sayHealth: (ports) => health.take(ports),
+    letIn: (wanted) => devices.entrances.take(wanted),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
     onWritten: () => asker.changed(),

@@ -1,7 +1,9 @@
 import { type Backoff, createBackoff, type Logger, type Loop, startLoop } from '@cable/kit';
 import type { LocalPort, VifStatus } from '@cable/model';
 import type { ProbeTarget } from '../desired.ts';
+import type { WantedEntrances } from '../devices/entrance-keeper.ts';
 import type { EntryChange } from '../plan/claims.ts';
+import type { HealthPort } from '../plan/entrances.ts';
 import type { IdKind } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
@@ -55,6 +57,10 @@ export type HostLoopDeps = {
   readonly links: LinkDriver;
   /** Called after a round that wrote when they are others: the members of pools that the host is to probe. Default: nobody does. */
   readonly probe?: (targets: ReadonlyMap<string, ProbeTarget>) => void;
+  /** Called after a round that wrote: what this host is to let in from outside. Default: nobody is told. */
+  readonly letIn?: (wanted: WantedEntrances) => void;
+  /** The same: where it says whether Services have endpoints here. Default: nowhere. */
+  readonly sayHealth?: (ports: ReadonlyMap<number, HealthPort>) => void;
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
   /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
@@ -106,6 +112,8 @@ export class HostLoop {
   /** Changes of the plan that the reconciler has not been given. */
   #entries: (readonly EntryChange[])[] = [];
   #areProbesDue = false;
+  /** Keys of what is let in that the last round to write did not know. */
+  #entrances = new Set<string>();
   #revision = 0;
   #written = false;
   #released = false;
@@ -247,7 +255,8 @@ export class HostLoop {
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
 
-  #takePlan({ entries, ports, probes }: PlanChanges, into: Set<string>): void {
+  #takePlan({ entries, ports, probes, entrances }: PlanChanges, into: Set<string>): void {
+    for (const key of entrances) this.#entrances.add(key);
     this.#areProbesDue ||= probes;
     if (entries.length > 0) this.#entries.push(entries);
     for (const portId of ports) into.add(portId);
@@ -277,6 +286,7 @@ export class HostLoop {
     this.#written = true;
     if (this.#areProbesDue) this.#deps.probe?.(this.#deps.planner.probes);
     this.#areProbesDue = false;
+    this.#letIn(state);
     for (const table of Object.values(this.#deps.ids)) table.settle();
     this.#sayRefused();
     this.#sayUnknown(state);
@@ -287,6 +297,14 @@ export class HostLoop {
     this.#revision = state.revision;
     if (changed.size > 0 || moved) this.#deps.onChange({ revision: this.#revision, ports: changed });
     this.#waiters.wake(ports, (wanted) => this.#isUp(wanted));
+  }
+
+  /** Where it leads is in the maps by now. */
+  #letIn({ synced }: Position): void {
+    const changed = this.#entrances;
+    this.#entrances = new Set();
+    this.#deps.letIn?.({ all: this.#deps.planner.entrances, changed, isWhole: synced });
+    this.#deps.sayHealth?.(this.#deps.planner.healthPorts);
   }
 
   #unknown(): UnknownVifs | null {

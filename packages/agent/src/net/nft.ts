@@ -15,6 +15,7 @@ import {
   readText,
   readU32be,
   text,
+  u32Bytes,
   u32be,
   viewOf,
 } from './message.ts';
@@ -29,6 +30,30 @@ export type NftTable = {
   /** What `nft list ruleset` shows beside it. */
   readonly comment: string;
   readonly chains: readonly NftChain[];
+  /** Absent: none. They are empty when they are made. */
+  readonly maps?: readonly NftMap[];
+};
+
+/** A map in a table, in which rules look up (`lookUp`). */
+export type NftMap = {
+  readonly name: string;
+  /** What a key and a value are made of, each filled up to whole words. Without a value it is a set. */
+  readonly key: readonly NftDatum[];
+  readonly value?: readonly NftDatum[];
+  /** A key is a range of each of its parts. Default: it is what it says. */
+  readonly hasRanges?: boolean;
+};
+
+export type NftDatum = 'protocol' | 'port' | 'ipv4' | 'ipv6';
+
+/** Entry of a map, in bytes. `end`: of a range, the last key. `value`: of a set none. */
+export type NftElement = { readonly key: Uint8Array; readonly end?: Uint8Array; readonly value?: Uint8Array };
+
+/** What goes and what comes in a map; an element that is to lead elsewhere does both. */
+export type NftChange = {
+  readonly map: string;
+  readonly gone: readonly NftElement[];
+  readonly come: readonly NftElement[];
 };
 
 /** What no rule of a chain drops goes on: to the rule behind the jump, or past the table. */
@@ -61,6 +86,8 @@ export type FoundTable = {
   readonly shape: string;
   /** Packets that rules with a counter have counted, by comment. */
   readonly packets: ReadonlyMap<string, number>;
+  /** Chain and comment of each rule, in order. */
+  readonly rules: readonly string[];
 };
 
 const FAMILIES: Readonly<Record<NftFamily, number>> = { inet: 1, arp: 3 };
@@ -77,7 +104,13 @@ const MSG = {
   newRule: message(6),
   getRule: message(7),
   deleteRule: message(8),
+  newSet: message(9),
+  newElement: message(12),
+  getElement: message(13),
+  deleteElement: message(14),
 } as const;
+/** Which make nothing. */
+const DELETES: ReadonlySet<number> = new Set([MSG.deleteTable, MSG.deleteRule, MSG.deleteElement]);
 /** Messages that say that one of these came, went or was changed. */
 const CHANGES: ReadonlySet<number> = new Set([
   ...[MSG.newTable, MSG.deleteTable, MSG.newChain, MSG.deleteChain, MSG.newRule, MSG.deleteRule],
@@ -85,6 +118,30 @@ const CHANGES: ReadonlySet<number> = new Set([
 const TABLE = { name: 1, flags: 2, userData: 6 } as const;
 const CHAIN = { table: 1, name: 3, hook: 4, policy: 5, type: 7, flags: 10 } as const;
 const HOOK = { number: 1, priority: 2 } as const;
+const SET = {
+  table: 1,
+  name: 2,
+  flags: 3,
+  keyType: 4,
+  keyBytes: 5,
+  valueType: 6,
+  valueBytes: 7,
+  description: 9,
+  id: 10,
+} as const;
+const SET_FLAG = { interval: 0x4, map: 0x8, concat: 0x80 } as const;
+const SET_CONCAT = 2;
+const ELEMENTS = { table: 1, set: 2, list: 3 } as const;
+const ELEMENT = { key: 1, value: 2, end: 10 } as const;
+/** Number that nft(8) knows the kind by, its size in whole words, and its own. */
+const DATA_KINDS: Readonly<Record<NftDatum, readonly [type: number, wordBytes: number, bytes: number]>> = {
+  protocol: [12, 4, 1],
+  port: [13, 4, 2],
+  ipv4: [7, 4, 4],
+  ipv6: [8, 16, 16],
+};
+/** What fits into one datagram with room to spare. */
+const ELEMENTS_AT_ONCE = 500;
 const RULE = { table: 1, chain: 2, expressions: 4, userData: 7 } as const;
 const LIST_ELEMENT = 1;
 const EXPRESSION = { name: 1, data: 2 } as const;
@@ -101,11 +158,137 @@ export function replaceTable(socket: NetlinkSocket, table: NftTable): void {
   const tried = `make the nftables table ${family} ${name}`;
   const create = request(MSG.newTable, family, tried, [text(TABLE.name, name), userData(TABLE.userData, comment)]);
   const remove = request(MSG.deleteTable, family, tried, [text(TABLE.name, name)]);
+  const maps = (table.maps ?? []).map((map, at) => mapRequest(table, map, at + 1));
   // A chain must be there before a rule that jumps to it.
   const chains = table.chains.map((chain) => chainRequest(table, chain));
   const rules = table.chains.flatMap((chain) => chain.rules.map((rule) => ruleRequest(table, chain, rule)));
   // Deleting what is not there would be refused: it is made first.
-  runBatch(socket, [create, remove, create, ...chains, ...rules]);
+  runBatch(socket, [create, remove, create, ...maps, ...chains, ...rules]);
+}
+
+/** Brings elements into maps of the table, and out of them: all or nothing, of up to some hundreds. Throws NetlinkError, ENOENT where one that is to go is not there. */
+export function changeElements(
+  socket: NetlinkSocket,
+  { family, name }: Pick<NftTable, 'family' | 'name'>,
+  changes: readonly NftChange[],
+): void {
+  const steps = changes.flatMap(({ map, gone, come }) => {
+    const about = [text(ELEMENTS.table, name), text(ELEMENTS.set, map)];
+    const list = (type: number, elements: readonly Attribute[]): NetlinkRequest[] =>
+      elements.length === 0
+        ? []
+        : [
+            request(type, family, `change the map ${map} of the nftables table ${family} ${name}`, [
+              ...about,
+              nest(ELEMENTS.list, elements),
+            ]),
+          ];
+    return portions(gone, come).map((part) => [
+      ...list(
+        MSG.deleteElement,
+        part.gone.map((one) => elementOf(one, false)),
+      ),
+      ...list(
+        MSG.newElement,
+        part.come.map((one) => elementOf(one, true)),
+      ),
+    ]);
+  });
+  const size = changes.reduce((sum, { gone, come }) => sum + gone.length + come.length, 0);
+  const batches = size <= ELEMENTS_AT_ONCE ? [steps.flat()] : steps;
+  for (const batch of batches) if (batch.length > 0) runBatch(socket, batch);
+}
+
+/** What leads elsewhere goes in the transaction in which it comes: no packet finds none. */
+function portions(
+  gone: readonly NftElement[],
+  come: readonly NftElement[],
+): readonly Pick<NftChange, 'gone' | 'come'>[] {
+  const going = new Map(gone.map((one) => [hex(one.key), one]));
+  const parts: { readonly gone: NftElement[]; readonly come: readonly NftElement[] }[] = [];
+  for (let at = 0; at < come.length; at += ELEMENTS_AT_ONCE) {
+    const chunk = come.slice(at, at + ELEMENTS_AT_ONCE);
+    const replaced = chunk.flatMap(({ key }) => going.get(hex(key)) ?? []);
+    for (const { key } of replaced) going.delete(hex(key));
+    parts.push({ gone: replaced, come: chunk });
+  }
+  const left = [...going.values()];
+  for (let at = 0; at < left.length; at += ELEMENTS_AT_ONCE) {
+    parts.push({ gone: left.slice(at, at + ELEMENTS_AT_ONCE), come: [] });
+  }
+  return parts;
+}
+
+function elementOf({ key, end, value }: NftElement, withValue: boolean): Attribute {
+  return nest(LIST_ELEMENT, [
+    nest(ELEMENT.key, [bytes(DATA.value, key)]),
+    ...(end === undefined ? [] : [nest(ELEMENT.end, [bytes(DATA.value, end)])]),
+    ...(value === undefined || !withValue ? [] : [nest(ELEMENT.value, [bytes(DATA.value, value)])]),
+  ]);
+}
+
+/** Puts the rules of its chains in place of those that are there, of a table that has these chains and maps. */
+export function replaceRules(socket: NetlinkSocket, table: NftTable): void {
+  const { family, name } = table;
+  const requests = table.chains.flatMap((chain) => [
+    request(MSG.deleteRule, family, `delete the rules of the nftables chain ${family} ${name} ${chain.name}`, [
+      ...[text(RULE.table, name), text(RULE.chain, chain.name)],
+    ]),
+    ...chain.rules.map((rule) => ruleRequest(table, chain, rule)),
+  ]);
+  runBatch(socket, requests);
+}
+
+/** What is in a map of the table; undefined: it is not there. */
+export function readElements(
+  socket: NetlinkSocket,
+  { family, name }: Pick<NftTable, 'family' | 'name'>,
+  map: string,
+): readonly NftElement[] | undefined {
+  const tried = `list the map ${map} of the nftables table ${family} ${name}`;
+  const about = [text(ELEMENTS.table, name), text(ELEMENTS.set, map)];
+  const found = absentOn(['ENOENT'], () =>
+    socket.dump({ ...request(MSG.getElement, family, tried, about), flags: 0 }).map(attributesOf),
+  );
+  return found?.flatMap((message) =>
+    listAttributes(message.get(ELEMENTS.list) ?? new Uint8Array()).map(([, element]) => {
+      const parts = decodeAttributes(element);
+      const [key, end, value] = [ELEMENT.key, ELEMENT.end, ELEMENT.value].map((part) => datumOf(parts.get(part)));
+      return {
+        key: key ?? new Uint8Array(),
+        ...(end === undefined ? {} : { end }),
+        ...(value === undefined ? {} : { value }),
+      };
+    }),
+  );
+}
+
+function datumOf(data: Uint8Array | undefined): Uint8Array | undefined {
+  return data === undefined ? undefined : decodeAttributes(data).get(DATA.value);
+}
+
+function mapRequest(
+  { family, name }: NftTable,
+  { name: map, key, value, hasRanges = false }: NftMap,
+  id: number,
+): NetlinkRequest {
+  const flags = (value === undefined ? 0 : SET_FLAG.map) | (hasRanges ? SET_FLAG.interval | SET_FLAG.concat : 0);
+  const fields = key.map((one) => nest(LIST_ELEMENT, [u32be(1, DATA_KINDS[one][2])]));
+  return request(MSG.newSet, family, `make the map ${map} of the nftables table ${family} ${name}`, [
+    ...[text(SET.table, name), text(SET.name, map), u32be(SET.flags, flags), u32be(SET.id, id)],
+    ...[u32be(SET.keyType, typeOf(key)), u32be(SET.keyBytes, sizeOf(key))],
+    ...(value === undefined ? [] : [u32be(SET.valueType, typeOf(value)), u32be(SET.valueBytes, sizeOf(value))]),
+    ...(hasRanges ? [nest(SET.description, [nest(SET_CONCAT, fields)])] : []),
+  ]);
+}
+
+/** As nft(8) writes a concatenation: six bits each. */
+function typeOf(data: readonly NftDatum[]): number {
+  return data.reduce((sum, one) => (sum << 6) | DATA_KINDS[one][0], 0);
+}
+
+function sizeOf(data: readonly NftDatum[]): number {
+  return data.reduce((sum, one) => sum + DATA_KINDS[one][1], 0);
 }
 
 /** False: it was not there. */
@@ -139,7 +322,8 @@ export function readTable(
     chains: own.map(chainShape),
     rules: rules.map(ruleShape),
   };
-  return { shape: JSON.stringify(shape), packets: new Map(rules.flatMap(countedBy)) };
+  const named = rules.map((rule) => `${readText(rule.get(RULE.chain))} ${commentOf(rule.get(RULE.userData))}`);
+  return { shape: JSON.stringify(shape), packets: new Map(rules.flatMap(countedBy)), rules: named };
 }
 
 /** Which table a message of the kernel says to have changed; undefined: it says something else. */
@@ -158,15 +342,29 @@ export const RECEIVED: Readonly<Record<NftFamily, NftHook>> = {
 /** Packets that leave, when everything else has looked: NF_INET_POST_ROUTING, where sources are translated. */
 export const LEAVING: NftHook = { hook: 4, priority: 100 };
 
+/** Where destinations are translated: of what is received (NF_INET_PRE_ROUTING), and of what the host itself sends (NF_INET_LOCAL_OUT). */
+export const TRANSLATED: Readonly<Record<'received' | 'sent', NftHook>> = {
+  received: { hook: 0, priority: -100 },
+  sent: { hook: 3, priority: -100 },
+};
+
 /** Facts of a packet that `metaTo` can fetch. */
-export const META = { iifname: 6, oifname: 7, l4proto: 16 } as const;
+export const META = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 /** Registers: `value` is what `metaTo` and `payloadTo` write. */
 const REGISTER = { verdict: 0, value: 1 } as const;
+/** The first of a key that is put together word by word, and of what is found by it (NFT_REG32_00, NFT_REG32_10). */
+const WORDS = { key: 8, value: 18 } as const;
+const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
+/** linux/nf_conntrack_common.h: IPS_DST_NAT */
+const CONNECTION = { status: 2, destinationTranslated: 1 << 5 } as const;
+const NAT_DESTINATION = 1;
 const COMPARE = { equal: 0, notEqual: 1 } as const;
 const DROP = 0;
 const JUMP = -3;
-const FIB = { addressType: 3, destination: 1 << 1 } as const;
+const FIB = { addressType: 3, source: 1 << 0, destination: 1 << 1 } as const;
+/** Versions of IP, as the fact `nfproto` says them. */
+export const NFPROTO = { ipv4: 2, ipv6: 10 } as const;
 const RTN_LOCAL = Uint8Array.of(2, 0, 0, 0);
 
 /** Fetches a fact; of a name 16 bytes, filled up with zeros. */
@@ -178,6 +376,64 @@ export function meta(key: number): Attribute {
 export function transport(offset: number, size: number): Attribute {
   const place = [u32be(1, REGISTER.value), u32be(2, TRANSPORT_HEADER), u32be(3, offset), u32be(4, size)];
   return expression('payload', place);
+}
+
+/** Fetches bytes of the IP header. */
+export function network(offset: number, size: number): Attribute {
+  const place = [u32be(1, REGISTER.value), u32be(2, NETWORK_HEADER), u32be(3, offset), u32be(4, size)];
+  return expression('payload', place);
+}
+
+/** Goes on with the rule only for a connection whose destination is translated. */
+export function destinationIsTranslated(): readonly Attribute[] {
+  return [
+    expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.status)]),
+    mask(u32Bytes(CONNECTION.destinationTranslated)),
+    notEqual(u32Bytes(0)),
+  ];
+}
+
+/** Goes on with the rule only if the packet has an address of this host for source. */
+export function fromThisHost(): readonly Attribute[] {
+  const look = [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, FIB.source)];
+  return [expression('fib', look), equal(RTN_LOCAL)];
+}
+
+/** What is looked up of a packet, in the order of the parts of a key. */
+export type NftLooked = 'destination' | 'source' | 'protocol' | 'port';
+
+/** Looks up in a map, whose values are address and port: there the connection goes. A packet of which the map has nothing goes on behind the rule. */
+export function toMapped(map: string, version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
+  const addressWords = version === 4 ? 1 : 4;
+  return [
+    ...fetched(version, looked),
+    expression('lookup', [text(1, map), u32be(2, WORDS.key), u32be(3, WORDS.value)]),
+    expression('nat', [
+      ...[u32be(1, NAT_DESTINATION), u32be(2, version === 4 ? NFPROTO.ipv4 : NFPROTO.ipv6)],
+      ...[u32be(3, WORDS.value), u32be(5, WORDS.value + addressWords)],
+    ]),
+  ];
+}
+
+/** Goes on with the rule only if the set has it. */
+export function isIn(set: string, version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
+  return [...fetched(version, looked), expression('lookup', [text(1, set), u32be(2, WORDS.key)])];
+}
+
+function fetched(version: 4 | 6, looked: readonly NftLooked[]): readonly Attribute[] {
+  const address = version === 4 ? { destination: 16, source: 12, bytes: 4 } : { destination: 24, source: 8, bytes: 16 };
+  let word: number = WORDS.key;
+  return looked.map((one) => {
+    const into = word;
+    if (one === 'destination' || one === 'source') {
+      word += address.bytes / 4;
+      const place = [u32be(2, NETWORK_HEADER), u32be(3, address[one]), u32be(4, address.bytes)];
+      return expression('payload', [u32be(1, into), ...place]);
+    }
+    word += 1;
+    if (one === 'protocol') return expression('meta', [u32be(1, into), u32be(2, META.l4proto)]);
+    return expression('payload', [u32be(1, into), u32be(2, TRANSPORT_HEADER), u32be(3, 2), u32be(4, 2)]);
+  });
 }
 
 /** Keeps of what was fetched the bits of the mask. */
@@ -277,7 +533,7 @@ function request(
   attributes: readonly Attribute[],
 ): NetlinkRequest & { readonly flags: number } {
   const fixed = fixedHeader([1, FAMILIES[family]], [1, 0], [2, 0]);
-  const create = type === MSG.deleteTable ? 0 : NLM.create;
+  const create = DELETES.has(type) ? 0 : NLM.create;
   return { type, flags: create | NLM.ack, fixed, attributes, tried };
 }
 

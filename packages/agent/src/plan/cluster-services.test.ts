@@ -11,6 +11,12 @@ import { type SampleSlice, sampleHost, sampleId, sampleNetwork, samplePort, samp
 const PORT = samplePort(5);
 const SCOPE = sampleId('scope', 1);
 const WEB = sampleId('svc', 2);
+const NODE = samplePort(6, {
+  vifKind: 'host',
+  deviceOwner: 'kubernetes:node',
+  portSecurityEnabled: false,
+  policy: null,
+});
 const BASE = [sampleHost('h1', [PORT]), sampleNetwork(1), sampleRouter(1, [1])].flat();
 
 function service(more: Partial<ClusterService> = {}): ClusterService {
@@ -143,4 +149,80 @@ test('Services are in force behind the routers of their scope alone', async () =
     rowsOf(bed, 'cb_route_2').filter(({ nexthop }) => String(nexthop).startsWith('service')),
     [],
   );
+});
+
+/** Of a host that is a node behind the router, or is none. */
+async function plannedAt(port: typeof PORT, more: Partial<ClusterService>): Promise<PlanBed> {
+  const bed = createPlanBed();
+  bed.plug(port, 50);
+  const all = [backend('10.0.0.6', { host: 'h1' }), backend('10.0.0.7', { host: 'h2' })];
+  const base = [sampleHost('h1', [port]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+  await bed.plan(...base, services([service(more)]), backends(all));
+  return bed;
+}
+
+test('a node lets in its node ports, to the address of the Service of each version of IP; another host does not', async () => {
+  const http = { protocol: 'TCP', port: 80, nodePort: 30_080 } as const;
+  const dual = { clusterIps: ['10.96.0.10', 'fd96::a'], nodePorts: [http] };
+  const { planner } = await plannedAt(NODE, dual);
+  assert.deepEqual(
+    [...planner.entrances.values()],
+    [
+      { protocol: 'TCP', ipVersion: 4, port: 30_080, to: { address: '10.96.0.10', port: 80 } },
+      { protocol: 'TCP', ipVersion: 6, port: 30_080, to: { address: 'fd96::a', port: 80 } },
+    ],
+  );
+  assert.equal((await plannedAt(PORT, dual)).planner.entrances.size, 0);
+  const bed = await plannedAt(NODE, dual);
+  await bed.plan(sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1]), services([service()]), backends([]));
+  assert.equal(bed.planner.entrances.size, 0);
+});
+
+test('external addresses and those of the load balancer are let in at the ports of the Service, the latter from where they may', async () => {
+  const more = {
+    externalIps: ['203.0.113.7'],
+    loadBalancerIps: ['198.51.100.20'],
+    sourceRanges: ['192.0.2.0/24', 'fd00::/8'],
+  };
+  const { planner } = await plannedAt(NODE, { ...more, healthCheckNodePort: 32_000 });
+  const to = { address: '10.96.0.10', port: 80 };
+  assert.deepEqual(
+    [...planner.entrances.values()],
+    [
+      { address: '203.0.113.7', protocol: 'TCP', ipVersion: 4, port: 80, to },
+      { address: '198.51.100.20', protocol: 'TCP', ipVersion: 4, port: 80, to, sources: ['192.0.2.0/24'] },
+    ],
+  );
+  assert.deepEqual([...planner.healthPorts.values()], [{ port: 32_000, service: 'default/web', endpoints: 1 }]);
+});
+
+test('what is for endpoints of this host alone, and the host is the one, goes to it as it came', async () => {
+  const own = NODE.fixedIps[0]?.ipAddress ?? '';
+  const entrance = async (all: Parameters<typeof backends>[0], outerLocal?: true): Promise<unknown> => {
+    const bed = createPlanBed();
+    bed.plug(NODE, 50);
+    const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
+    const more = { nodePorts, ...(outerLocal === undefined ? {} : { outerLocal }) };
+    const base = [sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+    await bed.plan(...base, services([service(more)]), backends(all));
+    return [...bed.planner.entrances.values()].map(({ to }) => `${to.address} ${to.port}`).join();
+  };
+  const itself = backend(own, { host: 'h1' });
+  assert.equal(await entrance([itself], true), `${own} 8080`);
+  assert.equal(await entrance([itself, backend('10.0.0.7', { host: 'h2' })], true), `${own} 8080`);
+  assert.equal(await entrance([itself, backend('10.0.0.9', { host: 'h1' })], true), '10.96.0.10 80', 'beside a pod');
+  assert.equal(await entrance([itself]), '10.96.0.10 80');
+  assert.equal(await entrance([], true), '10.96.0.10 80');
+});
+
+test('what a node lets in has rows of its own only where other endpoints count for it', async () => {
+  const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
+  const outer = async (more: Partial<ClusterService>): Promise<readonly string[]> =>
+    rowsOf(await plannedAt(NODE, { nodePorts, ...more }), 'cb_service_1')
+      .filter(({ port, scope }) => port !== undefined && String(scope).endsWith('from outside'))
+      .map(({ endpoints, own_host_only }) => `${endpoints} ${own_host_only}`);
+  assert.deepEqual(await outer({}), []);
+  assert.deepEqual(await outer({ outerLocal: true }), ['1 true']);
+  assert.deepEqual(await outer({ local: true }), ['2 false']);
+  assert.deepEqual(await outer({ outerLocal: true, nodePorts: [] }), []);
 });

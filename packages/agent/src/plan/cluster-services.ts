@@ -3,13 +3,15 @@
  * its zone) is settled here: programs meet a list.
  */
 import { createHash } from 'node:crypto';
-import type { ClusterService, ServicePort } from '@cable/model';
+import type { ClusterService, LocalPort, ServicePort } from '@cable/model';
 import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
-import { isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
+import { formatAddress, isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
+import type { Entrance, HealthPort } from './entrances.ts';
 import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
+import { portsOfNode } from './node-port.ts';
 import { routeEntries } from './route-entries.ts';
 import { type Candidate, chooseServing } from './serving.ts';
-import { type Family, headerFamily, itemFamily, type PlanReader } from './unit.ts';
+import { type Family, headerFamily, itemFamily, type Output, type PlanReader } from './unit.ts';
 
 /** An endpoint of a Service. */
 export type PlannedBackend = Candidate & { readonly addr: Uint8Array; readonly ports: readonly ServicePort[] };
@@ -21,26 +23,41 @@ export function scopeOf(id: string): string {
   return `services ${id}`;
 }
 
-/** A scope that is told of has a number. */
+/** Key of the number of what this host lets in from outside for a scope. */
+export function outerScopeOf(id: string): string {
+  return `${scopeOf(id)} outside`;
+}
+
+/** A scope that is told of has numbers. */
 export const SCOPES: Family = headerFamily(
   { name: 'service scope', slice: 'services', subject: 'host' },
-  ({ scope }) => ({ facts: [{ topic: 'router', key: scopeOf(scope), member: '', value: null }] }),
+  ({ scope }) => ({
+    facts: [scopeOf(scope), outerScopeOf(scope)].map((key) => ({ topic: 'router', key, member: '', value: null })),
+  }),
 );
 
 /** The prefixes of a scope lead to its Services, at each router that is up here. */
 export const SCOPE_ROUTES: Family = headerFamily(
   { name: 'routes of a service scope', slice: 'services', subject: 'host' },
-  ({ scope }, { cidrs, routerIds, clusterDomain }, reader) => ({
-    entries: routesTo(scope, cidrs, reader),
-    facts: routerIds.map(
-      (id) =>
-        ({
-          ...{ topic: 'scope-at', key: id, member: scope },
-          value: { cidrs, hasNames: clusterDomain !== undefined },
-        }) as const,
-    ),
-  }),
+  ({ scope }, { cidrs, routerIds, clusterDomain }, reader) => {
+    const nodes = routerIds.flatMap((id) => nodesOf(id, reader));
+    const hasNames = clusterDomain !== undefined;
+    const addresses = [...new Set(nodes.flatMap(({ fixedIps }) => fixedIps.map(({ ipAddress }) => ipAddress)))];
+    return {
+      entries: routesTo(scope, cidrs, reader),
+      facts: [
+        ...routerIds.map((id) => ({ topic: 'scope-at', key: id, member: scope, value: { cidrs, hasNames } }) as const),
+        ...(nodes.length === 0 ? [] : [{ topic: 'let-in', key: scope, member: '', value: { addresses } } as const]),
+      ],
+    };
+  },
 );
+
+/** Ports of this host as a node, behind the router. */
+function nodesOf(routerId: string, reader: PlanReader): readonly LocalPort[] {
+  const networks = reader.sortedFacts('leg-of', routerId).map(({ value }) => value.networkId);
+  return portsOfNode(reader, new Set(networks));
+}
 
 /** An endpoint is its Service's. */
 export const BACKENDS: Family = itemFamily(
@@ -59,9 +76,21 @@ export const CLUSTER_SERVICES: Family = itemFamily(
   ({ scope: scopeId }, service, reader) => {
     const scope = reader.number('router', scopeOf(scopeId));
     if (scope === undefined) return {};
+    const { local = false } = service;
     const outer = service.externalIps.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
+    const node = reader.facts('let-in', scopeId).get('')?.value;
+    const outerScope = node !== undefined ? reader.number('router', outerScopeOf(scopeId)) : undefined;
     return {
-      entries: [...serviceEntries(scope, service, reader), ...routesTo(scopeId, outer, reader)],
+      entries: [
+        ...serviceEntries(
+          { scope, addresses: [...service.clusterIps, ...service.externalIps], isLocal: local },
+          service,
+          reader,
+        ),
+        ...outerEntries(outerScope, service, reader),
+        ...routesTo(scopeId, outer, reader),
+      ],
+      ...(node === undefined ? {} : letInOf(service, node, reader)),
     };
   },
 );
@@ -76,7 +105,9 @@ function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader)
   const routerIds = reader.header('services', scopeId)?.routerIds ?? [];
   if (scope === undefined || cidrs.length === 0) return [];
   const nexthop = Uint8Array.from(NO_ADDRESS);
-  new DataView(nexthop.buffer).setUint32(0, scope, true);
+  const view = new DataView(nexthop.buffer);
+  view.setUint32(0, scope, true);
+  view.setUint32(4, reader.number('router', outerScopeOf(scopeId)) ?? 0, true);
   const value = {
     ...{ kind: CB_ROUTE_SERVICE, flags: 0, net: 0, mtuBytes: 0, mac: new Uint8Array(6), nexthop },
     ...{ own: NO_ADDRESS, outside: 0 },
@@ -91,14 +122,99 @@ function routesTo(scopeId: string, cidrs: readonly string[], reader: PlanReader)
   });
 }
 
-function serviceEntries(scope: number, service: ClusterService, reader: PlanReader): readonly Planned[] {
-  const { id, local = false, affinitySeconds: affinityS = 0 } = service;
+/** Rows of what is let in from outside, where other endpoints count for it than for the cluster. */
+function outerEntries(scope: number | undefined, service: ClusterService, reader: PlanReader): readonly Planned[] {
+  const { clusterIps, local = false, outerLocal: isLocal = false } = service;
+  if (scope === undefined || !(local || isLocal) || entrancesOf(service).length === 0) return [];
+  return serviceEntries({ scope, addresses: clusterIps, isLocal }, service, reader);
+}
+
+/** All lead to the Service's address of their version of IP. */
+function entrancesOf(service: ClusterService): readonly Entrance[] {
+  const { clusterIps, ports, nodePorts = [], externalIps, loadBalancerIps = [], sourceRanges } = service;
+  const balanced = new Set(loadBalancerIps.filter(isAddress));
+  const outer = externalIps.filter((one) => isAddress(one) && !balanced.has(one));
+  return clusterIps.flatMap((to) => {
+    const ipVersion = versionOf(to);
+    const isOfOne = (text: string): boolean => versionOf(text) === ipVersion;
+    const sources = sourceRanges?.filter(isOfOne);
+    return [
+      ...nodePorts.map(({ protocol, nodePort, port }) => ({
+        ...{ protocol, ipVersion, port: nodePort, to: { address: to, port } },
+      })),
+      ...[...outer, ...balanced].filter(isOfOne).flatMap((address) =>
+        ports.map(({ protocol, port }) => ({
+          ...{ address, protocol, ipVersion, port, to: { address: to, port } },
+          ...(sources !== undefined && balanced.has(address) ? { sources } : {}),
+        })),
+      ),
+    ];
+  });
+}
+
+function versionOf(text: string): 4 | 6 {
+  return text.includes(':') ? 6 : 4;
+}
+
+function letInOf(service: ClusterService, node: NodePlace, reader: PlanReader): Pick<Output, 'entrances' | 'health'> {
+  const entrances = entrancesOf(service).map((one) => ({ ...one, to: besideOf(one, service, node, reader) ?? one.to }));
+  return { ...(entrances.length === 0 ? {} : { entrances }), ...healthOf(service, reader) };
+}
+
+/** Addresses of this host's port as a node. */
+type NodePlace = { readonly addresses: readonly string[] };
+
+/**
+ * Where only endpoints of this host count for what is let in, and these are the host itself: there it goes at once, and the client stays who he is. Undefined: it goes the common way.
+ */
+function besideOf(
+  { protocol, ipVersion, to }: Entrance,
+  { id, ports, outerLocal }: ClusterService,
+  { addresses }: NodePlace,
+  reader: PlanReader,
+): Entrance['to'] | undefined {
+  const port = ports.find((one) => one.protocol === protocol && one.port === to.port);
+  if (outerLocal !== true || port === undefined) return undefined;
   const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
-  const addresses = [...service.clusterIps, ...service.externalIps].flatMap((ip) => parseAddress(ip) ?? []);
+  const { counting } = chooseServing(
+    all.filter(({ addr }) => isMapped(addr) === (ipVersion === 4)),
+    { host: reader.host, zone: reader.zone },
+    true,
+  );
+  const places = counting.flatMap((one) => placeOf(one, port.name, protocol));
+  const own = places.map(({ addr, portBe }) => ({ address: formatAddress(addr), port: portBe }));
+  return own.every(({ address }) => addresses.includes(address)) ? own[0] : undefined;
+}
+
+/** How many endpoints of this host are ready, where somebody may ask. Of a Service of both versions of IP those of its first. */
+function healthOf(service: ClusterService, reader: PlanReader): { readonly health?: HealthPort } {
+  const { id, name, clusterIps, healthCheckNodePort: port } = service;
+  if (port === undefined) return {};
+  const isIpv4 = versionOf(clusterIps[0] ?? '') === 4;
+  const here = reader
+    .sortedFacts('backend-of', id)
+    .flatMap(({ value }) =>
+      value.isReady && value.host === reader.host && isMapped(value.addr) === isIpv4 ? [value] : [],
+    );
+  const endpoints = new Set(here.map(({ addr }) => Buffer.from(addr).toString('hex'))).size;
+  return { health: { port, service: name, endpoints } };
+}
+
+/** `isLocal`: only endpoints of this host count. */
+type Side = { readonly scope: number; readonly addresses: readonly string[]; readonly isLocal: boolean };
+
+function serviceEntries(
+  { scope, isLocal, ...side }: Side,
+  service: ClusterService,
+  reader: PlanReader,
+): readonly Planned[] {
+  const { id, affinitySeconds: affinityS = 0 } = service;
+  const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
+  const addresses = side.addresses.flatMap((ip) => parseAddress(ip) ?? []);
   const about = {
     affinityS,
     service: Number.parseInt(id.slice(0, 8), 16) >>> 0,
-    flags: local ? CB_SERVICE_F_LOCAL : 0,
+    flags: isLocal ? CB_SERVICE_F_LOCAL : 0,
   };
   const entries: Planned[] = [];
   for (const isIpv4 of [true, false]) {
@@ -108,7 +224,7 @@ function serviceEntries(scope: number, service: ClusterService, reader: PlanRead
     const { counting, kept } = chooseServing(
       all.filter(({ addr }) => isMapped(addr) === isIpv4),
       { host: reader.host, zone: reader.zone },
-      local,
+      isLocal,
     );
     for (const { name, protocol, port } of service.ports) {
       const backends = distinct([counting, kept].map((some) => some.flatMap((one) => placeOf(one, name, protocol))));

@@ -6,6 +6,7 @@ import type { SliceChange } from '../stream/slice-reader.ts';
 
 import { Admission } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
+import { type Entrance, entranceKey, type HealthPort } from './entrances.ts';
 import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
 import {
@@ -63,6 +64,8 @@ export type PlanChanges = {
   readonly links: boolean;
   /** Whether `probes` has other members, or they are probed otherwise. */
   readonly probes: boolean;
+  /** Keys of `entrances` that came, went or lead elsewhere. */
+  readonly entrances: ReadonlySet<string>;
 };
 
 /** A slice of which something changed. */
@@ -99,6 +102,9 @@ export class Planner {
   #ports = new Set<string>();
   #linksChanged = false;
   readonly #probes = new Map<string, ProbeTarget>();
+  readonly #entrances = new Map<string, Entrance>();
+  #entrancesChanged = new Set<string>();
+  readonly #healthPorts = new Map<number, HealthPort>();
   #probesChanged = false;
 
   constructor(deps: PlannerDeps) {
@@ -174,6 +180,16 @@ export class Planner {
     return this.#probes;
   }
 
+  /** What this host lets in from outside, by `entranceKey`. */
+  get entrances(): ReadonlyMap<string, Entrance> {
+    return this.#entrances;
+  }
+
+  /** Ports at which this host says whether Services have endpoints here, by port. */
+  get healthPorts(): ReadonlyMap<number, HealthPort> {
+    return this.#healthPorts;
+  }
+
   /** Ports of this host that have the policy (`policyName`). */
   portsOf(policy: string): Iterable<string> {
     return this.#facts.of('policy-use', policy).keys();
@@ -230,7 +246,9 @@ export class Planner {
     this.#ports = new Set();
     this.#linksChanged = false;
     this.#probesChanged = false;
-    return { entries: await this.#claims.take(turns), ports, links, probes };
+    const entrances = this.#entrancesChanged;
+    this.#entrancesChanged = new Set();
+    return { entries: await this.#claims.take(turns), ports, links, probes, entrances };
   }
 
   async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
@@ -397,8 +415,8 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links, probe } = output;
-    const nothing = [vif, guest, error, links, probe].every((one) => one === undefined);
+    const { vif, guest, error, links, probe, entrances, health } = output;
+    const nothing = [vif, guest, error, links, probe, entrances, health].every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
     this.#replaceRest(unit.item, before ?? {}, output);
@@ -407,6 +425,13 @@ export class Planner {
   #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
     if (before.probe !== undefined || after.probe !== undefined) {
       this.#replaceProbe(before.probe, after.probe);
+      return;
+    }
+    if ([before.entrances, before.health, after.entrances, after.health].some((one) => one !== undefined)) {
+      this.#replaceEntrances(before.entrances ?? NOTHING, after.entrances ?? NOTHING);
+      const { port } = before.health ?? {};
+      if (port !== undefined && this.#healthPorts.get(port) === before.health) this.#healthPorts.delete(port);
+      if (after.health !== undefined) this.#healthPorts.set(after.health.port, after.health);
       return;
     }
     // A port may have gone over to another unit, which has said its own already.
@@ -435,6 +460,20 @@ export class Planner {
     if (before !== undefined && this.#probes.get(before.memberId) === before) this.#probes.delete(before.memberId);
     if (after !== undefined) this.#probes.set(after.memberId, after);
     this.#probesChanged = true;
+  }
+
+  /** A place may have gone over to another Service, which has said so already. */
+  #replaceEntrances(before: readonly Entrance[], after: readonly Entrance[]): void {
+    for (const one of before) {
+      const key = entranceKey(one);
+      if (this.#entrances.get(key) !== one) continue;
+      this.#entrances.delete(key);
+      this.#entrancesChanged.add(key);
+    }
+    for (const one of after) {
+      this.#entrances.set(entranceKey(one), one);
+      this.#entrancesChanged.add(entranceKey(one));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { HostRoute } from '@cable/model';
 import { contains, parsePrefix } from './address.ts';
-import { NODE_OWNER } from './node-port.ts';
+import { portsOfNode } from './node-port.ts';
 import { type RouteTo, routeBy, routeEntries } from './route-entries.ts';
 import type { Leg } from './router-legs.ts';
 import { type Family, headerFamily, type PlanReader } from './unit.ts';
@@ -40,11 +40,7 @@ function extraRoute({ destination, nexthop }: HostRoute, legs: readonly Leg[]): 
 
 /** Default routes by the node port of this host in a network of the router, of versions of IP that have no other. */
 function nodeRoutes(legs: readonly Leg[], routes: readonly HostRoute[], reader: PlanReader): readonly HostRoute[] {
-  const networks = new Set(legs.map(({ networkId }) => networkId));
-  const nodes = reader.sortedFacts('machine-port', '').flatMap(({ member }) => {
-    const port = reader.item('host', reader.host, member);
-    return port?.deviceOwner === NODE_OWNER && networks.has(port.networkId) ? [port] : [];
-  });
+  const nodes = portsOfNode(reader, new Set(legs.map(({ networkId }) => networkId)));
   const hops = nodes.flatMap(({ fixedIps }) => fixedIps.map(({ ipAddress }) => ipAddress));
   return DEFAULTS.flatMap((destination) => {
     const nexthop = hops.find((one) => one.includes(':') === destination.includes(':'));

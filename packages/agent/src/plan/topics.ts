@@ -43,6 +43,8 @@ export type Topics = {
   readonly 'leg-of': Leg;
   /** Key: router. Member: a scope of Services that is in force behind it. */
   readonly 'scope-at': { readonly cidrs: readonly string[]; readonly hasNames: boolean };
+  /** Key: scope of Services. Member: ''. This host lets in what is for its Services from outside: it has the port of a node behind a router of the scope. `addresses`: that port's. */
+  readonly 'let-in': { readonly addresses: readonly string[] };
   /** Key: Service. Member: the item of an endpoint of it. */
   readonly 'backend-of': PlannedBackend;
   /** Key: network that a side of a peering lets through. Member: peering, network and subnet of the other side. */

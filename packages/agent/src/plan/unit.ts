@@ -1,5 +1,6 @@
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry, ProbeTarget } from '../desired.ts';
+import type { Entrance, HealthPort } from './entrances.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
 import type { IdKind, LocalDevice } from './inputs.ts';
@@ -31,6 +32,10 @@ export type Output = {
   readonly links?: readonly HostLink[];
   /** How the member of a pool is probed that the unit is about. */
   readonly probe?: ProbeTarget;
+  /** What this host lets in from outside for the Service that the unit is about. */
+  readonly entrances?: readonly Entrance[];
+  /** Who may ask at a port of this host whether that Service has endpoints here. */
+  readonly health?: HealthPort;
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */

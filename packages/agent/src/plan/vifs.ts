@@ -13,6 +13,7 @@ import {
   CB_VIF_F_DHCP6,
   CB_VIF_F_FOLLOWED,
   CB_VIF_F_METER,
+  CB_VIF_F_NODE,
   CB_VIF_F_PEER,
   CB_VIF_F_RA,
   CB_VIF_F_STATELESS,
@@ -27,6 +28,7 @@ import { guestPort } from './guests.ts';
 import type { LocalDevice } from './inputs.ts';
 import { meterEntries, narrower, type PortLimits } from './meters.ts';
 import { type VifMirrors, vifMirrors } from './mirrors.ts';
+import { NODE_OWNER } from './node-port.ts';
 import { METADATA_ADDRESS, type PortSubnet, portSubnets } from './port-subnets.ts';
 import { sharedAddresses, sharedFacts } from './shared-addresses.ts';
 import { type Source, sourceEntries, sourcesOf } from './sources.ts';
@@ -314,6 +316,7 @@ function vifFlags(
   let flags = 0;
   if (port.portSecurityEnabled) flags |= CB_VIF_F_ANTISPOOF;
   if (port.vifKind === 'veth') flags |= CB_VIF_F_PEER;
+  if (port.vifKind === 'host' && port.deviceOwner === NODE_OWNER) flags |= CB_VIF_F_NODE;
   if (port.adminStateUp && network.adminStateUp) flags |= CB_VIF_F_ADMIN_UP;
   if (subnets.some(({ subnet }) => subnet.ipVersion === 4 && subnet.enableDhcp)) flags |= CB_VIF_F_DHCP;
   if (subnets.some(({ subnet }) => hasDhcp6(subnet))) flags |= CB_VIF_F_DHCP6;

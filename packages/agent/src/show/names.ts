@@ -1,6 +1,6 @@
 import type { SliceKey, SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
-import { scopeOf } from '../plan/cluster-services.ts';
+import { outerScopeOf, scopeOf } from '../plan/cluster-services.ts';
 import { exitOf } from '../plan/gateways.ts';
 import { idOf, kindOf, type PlannedSlices, typedSlices } from '../plan/inputs.ts';
 import { peeringOf } from '../plan/peerings.ts';
@@ -81,6 +81,8 @@ export function* readNames(source: NameSource): Generator<void, Names> {
   for (const id of idsOf('services')) {
     const number = planner.numberOf('router', scopeOf(id));
     if (number !== undefined) routers.set(number, `service scope ${id}`);
+    const outer = planner.numberOf('router', outerScopeOf(id));
+    if (outer !== undefined) routers.set(outer, `service scope ${id} from outside`);
     for (const [, { id: serviceId, name }] of [...slices.items('services', id)]) {
       services.set(Number.parseInt(serviceId.slice(0, 8), 16) >>> 0, name || serviceId);
       yield;

@@ -47,8 +47,31 @@ function serviceItem(
     ...(service.external_name === '' ? {} : { externalName: service.external_name }),
     ...(service.session_affinity === 'ClientIP' ? { affinitySeconds: service.session_affinity_timeout } : {}),
     ...(service.internal_traffic_policy === 'Local' ? { local: true as const } : {}),
+    ...(service.external_traffic_policy === 'Local' ? { outerLocal: true as const } : {}),
+    ...nodePortsOf(service),
+    ...loadBalancerOf(service),
   };
   return [{ key: service.id, value, refs: [] }];
+}
+
+function nodePortsOf({ ports }: ServiceRow): Pick<ClusterService, 'nodePorts'> {
+  const nodePorts = ports.flatMap(({ protocol, port, node_port: nodePort }) =>
+    nodePort === null || nodePort === undefined ? [] : [{ protocol, port, nodePort }],
+  );
+  return nodePorts.length === 0 ? {} : { nodePorts };
+}
+
+/** A Service of before has none of it. */
+function loadBalancerOf({
+  load_balancer_ips: ips = [],
+  load_balancer_source_ranges: ranges = [],
+  health_check_node_port: healthPort = null,
+}: Partial<ServiceRow>): Pick<ClusterService, 'loadBalancerIps' | 'sourceRanges' | 'healthCheckNodePort'> {
+  return {
+    ...(ips.length === 0 ? {} : { loadBalancerIps: [...ips] }),
+    ...(ranges.length === 0 ? {} : { sourceRanges: [...ranges] }),
+    ...(healthPort === null ? {} : { healthCheckNodePort: healthPort }),
+  };
 }
 
 /** None of who takes no connection and keeps none: it is neither ready, nor does it serve while it terminates. */

@@ -40,6 +40,56 @@ async function cluster({ create, send }: Harness, cidrs: readonly string[] = ['1
   };
 }
 
+test('a node port is one Service’s at a protocol', async (t) => {
+  const harness = await startHarness(t);
+  const { services } = await cluster(harness);
+  const ports = [{ name: '', protocol: 'TCP', port: 80, node_port: 30_080 }];
+  const made = await services({ ports, external_traffic_policy: 'Local' });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const service = made.body['service'] as Json;
+  assert.deepEqual([service['ports'], service['external_traffic_policy']], [ports, 'Local']);
+  const other = { cluster_ips: ['10.96.0.11'] };
+  const taken = await services({ ...other, ports });
+  assert.equal(taken.status, 409, JSON.stringify(taken.body));
+  assert.match(
+    JSON.stringify(taken.body),
+    new RegExp(`Service ${service['id']} of the scope has node port TCP/30080 already`),
+  );
+  const twice = await services({
+    ...other,
+    ports: [ports[0], { name: 'b', protocol: 'TCP', port: 81, node_port: 30_080 }],
+  });
+  assert.equal(twice.status, 400);
+  assert.match(JSON.stringify(twice.body), /ports has node_port TCP\/30080 twice/);
+  const udp = await services({ ...other, ports: [{ protocol: 'UDP', port: 80, node_port: 30_080 }] });
+  assert.equal(udp.status, 201, JSON.stringify(udp.body));
+});
+
+test('addresses of load balancers are one Service’s at a port, as external ones are, and no address behind the routers', async (t) => {
+  const harness = await startHarness(t);
+  const { services, put } = await cluster(harness);
+  const ips = { load_balancer_ips: ['198.51.100.20'], load_balancer_source_ranges: ['192.0.2.0/24'] };
+  const made = await services({ ...ips, external_ips: ['198.51.100.20'], health_check_node_port: 32_000 });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const service = made.body['service'] as Json;
+  assert.deepEqual(
+    [service['load_balancer_source_ranges'], service['health_check_node_port']],
+    [['192.0.2.0/24'], 32_000],
+  );
+  const other = { cluster_ips: ['10.96.0.11'] };
+  assert.equal((await services({ ...other, ...ips })).status, 409);
+  assert.equal((await services({ ...other, external_ips: ['198.51.100.20'] })).status, 409);
+  assert.equal((await services({ ...other, ...ips, ports: [{ protocol: 'TCP', port: 81 }] })).status, 201);
+  for (const [address, why] of [
+    ['10.1.0.9', /load_balancer_ips has 10\.1\.0\.9, which is in 10\.1\.0\.0\/24 of subnet/],
+    ['10.96.0.99', /load_balancer_ips has 10\.96\.0\.99, which is in 10\.96\.0\.0\/16 of the scope/],
+  ] as const) {
+    const answer = await put('services', 'service', service['id'], { load_balancer_ips: [address] });
+    assert.equal(answer.status, 400);
+    assert.match(JSON.stringify(answer.body), why);
+  }
+});
+
 test('a Service and its endpoints are written with ids of the writer’s, and a create that is sent again makes nothing twice', async (t) => {
   const harness = await startHarness(t);
   const { send, server } = harness;
