@@ -74,5 +74,9 @@ export function readyOf(one: Custom | undefined): Readonly<Record<string, unknow
 /** What the guide shows of each kind. */
 export function guideExamples(): readonly Custom[] {
   const text = readFileSync(new URL('../../docs/guide/kubernetes.md', import.meta.url), 'utf8');
-  return [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, block = '']) => parse(block) as Custom);
+  const all = [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(
+    ([, block = '']) => parse(block) as Custom & { apiVersion?: string },
+  );
+  // What of it is for others, such as kubelet's configuration, has no kind.
+  return all.filter(({ apiVersion }) => apiVersion?.startsWith('cable.io/'));
 }

@@ -30,11 +30,12 @@ export class DeletionGuard {
 
   /** What is said in place of a deletion; undefined: it may go. `left`: objects of the kind that nobody deletes. */
   async objection(key: string, left: number): Promise<string | undefined> {
+    const name = definitionName(this.#declared);
+    const definition = await getIfThere<KubeObject>(this.#kube, DEFINITIONS, { name });
+    // From here on without a pause: others of the kind are asked about meanwhile.
     const now = this.#nowMs();
     for (const [one, atMs] of this.#gone) if (now - atMs > AT_ONCE_MS) this.#gone.delete(one);
     const count = new Set([...this.#gone.keys(), key]).size;
-    const name = definitionName(this.#declared);
-    const definition = await getIfThere<KubeObject>(this.#kube, DEFINITIONS, { name });
     const isGoing = definition?.metadata.deletionTimestamp !== undefined;
     if (!isGoing && (count <= FEW || count <= left)) {
       this.#gone.set(key, now);
