@@ -60,7 +60,7 @@ test('pods pass what their NetworkPolicies allow, and nothing else', { timeout: 
       () => reaches(from, port),
       (found) => found.every((one) => one === says),
     );
-  const DENIED = 'no answer';
+  const DENIED = 'silence';
   await becomes('web', 'db');
   for (const from of ['other', 'far']) assert.deepEqual(await reaches(from), [DENIED, DENIED], from);
   assert.deepEqual(await reaches('web', 5433), [DENIED, DENIED], 'another port');

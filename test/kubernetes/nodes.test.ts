@@ -1,70 +1,16 @@
 /** Nodes and pods as packets see them: real agents and the real kernel, the CNI plug-in as a runtime calls it, a controller at the double of Kubernetes' API server. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { KubeApi, KubeObject } from '@cable/kube';
-import type { PortView } from '@cable/model';
 import type { BedHost } from '../versions/bed-host.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
 import { VersionBed } from '../versions/version-bed.ts';
+import { addressOf, answers, ask, cni, ip, serve } from './sandboxes.ts';
 import { NODES, PODS, SERVICES, SLICES, startCluster, undoing } from './world.ts';
 
-const PLUGIN = fileURLToPath(new URL('../../build/cni/cable-cni', import.meta.url));
 const OUTSIDE = '203.0.113.1';
-
-type Answer = {
-  readonly code: number | null;
-  readonly json: { readonly ips?: { readonly address: string }[]; readonly msg?: string };
-};
-
-/** Calls the plug-in on a host, as kubelet's runtime does for a pod. */
-function cni(
-  host: BedHost,
-  command: 'ADD' | 'DEL',
-  pod: KubeObject,
-  container: string,
-  netns: string,
-): Promise<Answer> {
-  const { name, namespace = '', uid = '' } = pod.metadata;
-  const args = { IgnoreUnknown: '1', K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_UID: uid };
-  const child = spawn('nsenter', [`--net=/run/netns/${host.name}`, PLUGIN], {
-    env: {
-      ...{ PATH: process.env['PATH'], CNI_COMMAND: command, CNI_CONTAINERID: container },
-      ...{ CNI_NETNS: `/run/netns/${netns}`, CNI_IFNAME: 'eth0', CNI_PATH: '/opt/cni/bin' },
-      CNI_ARGS: Object.entries(args)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(';'),
-    },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const conf = { cniVersion: '1.0.0', name: 'cable', type: 'cable-cni', cluster: 'prod', socket: host.socket };
-  child.stdin.end(JSON.stringify(conf));
-  return new Promise((resolve, reject) => {
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, json: text === '' ? {} : JSON.parse(text) }));
-  });
-}
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args);
-}
-
-/** How many of three pings are answered. */
-function answers(netns: string, address: string, ...more: readonly string[]): number {
-  try {
-    const ping = ['ping', '-q', '-c', '3', '-i', '0.1', '-W', '1', ...more, address];
-    const report = execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...ping], { encoding: 'utf8' });
-    return Number(/(\d+) received/.exec(report)?.[1]);
-  } catch {
-    return 0;
-  }
-}
 
 const SERVICE_ADDRESS = '10.96.0.10';
 const SERVICE_PORT = 80;
@@ -109,27 +55,13 @@ async function createService(
 }
 
 /** Answers `b`, and with whose address it was asked, to who connects to port 8080 there. Gives how to end it. */
-function serve(netns: string): () => void {
-  const socat = ['socat', 'TCP-LISTEN:8080,fork,reuseaddr', 'SYSTEM:echo b $SOCAT_PEERADDR'];
-  const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
-  return () => child.kill('SIGTERM');
+function serveB(netns: string): () => void {
+  return serve(netns, 8080, 'b $SOCAT_PEERADDR', 4);
 }
 
-/** Who answers a TCP connection; `refused`: it was, at once. */
-function ask(netns: string, address: string, port = SERVICE_PORT, patience = 3): string {
-  return askWhom(netns, address, port, patience).replace(/ .*/, '');
-}
-
-/** The same, and with which address it was asked. */
-function askWhom(netns: string, address: string, port: number, patience = 3): string {
-  try {
-    const place = address.includes(':') ? `TCP6:[${address}]` : `TCP:${address}`;
-    const socat = ['timeout', '5', 'socat', `-T${patience}`, '-', `${place}:${port},connect-timeout=${patience}`];
-    const options = { encoding: 'utf8', stdio: 'pipe' } as const;
-    return execFileSync('nsenter', [`--net=/run/netns/${netns}`, ...socat], options).trim();
-  } catch (err) {
-    return String(err).includes('refused') ? 'refused' : 'silence';
-  }
+/** Who answers a TCP connection; `refused`: it was, at once; `silence`. */
+async function askWho(netns: string, address: string, port = SERVICE_PORT, seconds?: number): Promise<string> {
+  return (await ask(netns, address, port, seconds)).replace(/ .*/, '');
 }
 
 /** What dig says in short of a question to the resolver of the host: a line each, in their order. */
@@ -155,10 +87,6 @@ function resolve(netns: string, name: string): string {
   } catch {
     return 'not found';
   }
-}
-
-function addressOf(port: PortView | undefined, version: 4 | 6 = 4): string {
-  return port?.fixed_ips.find((one) => one.ip_address.includes(':') === (version === 6))?.ip_address ?? '';
 }
 
 test('pods reach each other, their nodes, and what is outside by the node’s address; nodes reach pods', {
@@ -228,12 +156,13 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   const served = { addresses: [addressOf(ports.get('b'))], nodeName: bed.h2.name, conditions: { ready: true } };
   await createService(cluster.kube, 'web', SERVICE_ADDRESS, [served]);
   await createService(cluster.kube, 'nobody', '10.96.0.11', []);
-  const stop = serve(b);
+  const stop = serveB(b);
   undo.push(stop);
-  await eventually('a pod reaches the Service', () => ask(a, SERVICE_ADDRESS) === 'b');
-  for (const host of bed.hosts) assert.equal(ask(host.name, SERVICE_ADDRESS), 'b', `a process of ${host.name}`);
-  assert.equal(ask(b, SERVICE_ADDRESS), 'b', 'itself by its Service');
-  assert.equal(ask(a, '10.96.0.11'), 'refused');
+  await eventually('a pod reaches the Service', async () => (await askWho(a, SERVICE_ADDRESS)) === 'b');
+  for (const host of bed.hosts)
+    assert.equal(await askWho(host.name, SERVICE_ADDRESS), 'b', `a process of ${host.name}`);
+  assert.equal(await askWho(b, SERVICE_ADDRESS), 'b', 'itself by its Service');
+  assert.equal(await askWho(a, '10.96.0.11'), 'refused');
 
   // Names, as pods and processes of nodes ask for them.
   const db = { metadata: { name: 'db', namespace: 'shop' }, spec: { clusterIP: 'None', clusterIPs: ['None'] } };
@@ -271,8 +200,11 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   await createService(cluster.kube, 'here', '10.96.0.13', [served], local);
   for (const { underlay } of bed.hosts) ip('-n', outside, 'route', 'add', `${underlay}/32`, 'via', '203.0.113.11');
   ip('-n', bed.h2.name, 'route', 'add', '203.0.113.0/24', 'via', bed.h1.underlay);
-  await eventually('the outside reaches a node port', () => ask(outside, '203.0.113.11', NODE_PORT) === 'b');
-  assert.equal(askWhom(outside, '203.0.113.11', NODE_PORT), `b ${nodeOf(bed.h1)}`);
+  await eventually(
+    'the outside reaches a node port',
+    async () => (await askWho(outside, '203.0.113.11', NODE_PORT)) === 'b',
+  );
+  assert.equal(await ask(outside, '203.0.113.11', NODE_PORT), `b ${nodeOf(bed.h1)}`);
   const entering: readonly (readonly [from: string, address: string, what: string])[] = [
     [outside, bed.h1.underlay, 'another address of the node'],
     [outside, bed.h2.underlay, 'the other node'],
@@ -283,27 +215,27 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
     [bed.h1.name, bed.h2.underlay, 'a process another node'],
     [bed.h2.name, nodeOf(bed.h2), 'a process the address in the cluster'],
   ];
-  for (const [from, address, what] of entering) assert.equal(ask(from, address, NODE_PORT), 'b', what);
-  assert.equal(ask(bed.h1.name, '127.0.0.1', NODE_PORT), 'refused', 'loopback is the machine’s own');
-  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 2), 'refused', 'other ports are the host’s');
+  for (const [from, address, what] of entering) assert.equal(await askWho(from, address, NODE_PORT), 'b', what);
+  assert.equal(await askWho(bed.h1.name, '127.0.0.1', NODE_PORT), 'refused', 'loopback is the machine’s own');
+  assert.equal(await askWho(outside, '203.0.113.11', NODE_PORT + 2), 'refused', 'other ports are the host’s');
   // Of one whose endpoints are to be of the node itself: the one that has none drops, the other shows the client.
-  await eventually('its node answers as it was asked', () => {
-    return askWhom(outside, bed.h2.underlay, NODE_PORT + 1, 1) === `b ${OUTSIDE}`;
+  await eventually('its node answers as it was asked', async () => {
+    return (await ask(outside, bed.h2.underlay, NODE_PORT + 1, 1)) === `b ${OUTSIDE}`;
   });
-  assert.equal(ask(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
-  assert.equal(ask(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
+  assert.equal(await askWho(outside, '203.0.113.11', NODE_PORT + 1, 1), 'silence');
+  assert.equal(await askWho(bed.h1.name, '203.0.113.11', NODE_PORT + 1), 'b', 'processes of a node are of the cluster');
 
   // Endpoints that are a node itself, as API servers are: from pods, from itself and others, and from outside by either.
   const itself = { addresses: [bed.h2.underlay], conditions: { ready: true } };
   await createService(cluster.kube, 'host', '10.96.0.16', [itself], { nodePort: NODE_PORT + 3 });
   const beside = { nodePort: NODE_PORT + 4, externalTrafficPolicy: 'Local' };
   await createService(cluster.kube, 'beside', '10.96.0.17', [itself], beside);
-  undo.push(serve(bed.h2.name));
-  await eventually('a pod reaches a node as endpoint', () => ask(a, '10.96.0.16') === 'b');
-  for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(ask(from, '10.96.0.16'), 'b', from);
-  for (const one of bed.hosts) assert.equal(ask(outside, one.underlay, NODE_PORT + 3), 'b', one.name);
-  await eventually('a node that is the only endpoint sees the client', () => {
-    return askWhom(outside, bed.h2.underlay, NODE_PORT + 4, 1) === `b ${OUTSIDE}`;
+  undo.push(serveB(bed.h2.name));
+  await eventually('a pod reaches a node as endpoint', async () => (await askWho(a, '10.96.0.16')) === 'b');
+  for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(await askWho(from, '10.96.0.16'), 'b', from);
+  for (const one of bed.hosts) assert.equal(await askWho(outside, one.underlay, NODE_PORT + 3), 'b', one.name);
+  await eventually('a node that is the only endpoint sees the client', async () => {
+    return (await ask(outside, bed.h2.underlay, NODE_PORT + 4, 1)) === `b ${OUTSIDE}`;
   });
 
   // Addresses that lead to a node: of a load balancer, from where one may, and external ones.
@@ -313,12 +245,12 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   await createService(cluster.kube, 'far', '10.96.0.14', [served], { ip: balanced, ...only('203.0.113.0/24') });
   const elsewhere = { ip: closed, externalIPs: [external], loadBalancerSourceRanges: ['10.244.0.0/16'] };
   await createService(cluster.kube, 'closed', '10.96.0.15', [served], elsewhere);
-  await eventually('the outside reaches a load balancer', () => ask(outside, balanced) === 'b');
-  await eventually('and an external address', () => ask(outside, external) === 'b');
-  assert.equal(ask(outside, closed, SERVICE_PORT, 1), 'silence', 'from where one may not');
-  assert.equal(ask(a, closed), 'b', 'a pod, which may');
+  await eventually('the outside reaches a load balancer', async () => (await askWho(outside, balanced)) === 'b');
+  await eventually('and an external address', async () => (await askWho(outside, external)) === 'b');
+  assert.equal(await askWho(outside, closed, SERVICE_PORT, 1), 'silence', 'from where one may not');
+  assert.equal(await askWho(a, closed), 'b', 'a pod, which may');
   ip('-n', bed.h1.name, 'route', 'add', `${external}/32`, 'via', OUTSIDE);
-  assert.equal(ask(bed.h1.name, external), 'b', 'a process');
+  assert.equal(await askWho(bed.h1.name, external), 'b', 'a process');
   const health = (host: BedHost): string => {
     const curl = ['curl', '-s', '-w', ' %{http_code}', `http://${host.underlay}:32000/`];
     return execFileSync('nsenter', [`--net=/run/netns/${outside}`, ...curl], { encoding: 'utf8' });
@@ -330,11 +262,11 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
   // The agent that begins anew forwards as before.
   await bed.h1.end('SIGKILL');
   assert.equal(answers(a, OUTSIDE), 3, 'without the agent');
-  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port without the agent');
+  assert.equal(await askWho(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port without the agent');
   await bed.h1.start(CURRENT, '--cluster', 'prod');
   await bed.h1.inStep();
   assert.equal(answers(a, OUTSIDE), 3, 'with another agent');
-  assert.equal(ask(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port with another agent');
+  assert.equal(await askWho(outside, '203.0.113.11', NODE_PORT), 'b', 'a node port with another agent');
 
   // Another sandbox of the same pod has the same address; the end of the old one does not touch it.
   assert.equal((await cni(bed.h1, 'ADD', podA, 'cc', c)).code, 0);

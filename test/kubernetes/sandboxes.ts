@@ -62,23 +62,25 @@ export function answers(netns: string, address: string, ...more: readonly string
   }
 }
 
-/** Answers `says` to who connects to that port there. Gives how to end it. */
-export function serve(netns: string, port: number, says: string): () => void {
-  const socat = ['socat', `TCP6-LISTEN:${port},fork,reuseaddr,ipv6only=0`, `SYSTEM:echo ${says}`];
+/** Says that to who connects to the port there; it may name `$SOCAT_PEERADDR`. By both versions of IP, or by IPv4 alone. Gives how to end it. */
+export function serve(netns: string, port: number, says: string, version?: 4): () => void {
+  const listen = version === 4 ? 'TCP-LISTEN' : 'TCP6-LISTEN';
+  const options = `fork,reuseaddr${version === 4 ? '' : ',ipv6only=0'}`;
+  const socat = ['socat', `${listen}:${port},${options}`, `SYSTEM:echo ${says}`];
   const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
   return () => child.kill('SIGTERM');
 }
 
-/** What a TCP connection says; `refused`: it was, at once. */
+/** What a TCP connection says; `refused`: it was, at once; `silence`: nothing came within so many seconds. */
 export async function ask(netns: string, address: string, port: number, seconds = 3): Promise<string> {
   try {
-    const place = address.includes(':') ? `[${address}]` : address;
-    const to = `TCP:${place}:${port},connect-timeout=${seconds}`;
+    const place = address.includes(':') ? `TCP6:[${address}]` : `TCP:${address}`;
+    const to = `${place}:${port},connect-timeout=${seconds}`;
     const socat = ['timeout', String(seconds + 2), 'socat', `-T${seconds}`, '-', to];
     const { stdout } = await run('nsenter', [`--net=/run/netns/${netns}`, ...socat]);
     return stdout.trim();
   } catch (err) {
-    return String(err).includes('refused') ? 'refused' : 'no answer';
+    return String(err).includes('refused') ? 'refused' : 'silence';
   }
 }
 
