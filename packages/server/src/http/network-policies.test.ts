@@ -7,6 +7,7 @@ import { assertInvariants, type Json, startHarness } from '../testing/harness.ts
 type Headers = Record<string, string>;
 
 const KUBE: Headers = { 'x-project-id': 'prod.', 'cable-cluster': 'prod', 'cable-epoch': '1' };
+const ADMIN: Headers = { 'x-roles': 'admin' };
 const MEMBER: Headers = { 'x-project-id': 'prod.', 'x-roles': 'member,reader' };
 
 async function cluster(t: Parameters<typeof startHarness>[0]) {
@@ -51,7 +52,9 @@ test('what cannot be put in force is refused, with the place', async (t) => {
     [{ pods: 'a b' }, /pods is "a b", which is no label selector/],
     [{ directions: [] }, /directions is empty/],
     [{ directions: ['ingress', 'ingress'] }, /directions.*Duplicate items/],
-    [{ namespace: 'shop' }, /namespace is "shop": give the cluster and the namespace/],
+    [{ namespace: 'shop' }, /namespace is "shop", and the controller of prod asks/],
+    [{ namespace: 'dev/shop' }, /namespace is "dev\/shop", and the controller of prod asks/],
+    [{ namespace: 'prod/Shop' }, /namespace is "prod\/Shop": give the cluster and the namespace/],
     [rule({ peers: [{}] }), /rules\[0\]: peers\[0\]: give pods \(empty: all\) or cidr/],
     [rule({ peers: [{ pods: '', cidr: '10.0.0.0/8' }] }), /give pods, or cidr, not both/],
     [rule({ peers: [{ pods: '', namespaces: '=' }] }), /namespaces is "="/],
@@ -88,11 +91,15 @@ test('only controllers write them, and say of ports whose pods they are', async 
 
 test('a namespace is there once, of its cluster', async (t) => {
   const { post } = await cluster(t);
-  const make = (name: string) =>
-    post('kubernetes-namespaces', 'kubernetes_namespace', { name, cluster: 'prod', labels: ['a=b'] });
+  const make = (name: string, headers: Headers = KUBE) =>
+    post('kubernetes-namespaces', 'kubernetes_namespace', { name, cluster: 'prod', labels: ['a=b'] }, headers);
   assert.equal((await make('prod/shop')).status, 201);
   assert.equal((await make('prod/shop')).status, 409);
-  const other = await make('dev/shop');
-  assert.equal(other.status, 400);
-  assert.match(JSON.stringify(other.body), /let it begin with it/);
+  const others = [await make('dev/shop'), await make('dev/shop', ADMIN)];
+  assert.deepEqual(
+    others.map(({ status }) => status),
+    [400, 400],
+  );
+  assert.match(JSON.stringify(others[0]?.body), /the controller of prod asks/);
+  assert.match(JSON.stringify(others[1]?.body), /let it begin with it/);
 });

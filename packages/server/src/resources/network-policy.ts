@@ -10,6 +10,7 @@ import {
   type Port,
   parseLabelSelector,
 } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -19,7 +20,10 @@ type PolicyPort = NonNullable<Rule['ports']>[number];
 
 /** Selectors are stored in their one text; what a rule leaves out is stored as null. */
 export const networkPolicyModule: Contribution<AnyObject> = contribute<NetworkPolicy>({
-  derive: (_planning, given) => completed(given),
+  derive: (planning, given) => {
+    refuseOther(planning, 'namespace', given.namespace ?? '');
+    return completed(given);
+  },
   change: (_planning, _before, after) => completed(after),
   check: (_view, policy) => {
     const problem = namespaceProblem('namespace', policy.namespace) ?? policyProblem(policy);
@@ -33,6 +37,10 @@ export const networkPolicyModule: Contribution<AnyObject> = contribute<NetworkPo
 
 /** Namespaces. */
 export const kubernetesNamespaceModule: Contribution<AnyObject> = contribute<KubernetesNamespace>({
+  derive: (planning, given) => {
+    refuseOther(planning, 'name', given.name ?? '');
+    return {};
+  },
   check: (_view, { name, cluster }) => {
     const problem = namespaceProblem('name', name);
     if (problem !== undefined) throw invalid(problem);
@@ -65,6 +73,13 @@ export const portOfNamespaceModule: Contribution<AnyObject> = contribute<Port>({
 });
 
 const PORT_DEFAULTS = { protocol: 'TCP' } as const;
+
+/** A controller says what holds in its own cluster. */
+function refuseOther({ asked }: Planning, field: string, namespace: string): void {
+  const { controller } = asked.credentials;
+  if (controller === undefined || namespace.startsWith(`${controller.cluster}/`)) return;
+  throw invalid(`${field} is ${JSON.stringify(namespace)}, and the controller of ${controller.cluster} asks`);
+}
 
 function completed({ pods, rules }: Partial<NetworkPolicy>): Partial<NetworkPolicy> {
   return {
