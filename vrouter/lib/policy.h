@@ -57,6 +57,18 @@ static __always_inline const struct cb_tuple_key *view_of(const struct work *w, 
 	return is_sender || !(w->p.flags & PKT_TRANSLATED) ? &w->p.key : &w->nat.to;
 }
 
+/*
+ * The other end, as an end sees it that is asked, with its @view. Of a Service the client counts that it has come from, and not the host's address that hides it: a host is let in where
+ * those are not for whom it asks.
+ */
+static __always_inline const struct cb_addr *remote_of(const struct work *w, const struct cb_tuple_key *view,
+						       int is_sender)
+{
+	if (w->served)
+		return is_sender ? &w->nat.to.dst : &w->p.key.src;
+	return is_sender ? &view->dst : &view->src;
+}
+
 /* What a policy is asked for as destination port when the packet in work is judged by its own. */
 static __always_inline __u32 own_dport_be(const struct pkt *p, const struct cb_tuple_key *view)
 {
@@ -85,7 +97,7 @@ static __always_inline int refused_by(const struct work *w, const struct end *en
 	int is_reply = w->ask.is_reply && by_connection;
 	__u32 direction = end->is_sender != is_reply ? CB_DIR_EGRESS : CB_DIR_INGRESS;
 	__u32 dport_be = is_reply ? view->sport_be : by_connection ? view->dport_be : own_dport_be(p, view);
-	const struct cb_addr *remote = end->is_sender ? &view->dst : &view->src;
+	const struct cb_addr *remote = remote_of(w, view, end->is_sender);
 
 	return policy_allows(policy, direction_of(direction, p), remote, p->key.protocol, dport_be) ? -1 : direction;
 }

@@ -4,7 +4,7 @@ import { CB_VIF_F_NODE, CB_WAY_F_SERVED, MAPS } from '../../packages/agent/src/b
 import { addExternal, addFloating, addGateway } from './outside.ts';
 import { arp, ICMP, type Ip, icmp, icmpError, PROTO, sctp, TCP, tcp, udp } from './packet.ts';
 import { addScope, type Place, removeService, type ServiceOptions, setService } from './services.ts';
-import { addr, type Guest, OPEN_FLAGS, type Outcome, World } from './world.ts';
+import { addr, type Guest, OPEN_FLAGS, type Outcome, type Rule, World } from './world.ts';
 
 const [FRONT, BACK] = [100, 101];
 const [VRF, SCOPE] = [5, 77];
@@ -562,6 +562,30 @@ describe('what a node lets in from outside', () => {
       const got = world.send(node, tcp(answer, { sport: 6443, dport: port, flags: TCP.syn | TCP.ack }));
       assert.equal(got.packet, `${R3} > ${NODE} ip ${VIP} > ${OUT} ttl 63 tcp 80 > 1000`, round);
     }
+  });
+
+  test('is judged by its client at an endpoint here, and not as the node', () => {
+    const POLICIES = 7203;
+    const allowed: Rule = { policy: POLICIES, direction: 'ingress', classId: 1 };
+    const isolated = { mac: OTHER, ip: '10.0.0.6', vni: FRONT, flags: OPEN_FLAGS, networkPolicies: POLICIES };
+    setService(world, WEB, [near]);
+    world.addRule(allowed);
+    world.addClass(POLICIES, OWN, 1);
+    world.setVif(server, isolated);
+    assert.equal(world.send(node, syn(1000, toNode)).verdict, 'drop network_policy_ingress');
+    assert.equal(world.send(node, syn(1001, { ...toNode, from: OWN })).verdict, 'vif server', 'the node itself');
+    world.addClass(POLICIES, OUT, 1);
+    const port = enter(toNode, 1002, /ip 100\.64\.0\.3 > 10\.0\.0\.6 ttl 63 tcp \d+ > 8080/);
+    const answer: Ip = { src: OTHER, dst: R1, from: '10.0.0.6', to: OWN };
+    const answered = (): string =>
+      world.send(server, tcp(answer, { sport: 8080, dport: port, flags: TCP.syn | TCP.ack })).verdict;
+    assert.equal(answered(), 'vif node');
+    world.removeClass(POLICIES, OUT);
+    world.raiseEpochs();
+    assert.equal(answered(), 'drop network_policy_ingress');
+    world.setVif(server, { ...isolated, networkPolicies: 0 });
+    world.removeClass(POLICIES, OWN);
+    world.removeRule(allowed);
   });
 
   test('has the affinity of its client, and not of the node', () => {
