@@ -117,6 +117,13 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     for (const one of (await send('GET', path)).body['port_forwardings'] ?? [])
       await send('DELETE', `${path}/${one['id']}`);
   }
+  for (const [plural, path] of [
+    ['network_policies', 'network-policies'],
+    ['kubernetes_namespaces', 'kubernetes-namespaces'],
+  ] as const) {
+    for (const { id } of (await send('GET', `/cable/v1/${path}`)).body[plural] ?? [])
+      await send('DELETE', `/cable/v1/${path}/${id}`);
+  }
   for (const cluster of (await send('GET', '/cable/v1/kubernetes-clusters')).body['kubernetes_clusters'] ?? [])
     await send('DELETE', `/cable/v1/kubernetes-clusters/${cluster['name']}`);
   for (const [plural, path] of [
@@ -132,6 +139,8 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     ['security_groups', 'security-groups'],
     ['address_groups', 'address-groups'],
     ['policies', 'qos/policies'],
+    ['flavors', 'flavors'],
+    ['service_profiles', 'service_profiles'],
   ] as const) {
     for (const object of (await send('GET', `/v2.0/${path}`)).body[plural] ?? []) {
       const cascade = path.endsWith('loadbalancers') ? '?cascade=true' : '';
