@@ -53,20 +53,20 @@ export class BalancerPool {
     }
   }
 
-  /** What the Service is to have: what it has, if that is its own, else what it wishes for, else the first that is free. */
+  /** What the Service is to have: what it wishes for; where it cannot have that, or wishes for none, what it has, if that is its own; without a wish else the first that is free. */
   give(key: string, { wish, versions, has }: BalancerFacts): Given {
     const lacks: string[] = [];
     const isFree = (one: string): boolean => this.has(one) && (this.#taken.get(one) ?? key) === key;
     const addresses = versions.flatMap((version) => {
       if (!this.#prefixes.some(({ base }) => base.version === version)) return [];
       const isOf = (one: string): boolean => parseIp(one)?.version === version;
+      const own = [...(this.#byKey.get(key) ?? []), ...has].find((one) => isOf(one) && isFree(one));
       if (isOf(wish)) {
         if (isFree(wish)) return [wish];
         const why = this.has(wish) ? `Service ${this.#taken.get(wish)} has it` : 'it is in no --load-balancer-cidr';
         lacks.push(`it cannot have ${wish}: ${why}`);
-        return [];
+        return own === undefined ? [] : [own];
       }
-      const own = [...(this.#byKey.get(key) ?? []), ...has].find((one) => isOf(one) && isFree(one));
       const address = own ?? this.#firstFree(version);
       if (address === undefined) lacks.push(`no address of IPv${version} is free in the --load-balancer-cidr`);
       return address === undefined ? [] : [address];

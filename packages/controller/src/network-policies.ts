@@ -14,7 +14,7 @@ import { objectId } from './object-id.ts';
 import { NAMESPACES } from './pod-facts.ts';
 import { NETWORK_POLICIES, type PolicyFacts } from './policy-facts.ts';
 import { Refusals } from './refusals.ts';
-import { remove, uidOf, write } from './services.ts';
+import { remove, uidOf, type Written, write } from './services.ts';
 
 /** A list that stays current. */
 type Followed<T> = { get(key: string): T | undefined; keys(): Iterable<string> };
@@ -138,12 +138,23 @@ export class NetworkPolicies {
     } catch (err) {
       if (!isRefusal(err)) throw err;
       // Who is isolated stays so: what cannot be said of a policy allows nothing.
-      await write(cable.own, this.#policies, { ...order, wanted: { ...policy.body, rules: [] } });
       const { againMs } = this.#refusals.note(key);
       await this.#tell(policy, err);
+      await this.#close(order, policy.body);
       this.#policyQueue.addAfter(key, againMs);
     }
     this.#settled.set(key, policy);
+  }
+
+  /** Where its pods cannot be said either, all of the namespace are. */
+  async #close(order: Pick<Written, 'type' | 'id' | 'fixed' | 'key'>, body: PolicyFacts['body']): Promise<void> {
+    const { cable } = this.#deps;
+    try {
+      await write(cable.own, this.#policies, { ...order, wanted: { ...body, rules: [] } });
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      await write(cable.own, this.#policies, { ...order, wanted: { ...body, pods: '', rules: [] } });
+    }
   }
 
   async #tell({ namespace, name, uid }: PolicyFacts, { message, detail }: ApiError): Promise<void> {

@@ -144,7 +144,6 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     name: service.name,
     uid: service.uid,
   };
-  const lack = await balance(deps, key, service);
   const wanted = { ...body, external_ips: body.external_ips.filter(deps.isExternalAllowed) };
   const refused = body.external_ips.filter((one) => !wanted.external_ips.includes(one));
   try {
@@ -152,6 +151,9 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
     deps.refusals.clear(`Service ${key}`);
     if (isNew) deps.slicesOf(key);
+    const lack = await balance(deps, key, service).catch(
+      (err: unknown) => `its status cannot be written: ${err instanceof Error ? err.message : String(err)}`,
+    );
     if (refused.length === 0 && lack === undefined) deps.events.well('Service', key);
     else if (lack !== undefined) {
       await deps.events.warn(subject, 'NoLoadBalancerAddress', `The load balancer lacks an address: ${lack}`);
@@ -265,7 +267,8 @@ function portOf({ ports }: ServicesDeps, pod: string, address: string): string |
   return ports.of('Pod', pod).find((port) => port.addresses.includes(address))?.id ?? null;
 }
 
-type Wanted = {
+/** What is to be written, and for what. */
+export type Written = {
   readonly type: 'service' | 'endpoint_set' | 'network_policy' | 'kubernetes_namespace';
   readonly id: string;
   /** What cannot change. */
@@ -278,7 +281,7 @@ type Wanted = {
 export async function write(
   client: Client,
   book: Pick<ServiceBook, 'get' | 'keep' | 'forget'>,
-  { type, id, fixed, wanted, key }: Wanted,
+  { type, id, fixed, wanted, key }: Written,
 ): Promise<void> {
   const before = book.get(key);
   if (before === undefined) {

@@ -188,11 +188,21 @@ test('an address of a Service is let in, where it says so from some prefixes alo
   );
   assert.deepEqual(from, [`${place}0a000000 ${place}0affffff`, `${place}c0000200 ${place}c00002ff`]);
   assert.deepEqual([inMap('to-4'), inMap('guarded-4')], [[], [`${place} `]]);
+  // One that overlaps another of before, with another beginning.
+  const inside = { ...open, sources: ['10.1.0.0/16'] };
+  keys.take({ all: wanted(inside), changed: new Set([entranceKey(open)]), isWhole: true });
+  assert.deepEqual(
+    await becomes(
+      () => inMap('from-4'),
+      ({ length }) => length === 1,
+    ),
+    [`${place}0a010000 ${place}0a01ffff`],
+  );
   const other = { ...open, sources: ['192.0.2.0/25'] };
   keys.take({ all: wanted(other), changed: new Set([entranceKey(open)]), isWhole: true });
   const narrower = await becomes(
     () => inMap('from-4'),
-    ({ length }) => length === 1,
+    ([one = '', ...more]) => one.includes('c0000200') && more.length === 0,
   );
   assert.deepEqual(narrower, [`${place}c0000200 ${place}c000027f`]);
   deleteTable(socket, TABLE);

@@ -7,6 +7,7 @@ import { type Logger, type Loop, startLoop } from '@cable/kit';
 import { cidrContains, formatIp, parseCidr } from '@cable/model';
 import type { NetnsRef } from '../net/netns.ts';
 import {
+  accepted,
   changedTable,
   changeElements,
   countedDrop,
@@ -33,6 +34,7 @@ import {
   replaceRules,
   replaceTable,
   TRANSLATED,
+  toItsDevice,
   toMapped,
   toThisHost,
 } from '../net/nft.ts';
@@ -204,7 +206,7 @@ function byKey<T extends NftElement>(elements: readonly T[]): ReadonlyMap<string
   return new Map(elements.map((one) => [`${hex(one.key)} ${hex(one.end)}`, one]));
 }
 
-/** `mayGo` false: what is not among the next stays. */
+/** `mayGo` false: what is not among the next stays, but for ranges of a place that others are of now. */
 function difference(
   map: string,
   before: ReadonlyMap<string, NftElement>,
@@ -214,11 +216,23 @@ function difference(
   const isOther = (key: string, { value }: NftElement): boolean =>
     !before.has(key) || hex(before.get(key)?.value) !== hex(value);
   const come = [...next].flatMap(([key, one]) => (isOther(key, one) ? [one] : []));
+  const places = new Set([...next.values()].map((one) => placeOf(map, one)));
   const gone = [...before].flatMap(([key, one]) => {
     const after = next.get(key);
-    return after === undefined ? (mayGo ? [one] : []) : isOther(key, after) ? [one] : [];
+    return after === undefined
+      ? mayGo || (one.end !== undefined && places.has(placeOf(map, one)))
+        ? [one]
+        : []
+      : isOther(key, after)
+        ? [one]
+        : [];
   });
   return { map, gone, come };
+}
+
+/** Of a range its key without the source. */
+function placeOf(map: string, { key }: NftElement): string {
+  return hex(key.subarray(0, key.length - (map.endsWith('-6') ? 16 : 4)));
 }
 
 function hex(bytes: Uint8Array = new Uint8Array()): string {
@@ -267,10 +281,18 @@ function tableOf(links: readonly string[]): NftTable {
     comment: 'Cable: what this host lets in for Services of Kubernetes',
     maps: VERSIONS.flatMap((version) => KINDS.map((kind) => mapOf(kind, version))),
     chains: [
-      { name: 'received', at: TRANSLATED.received, type: 'nat', rules: enter },
+      { name: 'received', at: TRANSLATED.received, type: 'nat', rules: [...links.map(nodeRule), ...enter] },
       { name: 'sent', at: TRANSLATED.sent, type: 'nat', rules: enter },
       { name: 'leaving', at: LEAVING, type: 'nat', rules: links.flatMap(clientRules) },
     ],
+  };
+}
+
+/** The node's own address in the cluster is always open to its pods, whatever their network policies say: it leads nowhere else for them. */
+function nodeRule(link: string): NftRule {
+  return {
+    comment: `${link}: what pods send to the node in the cluster is the node’s`,
+    expressions: [meta(META.iifname), equal(nameBytes(link)), ...toItsDevice(), accepted()],
   };
 }
 

@@ -91,6 +91,9 @@ export function usableUpstreams(addresses: readonly string[], own: readonly stri
   return [...new Set(usable)].map((address) => ({ address, port: 53 }));
 }
 
+/** The servers have not answered yet. */
+const LATE: unique symbol = Symbol('late');
+
 /**
  * Asks upstream servers what the network itself does not know. Each question goes out anew, under a random id, with nothing of the guest's
  * message but its question; the same question of several guests goes out once (RFC 5452 §9.3: many at once make a forged answer likely).
@@ -133,22 +136,27 @@ export class DnsForwarder {
     }
     if (cache !== undefined) count('dns_cache_misses');
     const asking = this.#admitted(query, guest, upstreams, protocol);
-    const fresh = kept === undefined ? await asking : await Promise.race([asking, after(STALE_AFTER_MS)]);
-    if (kept === undefined || (fresh !== undefined && !isFailure(fresh))) return fresh ?? failure(query, protocol);
+    const fresh =
+      kept === undefined
+        ? await asking
+        : await Promise.race([asking, after(STALE_AFTER_MS).then((): typeof LATE => LATE)]);
+    if (kept === undefined) return fresh === undefined || fresh === LATE ? failure(query, protocol) : fresh;
+    if (fresh !== undefined && fresh !== LATE && !isFailure(fresh)) return fresh;
     count('dns_cache_stale');
-    cache?.retryLater(key);
+    // Nobody was asked where there was no room: that says nothing of the servers.
+    if (fresh !== undefined) cache?.retryLater(key);
     return forGuest(query, kept.bytes, protocol);
   }
 
-  /** Waits for the servers, if it may. */
+  /** Waits for the servers; undefined: it may not, others wait already. */
   async #admitted(
     query: DnsQuery,
     guest: number,
     upstreams: readonly DnsUpstream[],
     protocol: 'udp' | 'tcp',
-  ): Promise<Uint8Array> {
+  ): Promise<Uint8Array | undefined> {
     const ofGuest = this.#byGuest.get(guest) ?? 0;
-    if (this.#count >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) return failure(query, protocol);
+    if (this.#count >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) return undefined;
     this.#count += 1;
     this.#byGuest.set(guest, ofGuest + 1);
     try {

@@ -11,8 +11,12 @@ export type ServiceHealthOptions = {
 };
 
 /** Who asks has nothing else to say, and little time. */
-const LIMITS = { headersTimeout: 5000, requestTimeout: 5000, keepAliveTimeout: 1000, maxHeaderSize: 4096 } as const;
-const MOST_CONNECTIONS = 100;
+const LIMITS = {
+  ...{ connectionsCheckingInterval: 1000, headersTimeout: 2000, requestTimeout: 2000 },
+  ...{ keepAliveTimeout: 1000, maxHeaderSize: 4096 },
+} as const;
+const MOST_CONNECTIONS = 1000;
+const SILENT_MS = 2000;
 const RETRY_MS = 5000;
 
 export class ServiceHealth {
@@ -42,6 +46,7 @@ export class ServiceHealth {
     const { log, retryMs = RETRY_MS } = this.#options;
     const server = createServer(LIMITS, (_request, response) => this.#answer(port, response));
     server.maxConnections = MOST_CONNECTIONS;
+    server.setTimeout(SILENT_MS, (socket) => socket.destroy());
     server.on('error', (err) => {
       const service = this.#wanted.get(port)?.service;
       log.warn(

@@ -204,8 +204,13 @@ function portions(
   gone: readonly NftElement[],
   come: readonly NftElement[],
 ): readonly Pick<NftChange, 'gone' | 'come'>[] {
-  const going = new Map(gone.map((one) => [hex(one.key), one]));
-  const parts: { readonly gone: NftElement[]; readonly come: readonly NftElement[] }[] = [];
+  const parts: { readonly gone: readonly NftElement[]; readonly come: readonly NftElement[] }[] = [];
+  // Of ranges none may overlap another that is there still, also within a transaction.
+  const ranges = gone.filter(({ end }) => end !== undefined);
+  for (let at = 0; at < ranges.length; at += ELEMENTS_AT_ONCE) {
+    parts.push({ gone: ranges.slice(at, at + ELEMENTS_AT_ONCE), come: [] });
+  }
+  const going = new Map(gone.flatMap((one) => (one.end === undefined ? [[hex(one.key), one] as const] : [])));
   for (let at = 0; at < come.length; at += ELEMENTS_AT_ONCE) {
     const chunk = come.slice(at, at + ELEMENTS_AT_ONCE);
     const replaced = chunk.flatMap(({ key }) => going.get(hex(key)) ?? []);
@@ -362,7 +367,7 @@ const NAT_DESTINATION = 1;
 const COMPARE = { equal: 0, notEqual: 1 } as const;
 const DROP = 0;
 const JUMP = -3;
-const FIB = { addressType: 3, source: 1 << 0, destination: 1 << 1 } as const;
+const FIB = { addressType: 3, source: 1 << 0, destination: 1 << 1, device: 1 << 3 } as const;
 /** Versions of IP, as the fact `nfproto` says them. */
 export const NFPROTO = { ipv4: 2, ipv6: 10 } as const;
 const RTN_LOCAL = Uint8Array.of(2, 0, 0, 0);
@@ -459,6 +464,17 @@ export function notEqual(value: Uint8Array): Attribute {
 export function toThisHost(): readonly Attribute[] {
   const look = [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, FIB.destination)];
   return [expression('fib', look), equal(RTN_LOCAL)];
+}
+
+/** True of what is sent to an address of the device by which it came. */
+export function toItsDevice(): readonly Attribute[] {
+  const flags = FIB.destination | FIB.device;
+  return [expression('fib', [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, flags)]), equal(RTN_LOCAL)];
+}
+
+/** Nothing else of the chain is asked. */
+export function accepted(): Attribute {
+  return verdict([u32be(1, ACCEPT)]);
 }
 
 /** Counts, and drops. */

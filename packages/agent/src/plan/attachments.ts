@@ -50,7 +50,7 @@ function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[
   if (port.deviceOwner === NODE_OWNER) {
     for (const { ipAddress } of port.fixedIps) {
       const member = parseOrder(ipAddress);
-      if (member !== undefined) facts.push({ topic: 'node-address', key: '', member, value: null });
+      if (member !== undefined) facts.push({ topic: 'node-address', key: networkId, member, value: null });
     }
   }
   return facts;

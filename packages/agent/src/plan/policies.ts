@@ -1,4 +1,3 @@
-import type { SliceKey } from '@cable/model';
 import { MAPS } from '../bpf/abi.gen.ts';
 import type { ByteText } from '../bpf/codec.ts';
 import { bytesOf, orderAround, type Prefix } from './address.ts';
@@ -79,7 +78,7 @@ class PolicyMemory implements UnitMemory {
   }
 
   *#plan(run: MemoryRun, use: PolicyUse): Generator<void, PlannedPolicy> {
-    const received = this.#received(run, use.policy);
+    const received = this.#received(run, use);
     if (received === undefined) {
       yield* this.#forget(run);
       return { ok: false, reason: `policy ${this.#name} has not been received` };
@@ -108,7 +107,7 @@ class PolicyMemory implements UnitMemory {
   }
 
   /** Undefined: it has not been received. `made`: what its rules are made of besides its items. */
-  #received(run: MemoryRun, key: SliceKey): Received | undefined {
+  #received(run: MemoryRun, { policy: key, networkId }: PolicyUse): Received | undefined {
     const id = idOf(key);
     if (!key.startsWith('network_policies:')) {
       const header = run.header('policy', id);
@@ -119,7 +118,9 @@ class PolicyMemory implements UnitMemory {
     const header = run.header('network_policies', id);
     if (header === undefined) return undefined;
     const rules = run.items('network_policies', id);
-    const nodePrefixes = [...run.facts('node-address', '').keys()].sort();
+    // Elsewhere another may have that address.
+    const joined = [...joinedNetworks(run, networkId)];
+    const nodePrefixes = joined.flatMap((id) => [...run.facts('node-address', id).keys()]).sort();
     const isolation = { ingress: header.ingress, egress: header.egress, nodePrefixes };
     const made = `${isolation.ingress} ${isolation.egress} ${nodePrefixes.join()}`;
     return { made, isStateless: false, sorted: () => sortNetworkPolicyRules(isolation, rules) };

@@ -23,8 +23,13 @@ export type SelectorRules = {
   readonly selectors: ReadonlyMap<string, Selector & { readonly rules: RuleLists }>;
 };
 
+/** So many prefixes may be left of all that have holes, in one set of policies. */
+const MAX_CUT = 16_384;
+
 /** Collects what `SelectorRules` has. */
 class Sorting {
+  /** Prefixes that are left of what has holes, at the most. */
+  cut = 0;
   readonly any: (readonly RuleMatch[])[] = [];
   readonly selectors = new Map<string, Selector & { readonly rules: (readonly RuleMatch[])[] }>();
 
@@ -105,6 +110,12 @@ function addPrefix(
   // Holes that are not understood could be anywhere.
   if (whole === undefined || holes.includes(undefined)) return;
   const version = whole.base.version;
+  sorting.cut += (holes as readonly IpPrefix[]).reduce(
+    (sum, one) => sum + Math.max(0, one.prefixLength - whole.prefixLength),
+    1,
+  );
+  // Too much of it to be kept apart: it allows nothing.
+  if (sorting.cut > MAX_CUT) return;
   const name = `prefix:${cidr}!${except.join()}`;
   if (whole.prefixLength === 0 && holes.length === 0) {
     sorting.add('any', networkPolicyMatches(rule, version));

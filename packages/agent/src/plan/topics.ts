@@ -25,7 +25,7 @@ export type Topics = {
   readonly device: null;
   /** Key: policy in a network (`policyName`). Member: a port of this host that has it. */
   readonly 'policy-use': PolicyUse;
-  /** Key: ''. Member: an address (`Prefix.order`) of the node that this host is in a Kubernetes cluster. */
+  /** Key: network. Member: an address (`Prefix.order`) that this host has there as a node of a Kubernetes cluster. */
   readonly 'node-address': null;
   /** Key: ''. Member: a port of this host that the agent makes the link of. */
   readonly 'machine-port': null;

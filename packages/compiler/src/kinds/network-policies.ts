@@ -98,6 +98,9 @@ function member(port: PortRow, condition: string) {
   return [{ key: port.id, value: groupMember(port), refs: [] }];
 }
 
+/** Slices of pods that the rules of one policy may name: peers times namespaces. */
+const MOST_SLICES = 4096;
+
 type Item = ComputedItem & { readonly value: NetworkPolicyRule };
 
 function policyItems(reader: Reader, policy: NetworkPolicyRow, sliceId: string): readonly Item[] {
@@ -105,7 +108,14 @@ function policyItems(reader: Reader, policy: NetworkPolicyRow, sliceId: string):
   const rules = policy.rules.flatMap((rule) =>
     policy.directions.includes(rule.direction) ? ruleParts(reader, policy, rule, received) : [],
   );
-  return rules.map((value, at) => ({ key: `${policy.id}/${at}`, value, refs: refsOf(value) }));
+  let named = 0;
+  return rules.map((value, at) => {
+    const refs = refsOf(value);
+    named += refs.length;
+    // What would bring more than hosts can take allows nothing.
+    const bounded = named > MOST_SLICES ? { ...value, peers: [] } : value;
+    return { key: `${policy.id}/${at}`, value: bounded, refs: refsOf(bounded) };
+  });
 }
 
 function refsOf({ peers = [] }: NetworkPolicyRule): readonly SliceKey[] {

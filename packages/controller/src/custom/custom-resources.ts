@@ -5,6 +5,7 @@
  *   reflectors ──keys──> one queue a kind ──> apply: find by origin, make, change ──> status
  *        └ deleted: guard ──> objects of the origin go ──> finalizer goes
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { getIfThere, isConflict, isNotFound, type KubeApi, keyOf, placeOf, Reflector, WorkQueue } from '@cable/kube';
@@ -315,7 +316,8 @@ export class CustomResources {
       else await this.#unmet(kind, key, object, unmet);
       const is = unmet === undefined ? READY : said(unmet);
       const isTold = await this.#tell(kind, object, is, { id, projectID, ...status });
-      for (const peer of isTold ? (kind.peers?.(object) ?? []) : []) this.#queueOf(kind.declared.kind).add(peer);
+      for (const peer of isTold ? (kind.peers?.(object) ?? []) : [])
+        if (peer !== key) this.#queueOf(kind.declared.kind).add(peer);
     } catch (err) {
       if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
       await this.#unmet(kind, key, object, err);
@@ -444,7 +446,8 @@ export class CustomResources {
     const others = object.status?.conditions?.filter((one) => one.type !== 'Ready') ?? [];
     const status = { ...more, observedGeneration: generation, conditions: [...others, ready] };
     const known = object.status ?? {};
-    if (Object.entries(status).every(([name, value]) => sameText(value, known[name]))) return false;
+    // The API server gives keys back in an order of its own.
+    if (Object.entries(status).every(([name, value]) => isDeepStrictEqual(plain(value), known[name]))) return false;
     try {
       const place = placeOf(keyOf(object));
       await this.#deps.kube.patch(
@@ -521,6 +524,7 @@ function subjectOf({ declared }: CustomKind, { metadata }: CustomObject) {
   return { apiVersion: `${GROUP}/${VERSION}`, kind: declared.kind, namespace, name, uid };
 }
 
-function sameText(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+/** As it comes back: without what is undefined. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
 }

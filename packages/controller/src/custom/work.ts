@@ -178,7 +178,11 @@ export class Work {
   /** What the project sees under that name or ID. Throws `Unmet`. */
   async findOne(type: string, text: string, more: Readonly<Record<string, string | boolean>> = {}): Promise<AnyObject> {
     const query = { ...(isUuid(text) ? { id: text } : { name: text }), ...more };
-    const [first, second] = (await this.client.list(type, query)) as readonly AnyObject[];
+    const found = (await this.client.list(type, query)) as readonly AnyObject[];
+    // As the cluster's own project more is seen than is meant: what its namespaces have made is theirs.
+    const [first, second] = found.filter(
+      (one) => one['cable:cluster'] !== this.deps.cluster || one['project_id'] === this.projectId,
+    );
     if (first === undefined) throw new Unmet('NotFound', `there is no ${type} ${text} that its project sees`);
     if (second !== undefined) throw new Unmet('Ambiguous', `its project sees several of ${type} ${text}: give the ID`);
     return first;

@@ -4,6 +4,7 @@ import { type AnyObject, CableError, EXTRA_ROUTES_MAX, type Router } from '@cabl
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
+import { refuseOfCluster } from '../engine/of-clusters.ts';
 import { notFound, present } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
@@ -31,7 +32,11 @@ function onRoutes(action: string, change: (before: Routes, given: Routes) => Rou
   return async (deps, id, body: Attributes, asked) => {
     const resource = deps.resources.named('router');
     const build = (planning: Planning): AnyObject => {
-      permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
+      refuseOfCluster(
+        planning,
+        resource,
+        permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action })),
+      );
       const router = planning.plan.get('router', id);
       if (router === undefined) throw notFound(resource, id);
       const routes = change(router.routes, (body['routes'] ?? []) as Routes);

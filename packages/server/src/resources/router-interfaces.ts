@@ -14,6 +14,7 @@ import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { GATEWAY } from '../engine/hidden.ts';
 import type { Contribution } from '../engine/module.ts';
+import { refuseOfCluster } from '../engine/of-clusters.ts';
 import { rowsOf } from '../engine/permission.ts';
 import { notFound } from '../engine/read.ts';
 import { permittedRow, planCreate, planDelete, planUpdate } from '../engine/write.ts';
@@ -157,7 +158,11 @@ function hasIpv6(port: Port): boolean {
 function addPort(planning: Planning, router: Router, portId: string): InterfaceAnswer {
   const { deps, plan } = planning;
   const resource = deps.resources.named('port');
-  permittedRow(planning, resource, portId, (before) => ({ verb: 'update', before, changes: {} }));
+  refuseOfCluster(
+    planning,
+    resource,
+    permittedRow(planning, resource, portId, (before) => ({ verb: 'update', before, changes: {} })),
+  );
   const port = plan.get('port', portId);
   if (port === undefined) throw notFound(resource, portId);
   if (port.device_id !== '') {

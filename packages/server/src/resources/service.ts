@@ -53,12 +53,16 @@ export function named<T extends object>(port: T): { readonly name: string } & T 
   return { name: '', ...port };
 }
 
+/** Each node has an entry for each of them. */
+const MOST_RANGES = 2048;
+
 /** What is wrong whatever else there is; undefined: nothing. */
 function shapeProblem({
   cluster_ips: ips,
   external_ips: outer,
   external_name: name,
   load_balancer_ips: balanced,
+  load_balancer_source_ranges: ranges,
   ports,
 }: Service): string | undefined {
   if (name !== '' && parseHostName(name) === undefined)
@@ -74,6 +78,8 @@ function shapeProblem({
   if (new Set(outer).size < outer.length) return 'external_ips has an address twice';
   if (ports.length === 0 && ips.length > 0) return 'ports is empty: give what the Service serves';
   if (new Set(balanced).size < balanced.length) return 'load_balancer_ips has an address twice';
+  if (ports.length * ranges.length * balanced.length > MOST_RANGES)
+    return `load_balancer_source_ranges times ports and load_balancer_ips is more than ${MOST_RANGES}: give wider prefixes, or fewer ports`;
   const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);
   const twice = places.find((place, at) => places.indexOf(place) < at);
   if (twice !== undefined) return `ports has ${twice} twice: give each protocol and port once`;

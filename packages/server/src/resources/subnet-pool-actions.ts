@@ -3,6 +3,7 @@ import { type AnyObject, CableError, type Subnet, type SubnetPool } from '@cable
 import { transact } from '../engine/commit.ts';
 import { type ActionHandler, asService, type Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
+import { refuseOfCluster } from '../engine/of-clusters.ts';
 import { rowsOf } from '../engine/permission.ts';
 import type { Plan } from '../engine/plan.ts';
 import { notFound } from '../engine/read.ts';
@@ -99,6 +100,7 @@ function onboard(planning: Planning, pool: SubnetPool, networkId: string): unkno
   if (!view.isAdmin && network.project_id !== asked.credentials.projectId) {
     throw new CableError('NotAuthorized', 'Not authorized.');
   }
+  refuseOfCluster(planning, deps.resources.named('network'), network as AnyObject);
   const all = plan.parts('network', networkId, (look) => look.by('subnet', 'network_id', networkId));
   const subnets = all.filter((one) => one.ip_version === pool.ip_version);
   const taken = PrefixSet.of(plan.by('subnet', 'subnetpool_id', pool.id).map(({ cidr }) => prefixOf(cidr)));

@@ -4,6 +4,7 @@ import { type AnyObject, CableError, type ResourceModel, TAG_MAX_LENGTH, TAGS_MA
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Contribution } from '../engine/module.ts';
+import { refuseOfCluster } from '../engine/of-clusters.ts';
 import { permitRead } from '../engine/permission.ts';
 import { currentRow } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
@@ -62,6 +63,7 @@ async function retag(
 ): Promise<void> {
   const build = (planning: Planning): void => {
     const row = permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
+    refuseOfCluster(planning, resource, row);
     const before = tagsOf(row);
     const tags = [...new Set(change(before))];
     if (tags.length > TAGS_MAX) throw invalidInput(`an object has at most ${TAGS_MAX} tags, not ${tags.length}`);
