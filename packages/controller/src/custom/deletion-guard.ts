@@ -36,8 +36,7 @@ export class DeletionGuard {
     const now = this.#nowMs();
     for (const [one, atMs] of this.#gone) if (now - atMs > AT_ONCE_MS) this.#gone.delete(one);
     const count = new Set([...this.#gone.keys(), key]).size;
-    // One that is gone has taken all along.
-    const isGoing = definition === undefined || definition.metadata.deletionTimestamp !== undefined;
+    const isGoing = definition?.metadata.deletionTimestamp !== undefined;
     if (!isGoing && (count <= FEW || count <= left)) {
       this.#gone.set(key, now);
       return undefined;
