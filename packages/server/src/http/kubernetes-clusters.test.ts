@@ -201,6 +201,27 @@ test('on a network that is not its cluster’s a controller is a member as other
     await refused(post(harness, 'port', { ...pod, network_id: outside['id'] }, headers), 403, 'PolicyNotAuthorized');
 });
 
+test('actions do not pass by what a controller has made', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const mine = member('prod.shop');
+  const router = await create('router', { ...ORIGIN, 'cable:origin': 'Vpc/shop/blue/u2' }, as('prod.shop', 1));
+  const routes = { router: { routes: [{ destination: '192.0.2.0/24', nexthop: '10.0.0.9' }] } };
+  const path = `/v2.0/routers/${router['id']}`;
+  await refused(send('PUT', `${path}/add_extraroutes`, routes, mine), 409, 'ManagedByKubernetes');
+  await refused(send('PUT', `${path}/tags/mine`, undefined, mine), 409, 'ManagedByKubernetes');
+  const given = { ...ORIGIN, network_id: network['id'], security_groups: [] };
+  const port = await create('port', given, as('prod.shop', 1));
+  const other = await create('router', {}, mine);
+  const attach = { port_id: port['id'] };
+  await refused(
+    send('PUT', `/v2.0/routers/${other['id']}/add_router_interface`, attach, mine),
+    409,
+    'ManagedByKubernetes',
+  );
+});
+
 test('what is shared with all of a cluster is shared with its projects and no others', async (t) => {
   const harness = await startHarness(t);
   const { create, send } = harness;
