@@ -4,9 +4,10 @@
  */
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { type KubeApi, WorkQueue } from '@cable/kube';
+import { type KubeApi, placeOf, WorkQueue } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { type CableAccess, isRefusal } from './cable-access.ts';
+import { KeyIndex } from './key-index.ts';
 import type { NamespaceFacts } from './namespaces.ts';
 import { ObjectBook } from './object-book.ts';
 import type { ObjectEvents } from './object-events.ts';
@@ -47,6 +48,8 @@ export class NetworkPolicies {
   readonly #namespaceQueue: WorkQueue;
   /** What of each policy is in Cable, or was refused there and is closed. */
   readonly #settled = new Map<string, PolicyFacts>();
+  /** Those that are not, by namespace. */
+  readonly #unsettled = new KeyIndex();
 
   constructor(deps: NetworkPoliciesDeps) {
     this.#deps = deps;
@@ -84,11 +87,12 @@ export class NetworkPolicies {
   /** Looks at all of them. */
   resync(): void {
     const { policies, namespaces } = this.#deps;
-    for (const key of new Set([...policies.keys(), ...this.#policies.keys()])) this.#policyQueue.add(key);
+    for (const key of new Set([...policies.keys(), ...this.#policies.keys()])) this.policyChanged(key);
     for (const key of new Set([...namespaces.keys(), ...this.#namespaces.keys()])) this.#namespaceQueue.add(key);
   }
 
   policyChanged(key: string): void {
+    this.#noteSettled(key);
     this.#policyQueue.add(key);
   }
 
@@ -98,14 +102,14 @@ export class NetworkPolicies {
 
   /** Is every policy of the namespace that is known in Cable? A pod that is made before would run without it for a moment. */
   areSettled(namespace: string): boolean {
-    const { policies } = this.#deps;
-    const prefix = `${namespace}/`;
-    for (const key of this.#waiting(policies)) if (key.startsWith(prefix)) return false;
-    return true;
+    return this.#unsettled.of(namespace).length === 0;
   }
 
-  *#waiting(policies: Followed<PolicyFacts>): Iterable<string> {
-    for (const key of policies.keys()) if (this.#settled.get(key) !== policies.get(key)) yield key;
+  /** Notes whether what is in Cable of the policy is what is known of it. */
+  #noteSettled(key: string): void {
+    const known = this.#deps.policies.get(key);
+    const isSettled = known === undefined || this.#settled.get(key) === known;
+    this.#unsettled.put(key, isSettled ? undefined : placeOf(key).namespace);
   }
 
   async #reconcilePolicy(key: string): Promise<void> {
@@ -125,6 +129,7 @@ export class NetworkPolicies {
     }
     if (policy === undefined || id === undefined) {
       this.#settled.delete(key);
+      this.#noteSettled(key);
       this.#refusals.clear(key);
       events.well('NetworkPolicy', key);
       return;
@@ -144,6 +149,7 @@ export class NetworkPolicies {
       this.#policyQueue.addAfter(key, againMs);
     }
     this.#settled.set(key, policy);
+    this.#noteSettled(key);
   }
 
   /** Where its pods cannot be said either, all of the namespace are. */
