@@ -5,7 +5,7 @@
  *
  *   cnibench PROGRAM COMMAND PARALLEL CONF-FILE PLUGIN-PATH
  *
- * A line is `container netns uid`. Prints the milliseconds of each call, one a line, and at the end of all `all MS`. A call that fails ends it: exit 1, with what the
+ * A line is `container netns uid`; uid `-`: the runtime is none of Kubernetes. Prints the milliseconds of each call, one a line, and at the end of all `all MS`. A call that fails ends it: exit 1, with what the
  * plug-in said.
  */
 #define _GNU_SOURCE
@@ -91,8 +91,10 @@ static pid_t start(const struct call *call, int in, int out)
 	made += asprintf(&variables[4], "CNI_IFNAME=eth0") > 0;
 	made += asprintf(&variables[5], "CNI_PATH=%s", plugin_path) > 0;
 	made += asprintf(&variables[6],
-			 "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=%s;K8S_POD_UID=%s", call->netns,
-			 call->uid) > 0;
+			 strcmp(call->uid, "-") == 0
+				 ? "CNI_ARGS=IgnoreUnknown=1"
+				 : "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=%s;K8S_POD_UID=%s",
+			 call->netns, call->uid) > 0;
 	if (made != 7)
 		die("environment");
 	posix_spawn_file_actions_init(&actions);

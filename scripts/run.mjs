@@ -5,9 +5,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { buildC, buildTypeScript } from './lib/build.mjs';
 import { installPackages, packagesFor } from './lib/debian.mjs';
 import { buildGuest } from './lib/guest.mjs';
+import { buildImages } from './lib/images.mjs';
 import { buildKubernetes, findKubernetes, KUBERNETES_PROGRAMS } from './lib/kubernetes.mjs';
 import { labNeeds } from './lib/lab-needs.mjs';
 import { runNovaLab } from './lib/nova.mjs';
@@ -24,9 +26,18 @@ const COMMANDS = {
     root: true,
     run: lab,
   },
-  test: { help: 'run every check and test; names of test files narrow it', root: true, run: test },
+  test: {
+    help: 'run every check and test but slow repetitions; names of test files narrow it; --all: everything; --source: without bundles; --seconds FILE: write how long each file took',
+    root: true,
+    run: test,
+  },
   setup: { help: 'install what is missing and build, nothing more', root: false, run: setup },
   build: { help: 'compile what is not fresh', root: false, run: build },
+  images: {
+    help: 'build the image of all parts, without a registry: build/images/*.tar (ctr -n k8s.io images import)',
+    root: false,
+    run: images,
+  },
   gen: { help: 'write the generated files anew (--check: fail if that would change one)', root: false, run: gen },
   check: { help: 'types, lint, generated files, house rules', root: false, run: check },
   openstack: {
@@ -83,10 +94,22 @@ async function lab(args) {
 }
 
 async function test(args) {
+  const options = testOptions(args);
   await build();
   await buildGuest(ROOT);
   await mountBpffs();
-  return runTests(ROOT, FROM_SOURCE, args);
+  return runTests(ROOT, FROM_SOURCE, options);
+}
+
+function testOptions(args) {
+  try {
+    const flag = { type: 'boolean', default: false };
+    const options = { all: flag, source: flag, seconds: { type: 'string' } };
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+    return { names: positionals, all: values.all, source: values.source, secondsFile: values.seconds };
+  } catch (err) {
+    throw new StepError(`${err.message}\nwhat to do: npm test -- [--all] [--source] [--seconds FILE] [NAME]...`);
+  }
 }
 
 async function openstack(args) {
@@ -114,13 +137,27 @@ async function kube(args) {
   }
   const programs = found ?? (await buildKubernetes(['kube-apiserver']));
   await build();
+  if (names.length === 0 || names.some((name) => REAL_PODS.includes(name))) await buildImagesFor(programs);
   return runKubeTests(ROOT, FROM_SOURCE, names, programs);
+}
+
+const REAL_PODS = 'test/kube/real-pods.test.ts';
+
+/** Kubelets run Cable from its image, which has to be of what was built. */
+async function buildImagesFor(programs) {
+  if (existsSync(join(programs, 'kubelet'))) await buildImages(ROOT);
 }
 
 async function nova() {
   await build();
   await buildGuest(ROOT);
   return runNovaLab(ROOT, FROM_SOURCE);
+}
+
+async function images() {
+  await build();
+  await buildImages(ROOT);
+  return 0;
 }
 
 async function check() {
@@ -140,6 +177,8 @@ async function bench([which, ...args]) {
       'usage: npm run bench:dataplane | npm run bench:control | npm run bench:scale | npm run bench:api | npm run bench:kube',
     );
   await build();
+  const { CABLE_KUBE_BIN: programs = '' } = process.env;
+  if (which === 'kube' && !/--only[= ](?!ready)/.test(args.join(' '))) await buildImagesFor(programs);
   await mountBpffs();
   return show(process.execPath, [...FROM_SOURCE, file, ...args]);
 }

@@ -10,6 +10,7 @@
 #include "include/old/prog_1.h"
 #include "lib/forward.h"
 #include "lib/provider.h"
+#include "announced.h"
 
 /* What the device is left of IPv6: it would have to be looked through, may wait to be received anew (fragments), or is about the link. */
 static __always_inline int is_left6(const __u8 *ip)
@@ -114,6 +115,10 @@ static __always_inline int receive_from_uplink(struct __sk_buff *ctx)
 	result = cfg_own_encapsulation ? unwrap(ctx, &net) : OUTER_REFUSED;
 	w = start_work(0);
 	if (result == OUTER_REFUSED) {
+		if (w && answer_for_service(ctx, w)) {
+			trace(ctx, ctx->ifindex, CB_DELIVER_UPLINK, 0, 0, CB_REASON_NONE);
+			return bpf_redirect(ctx->ifindex, 0);
+		}
 		net = net_of_frame(ctx);
 		if (!net || !w || is_left_over())
 			return TC_ACT_UNSPEC;

@@ -1,3 +1,4 @@
+import type { Client } from '@cable/api';
 import { type CableBed, createGroup } from '../lib/cable.ts';
 import {
   bridgePlugin,
@@ -32,15 +33,16 @@ const WARM_UP_CALLS = 16;
 /** A Linux bridge has 1,024 ports (BR_MAX_PORTS); some stay free for the calls that are timed. */
 const MOST_ON_BRIDGE = 900;
 
-/** Each plug-in in turn, in each round, so that what else the machine does meets all. What stands on the host goes at the end. */
+/** Each plug-in in turn, in each round, so that what else the machine does meets all. What stands on the host goes at the end. `cluster`: asks as its controller, in the project of the bed. */
 export async function measureCalls(
   bed: CableBed,
+  cluster: Client,
   { levels, rounds, calls, pods }: Options,
   say: (line: string) => void,
 ): Promise<readonly Level[]> {
   const groupId = await createGroup(bed.client, 10);
   const contestants: Readonly<Record<PluginName, Contestant>> = {
-    cluster: { plugin: clusterPlugin(bed), controller: createController(bed, groupId) },
+    cluster: { plugin: clusterPlugin(bed), controller: createController(bed, cluster, groupId) },
     plain: { plugin: plainPlugin(bed, groupId), controller: undefined },
     bridge: { plugin: bridgePlugin(`${bed.names.dir}/host-local`), controller: undefined },
     launch: { plugin: { ...plainPlugin(bed, groupId), command: 'VERSION' }, controller: undefined },
@@ -89,11 +91,17 @@ async function measureRound(host: string, contestant: Contestant, count: number,
 /** Puts pods on the host; answers what removes them. */
 async function stand(host: string, { plugin, controller }: Contestant, count: number): Promise<() => Promise<void>> {
   const sandboxes: readonly Sandbox[] = makeSandboxes(count);
-  await controller?.bind(sandboxes);
-  await callAll(host, plugin, 'ADD', sandboxes, 8);
-  return async () => {
+  const remove = async (): Promise<void> => {
     await callAll(host, plugin, 'DEL', sandboxes, 8);
     await controller?.release(sandboxes);
     removeSandboxes(sandboxes);
   };
+  try {
+    await controller?.bind(sandboxes);
+    await callAll(host, plugin, 'ADD', sandboxes, 8);
+    return remove;
+  } catch (err) {
+    removeSandboxes(sandboxes);
+    throw err;
+  }
 }

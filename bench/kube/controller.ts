@@ -1,5 +1,6 @@
+import type { Client } from '@cable/api';
 import { askAgent } from '@cable/lab';
-import type { CableBed } from '../lib/cable.ts';
+import { BENCH_CLUSTER, type CableBed } from '../lib/cable.ts';
 import type { Sandbox } from '../lib/cni.ts';
 
 /** What the cluster's controller does beside: makes the ports of pods before the runtime asks, and deletes them when the pods are gone. */
@@ -14,8 +15,8 @@ const AT_ONCE = 500;
 const LOOK_MS = 5;
 const DEADLINE_MS = 60_000;
 
-/** `groupId`: of the ports. */
-export function createController({ client, networkId, names }: CableBed, groupId: string): Controller {
+/** `client`: asks as the cluster's controller, in the project of the bed. `groupId`: of the ports. */
+export function createController({ networkId, names }: CableBed, client: Client, groupId: string): Controller {
   const made = new Map<string, string>();
   const carried = async (): Promise<ReadonlySet<string>> => {
     const vifs = (await askAgent(names.h1, '/vifs')) as readonly { readonly port_id: string }[];
@@ -25,12 +26,14 @@ export function createController({ client, networkId, names }: CableBed, groupId
     bind: async (sandboxes) => {
       const ids: string[] = [];
       for (const some of chunks(sandboxes)) {
-        const ports = some.map(({ podUid }) => ({
+        const ports = some.map(({ podUid, netns }) => ({
           network_id: networkId,
           device_owner: 'kubernetes:pod',
           device_id: `${podUid}:eth0`,
           'binding:host_id': names.h1.name,
           security_groups: [groupId],
+          'cable:cluster': BENCH_CLUSTER,
+          'cable:origin': `Pod/bench/${netns}/${podUid}`,
         }));
         const answer = (await client.request('POST', '/v2.0/ports', { ports })) as {
           readonly ports: readonly { readonly id: string; readonly device_id: string }[];

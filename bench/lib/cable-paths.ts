@@ -9,7 +9,7 @@ const BULK = 100;
 const LISTENERS = 250;
 const MEMBERS = 4;
 /** What the loads use. */
-const PORTS = [
+export const PORTS = [
   ['TCP', 7000],
   ['UDP', 7000],
   ['TCP', 7001],

@@ -51,7 +51,8 @@ export type CableOptions = {
   readonly hasOutside?: boolean;
 };
 
-const PROJECT = 'bench';
+/** What is built is this project's. */
+export const BENCH_PROJECT = 'bench';
 /** Kubernetes cluster that the hosts are of; nothing else is. */
 export const BENCH_CLUSTER = 'bench';
 
@@ -92,11 +93,11 @@ export async function buildCable({
       [...readFileSync(`/proc/${agentPid(host)}/net/dev`, 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
         ([, name = '']) => name,
       );
-    const client = createClient({ transport: httpTransport(`unix:${names.serverSocket}`), projectId: PROJECT });
+    const client = createClient({ transport: httpTransport(`unix:${names.serverSocket}`), projectId: BENCH_PROJECT });
     const network = await client.create('network', { name: 'bench' });
     const subnet = await client.create('subnet', { network_id: network.id, ip_version: 4, cidr: '10.50.0.0/16' });
     const addPod: CableBed['addPod'] = async (name, host, groupId, networkId = network.id) => {
-      const wish = { name, host, networkId, projectId: PROJECT, securityGroupIds: [groupId] };
+      const wish = { name, host, networkId, projectId: BENCH_PROJECT, securityGroupIds: [groupId] };
       const pod = await startPod(wish, { names, processes, ledger }, async (deviceId) => {
         const [port] = await client.list('port', { device_id: deviceId });
         if (port === undefined) throw new Error(`pod ${name} has no port`);

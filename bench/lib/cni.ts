@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +11,13 @@ import { interruption } from './interruption.ts';
 import { addNamespace, removeNamespace } from './net.ts';
 import { buildProgram } from './programs.ts';
 
-/** A CNI plug-in and its network configuration. `command`: what is called in place of ADD and DEL; default: these. */
-export type Plugin = { readonly program: string; readonly netconf: object; readonly command?: string };
+/** A CNI plug-in and its network configuration. `command`: what is called in place of ADD and DEL; default: these. `isOfPods`: the runtime is one of Kubernetes. */
+export type Plugin = {
+  readonly program: string;
+  readonly netconf: object;
+  readonly isOfPods: boolean;
+  readonly command?: string;
+};
 
 /** A network namespace that stands for a pod's, and the pod's uid. */
 export type Sandbox = { readonly containerId: string; readonly netns: string; readonly podUid: string };
@@ -25,7 +30,7 @@ const PLUGINS = '/usr/lib/cni';
 /** The agent makes the port at ADD, and deletes it at DEL. */
 export function plainPlugin(bed: CableBed, groupId: string): Plugin {
   const wish = { network: bed.networkId, project: 'bench', securityGroups: [groupId] };
-  return cablePlugin(bed, { ...wish, name: 'plain' });
+  return { ...cablePlugin(bed, { ...wish, name: 'plain' }), isOfPods: false };
 }
 
 /** A controller makes the port before, and deletes it afterwards. */
@@ -36,20 +41,20 @@ export function clusterPlugin(bed: CableBed): Plugin {
 function cablePlugin(bed: CableBed, fields: object): Plugin {
   const { socket } = agentPaths(bed.names.h1.name);
   const netconf = { cniVersion: '1.0.0', type: 'cable-cni', socket, ...fields };
-  return { program: `${REPOSITORY}/build/cni/cable-cni`, netconf };
+  return { program: `${REPOSITORY}/build/cni/cable-cni`, netconf, isOfPods: true };
 }
 
 /** The reference plug-in: a veth pair on a Linux bridge, an address from a file. No policy, no server. */
 export function bridgePlugin(dataDir: string): Plugin {
   const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.80.0.0/16' }]] };
   const netconf = { cniVersion: '0.4.0', name: 'peer', type: 'bridge', bridge: 'br-peer', isGateway: true, ipam };
-  return { program: `${PLUGINS}/bridge`, netconf };
+  return { program: `${PLUGINS}/bridge`, netconf, isOfPods: true };
 }
 
 /** Makes so many empty sandboxes. */
 export function makeSandboxes(count: number): readonly Sandbox[] {
   return Array.from({ length: count }, () => {
-    const containerId = randomUUID();
+    const containerId = randomBytes(32).toString('hex');
     const netns = `cbench-${containerId.slice(0, 13)}`;
     addNamespace(netns);
     return { containerId, netns, podUid: randomUUID() };
@@ -73,7 +78,8 @@ export async function callAll(
   try {
     const conf = join(directory, 'conf');
     writeFileSync(conf, JSON.stringify(plugin.netconf));
-    const lines = sandboxes.map(({ containerId, netns, podUid }) => `${containerId} ${netns} ${podUid}\n`).join('');
+    const uidOf = ({ podUid }: Sandbox): string => (plugin.isOfPods ? podUid : '-');
+    const lines = sandboxes.map((one) => `${one.containerId} ${one.netns} ${uidOf(one)}\n`).join('');
     const args = [plugin.program, plugin.command ?? command, String(parallel), conf, PLUGINS];
     const said = await output(['nsenter', `--net=/run/netns/${host}`, buildProgram('cnibench'), ...args], lines);
     const samples = said.split('\n').flatMap((line) => (/^[\d.]+$/.test(line) ? [Number(line)] : []));

@@ -15,6 +15,20 @@ const PORTS = [
 
 type Add = (name: string) => string;
 
+/** A Service of UDP with one endpoint, which can be put at either of two addresses of the server while others use it. */
+export type Moved = {
+  readonly address: string;
+  readonly port: number;
+  readonly addresses: readonly [string, string];
+  /** Resolves when the change was taken, not when it is in force. */
+  moveTo(which: 0 | 1): Promise<void>;
+};
+
+export type ServicesPath = Path & { readonly moved: Moved };
+
+/** That of the Service that is moved. */
+export const MOVED_PORT = 7002;
+
 /** A host that routes and gives what leaves an address of its own, by connection tracking. */
 export function addSnatPath(add: Add): Path {
   const { host, client, server } = threeNamespaces(add, 's');
@@ -25,8 +39,11 @@ export function addSnatPath(add: Add): Path {
   return { name: 'Linux routing + conntrack SNAT', client, server, serverAddress: MACHINE };
 }
 
-/** A host that routes and has so many services with four members each, as the proxies of Kubernetes write them; that of the loads is in the middle. */
-export function addServicesPath(add: Add, by: 'nftables' | 'iptables', services: number): Path {
+/**
+ * A host that routes and has so many services with four members each, as the proxies of Kubernetes write them; that of the loads is in the middle. A Service is moved by
+ * writing its own chain anew, as the proxies do: without the time in which they learn of it and decide.
+ */
+export function addServicesPath(add: Add, by: 'nftables' | 'iptables', services: number): ServicesPath {
   const { host, client, server } = threeNamespaces(add, `${by === 'nftables' ? 'vn' : 'vi'}${services}`);
   join(client, host, 'in0', { address: GUEST, gateway: '10.9.4.1', length: 24 });
   join(server, host, 'out0', { address: MEMBERS[0], gateway: '10.9.5.1', length: 24 });
@@ -36,10 +53,27 @@ export function addServicesPath(add: Add, by: 'nftables' | 'iptables', services:
       ...{ address: `10.96.${1 + (n >> 8)}.${n & 255}`, protocol: 'tcp', port: 80 },
     }),
   );
-  all.splice(all.length >> 1, 0, ...PORTS.map(([protocol, port]): Service => ({ address: VIP, protocol, port })));
+  const movedService = (member: string): Service => ({
+    ...{ address: VIP, protocol: 'udp', port: MOVED_PORT, members: [member] },
+  });
+  const own = PORTS.map(([protocol, port]): Service => ({ address: VIP, protocol, port }));
+  const movedAt = (all.length >> 1) + own.length;
+  all.splice(all.length >> 1, 0, ...own, movedService(MEMBERS[0]));
   if (by === 'nftables') runIn(host, { input: nftServices(all) }, 'nft', '-f', '-');
   else runIn(host, { input: iptablesServices(all) }, 'iptables-restore');
-  return { name: `Linux routing + ${by}, ${count(services)}`, client, server, serverAddress: VIP };
+  const addresses = [MEMBERS[0], MEMBERS[1]] as const;
+  const moveTo = async (which: 0 | 1): Promise<void> => {
+    const service = movedService(addresses[which]);
+    if (by === 'nftables') {
+      const input = `flush chain ip bench s${movedAt}\nadd rule ip bench s${movedAt} ${nftRule(service)}\n`;
+      runIn(host, { input }, 'nft', '-f', '-');
+    } else {
+      const rules = iptablesRules(service, `S${movedAt}`).join('\n');
+      runIn(host, { input: `*nat\n:S${movedAt} - [0:0]\n${rules}\nCOMMIT\n` }, 'iptables-restore', '--noflush');
+    }
+  };
+  const name = `Linux routing + ${by}, ${count(services)}`;
+  return { name, client, server, serverAddress: VIP, moved: { address: VIP, port: MOVED_PORT, addresses, moveTo } };
 }
 
 /** As the rows of the table call so many. */
@@ -47,18 +81,26 @@ export function count(services: number): string {
   return services === 1 ? '1 service' : `${services} services`;
 }
 
-type Service = { readonly address: string; readonly protocol: string; readonly port: number };
+type Service = {
+  readonly address: string;
+  readonly protocol: string;
+  readonly port: number;
+  /** Default: all four. */
+  readonly members?: readonly string[];
+};
 
 /** One look-up finds the service; a number finds the member. */
 function nftServices(all: readonly Service[]): string {
-  const chains = all.map(({ protocol, port }, n) => {
-    const members = MEMBERS.map((member, m) => `${m} : ${member} . ${port}`).join(', ');
-    return `chain s${n} {\nmeta l4proto ${protocol} dnat ip to numgen random mod ${MEMBERS.length} map { ${members} }\n}`;
-  });
+  const chains = all.map((service, n) => `chain s${n} {\n${nftRule(service)}\n}`);
   const elements = all.map(({ address, protocol, port }, n) => `${address} . ${protocol} . ${port} : goto s${n}`);
   const services = `map services {\ntype ipv4_addr . inet_proto . inet_service : verdict\nelements = { ${elements.join(',\n')} }\n}`;
   const pre = 'type nat hook prerouting priority -100;\nip daddr . meta l4proto . th dport vmap @services';
   return `table ip bench {\n${chains.join('\n')}\n${services}\nchain pre {\n${pre}\n}\n}\n`;
+}
+
+function nftRule({ protocol, port, members = MEMBERS }: Service): string {
+  const places = members.map((member, m) => `${m} : ${member} . ${port}`).join(', ');
+  return `meta l4proto ${protocol} dnat ip to numgen random mod ${members.length} map { ${places} }`;
 }
 
 /** Service by service. */
@@ -68,14 +110,16 @@ function iptablesServices(all: readonly Service[]): string {
     ({ address, protocol, port }, n) =>
       `-A PREROUTING -d ${address}/32 -p ${protocol} -m ${protocol} --dport ${port} -j S${n}`,
   );
-  const members = all.flatMap(({ protocol, port }, n) =>
-    MEMBERS.map((member, m) => {
-      const left = MEMBERS.length - m;
-      const chance = left === 1 ? '' : `-m statistic --mode random --probability ${(1 / left).toFixed(6)} `;
-      return `-A S${n} -p ${protocol} ${chance}-j DNAT --to-destination ${member}:${port}`;
-    }),
-  );
+  const members = all.flatMap((service, n) => iptablesRules(service, `S${n}`));
   return `*nat\n${names.map((name) => `:${name} - [0:0]`).join('\n')}\n${[...jumps, ...members].join('\n')}\nCOMMIT\n`;
+}
+
+function iptablesRules({ protocol, port, members = MEMBERS }: Service, chain: string): readonly string[] {
+  return members.map((member, m) => {
+    const left = members.length - m;
+    const chance = left === 1 ? '' : `-m statistic --mode random --probability ${(1 / left).toFixed(6)} `;
+    return `-A ${chain} -p ${protocol} ${chance}-j DNAT --to-destination ${member}:${port}`;
+  });
 }
 
 function threeNamespaces(add: Add, letters: string): { host: string; client: string; server: string } {

@@ -1,4 +1,4 @@
-import { addServicesPath, addSnatPath } from './linux-router.ts';
+import { addServicesPath, addSnatPath, type ServicesPath } from './linux-router.ts';
 import { addNamespace, addVeth, ipIn, type Path, removeNamespace, runIn } from './net.ts';
 import { addOvsHost, type OvsHost } from './ovs.ts';
 
@@ -17,7 +17,7 @@ export type LinuxPaths = {
   /** A host that routes and translates what leaves. */
   readonly snat: () => Path;
   /** A host that routes and gives connections of virtual addresses to members. */
-  readonly services: (by: Filter, services: number) => Path;
+  readonly services: (by: Filter, services: number) => ServicesPath;
   readonly close: () => Promise<void>;
 };
 

@@ -9,9 +9,11 @@ export const DROP_REMEDIES: Readonly<Record<string, string>> = {
   spoofed_arp: 'Let the guest use an address of its port, or add an allowed address pair.',
   unsupported_ethertype: 'Nothing: only ARP, IPv4 and IPv6 are carried.',
   network_policy_egress:
-    'Add an egress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.',
+    'cable trace says whether a policy of the cluster denies it. Else add an egress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.',
   network_policy_ingress:
-    'Add an ingress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.',
+    'cable trace says whether a policy of the cluster denies it. Else add an ingress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.',
+  private_subnet:
+    'cable trace names the subnet. Add the other end’s prefix to its cable:allow_subnets, or set its cable:private to false (of a Subnet of kubectl: allowSubnets, private).',
   policy_egress: "Add an egress rule to a security group of the sender's port.",
   policy_ingress: "Add an ingress rule to a security group of the receiver's port.",
   no_route: "Attach the destination's subnet to the router, or add a route to it.",

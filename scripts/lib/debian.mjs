@@ -93,7 +93,7 @@ const NOVA = {
 
 /** What a command needs: package -> why. */
 export function packagesFor(command, args) {
-  if (command === 'build' || command === 'gen') return BUILD;
+  if (command === 'build' || command === 'gen' || command === 'images') return BUILD;
   if (command === 'check') return { ...BUILD, 'clang-format': TEST['clang-format'] };
   if (command === 'lab') {
     const { qemu, etcd } = labNeeds(args);

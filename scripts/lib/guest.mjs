@@ -1,5 +1,16 @@
 /** The QEMU guest's kernel and initial file system, under build/guest: Debian's cloud kernel (unpacked, not installed) and busybox. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { capture, StepError, say, step } from './say.mjs';
 
@@ -15,7 +26,7 @@ const MODULES = [
   'drivers/net/virtio_net',
 ];
 
-/** Makes build/guest/vmlinuz and build/guest/initrd.gz when they lack or their sources are newer. */
+/** Makes build/guest/vmlinuz and build/guest/initrd.gz when they lack or their sources are others. */
 export async function buildGuest(root) {
   const dir = join(root, 'build/guest');
   const sources = join(root, 'packages/lab/guest');
@@ -65,11 +76,19 @@ async function kernelPackage() {
   );
 }
 
+/** By what the sources are, and not by their times: a copied build directory has new ones. */
 function initrdIsFresh(dir, sources) {
-  const initrd = join(dir, 'initrd.gz');
-  if (!existsSync(initrd)) return false;
-  const made = statSync(initrd).mtimeMs;
-  return ['init', 'udhcpc-guest'].every((file) => statSync(join(sources, file)).mtimeMs < made);
+  const [initrd, made] = [join(dir, 'initrd.gz'), join(dir, MADE_OF)];
+  return existsSync(initrd) && existsSync(made) && readFileSync(made, 'utf8') === hashOf(sources);
+}
+
+const SOURCES = ['init', 'udhcpc-guest'];
+const MADE_OF = 'initrd.sources';
+
+function hashOf(sources) {
+  const hash = createHash('sha256');
+  for (const file of SOURCES) hash.update(`${file}\n`).update(readFileSync(join(sources, file)));
+  return hash.digest('hex');
 }
 
 async function packInitrd(dir, sources) {
@@ -82,7 +101,7 @@ async function packInitrd(dir, sources) {
   for (const module of readdirSync(join(dir, 'modules'))) {
     copyFileSync(join(dir, 'modules', module), join(tree, 'lib/modules', module));
   }
-  for (const file of ['init', 'udhcpc-guest']) {
+  for (const file of SOURCES) {
     const to = join(tree, file === 'init' ? 'init' : `etc/${file}`);
     copyFileSync(join(sources, file), to);
     chmodSync(to, 0o755);
@@ -91,4 +110,5 @@ async function packInitrd(dir, sources) {
     'set -e; cd "$1"; busybox find . | busybox cpio -o -H newc 2>/dev/null | gzip -1 >"$2.part"; mv "$2.part" "$2"';
   await step('sh', ['-c', pack, 'pack', tree, join(dir, 'initrd.gz')], { remedy: 'remove build/guest and try again' });
   rmSync(tree, { recursive: true, force: true });
+  writeFileSync(join(dir, MADE_OF), hashOf(sources));
 }

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, isAbsolute, join, resolve } from 'node:path';
+import { fetchContainerRuntime } from './container-runtime.mjs';
 import { installPackages, updateLists } from './debian.mjs';
 import { endChildren } from './process-tree.mjs';
 import { capture, StepError, say, step } from './say.mjs';
@@ -40,8 +41,11 @@ const PROGRAMS = {
   'e2e.test': buildEndToEndTest,
 };
 
+/** Not built but fetched, with runc. */
+const RUNTIME = 'containerd';
+
 /** Programs that can be built. */
-export const KUBERNETES_PROGRAMS = Object.keys(PROGRAMS);
+export const KUBERNETES_PROGRAMS = [...Object.keys(PROGRAMS), RUNTIME];
 
 const PACKAGE = 'k8s.io/kubernetes';
 const VERSION_VARIABLES = ['component-base/version', 'client-go/pkg/version'].map(
@@ -64,12 +68,14 @@ export function findKubernetes() {
 
 /** Builds those of the programs that lack. Returns their directory. */
 export async function buildKubernetes(programs) {
-  const unknown = programs.filter((name) => PROGRAMS[name] === undefined);
+  const unknown = programs.filter((name) => !KUBERNETES_PROGRAMS.includes(name));
   if (unknown.length > 0)
     throw new StepError(`nothing is known of ${unknown.join(' ')}; there are: ${KUBERNETES_PROGRAMS.join(' ')}`);
   const [newest] = builtVersions();
   if (newest !== undefined && missingIn(binOf(newest), programs).length === 0) return binOf(newest);
-  await installPackages(NEEDED);
+  const built = programs.filter((name) => name !== RUNTIME);
+  const isBuilt = newest !== undefined && missingIn(binOf(newest), built).length === 0;
+  if (!isBuilt) await installPackages(NEEDED);
   mkdirSync(cache(), { recursive: true });
   removeAbandoned();
   const work = mkdtempSync(join(cache(), WORK));
@@ -80,7 +86,12 @@ export async function buildKubernetes(programs) {
   };
   for (const signal of SIGNALS) process.once(signal, stop);
   try {
-    return await buildIn(work, programs);
+    const bin = isBuilt ? binOf(newest) : await buildIn(work, built);
+    if (missingIn(bin, programs).includes(RUNTIME)) {
+      say("fetching Debian's containerd and runc");
+      await fetchContainerRuntime(bin, join(work, 'runtime'));
+    }
+    return bin;
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop);
     removeTree(work);
@@ -120,7 +131,7 @@ const WORK = 'build-kubernetes-';
 /** Newest first. */
 function builtVersions() {
   if (!existsSync(cache())) return [];
-  const names = readdirSync(cache()).filter((name) => name.startsWith(BUILT));
+  const names = readdirSync(cache()).filter((name) => name.startsWith(BUILT) && /^\d/.test(name.slice(BUILT.length)));
   const order = new Intl.Collator('en', { numeric: true });
   return names.map((name) => name.slice(BUILT.length)).sort((a, b) => order.compare(b, a));
 }

@@ -1,12 +1,16 @@
 /**
  * Runs the test files named on the command line with node:test: first those that are at home in their own process, then those that
- * use the machine, both side by side, then one at a time those that nothing may run beside; and prints one summary for all. Its
- * child processes inherit this process's Node options.
+ * use the machine, both side by side, then one at a time those that nothing may run beside; and prints one summary for all.
+ * `--bundled`: what has a bundle is run by that, without this process's Node options, which the others inherit. `--seconds FILE`: the
+ * seconds of each file are written there.
  */
+import { existsSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
+import { bundleOf } from './bundles.mjs';
 import { endTree, programsOf } from './process-tree.mjs';
 import { needsMachine, runsAlone } from './tests.mjs';
 
@@ -14,11 +18,24 @@ const FILE_TIMEOUT_MS = 480_000;
 const SLOWEST = 15;
 const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
-const files = process.argv.slice(2);
+const { values: options, positionals: files } = parseArgs({
+  options: { bundled: { type: 'boolean', default: false }, seconds: { type: 'string' } },
+  allowPositionals: true,
+});
+const fromSource = process.execArgv;
+/** What is run for each file: its bundle, or itself. */
+const ranFor = new Map(
+  files.map((file) => [file, options.bundled && existsSync(bundleOf(file)) ? bundleOf(file) : file]),
+);
+const fileOf = new Map([...ranFor].map(([file, ran]) => [ran, file]));
 const passes = [
-  { files: files.filter((file) => !needsMachine(file)), concurrency: 2 },
-  { files: files.filter((file) => needsMachine(file) && !runsAlone(file)), concurrency: 2 },
-  { files: files.filter((file) => runsAlone(file)), concurrency: 1 },
+  { what: 'at home in their process', concurrency: 2, files: files.filter((file) => !needsMachine(file)) },
+  {
+    what: 'that use the machine',
+    concurrency: 2,
+    files: files.filter((file) => needsMachine(file) && !runsAlone(file)),
+  },
+  { what: 'that nothing may run beside', concurrency: 1, files: files.filter((file) => runsAlone(file)) },
 ];
 
 const stop = new AbortController();
@@ -32,20 +49,47 @@ const open = new Map();
 async function* events() {
   const sums = Object.fromEntries(SUMS.map((name) => [name, 0]));
   const begin = Date.now();
+  const took = [];
   for (const pass of passes) {
-    if (pass.files.length === 0 || stop.signal.aborted) continue;
-    for await (const event of run({ ...pass, timeout: FILE_TIMEOUT_MS + 15_000, signal: stop.signal })) {
-      for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
-      const sum = summaryLine(event);
-      if (sum === undefined) yield event;
-      else if (sum.name in sums) sums[sum.name] += sum.value;
+    const passBegin = Date.now();
+    for (const { files, execArgv } of portions(pass.files)) {
+      if (files.length === 0 || stop.signal.aborted) continue;
+      // What node:test starts files with.
+      process.execArgv = execArgv;
+      const { concurrency } = pass;
+      for await (const event of run({ files, concurrency, timeout: FILE_TIMEOUT_MS + 15_000, signal: stop.signal })) {
+        for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
+        const sum = summaryLine(event);
+        if (sum === undefined) yield event;
+        else if (sum.name in sums) sums[sum.name] += sum.value;
+      }
     }
+    if (pass.files.length > 0) took.push(passLine(pass, (Date.now() - passBegin) / 1000));
   }
   if (sums.fail > 0 || sums.cancelled > 0 || stop.signal.aborted) process.exitCode = 1;
-  const slowest = [...seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST);
-  for (const [file, took] of slowest) yield diagnostic(`slow: ${took.toFixed(0).padStart(4)} s ${file}`);
+  const slowest = [...seconds].sort((a, b) => b[1] - a[1]);
+  if (options.seconds !== undefined) {
+    writeFileSync(options.seconds, slowest.map(([file, s]) => `${s.toFixed(1)}\t${file}\n`).join(''));
+  }
+  for (const [file, s] of slowest.slice(0, SLOWEST)) yield diagnostic(`slow: ${s.toFixed(0).padStart(4)} s ${file}`);
+  for (const line of took) yield diagnostic(line);
   for (const name of SUMS) yield diagnostic(`${name} ${sums[name]}`);
   yield diagnostic(`duration_ms ${Date.now() - begin}`);
+}
+
+/** Those that have a bundle, and those that are run from source. */
+function portions(files) {
+  const ran = files.map((file) => ranFor.get(file));
+  const ofSource = (file) => file.endsWith('.ts');
+  return [
+    { execArgv: fromSource, files: ran.filter(ofSource) },
+    { execArgv: ['--enable-source-maps'], files: ran.filter((file) => !ofSource(file)) },
+  ];
+}
+
+function passLine({ what, concurrency, files }, wallSeconds) {
+  const sum = files.reduce((total, file) => total + (seconds.get(file) ?? 0), 0);
+  return `time: ${wallSeconds.toFixed(0).padStart(4)} s for ${files.length} files ${what}, ${concurrency} at a time (their sum ${sum.toFixed(0)} s)`;
 }
 
 /**
@@ -55,7 +99,7 @@ async function* events() {
  */
 function watch({ type, data }) {
   if (type !== 'test:dequeue' && type !== 'test:complete') return [];
-  const file = data.name;
+  const file = fileOf.get(data.name) ?? data.name;
   if (data.nesting !== 0 || !files.includes(file)) {
     const within = open.get(data.file) ?? new Set();
     if (type === 'test:dequeue') open.set(data.file, within.add(data.name));
@@ -73,7 +117,7 @@ function watch({ type, data }) {
 }
 
 function end(file) {
-  for (const pid of programsOf(process.pid, file)) endTree(pid);
+  for (const pid of programsOf(process.pid, ranFor.get(file))) endTree(pid);
 }
 
 /** `{name, value}` if the event is a line of the summary that node:test ends a run with. */

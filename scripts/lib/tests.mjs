@@ -1,27 +1,65 @@
 /** Finds and runs the checks and the tests. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { BUNDLES, bundleTests } from './bundles.mjs';
 import { capture, say } from './say.mjs';
 
 const PLACES = ['packages', 'vrouter/test', 'test'];
 
 const ALONE = ['test/', 'vrouter/test/model/', 'vrouter/test/facts.test.ts'];
+/** Of these such as wait for what comes, however long it takes. */
+export const NOT_ALONE = [
+  ...['test/cni/', 'test/gen/', 'test/install/', 'test/joining/', 'test/kubernetes/', 'test/logging/', 'test/rules/'],
+  ...[
+    'balanced',
+    'distributed',
+    'floating-here',
+    'outside',
+    'port-forwarding',
+    'promised',
+    'provider-ports',
+    'routed-in',
+    'shared-address',
+    'snat',
+    'traced-here',
+    'traced',
+  ].map((name) => `test/outside/${name}.test.ts`),
+  'vrouter/test/model/',
+];
+const ALONE_AMONG_THEM = ['test/kubernetes/announced.test.ts'];
+/** Left out by default, with what shows the same more cheaply. By name, and with --all, they run as every other. */
+export const LEFT_OUT = {
+  'test/outside/fail-over-own-ports.test.ts': 'as fail-over-leases.test.ts, by the hosts of the guests',
+  'test/versions/on-devices.test.ts': 'agents of the same older version come and go in load.test.ts, with more packets',
+  'test/versions/own-encapsulation.test.ts':
+    'as load.test.ts for another older version, and encapsulation.test.ts of the agent for mixed hosts',
+};
 /** Need packages or programs that no other test does. */
 const OPENSTACK = 'test/openstack';
 const KUBE = 'test/kube';
 
 /**
- * Runs the checks, then the test files (all, or those whose path contains one of `names`).
- * The runner's own summary (tests, pass, fail) comes last. Returns the exit code.
+ * Runs the checks, then the test files: all but those that are left out, everything with `all`, or those whose path contains one of
+ * `names`. The runner's own summary (tests, pass, fail) comes last, and what was left out. Returns the exit code. `source`: nothing
+ * is bundled. `secondsFile`: where the seconds of each file are written.
  */
-export async function runTests(root, fromSource, names) {
-  const files = findTests(root).filter((file) => wanted(file, names));
-  if (files.length === 0) {
+export async function runTests(root, fromSource, { names, all, source, secondsFile }) {
+  const found = findTests(root).filter((file) => wanted(file, names));
+  if (found.length === 0) {
     say(`no test file matches ${names.join(' ')}`);
     return 1;
   }
+  const files = all || names.length > 0 ? found : found.filter((file) => LEFT_OUT[file] === undefined);
   const checks = names.length === 0 ? await runStaticChecks(root, fromSource) : 0;
-  const { code } = await runFiles(root, fromSource, files);
+  if (!source) await bundleTests(root, files);
+  const env = {
+    ...(source ? {} : { CABLE_TEST_BUNDLES: join(root, BUNDLES) }),
+    ...(all ? { CABLE_TEST_ALL: '1' } : {}),
+  };
+  const { code } = await runFiles(root, fromSource, files, { env, bundled: !source, secondsFile });
+  for (const file of found.filter((file) => !files.includes(file))) say(`left out: ${file} (${LEFT_OUT[file]})`);
+  const leftOut = `${found.length - files.length} of ${found.length} test file(s) left out, random cases and repetitions few`;
+  if (!all) say(`${leftOut}; everything: npm test -- --all`);
   if (checks !== 0) say('a check failed: see above the tests');
   return checks || code;
 }
@@ -36,7 +74,7 @@ export async function runOpenstackTests(root, fromSource, names) {
 export async function runKubeTests(root, fromSource, names, programs) {
   const files = findFiles(root, [KUBE], isTest).filter((file) => wanted(file, names));
   say(`Kubernetes: ${programs}`);
-  return (await runFiles(root, fromSource, files, { CABLE_KUBE_BIN: programs })).code;
+  return (await runFiles(root, fromSource, files, { env: { CABLE_KUBE_BIN: programs } })).code;
 }
 
 /** Types, lint, generated files and the house rules. Returns the exit code. */
@@ -85,9 +123,10 @@ async function runStaticChecks(root, fromSource) {
   return failed;
 }
 
-function runFiles(root, fromSource, files, env = {}) {
+function runFiles(root, fromSource, files, { env = {}, bundled = false, secondsFile } = {}) {
   say(`running ${files.length} test file(s)`);
-  return capture(process.execPath, [...fromSource, join(root, 'scripts/lib/test-runner.mjs'), ...files], {
+  const options = [...(bundled ? ['--bundled'] : []), ...(secondsFile === undefined ? [] : ['--seconds', secondsFile])];
+  return capture(process.execPath, [...fromSource, join(root, 'scripts/lib/test-runner.mjs'), ...options, ...files], {
     cwd: root,
     env,
     show: true,
@@ -103,7 +142,8 @@ function isTest(name) {
 }
 
 function findTests(root) {
-  return findFiles(root, PLACES, isTest).filter((file) => !file.startsWith(OPENSTACK) && !file.startsWith(KUBE));
+  const isElsewhere = (file) => [OPENSTACK, KUBE].some((place) => file.startsWith(`${place}/`));
+  return findFiles(root, PLACES, isTest).filter((file) => !isElsewhere(file));
 }
 
 function findFiles(root, places, wanted) {
@@ -122,7 +162,8 @@ function findFiles(root, places, wanted) {
 
 /** True for a test that looks at how the machine behaves in time (silences, packets lost, connections a second): nothing runs beside it. */
 export function runsAlone(file) {
-  return needsMachine(file) && ALONE.some((place) => file.startsWith(place));
+  const isIn = (places) => places.some((place) => file.startsWith(place));
+  return needsMachine(file) && isIn(ALONE) && (!isIn(NOT_ALONE) || isIn(ALONE_AMONG_THEM));
 }
 
 /**

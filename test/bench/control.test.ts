@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 
 const PROGRAM = fileURLToPath(new URL('../../bench/control.ts', import.meta.url));
 
@@ -80,7 +81,7 @@ function startBenchmark(
   args: readonly string[],
 ): { readonly child: ChildProcess; readonly directory: string } {
   const directory = mkdtempSync(join(tmpdir(), 'cable-bench-test-'));
-  const options = ['--import', 'tsx', '--conditions=cable-source', PROGRAM, ...args];
+  const options = [...sourceProgram(PROGRAM), ...args];
   const child = spawn(process.execPath, options, {
     env: { ...process.env, TMPDIR: directory },
     stdio: ['ignore', 'pipe', args.includes('--quick') ? 'ignore' : 'pipe'],

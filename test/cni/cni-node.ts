@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Client } from '@cable/api';
+import { leadCluster } from '@cable/controller/testing';
 import type { BedHost } from '../versions/bed-host.ts';
 import { CURRENT } from '../versions/previous-version.ts';
 import { eventually } from '../versions/program.ts';
@@ -105,12 +107,32 @@ export async function startNode(t: TestContext, label: string, mode: Mode, count
   await bed.start(CURRENT);
   await bed.h1.start(CURRENT, ...CLUSTER);
   for (const { netns } of pods) ip('netns', 'add', netns);
-  const { api, h1 } = bed;
-  const { id } = await api.create('network', { name: 'pods' });
-  await api.create('subnet', { network_id: id, ip_version: 4, cidr: '10.7.0.0/24' });
-  if (mode === 'cluster') {
-    const of = { network_id: id, device_owner: 'kubernetes:pod', 'binding:host_id': h1.name };
-    for (const { uid } of pods) await api.create('port', { ...of, device_id: `${uid}:eth0` });
-  }
+  if (mode === 'cluster') await makePorts(bed, pods);
+  else await makeNetwork(bed.api);
   return new CniNode(bed, mode, pods);
+}
+
+/** As the cluster's controller does before the runtime asks. */
+async function makePorts({ address, h1 }: VersionBed, pods: readonly TestPod[]): Promise<void> {
+  const cluster = await leadCluster(address, 'k1');
+  try {
+    const of = {
+      network_id: await makeNetwork(cluster.own),
+      device_owner: 'kubernetes:pod',
+      'binding:host_id': h1.name,
+      'cable:cluster': 'k1',
+    };
+    for (const { netns, uid } of pods) {
+      const origin = `Pod/default/${netns}/${uid}`;
+      await cluster.own.create('port', { ...of, device_id: `${uid}:eth0`, 'cable:origin': origin });
+    }
+  } finally {
+    cluster.close();
+  }
+}
+
+async function makeNetwork(client: Client): Promise<string> {
+  const { id } = await client.create('network', { name: 'pods' });
+  await client.create('subnet', { network_id: id, ip_version: 4, cidr: '10.7.0.0/24' });
+  return id;
 }

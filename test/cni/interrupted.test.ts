@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { sleep } from '@cable/kit';
+import { ofAll } from '@cable/kit/testing';
 import { CURRENT } from '../versions/previous-version.ts';
 import { CLUSTER, type CniNode, linksIn, type Mode, startNode } from './cni-node.ts';
 
-const KILLS = Number(process.env['CABLE_KILLS'] ?? 4);
+const KILLS = Number(process.env['CABLE_KILLS'] ?? ofAll(2, 4));
 const PODS = 6;
 
 for (const mode of ['cluster', 'plain'] as const) {

@@ -98,7 +98,7 @@ test('etcd that demands certificates is asked by TLS; files that change count fo
 
 /** It takes a moment until etcd serves. */
 async function untilServing<T>(call: () => Promise<T>): Promise<T> {
-  for (let left = 10; ; left -= 1) {
+  for (let left = 100; ; left -= 1) {
     try {
       return await call();
     } catch (err) {

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -10,6 +12,7 @@ import { createServer } from 'node:tls';
 import { createClient } from '@cable/api';
 import { httpTransport, type Logger, silentLogger } from '@cable/kit';
 import { initAuthorities, issueWithKey, readAuthority, validityFrom } from '@cable/pki';
+import { HostFiles } from '../../packages/agent/src/joining/host-files.ts';
 import {
   type HostIdentity,
   type IdentityOptions,
@@ -287,4 +290,111 @@ test('a host that waits to join begins at once, says nothing meanwhile, and join
   await writeFile(path, await server.token());
   await next;
   await register(t, waiting, identity);
+});
+
+type Admission = { readonly options: NonNullable<IdentityOptions['admission']>; readonly shown: string[] };
+
+/** Who gives tokens to pods of agents, in front of the server; `answers`: one after the other, the last again. */
+async function admission(
+  t: TestContext,
+  answers: readonly (() => Promise<{ readonly status: number; readonly body: object }>)[],
+): Promise<Admission> {
+  const identity = { kind: 'server', name: 's1' } as const;
+  const validity = validityFrom(new Date(), 86_400_000);
+  const { certificate: cert, key } = await issueWithKey(server.authority, {
+    identity,
+    places: ['127.0.0.1'],
+    validity,
+  });
+  const shown: string[] = [];
+  const door = createHttpsServer({ cert, key }, (request, response) => {
+    shown.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+    const answer = answers[Math.min(shown.length, answers.length) - 1];
+    void answer?.().then(({ status, body }) => response.writeHead(status).end(JSON.stringify(body)));
+  });
+  door.listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  t.after(() => {
+    door.close();
+    door.closeAllConnections();
+  });
+  const [caFile, tokenFile] = [join(server.directory, 'ca.pem'), join(server.directory, 'account')];
+  await writeFile(caFile, server.authority.certificate);
+  await writeFile(tokenFile, 'of-the-pod\n');
+  const url = `https://127.0.0.1:${(door.address() as AddressInfo).port}`;
+  return { options: { url, caFile, tokenFile }, shown };
+}
+
+const giving = (body: object) => async () => ({ status: 200, body: { token: await server.token(body) } });
+const refusing = (status: number, reason: string) => async () => ({ status, body: { reason } });
+
+function admitted(host: string, { options }: Admission, given?: string): Host {
+  const at = hostAt(server, host);
+  return { ...at, options: { ...at.options, admission: options, join: given === undefined ? null : { path: given } } };
+}
+
+test('a node asks for a token itself: again while nobody answers, and again when the token is of no use any more', async (t) => {
+  const used = await server.token();
+  await open(t, hostAt(server, 't14-b', used));
+  const door = await admission(t, [
+    refusing(503, 'others are being looked at'),
+    async () => ({ status: 200, body: { token: used } }),
+    giving({ host: 't14-a' }),
+  ]);
+  const node = admitted('t14-a', door);
+  const { identity, next } = await begin(t, node);
+  await next;
+  await register(t, node, identity);
+  assert.deepEqual(door.shown, Array(3).fill('POST /join Bearer of-the-pod'));
+  // It is asked no more: the host has what it needs.
+  await register(t, node, await open(t, node));
+  assert.equal(door.shown.length, 3);
+});
+
+test('a node whose certificate is over, or whose servers have other authorities, asks for a token when it starts', async (t) => {
+  const door = await admission(t, [giving({ host: 't15-a', replace: true }), giving({ host: 't15-b', replace: true })]);
+  const { signer: hosts } = await readAuthority(join(server.directory, 'pki'), 'hosts');
+  const others = (await initAuthorities(join(server.directory, 'others'), new Date())).authority;
+  const [then, now] = [new Date(Date.now() - 86_400_000), new Date()];
+  for (const [name, from, authority] of [
+    ['t15-a', then, server.authority],
+    ['t15-b', now, others],
+  ] as const) {
+    const node = admitted(name, door);
+    const identity = { kind: 'host', name } as const;
+    const { certificate, key } = await issueWithKey(hosts, { identity, validity: validityFrom(from, 3_600_000) });
+    const token = '0'.repeat(12);
+    await new HostFiles(node.options.stateDir, name).write({
+      token,
+      certificate,
+      key,
+      authorities: [authority.certificate],
+    });
+    const begun = await begin(t, node);
+    await begun.next;
+    await register(t, node, begun.identity);
+  }
+  assert.equal(door.shown.length, 2);
+});
+
+test('a token that an operator has left is taken first and once: it is removed when it is spent, and one that is refused is in nobody’s way', async (t) => {
+  const given = join(server.directory, 'given');
+  const door = await admission(t, [giving({ host: 't16-a' })]);
+  await writeFile(given, await server.token({ host: 't16-b' }));
+  const node = admitted('t16-a', door, given);
+  const { identity, next, refused } = await begin(t, node);
+  await assert.rejects(refused, /of host t16-b, not of t16-a/);
+  await next;
+  await register(t, node, identity);
+  await server.revoke('t16-a');
+  await writeFile(given, await server.token({ host: 't16-a', replace: true }));
+  const again = await begin(t, node);
+  await again.next;
+  await register(t, node, again.identity);
+  assert.match(await readFile(given, 'utf8'), /\w/);
+  const pem = await node.pem();
+  await register(t, node, await open(t, node));
+  while (existsSync(given)) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(await node.pem(), pem);
+  assert.equal(door.shown.length, 1);
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type ClientTls, silentLogger } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import { type IdentityOptions, openIdentity } from '../../packages/agent/src/joining/host-identity.ts';
 import { startSecureServer } from './secure-server.ts';
 
@@ -80,7 +81,7 @@ async function run({
   token,
   step,
 }: Killed): Promise<{ readonly joined: boolean; readonly step: string }> {
-  const args = ['--import', 'tsx', '--conditions=cable-source', PROGRAM, url, host, stateDir, String(step)];
+  const args = [...sourceProgram(PROGRAM), url, host, stateDir, String(step)];
   const env = { ...process.env, CABLE_JOIN_TOKEN: token };
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   let out = '';

@@ -7,13 +7,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { createClient } from '@cable/api';
 import { httpTransport } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import { type Authority, initAuthorities, issueWithKey, validityFrom, writeServer } from '@cable/pki';
 
 /** What is to be done when the tests end, the last first. */
 export type Cleanup = { after(undo: () => unknown): void };
-
-/** How a program of the source tree is started. */
-const FROM_SOURCE: readonly string[] = [process.execPath, '--import', 'tsx', '--conditions=cable-source'];
 
 const MAIN = fileURLToPath(new URL('../../packages/server/src/main.ts', import.meta.url));
 
@@ -47,7 +45,16 @@ export async function startSecureServer(
   await writeServer(pki, await issueWithKey(authority, own), [authority.certificate], false);
   const socket = join(directory, 'api.sock');
   const { urls, reload } = await start(t, [
-    ...[...FROM_SOURCE, MAIN, '--store', `lmdb:${directory}/store`, '--pki', pki, '--log-level', 'error'],
+    ...[
+      process.execPath,
+      ...sourceProgram(MAIN),
+      '--store',
+      `lmdb:${directory}/store`,
+      '--pki',
+      pki,
+      '--log-level',
+      'error',
+    ],
     ...['--listen', '127.0.0.1:0', '--listen', `unix:${socket}`, ...args],
   ]);
   const transport = httpTransport(`unix:${socket}`);

@@ -147,6 +147,7 @@ function argumentsOf(directory: string, port: number, etcd: EtcdServer): readonl
     'service-account-key-file': join(directory, 'accounts.pem'),
     'service-account-signing-key-file': join(directory, 'accounts.key'),
     'authorization-mode': 'RBAC',
+    'allow-privileged': 'true',
     'service-cluster-ip-range': '10.96.0.0/16',
     'advertise-address': '192.0.2.1',
     'endpoint-reconciler-type': 'none',

@@ -43,7 +43,7 @@ async function install(api: KubeApi): Promise<void> {
     );
   };
   const found = await until(established, (all) => all.every((one) => one));
-  assert.equal(found.length, 7);
+  assert.equal(found.length, 8);
 }
 
 async function tokenOf(api: KubeApi): Promise<string> {
@@ -84,17 +84,6 @@ async function rowOf(namespace: string, plural: string): Promise<Readonly<Record
   return Object.fromEntries(columnDefinitions.map(({ name }, at) => [name, rows[0]?.cells[at]]));
 }
 
-/** Before 1.21 EndpointSlices are there as v1beta1 alone: of what is tested here they are no part. */
-function withOldSlices(api: KubeApi): KubeApi {
-  const old = (kind: KubeKind): KubeKind => (kind.plural === 'endpointslices' ? { ...kind, version: 'v1beta1' } : kind);
-  if (!server().version.startsWith('v1.20.')) return api;
-  return {
-    ...api,
-    list: (kind, options) => api.list(old(kind), options),
-    watch: (kind, options) => api.watch(old(kind), options),
-  };
-}
-
 const refused = (text: RegExp) => (err: unknown) =>
   err instanceof KubeError && err.status === 422 && text.test(err.message);
 
@@ -110,7 +99,7 @@ test('real: what the manifests define is taken, and the controller has all the r
   undo.push(() => transport.close());
   const cable: Client = createClient({ transport });
   const token = await tokenOf(api);
-  const own = withOldSlices(createKubeApi({ transport: server().connect(), token: () => token }));
+  const own = createKubeApi({ transport: server().connect(), token: () => token });
   // The authorizer hears of new roles by a watch of its own, and says nothing when it has.
   const isAllowed = async (plural: string): Promise<boolean> =>
     await own.list({ group: 'cable.io', version: 'v1', plural, isNamespaced: true }).then(
@@ -129,6 +118,8 @@ test('real: what the manifests define is taken, and the controller has all the r
       ...{
         externalIpCidrs: [],
         loadBalancerCidrs: [],
+        isDefaultLoadBalancer: false,
+        announceExternalIps: false,
         clusterDomain: 'cluster.local',
         namespace: 'kube-system',
         identity: 'a',
@@ -187,4 +178,48 @@ test('real: what the manifests define is taken, and the controller has all the r
   ] as const)
     await gone(kind, name, namespace);
   assert.deepEqual(await cable.list('network', { name: 'front' }), []);
+});
+
+test('real: what the rules of the kinds forbid is refused, from Kubernetes 1.25 on', async (t) => {
+  const minor = Number(/^v1\.(\d+)\./.exec(server().version)?.[1]);
+  if (minor < 25) return t.skip(`${server().version} knows no rules`);
+  const { api, namespace } = await start();
+  const { create, change } = customsOf({ kube: api });
+  const outside = { externalNetwork: 'outside' };
+  const web = { ...outside, target: { pod: 'web' } };
+  const made: readonly (readonly [kind: string, name: string, spec: object])[] = [
+    ['Subnet', 'front', { cidrBlock: '10.0.0.0/24' }],
+    ['Port', 'database', { subnet: 'front', ipAddresses: ['10.0.0.7'] }],
+    ['FloatingIP', 'www', { ...web, fixedIP: '10.0.0.9' }],
+    ['Vpc', 'blue', { policyRoutes: [{ priority: 1, action: 'reroute', nextHop: '10.0.0.1' }] }],
+  ];
+  for (const [kind, name, spec] of made) await create(kind, name, spec, namespace);
+  const both = { remoteAddress: '10.0.0.0/8', remoteSecurityGroup: 'web' };
+  const router = '11111111-2222-3333-4444-555555555555';
+  const bad: readonly (readonly [kind: string, spec: object, says: RegExp])[] = [
+    ['SecurityGroup', { ingressRules: [both] }, /not both/],
+    ['SecurityGroup', { egressRules: [both] }, /not both/],
+    ['FloatingIP', { ...outside, fixedIP: '10.0.0.9' }, /fixedIP goes with target/],
+    ['FloatingIP', { ...outside, target: { pod: 'web', port: 'database' } }, /give one of pod, port and portID/],
+    ['FloatingIP', { ...outside, target: {} }, /give one of pod, port and portID/],
+    ['Mirror', { source: { pod: 'a' }, target: {} }, /give one of pod, port and portID/],
+    ['Vpc', { policyRoutes: [{ priority: 1, action: 'reroute' }] }, /reroute has a nextHop/],
+    ['Vpc', { policyRoutes: [{ priority: 1, action: 'drop', nextHop: '10.0.0.1' }] }, /reroute has a nextHop/],
+    ['Vpc', { peerings: [{ name: 'red' }] }, /give one of vpc and routerID/],
+    ['Vpc', { peerings: [{ name: 'red', vpc: { name: 'red' }, routerID: router }] }, /give one of vpc and routerID/],
+  ];
+  for (const [kind, spec, says] of bad)
+    await assert.rejects(create(kind, 'bad', spec, namespace), refused(says), JSON.stringify(spec));
+  const changes: readonly (readonly [kind: string, name: string, spec: object, says: RegExp])[] = [
+    ['Subnet', 'front', { cidrBlock: '10.0.1.0/24' }, /cidrBlock cannot be changed/],
+    ['Subnet', 'front', { vpc: 'blue' }, /vpc cannot be changed/],
+    ['Port', 'database', { ipAddresses: ['10.0.0.8'] }, /ipAddresses cannot be changed/],
+    ['Port', 'database', { ipAddresses: null }, /ipAddresses cannot be changed/],
+    ['Port', 'database', { macAddress: '02:00:00:00:00:01' }, /macAddress cannot be changed/],
+    ['Port', 'database', { subnet: 'back' }, /subnet cannot be changed/],
+    ['FloatingIP', 'www', { externalNetwork: 'elsewhere' }, /externalNetwork cannot be changed/],
+  ];
+  for (const [kind, name, spec, says] of changes)
+    await assert.rejects(change(kind, name, spec, namespace), refused(says), JSON.stringify(spec));
+  await change('Subnet', 'front', { description: 'may be changed' }, namespace);
 });

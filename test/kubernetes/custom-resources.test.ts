@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ApiError } from '@cable/api';
 import { customKinds } from '@cable/controller';
 import type { KubeObject } from '@cable/kube';
-import type { AnyObject } from '@cable/model';
+import type { AnyObject, RouterEgress } from '@cable/model';
 import { customsOf, guideExamples, readyOf } from './custom.ts';
 import { DEFINITIONS, EVENTS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
 
@@ -79,7 +79,7 @@ test('a SecurityGroup is a group of the namespace’s project, and goes with it'
 
 test('a Vpc with Subnets is a router with networks; nothing goes while it is used', async (t) => {
   const world = await startWorld(t);
-  const { create, change, ready, refused, remove, gone } = customsOf(world);
+  const { create, change, ready, refused, remove, gone, get } = customsOf(world);
   world.control('a');
   await create('Subnet', 'front', {
     ...{ vpc: 'blue', cidrBlock: '10.0.0.0/24,fd00:1::/64', gateway: '10.0.0.254' },
@@ -108,6 +108,14 @@ test('a Vpc with Subnets is a router with networks; nothing goes while it is use
     { start: '10.0.0.10', end: '10.0.0.19' },
     { start: '10.0.0.21', end: '10.0.0.253' },
   ]);
+  const counted = (used: number) =>
+    until(
+      async () => (await get('Subnet', 'front'))?.status,
+      (status) => (status?.['usedIPs'] as { ipv4?: number } | undefined)?.ipv4 === used,
+    );
+  // Of IPv6 there are more than numbers are exact.
+  const most = Number.MAX_SAFE_INTEGER;
+  assert.deepEqual((await counted(1))?.['availableIPs'], { ipv4: 243, ipv6: most });
   const legs = await world.cable.list('port', { device_id: routerId });
   assert.deepEqual(legs.flatMap((leg) => leg.fixed_ips.map((one) => one.ip_address)).sort(), [
     '10.0.0.254',
@@ -128,7 +136,29 @@ test('a Vpc with Subnets is a router with networks; nothing goes while it is use
   assert.match(await refused('Subnet', 'front', 'Immutable'), /10\.0\.0\.0\/24/);
   await change('Subnet', 'front', { cidrBlock: '10.0.0.0/24,fd00:1::/64' });
   await ready('Subnet', 'front');
+  await change('Subnet', 'front', { private: true, allowSubnets: ['10.9.0.7', '2001:db8::/32', '10.8.1.0/16'] });
+  const keeping = await until(
+    () => world.cable.list('subnet', { network_id: networkId }),
+    (found) => found.every((one) => one['cable:private']),
+  );
+  const allowed = keeping.map((one) => `${one.ip_version} ${one['cable:allow_subnets']}`);
+  assert.deepEqual(allowed.sort(), ['4 10.8.0.0/16,10.9.0.7/32', '6 2001:db8::/32']);
+  await change('Subnet', 'front', { allowSubnets: ['everywhere'] });
+  assert.match(await refused('Subnet', 'front', 'Invalid'), /allowSubnets: everywhere is no prefix/);
+  await change('Subnet', 'front', { private: false, allowSubnets: [] });
+  await ready('Subnet', 'front');
+  const open = await world.cable.list('subnet', { network_id: networkId });
+  assert.ok(open.every((one) => !one['cable:private'] && one['cable:allow_subnets'].length === 0));
   const port = await world.cable.create('port', { network_id: networkId, project_id: 'prod.shop' });
+  await change('Subnet', 'front', { description: 'counted anew' });
+  const counts = await counted(2);
+  assert.deepEqual(
+    ['usedIPs', 'availableIPs'].map((name) => counts?.[name]),
+    [
+      { ipv4: 2, ipv6: 2 },
+      { ipv4: 242, ipv6: most },
+    ],
+  );
   await remove('Vpc', 'blue');
   await refused('Vpc', 'blue', 'RouterInUse');
   await remove('Subnet', 'front');
@@ -142,16 +172,23 @@ test('a Vpc with Subnets is a router with networks; nothing goes while it is use
 
 test('pods have addresses of the Subnet that their namespace is bound to; only the operator binds others', async (t) => {
   const world = await startWorld(t);
-  const { create, ready, refused, remove } = customsOf(world);
+  const { create, change, ready, refused, remove } = customsOf(world);
   world.control('a');
   await world.kube.create(NAMESPACES, { metadata: { name: 'team' } });
   await world.node('node-1');
   await create('Subnet', 'own', { cidrBlock: '10.7.0.0/24', default: true });
   await create('Subnet', 'theft', { cidrBlock: '10.8.0.0/24', namespaces: ['team'] });
   assert.match(await refused('Subnet', 'theft', 'NamespaceNotAllowed'), /team/);
-  await create('Subnet', 'shared', { cidrBlock: '10.9.0.0/24', namespaces: ['team', 'shop'] }, 'kube-system');
+  const shared = { cidrBlock: '10.9.0.0/24', namespaces: ['team', 'shop'], natOutgoing: false };
+  await create('Subnet', 'shared', shared, 'kube-system');
   await ready('Subnet', 'own');
-  await ready('Subnet', 'shared', 'kube-system');
+  const { status: { subnetIDs } = {} } = await ready('Subnet', 'shared', 'kube-system');
+  const [sharedId = ''] = subnetIDs as readonly string[];
+  assert.equal((await world.cable.get('subnet', sharedId))['cable:nat_outgoing'], false);
+  await create('Subnet', 'bare', { cidrBlock: '10.6.0.0/24', natOutgoing: false });
+  assert.match(await refused('Subnet', 'bare', 'NatOutgoingNotAllowed'), /in the namespace kube-system/);
+  await change('Subnet', 'bare', { natOutgoing: true });
+  await ready('Subnet', 'bare');
   await world.pod('in-shop', { node: 'node-1' });
   await world.pod('in-team', { node: 'node-1', namespace: 'team' });
   await world.pod('chosen', { node: 'node-1', annotations: { 'ovn.kubernetes.io/logical_switch': 'shared' } });
@@ -161,6 +198,28 @@ test('pods have addresses of the Subnet that their namespace is bound to; only t
   assert.match(addressOf('in-team'), /^10\.9\.0\./);
   assert.match(addressOf('chosen'), /^10\.9\.0\./);
   assert.deepEqual([ports.get('in-shop')?.project_id, ports.get('in-team')?.project_id], ['prod.shop', 'prod.team']);
+  // A namespace that comes later is seen at once, and its pods.
+  await change('Subnet', 'shared', { namespaces: ['team', 'shop', 'coming'] }, 'kube-system');
+  assert.match(await refused('Subnet', 'shared', 'WaitsFor', 'kube-system'), /there is no namespace coming/);
+  await world.kube.create(NAMESPACES, { metadata: { name: 'coming' } });
+  await world.pod('in-coming', { node: 'node-1', namespace: 'coming' });
+  const coming = (await world.ports((found) => found.has('in-coming'))).get('in-coming');
+  assert.match(coming?.fixed_ips[0]?.ip_address ?? '', /^10\.9\.0\./);
+  await ready('Subnet', 'shared', 'kube-system');
+  // Watches of two kinds are in no order: a pod is told of before the Subnet that it is to be in.
+  await world.kube.create(NAMESPACES, { metadata: { name: 'late' } });
+  world.fake.hold('subnets');
+  await create('Subnet', 'front', { cidrBlock: '10.10.0.0/24', default: true }, 'late');
+  const subnetLists = (): number => world.fake.asked.filter((one) => /\/subnets(\?limit=\d+)?$/.test(one)).length;
+  const before = subnetLists();
+  await world.pod('in-late', { node: 'node-1', namespace: 'late' });
+  await until(
+    async () => (await world.ports(() => true)).has('in-late') || subnetLists() > before,
+    (isDecided) => isDecided,
+  );
+  world.fake.hold();
+  const late = (await world.ports((found) => found.has('in-late'))).get('in-late');
+  assert.match(late?.fixed_ips[0]?.ip_address ?? '', /^10\.10\.0\./);
   await remove('Subnet', 'own');
   assert.match(await refused('Subnet', 'own', 'NetworkInUse'), /port /);
   await world.pod('later', { node: 'node-1' });
@@ -205,7 +264,7 @@ test('a definition that is removed takes nothing along without a word', async (t
   const { create, ready, refused, remove, gone } = customsOf(world);
   world.control('a');
   const metadata = { name: 'securitygroups.cable.io', finalizers: ['customresourcecleanup.apiextensions.k8s.io'] };
-  await world.kube.create(DEFINITIONS, { metadata });
+  await world.kube.patch(DEFINITIONS, { name: metadata.name }, { metadata });
   await create('SecurityGroup', 'web', {});
   const group = await ready('SecurityGroup', 'web');
   await world.kube.delete(DEFINITIONS, { name: metadata.name });
@@ -292,6 +351,143 @@ test('QosPolicies, Ports, FloatingIPs and Mirrors are what Neutron has of the na
   assert.ok(mirror.status?.id);
 });
 
+test('a Gateway gives pods addresses to leave by, and leads ports of one to them', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, remove, gone, get } = customsOf(world);
+  world.control('a');
+  await world.node('node-1');
+  const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
+  await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
+  const egress = [
+    { name: 'web', priority: 200, podSelector: { matchLabels: { app: 'web' } } },
+    { name: 'all', subnet: 'front' },
+  ];
+  await create('Gateway', 'way', {
+    vpc: 'blue',
+    egress,
+    ports: [{ port: 8080, target: { pod: 'web' }, targetPort: 80 }],
+  });
+  await refused('Gateway', 'way', 'NotFound');
+  await create('Vpc', 'blue', {});
+  assert.match(await refused('Gateway', 'way', 'WaitsFor'), /blue has no externalGateway/);
+  await change('Vpc', 'blue', { externalGateway: { network: 'outside' } });
+  assert.match(await refused('Gateway', 'way', 'NotFound'), /front/);
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24', default: true });
+  await until(
+    () => refused('Gateway', 'way', 'WaitsFor'),
+    (text) => /pod web/.test(text ?? ''),
+  );
+  await world.pod('web', { node: 'node-1' });
+  const gateway = await ready('Gateway', 'way');
+  const rows = () => world.cable.list('router_egress') as unknown as Promise<readonly RouterEgress[]>;
+  const said = async (): Promise<string> =>
+    (await rows())
+      .map(({ name, priority, pods, namespaces, subnet_ids: subnets }) =>
+        [name, priority, pods, namespaces, subnets.length].join(' '),
+      )
+      .sort()
+      .join(', ');
+  assert.equal(await said(), 'all 100  prod/shop 1, web 200 app=web prod/shop 0');
+  const addresses = ((gateway.status?.['egress'] ?? []) as readonly { addresses: readonly string[] }[]).flatMap(
+    (one) => one.addresses,
+  );
+  assert.equal(new Set(addresses).size, 2);
+  const [row] = await rows();
+  assert.ok(row);
+  await assert.rejects(world.cable.update('router_egress', row.id, { name: 'x' }), managed);
+  const forwards = async (): Promise<readonly AnyObject[]> => {
+    const [floating] = await world.cable.list('floatingip');
+    return floating === undefined ? [] : world.cable.within(floating.id).list('port_forwarding');
+  };
+  assert.deepEqual(
+    (await forwards()).map((one) => [one['protocol'], one['external_port'], one['internal_port']]),
+    [['tcp', 8080, 80]],
+  );
+  await change('Gateway', 'way', {
+    ports: [{ port: 8443, protocol: 'UDP', target: { pod: 'web' } }],
+    egress: egress.slice(1),
+  });
+  await until(forwards, ([one]) => one?.['external_port'] === 8443 && one['internal_port'] === 8443);
+  // In each other's place, and one after the other.
+  const leading = async (): Promise<string> =>
+    (await forwards())
+      .map((one) => `${one['external_port']}-${one['internal_port']}`)
+      .sort()
+      .join();
+  for (const ports of [
+    { 81: 1, 82: 2, 83: 3 },
+    { 81: 2, 82: 1, 83: 3 },
+    { 81: 1, 82: 3, 83: 4, 84: 2 },
+  ]) {
+    const wanted = Object.entries(ports).map(([port, targetPort]) => ({
+      port: Number(port),
+      targetPort,
+      target: { pod: 'web' },
+    }));
+    await change('Gateway', 'way', { ports: wanted });
+    await ready('Gateway', 'way');
+    assert.equal(
+      await leading(),
+      wanted
+        .map((one) => `${one.port}-${one.targetPort}`)
+        .sort()
+        .join(),
+    );
+  }
+  await until(said, (text) => text === 'all 100  prod/shop 1');
+  await change('Gateway', 'way', { egress: [{ name: 'all', namespaces: ['team'] }] });
+  assert.match(await refused('Gateway', 'way', 'NamespaceNotAllowed'), /team is another namespace/);
+  await change('Gateway', 'way', { egress: [{ name: 'all', addresses: ['203.0.113.250'] }] });
+  await refused('Gateway', 'way', 'Immutable');
+  await remove('Vpc', 'blue');
+  await refused('Vpc', 'blue', 'RouterInUse');
+  await remove('Gateway', 'way');
+  await gone('Gateway', 'way');
+  assert.deepEqual([await rows(), await world.cable.list('floatingip')], [[], []]);
+  assert.equal(await get('Gateway', 'way'), undefined);
+});
+
+test('a Subnet is on a VLAN of those that an administrator has given the cluster', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, remove, gone } = customsOf(world);
+  world.control('a');
+  await world.node('node-1');
+  const provider = { physicalNetwork: 'physnet1', vlan: 120 };
+  const spec = { cidrBlock: '192.0.2.0/24', gateway: '192.0.2.1', provider };
+  await create('Subnet', 'wire', { ...spec, namespaces: ['shop'] }, 'kube-system');
+  assert.match(await refused('Subnet', 'wire', 'ProviderNetworkNotAllowed', 'kube-system'), /provider_networks/);
+  const vlans = { physical_network: 'physnet1', minimum: 100, maximum: 120 };
+  const give = (networks: readonly object[]) =>
+    world.cable.update('kubernetes_cluster', 'prod', { provider_networks: networks });
+  await give([vlans]);
+  // What was refused is tried again by itself, half a minute later.
+  await change('Subnet', 'wire', { description: 'tried again' }, 'kube-system');
+  const { status: { id: networkId = '' } = {} } = await ready('Subnet', 'wire', 'kube-system');
+  const network = await world.cable.get('network', networkId);
+  const said = ['network_type', 'physical_network', 'segmentation_id'].map(
+    (one) => network[`provider:${one}` as never],
+  );
+  assert.deepEqual(said, ['vlan', 'physnet1', 120]);
+  assert.deepEqual(await world.cable.list('port', { network_id: networkId }), [], 'its router is on the wire');
+  await world.pod('in-vlan', { node: 'node-1' });
+  const ports = await world.ports((found) => found.has('in-vlan'));
+  assert.equal(ports.get('in-vlan')?.network_id, networkId);
+
+  // What is given to the cluster is no namespace’s.
+  await create('Subnet', 'mine', { ...spec, provider: { ...provider, vlan: 101 } });
+  await refused('Subnet', 'mine', 'ProviderNetworkNotAllowed');
+  await give([vlans, { ...vlans, minimum: 101, maximum: 101, project_id: 'prod.shop' }]);
+  await change('Subnet', 'mine', { description: 'tried again' });
+  await ready('Subnet', 'mine');
+  await give([]);
+  await change('Subnet', 'wire', { description: 'stays' }, 'kube-system');
+  await ready('Subnet', 'wire', 'kube-system');
+  await change('Subnet', 'wire', { provider: null }, 'kube-system');
+  assert.match(await refused('Subnet', 'wire', 'Immutable', 'kube-system'), /VLAN 120 of physnet1/);
+  await remove('Subnet', 'mine');
+  await gone('Subnet', 'mine');
+});
+
 test('two Vpcs are peers when both say so; as many deletions as half of a kind wait for a word', async (t) => {
   const world = await startWorld(t);
   const { create, ready, refused, remove, gone, get } = customsOf(world);
@@ -333,14 +529,15 @@ test('two Vpcs are peers when both say so; as many deletions as half of a kind w
 });
 
 test('what Neutron’s door has made in a project is shown in its namespace, to look at and to refer to, and nothing more', async (t) => {
-  const world = await startWorld(t);
+  const world = await startWorld(t, { hasRules: true });
   const { create, ready, get } = customsOf(world);
   const team = await world.kube.create<KubeObject>(NAMESPACES, { metadata: { name: 'team' } });
   const given = [{ uid: team.metadata.uid, project_id: 'f0e1d2c3' }];
   await world.cable.create('kubernetes_cluster', { name: 'prod', namespace_projects: given });
   const theirs = { project_id: 'f0e1d2c3' };
   const network = await world.cable.create('network', { name: 'Office LAN', ...theirs });
-  await world.cable.create('subnet', { network_id: network.id, cidr: '192.168.7.0/24', ...theirs });
+  const keeps = { 'cable:private': true, 'cable:allow_subnets': ['10.0.0.0/8'] };
+  await world.cable.create('subnet', { network_id: network.id, cidr: '192.168.7.0/24', ...keeps, ...theirs });
   const group = await world.cable.create('security_group', { name: 'db', ...theirs });
   const vm = { network_id: network.id, device_owner: 'compute:nova', device_id: 'vm-1', name: 'vm', ...theirs };
   const port = await world.cable.create('port', vm);
@@ -348,7 +545,13 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
   const [subnetName, groupName] = [`office-lan-${network.id.slice(0, 8)}`, `db-${group.id.slice(0, 8)}`];
   const shown = await ready('Subnet', subnetName, 'team');
   assert.equal(shown.spec?.['cidrBlock'], '192.168.7.0/24');
+  assert.deepEqual([shown.spec?.['private'], shown.spec?.['allowSubnets']], [true, ['10.0.0.0/8']]);
   assert.deepEqual(shown.metadata.finalizers, undefined);
+  const numbers = await until(
+    async () => (await get('Subnet', subnetName, 'team'))?.status,
+    (status) => status?.['availableIPs'] !== undefined,
+  );
+  assert.deepEqual([numbers?.['usedIPs'], numbers?.['availableIPs']], [{ ipv4: 1 }, { ipv4: 252 }]);
   assert.equal(readyOf(shown)?.['reason'], 'ManagedByNeutron');
   assert.equal((await ready('Port', `vm-${port.id.slice(0, 8)}`, 'team')).status?.['deviceID'], 'vm-1');
   await ready('SecurityGroup', groupName, 'team');
@@ -367,6 +570,20 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
     () => world.kube.list(EVENTS, { namespace: 'team' }),
     ({ items }) => JSON.stringify(items).includes('ManagedByNeutron'),
   );
+  // Who takes its marks off makes it no object of its own.
+  const unmarked = { labels: { 'cable.io/managed-by': null }, annotations: { 'cable.io/id': null } };
+  for (const metadata of [{ labels: unmarked.labels }, unmarked]) {
+    await world.kube.patch(groups, place, { metadata });
+    const marked = await until(
+      () => get('SecurityGroup', groupName, 'team'),
+      (one) => one?.metadata.labels?.['cable.io/managed-by'] === 'neutron',
+    );
+    assert.deepEqual(
+      [marked?.metadata.finalizers, marked?.metadata.annotations?.['cable.io/id']],
+      [undefined, group.id],
+    );
+  }
+  assert.equal((await world.cable.list('security_group', { name: groupName })).length, 0);
   const uid = (await get('SecurityGroup', groupName, 'team'))?.metadata.uid;
   await world.kube.delete(groups, place);
   await until(
@@ -380,6 +597,23 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
     async () => (await get('SecurityGroup', groupName, 'team'))?.spec?.['description'],
     (text) => text === 'for the database',
   );
+  // What nobody may change in Kubernetes is changed by Neutron's door all the same.
+  await world.cable.create('subnet', {
+    network_id: network.id,
+    cidr: 'fd00:7::/64',
+    'cable:private': true,
+    ip_version: 6,
+    ...theirs,
+  });
+  await world.kube.patch(groups, place, { metadata: { labels: { looked: 'again' } } });
+  const wider = await until(
+    () => get('Subnet', subnetName, 'team'),
+    (one) => one?.spec?.['cidrBlock'] === '192.168.7.0/24,fd00:7::/64',
+  );
+  assert.notEqual(wider?.metadata.uid, shown.metadata.uid);
+  await create('Port', 'next', { subnet: subnetName }, 'team');
+  const { status: { ipAddresses } = {} } = await ready('Port', 'next', 'team');
+  assert.match(String(ipAddresses), /^192\.168\.7\..*,fd00:7::/);
   const networks = await world.kube.list({ ...groups, plural: 'subnets' }, { namespace: 'shop' });
   assert.deepEqual(networks.items, [], 'in no other namespace');
 });
@@ -387,6 +621,8 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
 test('what the guide prints is what it says', async (t) => {
   const world = await startWorld(t);
   const { create, ready } = customsOf(world);
+  const vlans = [{ physical_network: 'physnet1', minimum: 100, maximum: 199 }];
+  await world.cable.create('kubernetes_cluster', { name: 'prod', provider_networks: vlans });
   world.control('a');
   await world.node('node-1');
   const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
@@ -397,7 +633,7 @@ test('what the guide prints is what it says', async (t) => {
     await create(kind, metadata.name, spec, metadata.namespace);
   await ready('Subnet', 'front');
   await world.pod('web-1', { node: 'node-1' });
-  for (const { kind = '', metadata } of examples) await ready(kind, metadata.name);
+  for (const { kind = '', metadata } of examples) await ready(kind, metadata.name, metadata.namespace);
   const port = (await world.ports((found) => found.has('web-1'))).get('web-1');
   assert.match(port?.fixed_ips[0]?.ip_address ?? '', /^10\.1\.0\.[1-9]\d\d$/);
 });

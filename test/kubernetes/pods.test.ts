@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sleep } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
-import { EVENTS, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
+import { customsOf } from './custom.ts';
+import { EVENTS, NODES, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
 
 type Event = KubeObject & { readonly involvedObject: { readonly name: string }; readonly message: string };
 
@@ -20,13 +21,20 @@ test('a pod has a port as soon as it has a node, and none when it needs none', a
   await world.pod('waiting');
   await world.pod('of-the-host', { node: 'node-1', hostNetwork: true });
   await world.pod('over', { node: 'node-1', phase: 'Succeeded' });
-  const hash = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.hash': 'static-uid' };
-  await world.pod('static', { node: 'node-1', annotations: hash });
-  const ports = await world.ports((found) => found.has('web') && found.has('static'));
+  const mirrorOf = (uid: string) => ({ 'kubernetes.io/config.mirror': uid, 'kubernetes.io/config.hash': uid });
+  const hash = '0123456789abcdef0123456789abcdef';
+  await world.pod('static', { node: 'node-1', annotations: mirrorOf(hash), isNodes: true });
+  const forged = await world.pod('forged', {
+    ...{ node: 'node-1', annotations: mirrorOf(web.metadata.uid ?? ''), isNodes: true },
+  });
+  const nobodys = await world.pod('nobodys', { node: 'node-1', annotations: mirrorOf(hash) });
+  const ports = await world.ports((found) => ['web', 'static', 'forged', 'nobodys'].every((name) => found.has(name)));
   const port = ports.get('web');
-  assert.deepEqual([...ports.keys()].sort(), ['static', 'web']);
+  assert.deepEqual([...ports.keys()].sort(), ['forged', 'nobodys', 'static', 'web']);
   assert.equal(port?.device_id, `${web.metadata.uid}:eth0`);
-  assert.equal(ports.get('static')?.device_id, 'static-uid:eth0', 'as the runtime knows it');
+  assert.equal(ports.get('static')?.device_id, `${hash}:eth0`, 'as the runtime knows it');
+  for (const pod of [forged, nobodys])
+    assert.equal(ports.get(pod.metadata.name)?.device_id, `${pod.metadata.uid}:eth0`, 'no other pod’s');
   assert.equal(port?.project_id, 'prod.shop');
   assert.equal(port?.['binding:host_id'], 'node-1');
   assert.equal(port?.['cable:origin'], `Pod/shop/web/${web.metadata.uid}`);
@@ -43,6 +51,16 @@ test('a pod has a port as soon as it has a node, and none when it needs none', a
     (found) => found.length === 1,
   );
   assert.equal(node?.['binding:host_id'], 'node-1');
+  const labels = {
+    'topology.kubernetes.io/zone': 'eu-1a',
+    'node.kubernetes.io/exclude-from-external-load-balancers': '',
+  };
+  await world.kube.patch(NODES, { name: 'node-1' }, { metadata: { labels } });
+  const nodePorts = () => world.cable.list('port', { device_owner: 'kubernetes:node' });
+  await until(nodePorts, ([one]) => one?.['cable:zone'] === 'eu-1a' && one['cable:announces'] === false);
+  const none = Object.fromEntries(Object.keys(labels).map((name) => [name, null]));
+  await world.kube.patch(NODES, { name: 'node-1' }, { metadata: { labels: none } });
+  await until(nodePorts, ([one]) => one?.['cable:zone'] === '' && one['cable:announces'] === true);
   const routes = (await world.cable.list('subnet', { network_id: node?.network_id ?? '' })).map(
     (one) => one.host_routes,
   );
@@ -185,24 +203,16 @@ test('a namespace may be a project of OpenStack’s', async (t) => {
   );
   const projects = [{ uid: shop.metadata.uid, project_id: 'f0e1d2c3' }];
   await world.cable.create('kubernetes_cluster', { name: 'prod', namespace_projects: projects });
-  const [network] = await Promise.all([
-    until(
-      async () => (await world.cable.list('network', { 'cable:cluster': 'prod', 'cable:origin': 'Network/pods' }))[0],
-      (one) => one !== undefined,
-    ),
-    world.control('a'),
-  ]);
-  // Its project is none of the cluster's own, so it sees the network only when it is given it.
-  await world.cable.create('rbac_policy', {
-    object_type: 'network',
-    object_id: network?.id,
-    action: 'access_as_shared',
-    target_tenant: 'f0e1d2c3',
-  });
+  world.control('a');
   await world.node('node-1');
+  // The cluster's network of pods is not shared with the project.
   await world.pod('web', { node: 'node-1' });
   const ports = await world.ports((found) => found.has('web'));
   assert.equal(ports.get('web')?.project_id, 'f0e1d2c3');
+  // Into a `Port` there the project's members could plug a machine.
+  const { create, refused } = customsOf(world);
+  await create('Port', 'among-pods', { subnet: ports.get('web')?.fixed_ips[0]?.subnet_id });
+  await refused('Port', 'among-pods', 'NotFound');
 });
 
 test('pods of a StatefulSet have the same port one after the other, wherever they are, as long as it has a place for them', async (t) => {

@@ -22,6 +22,7 @@ export function cni(
   pod: KubeObject,
   container: string,
   netns: string,
+  portMappings: readonly object[] = [],
 ): Promise<CniAnswer> {
   const { name, namespace = '', uid = '' } = pod.metadata;
   const args = { IgnoreUnknown: '1', K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_UID: uid };
@@ -35,7 +36,11 @@ export function cni(
     },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const conf = { cniVersion: '1.0.0', name: 'cable', type: 'cable-cni', cluster: 'prod', socket: host.socket };
+  const runtimeConfig = portMappings.length === 0 ? {} : { runtimeConfig: { portMappings } };
+  const conf = {
+    ...{ cniVersion: '1.0.0', name: 'cable', type: 'cable-cni', cluster: 'prod', socket: host.socket },
+    ...runtimeConfig,
+  };
   child.stdin.end(JSON.stringify(conf));
   return new Promise((resolve, reject) => {
     let text = '';
@@ -62,11 +67,24 @@ export function answers(netns: string, address: string, ...more: readonly string
   }
 }
 
-/** Says that to who connects to the port there; it may name `$SOCAT_PEERADDR`. By both versions of IP, or by IPv4 alone. Gives how to end it. */
-export function serve(netns: string, port: number, says: string, version?: 4): () => void {
+/** Says that to who connects to the port there; it may name `$SOCAT_PEERADDR`. By both versions of IP, or by IPv4 alone. `at`: at this address of IPv4 alone. Gives how to end it. */
+export function serve(netns: string, port: number, says: string, version?: 4, at?: string): () => void {
   const listen = version === 4 ? 'TCP-LISTEN' : 'TCP6-LISTEN';
   const options = `fork,reuseaddr${version === 4 ? '' : ',ipv6only=0'}`;
-  const socat = ['socat', `${listen}:${port},${options}`, `SYSTEM:echo ${says}`];
+  return start(netns, `${listen}:${port},${options}${bindTo(at)}`, says);
+}
+
+/** The same, to who sends a datagram of IPv4. */
+export function serveDatagrams(netns: string, port: number, says: string, at?: string): () => void {
+  return start(netns, `UDP-RECVFROM:${port},fork,reuseaddr${bindTo(at)}`, says);
+}
+
+function bindTo(address: string | undefined): string {
+  return address === undefined ? '' : `,bind=${address}`;
+}
+
+function start(netns: string, listen: string, says: string): () => void {
+  const socat = ['socat', listen, `SYSTEM:echo ${says}`];
   const child = spawn('nsenter', [`--net=/run/netns/${netns}`, ...socat], { stdio: 'ignore' });
   return () => child.kill('SIGTERM');
 }
@@ -82,6 +100,13 @@ export async function ask(netns: string, address: string, port: number, seconds 
   } catch (err) {
     return String(err).includes('refused') ? 'refused' : 'silence';
   }
+}
+
+/** What is answered to a datagram, with the address to which it was sent; empty: nothing within a second. */
+export async function askDatagram(netns: string, address: string, port: number): Promise<string> {
+  const script = `echo x | timeout 3 socat -T1 - UDP:${address}:${port}`;
+  const { stdout } = await run('nsenter', [`--net=/run/netns/${netns}`, 'sh', '-c', `${script} || true`]);
+  return stdout.trim();
 }
 
 export function addressOf(port: PortView | undefined, version: 4 | 6 = 4): string {

@@ -1,7 +1,7 @@
 /** Services and EndpointSlices in Cable, by a controller between a real server and the double of Kubernetes' API server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KubeObject } from '@cable/kube';
+import type { KubeKind, KubeObject } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { EVENTS, SERVICES, SLICES, startWorld, until, type World } from './world.ts';
 
@@ -70,7 +70,16 @@ test('a Service and its endpoints are there, change, and go', async (t) => {
   );
   const [told] = (set?.['endpoints'] ?? []) as Record<string, unknown>[];
   assert.deepEqual(told, {
-    ...{ address, port_id: port?.id, host_id: 'node-1', hostname: '', ready: true, serving: true, terminating: false },
+    ...{
+      address,
+      port_id: port?.id,
+      host_id: 'node-1',
+      host_address: null,
+      hostname: '',
+      ready: true,
+      serving: true,
+      terminating: false,
+    },
     ...{ zone_hints: [], host_hints: [] },
   });
   const leaving = { ...endpoint, conditions: { ready: false, serving: true, terminating: true } };
@@ -111,6 +120,32 @@ test('a Service and its endpoints are there, change, and go', async (t) => {
     (found) => found.some((one) => one['name'] === 'shop/web-2'),
   );
   const anew = (await servicesOf(world)).find((one) => one['name'] === 'shop/web');
+  // What is another proxy's is served here no more, and is named all the same; slices of a headless Service are for names.
+  const labelled = (kind: KubeKind, name: string, label: string, value: string | null) =>
+    kube.patch(
+      kind,
+      { namespace: 'shop', name },
+      { metadata: { labels: { [`service.kubernetes.io/${label}`]: value } } },
+    );
+  const setsAre = (...names: readonly string[]) =>
+    until(
+      () => setsOf(world),
+      (found) =>
+        found
+          .map((one) => one['name'])
+          .sort()
+          .join() === names.join(),
+    );
+  await kube.create(SLICES, slice('headless-1', 'headless', [endpoint]));
+  await setsAre('shop/headless-1', 'shop/web-2');
+  await labelled(SLICES, 'headless-1', 'headless', '');
+  await labelled(SERVICES, 'web', 'service-proxy-name', 'other');
+  await setsAre('shop/headless-1');
+  await labelled(SERVICES, 'web', 'service-proxy-name', null);
+  await setsAre('shop/headless-1', 'shop/web-2');
+  await labelled(SLICES, 'web-2', 'headless', '');
+  await setsAre('shop/headless-1');
+  assert.ok((await servicesOf(world)).some((one) => one['name'] === 'shop/web'));
   assert.notEqual(anew?.id, services[0]?.id);
   for (const name of ['web', 'headless', 'elsewhere']) await kube.delete(SERVICES, { namespace: 'shop', name });
   await until(

@@ -34,6 +34,18 @@ export const NETWORK_POLICIES: KubeKind = {
 export const DEFINITIONS: KubeKind = {
   ...{ group: 'apiextensions.k8s.io', version: 'v1', plural: 'customresourcedefinitions', isNamespaced: false },
 };
+const ofPolicies = (version: string, plural: string): KubeKind => ({
+  ...{ group: 'policy.networking.k8s.io', version, plural, isNamespaced: false },
+});
+export const CLUSTER_NETWORK_POLICIES: KubeKind = ofPolicies('v1alpha2', 'clusternetworkpolicies');
+export const ADMIN_NETWORK_POLICIES: KubeKind = ofPolicies('v1alpha1', 'adminnetworkpolicies');
+export const BASELINE_POLICIES: KubeKind = ofPolicies('v1alpha1', 'baselineadminnetworkpolicies');
+export const NETWORK_ATTACHMENTS: KubeKind = {
+  ...{ group: 'k8s.cni.cncf.io', version: 'v1', plural: 'network-attachment-definitions', isNamespaced: true },
+};
+const ofKubeVirt = (plural: string): KubeKind => ({ group: 'kubevirt.io', version: 'v1', plural, isNamespaced: true });
+export const VIRTUAL_MACHINES: KubeKind = ofKubeVirt('virtualmachines');
+export const VIRTUAL_MACHINE_INSTANCES: KubeKind = ofKubeVirt('virtualmachineinstances');
 const LEASES: KubeKind = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true };
 
 const KINDS = [
@@ -45,10 +57,32 @@ const KINDS = [
   { ...SERVICES, kind: 'Service', hasStatus: true },
   { ...SLICES, kind: 'EndpointSlice' },
   { ...NETWORK_POLICIES, kind: 'NetworkPolicy' },
+  { ...CLUSTER_NETWORK_POLICIES, kind: 'ClusterNetworkPolicy', hasStatus: true, isCustom: true },
+  { ...ADMIN_NETWORK_POLICIES, kind: 'AdminNetworkPolicy', hasStatus: true, isCustom: true },
+  { ...BASELINE_POLICIES, kind: 'BaselineAdminNetworkPolicy', hasStatus: true, isCustom: true },
   { ...LEASES, kind: 'Lease' },
   { ...DEFINITIONS, kind: 'CustomResourceDefinition', hasStatus: true },
-  ...customKinds().map((one) => ({ ...one, hasStatus: true, isCustom: true })),
+  // Those before 1.25, which know no rules, let everything be changed.
+  ...customKinds().map(({ immutable: _, ...one }) => ({ ...one, hasStatus: true, isCustom: true })),
 ];
+
+const CUSTOM_WITH_RULES = customKinds().map((one) => ({ ...one, hasStatus: true, isCustom: true }));
+
+/** What Multus brings. */
+const MULTUS = [{ ...NETWORK_ATTACHMENTS, kind: 'NetworkAttachmentDefinition', isCustom: true }];
+
+/** What KubeVirt brings; who writes instances writes their status with them. */
+const KUBEVIRT = [
+  { ...VIRTUAL_MACHINES, kind: 'VirtualMachine', hasStatus: true, isCustom: true },
+  { ...VIRTUAL_MACHINE_INSTANCES, kind: 'VirtualMachineInstance', isCustom: true },
+];
+
+/** `hasRules`: the API server minds the rules of custom resources, as those from 1.25 on. `hasMultus`, `hasKubeVirt`: these are installed. */
+export type WorldOptions = {
+  readonly hasRules?: boolean;
+  readonly hasMultus?: boolean;
+  readonly hasKubeVirt?: boolean;
+};
 
 /** Of a busy machine. */
 const PATIENCE_MS = 30_000;
@@ -64,6 +98,10 @@ export type PodMore = {
   readonly phase?: string;
   /** The StatefulSet that makes it. */
   readonly set?: KubeObject;
+  /** As a kubelet's, of a static pod. */
+  readonly isNodes?: boolean;
+  /** The VirtualMachineInstance that runs in it. */
+  readonly instance?: KubeObject;
 };
 
 export type RunningController = { stop(): Promise<void> };
@@ -81,6 +119,8 @@ export type Cluster = {
       readonly podCidrs?: readonly string[];
       readonly cluster?: string;
       readonly loadBalancerCidrs?: readonly string[];
+      readonly isDefaultLoadBalancer?: boolean;
+      readonly serviceCidrs?: readonly string[];
     },
   ): RunningController;
   pod(name: string, more?: PodMore): Promise<KubeObject>;
@@ -100,6 +140,13 @@ export type World = Cluster & {
   /** The agent says that it has plugged the port, or no more. */
   plugged(host: string, portId: string, state: 'up' | 'down'): Promise<void>;
 };
+
+/** As an owner whose controller made something; undefined: there is none. */
+export function ownersOf(apiVersion: string, kind: string, owner: KubeObject | undefined): KubeMeta['ownerReferences'] {
+  if (owner === undefined) return undefined;
+  const { name, uid = '' } = owner.metadata;
+  return [{ apiVersion, kind, name, uid, controller: true }];
+}
 
 /** Waits until it holds; fails with what was found. */
 export async function until<T>(look: () => Promise<T>, holds: (found: T) => boolean): Promise<T> {
@@ -134,16 +181,17 @@ export async function startServer(
     log: join(directory, 'server.log'),
     ready: `${address}/readyz`,
   });
-  await server.start();
+  // Also of one that was not ready in time.
   undo.push(() => server.end('SIGKILL'));
+  await server.start();
   return { address, server };
 }
 
 /** Everything is gone when the test ends. */
-export async function startWorld(t: { after(undo: () => unknown): void }): Promise<World> {
+export async function startWorld(t: { after(undo: () => unknown): void }, options: WorldOptions = {}): Promise<World> {
   const undo = undoing(t);
   const { address, server } = await startServer(undo);
-  const cluster = await startCluster(undo, address);
+  const cluster = await startCluster(undo, address, options);
   const { cable, kube } = cluster;
   let underlays = 0;
   return {
@@ -172,8 +220,16 @@ export function undoing(t: { after(undo: () => unknown): void }): (() => unknown
 }
 
 /** A Kubernetes with the namespaces `kube-system` and `shop`, beside the server at that address. */
-export async function startCluster(undo: (() => unknown)[], address: string): Promise<Cluster> {
-  const fake = await startFakeApiServer(KINDS);
+export async function startCluster(
+  undo: (() => unknown)[],
+  address: string,
+  { hasRules = false, hasMultus = false, hasKubeVirt = false }: WorldOptions = {},
+): Promise<Cluster> {
+  const ruled = hasRules ? CUSTOM_WITH_RULES : [];
+  const isRuled = ({ plural, group }: KubeKind) => ruled.some((one) => one.plural === plural && one.group === group);
+  const others = [...(hasMultus ? MULTUS : []), ...(hasKubeVirt ? KUBEVIRT : [])];
+  const kinds = [...KINDS.filter((one) => !isRuled(one)), ...ruled, ...others];
+  const fake = await startFakeApiServer(kinds);
   undo.push(() => fake.close());
   const [kubeTransport, cableTransport] = [httpTransport(fake.url), httpTransport(address)];
   undo.push(
@@ -184,13 +240,24 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
   const cable = createClient({ transport: cableTransport });
   await kube.create(NAMESPACES, { metadata: { name: 'kube-system' } });
   await kube.create(NAMESPACES, { metadata: { name: 'shop' } });
+  for (const { plural, group } of CUSTOM_WITH_RULES)
+    await kube.create(DEFINITIONS, { metadata: { name: `${plural}.${group}` } });
   const ports = async (cluster: string): Promise<ReadonlyMap<string, PortView>> => {
     const found = await cable.list('port', { device_owner: 'kubernetes:pod', 'cable:cluster': cluster });
     return new Map(found.map((one) => [one.name, one]));
   };
   return {
     ...{ fake, kube, cable },
-    control: (identity, { podCidrs = ['10.244.0.0/16'], cluster = 'prod', loadBalancerCidrs = [] } = {}) => {
+    control: (
+      identity,
+      {
+        podCidrs = ['10.244.0.0/16'],
+        cluster = 'prod',
+        loadBalancerCidrs = [],
+        isDefaultLoadBalancer = true,
+        serviceCidrs = ['10.96.0.0/12'],
+      } = {},
+    ) => {
       const stop = new AbortController();
       const transport = httpTransport(fake.url);
       const access = openCableAccess({ server: address, cluster, tls: undefined });
@@ -199,10 +266,12 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
         cluster,
         podCidrs,
         joinCidrs: joins,
-        serviceCidrs: ['10.96.0.0/12'],
+        serviceCidrs,
         externalIpCidrs: ['198.51.100.0/24'],
         clusterDomain: 'cluster.local',
         loadBalancerCidrs,
+        isDefaultLoadBalancer,
+        announceExternalIps: true,
       };
       const done = runController(
         { ...options, namespace: 'kube-system', identity },
@@ -224,7 +293,18 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
     },
     pod: async (
       name,
-      { namespace = 'shop', node, annotations, labels, namedPorts = {}, hostNetwork, phase, set } = {},
+      {
+        namespace = 'shop',
+        node,
+        annotations,
+        labels,
+        namedPorts = {},
+        hostNetwork,
+        phase,
+        set,
+        instance,
+        isNodes,
+      } = {},
     ) => {
       const ports = Object.entries(namedPorts).map(([port, containerPort]) => ({ name: port, containerPort }));
       const spec = {
@@ -232,12 +312,15 @@ export async function startCluster(undo: (() => unknown)[], address: string): Pr
         ...(node === undefined ? {} : { nodeName: node }),
         ...(hostNetwork === undefined ? {} : { hostNetwork }),
       };
-      const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: set?.metadata.name, uid: set?.metadata.uid };
+      const [owner] =
+        ownersOf('apps/v1', 'StatefulSet', set) ?? ownersOf('kubevirt.io/v1', 'VirtualMachineInstance', instance) ?? [];
+      const nodes = { apiVersion: 'v1', kind: 'Node', name: node, uid: `uid of ${node}` };
       const metadata = {
         ...{ name, namespace },
         ...(annotations === undefined ? {} : { annotations }),
         ...(labels === undefined ? {} : { labels }),
-        ...(set === undefined ? {} : { ownerReferences: [{ ...owner, controller: true }] }),
+        ...(owner === undefined ? {} : { ownerReferences: [owner] }),
+        ...(isNodes === true ? { ownerReferences: [{ ...nodes, controller: true }] } : {}),
       } as KubeMeta;
       const made = await kube.create<KubeObject>(PODS, { metadata, spec } as KubeObject);
       if (phase !== undefined) await kube.patch(PODS, { namespace, name }, { status: { phase } }, 'status');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import { CABLE, type Running, startLab, traces } from './lab-process.ts';
 
 const NAME = `t${process.pid}`;
@@ -25,7 +26,7 @@ test('a kept lab works on, refuses a second one, and `down` removes it', async (
   assert.deepEqual(traces(NAME), []);
 });
 
-for (const moment of [/starting the server/, /starting guests/, /checking/]) {
+for (const moment of [/starting guests/, /starting the server/, /checking/].slice(0, ofAll(1, 3))) {
   test(`interrupted after "${moment.source}", a lab removes itself`, async () => {
     const lab = cableLab('--no-qemu');
     await lab.said(moment);

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { sleep } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import type { PortView } from '@cable/model';
 import type { BedHost } from '../versions/bed-host.ts';
 import { Cloud, linkOf } from '../versions/cloud.ts';
@@ -39,7 +40,7 @@ class Party {
   ): Promise<Party> {
     const own = port.fixed_ips.find(({ ip_address: address }) => address.includes(':') === (version === 6));
     const from = version === 6 ? `::%${linkOf(port)}` : (own?.ip_address ?? '');
-    const args = ['--import', 'tsx', PROGRAM, what, GROUPS[version], String(PORT), from, ...more];
+    const args = [...sourceProgram(PROGRAM), what, GROUPS[version], String(PORT), from, ...more];
     const enter = [`--net=/run/netns/${host.name}`, process.execPath, ...args];
     const child = spawn('nsenter', enter, { stdio: ['pipe', 'pipe', 'inherit'] });
     t.after(() => child.kill('SIGKILL'));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { sourceProgram } from '@cable/kit/testing';
 import { eventually } from '../versions/program.ts';
 import { enter } from './outside-bed.ts';
 
@@ -14,7 +15,7 @@ export class Party {
   readonly #seen = new Map<string, number[]>();
 
   constructor(t: TestContext, netns: string, ...args: readonly string[]) {
-    const child = spawn(...enter(netns, process.execPath, '--import', 'tsx', PROGRAM, ...args), {
+    const child = spawn(...enter(netns, process.execPath, ...sourceProgram(PROGRAM), ...args), {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.#child = child;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { test } from 'node:test';
-import type { SnatLease } from '@cable/model';
+import type { RouterEgress, SnatLease } from '@cable/model';
 import { eventually } from '../versions/program.ts';
 import { createGuests, createInner, createOutsideBed, enter, ip, leaveBy, MACHINE } from './outside-bed.ts';
 import { Party } from './party-process.ts';
@@ -109,4 +109,14 @@ test('guests leave by their own hosts with ports of their own blocks, are answer
     }),
   );
   assert.ok(records.every((one) => one.records.length === 1 && one.records[0]?.port_id === hungry.port.id));
+
+  // An address of their own, and back.
+  const egress = await bed.api.create('router_egress', { router_id: router.id, priority: 1 });
+  const [own] = (egress as RouterEgress).external_addresses;
+  assert.ok(own !== undefined && own !== address);
+  for (const { host } of guests)
+    await eventually(`${host.name} leaves by ${own}`, () => caller(host.name).startsWith(`${own} `));
+  await bed.api.delete('router_egress', egress.id);
+  for (const { host } of guests)
+    await eventually(`${host.name} leaves by ${address} again`, () => caller(host.name).startsWith(`${address} `));
 });

@@ -80,12 +80,15 @@ function isFine(target: string, file: string, layer: Layer, declared: ReadonlySe
   if (target.startsWith('.')) return !leavesPackage(file, target);
   if (target.startsWith('node:')) return file.endsWith('.test.ts') || layer.forbids?.test(target) !== true;
   // What a package has for the tests of others.
-  if (file.endsWith('.test.ts') && target.endsWith('/testing'))
-    return isFine(target.slice(0, -8), file, layer, declared);
+  if (isOfTests(file) && target.endsWith('/testing')) return isFine(target.slice(0, -8), file, layer, declared);
   const dependency = target.startsWith('@')
     ? target.split('/').slice(0, 2).join('/')
     : (target.split('/')[0] ?? target);
   return declared.has(dependency) && allowed(target, layer);
+}
+
+function isOfTests(file: string): boolean {
+  return /\.(test|fixture)\.ts$/.test(file) || file.includes('/testing/');
 }
 
 function allowed(target: string, layer: Layer): boolean {

@@ -20,6 +20,8 @@ export type AgentStatus = {
   readonly handover?: {
     readonly routers?: { readonly made: number; readonly renewed: number; readonly waiting: number };
   };
+  /** Addresses of Services on its links. */
+  readonly announced?: { readonly addresses: readonly { readonly address: string; readonly state: string }[] };
   /** What it knows of hosts of gateways, by underlay address, and whose place it has taken. */
   readonly gateways?: { readonly stands: readonly string[]; readonly hosts: Readonly<Record<string, string>> };
 };

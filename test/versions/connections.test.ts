@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import type { BedHost } from './bed-host.ts';
 import { addressOf, Cloud, linkOf } from './cloud.ts';
 import type { Report } from './held-connections.ts';
@@ -54,7 +55,7 @@ class Holder {
   readonly child: ChildProcess;
 
   constructor(host: BedHost, ...args: readonly string[]) {
-    this.child = startOn(host, process.execPath, '--import', 'tsx', program, ...args);
+    this.child = startOn(host, process.execPath, ...sourceProgram(program), ...args);
   }
 
   /** What it says next. */

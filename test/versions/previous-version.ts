@@ -33,6 +33,11 @@ export const BEFORE_UPLINKS: OldVersion = {
 /** This tree. */
 export const CURRENT: Version = { name: 'current', root: fileURLToPath(new URL('../..', import.meta.url)) };
 
+const BUNDLE = `
+  import { bundleMains } from ${JSON.stringify(new URL('../../scripts/lib/bundles.mjs', import.meta.url).href)};
+  await bundleMains(process.argv[1]);
+`;
+
 /** Why the version cannot be built here; undefined: it can. */
 export function whyNotBuildable({ name, commit }: OldVersion): string | undefined {
   try {
@@ -55,6 +60,8 @@ export function buildOldVersion({ name, commit }: OldVersion): BuiltVersion {
     execFileSync('tar', ['-x', '-C', root], { input: archive });
     linkPackages(root, commit);
     execFileSync('make', ['-s', '-C', join(root, 'vrouter'), '../build/vrouter/vrouter.bpf.o'], { stdio: 'inherit' });
+    // Its agents start many times: from source each start compiles all of it once more.
+    execFileSync(process.execPath, ['--input-type=module', '-e', BUNDLE, root], { stdio: 'inherit' });
     return { name, root, remove };
   } catch (err) {
     remove();

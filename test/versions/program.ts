@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { sleep } from '@cable/kit';
-import type { Version } from './previous-version.ts';
+import { sourceProgram } from '@cable/kit/testing';
+import { CURRENT, type Version } from './previous-version.ts';
 
 const DEADLINE_MS = 60_000;
 
@@ -47,10 +48,13 @@ export class Program {
     await ended;
   }
 
-  /** Program and arguments, from source. */
+  /** Program and arguments. */
   command(version: Version): readonly [program: string, args: readonly string[]] {
     const { prefix, main, args } = this.#options;
-    const node = [process.execPath, '--import', 'tsx', '--conditions=cable-source', join(version.root, main)];
+    const node = [
+      process.execPath,
+      ...sourceProgram(join(version.root, main), version === CURRENT ? undefined : version.root),
+    ];
     const [program = '', ...rest] = [...prefix, ...node, ...args];
     return [program, rest];
   }

@@ -1,6 +1,7 @@
 /** What the tests of upgrades have in common: two hosts with agents of some version, traffic between them, and agents that are killed in their start. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import type { PortView } from '@cable/model';
 import type { BedHost, RunningPing } from './bed-host.ts';
 import { addressOf, type Cloud } from './cloud.ts';
@@ -8,8 +9,10 @@ import type { Version } from './previous-version.ts';
 import { eventually } from './program.ts';
 import { VersionBed } from './version-bed.ts';
 
+const KILLS = ofAll(5, 12);
+
 /** When an agent is killed, of the time that its start takes: from before it loads anything until it has put its programs in place. */
-export const KILLED_AT: readonly number[] = [0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95];
+export const KILLED_AT: readonly number[] = Array.from({ length: KILLS }, (_, n) => 0.2 + (0.75 * n) / (KILLS - 1));
 
 /**
  * While an older build comes to the place of this one: what the ping may miss of what was sent meanwhile. That build carries no flows back into its own table, so that

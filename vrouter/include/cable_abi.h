@@ -47,6 +47,7 @@
 #define CB_MAX_FORWARD 65536
 #define CB_MAX_NEIGHBOUR 16384
 #define CB_MAX_HEARD 4096
+#define CB_MAX_ANNOUNCED 16384
 #define CB_MAX_SVC 65536
 #define CB_MAX_MAGLEV 131072
 #define CB_MAX_MEMBER 65536
@@ -203,11 +204,15 @@ enum cb_reason {
 		53, /* to a peer of its router, from an address that this side of the peering does not let through */
 	CB_REASON_NO_SERVICE = 54, /* into a prefix of Services, to an address that none of them has */
 	CB_REASON_NO_LOCAL = 55, /* to a Service of which only endpoints of this host serve, and there is none */
+	CB_REASON_PRIVATE_SUBNET =
+		56, /* a private subnet of the sender or the receiver does not exchange packets with the other's address */
 	CB_REASON_RATE_QUERY = 59, /* more queries of IGMP or MLD than a VIF may send */
 	CB_REASON_RATE_OUTSIDE =
 		60, /* more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
-	CB_REASON_NETWORK_POLICY_EGRESS = 61, /* a NetworkPolicy selects the sender, and none lets it out */
-	CB_REASON_NETWORK_POLICY_INGRESS = 62, /* a NetworkPolicy selects the receiver, and none lets it in */
+	CB_REASON_NETWORK_POLICY_EGRESS =
+		61, /* a policy of the cluster denies it, or a NetworkPolicy selects the sender and none lets it out */
+	CB_REASON_NETWORK_POLICY_INGRESS =
+		62, /* a policy of the cluster denies it, or a NetworkPolicy selects the receiver and none lets it in */
 	CB_REASON_MAX = 64,
 };
 
@@ -742,7 +747,8 @@ struct cb_neigh {
 
 /*
  * cb_class_1: LPM, (policy, remote address) -> class: the set of remote groups and prefixes of the policy's rules
- * that contain the address. No entry: class 0, in which only the rules for "any" remote count.
+ * that contain the address. No entry: class 0, in which only the rules for "any" remote count. CB_CLASS_PRIVATE is in the numbers of those
+ * that a private subnet keeps out, and of no other of a set of network policies: it says why there is no rule.
  * Written by the agent.
  */
 struct cb_class_key {
@@ -754,6 +760,8 @@ struct cb_class_key {
 struct cb_class {
 	__u32 class_id;
 };
+
+#define CB_CLASS_PRIVATE 0x80000000
 
 #define CB_DIR_INGRESS 0 /* towards the VIF */
 #define CB_DIR_EGRESS 1 /* from the VIF */
@@ -837,6 +845,7 @@ struct cb_hop {
 /* flag of struct cb_beacon: routers may have their gateways here */
 #define CB_BEACON_F_SERVES 0x1
 #define CB_MAX_STANDS 32
+#define CB_MAX_ANNOUNCED_PREFIXES 4
 
 /* cb_beacon_1: array of one, what this host says of itself in each answer. Written by the agent. All zero: no agent has said anything since the host was started. */
 struct cb_beacon {
@@ -844,7 +853,8 @@ struct cb_beacon {
 	__u32 count; /* hosts in stands_be */
 	__u32 stands_be[CB_MAX_STANDS]; /* IPv4 addresses, or tags, of hosts whose place this one has taken */
 	__u8 about[16]; /* question, IPv6: address of the third host */
-	__u8 reserve[8];
+	/* tags of prefixes: addresses of Services in them it announces on its links; 0: none (docs/design/services.md) */
+	__u16 announces[CB_MAX_ANNOUNCED_PREFIXES];
 };
 
 /* What follows the Ethernet header. */
@@ -872,6 +882,27 @@ struct cb_heard {
 	__u32 about_ms;
 	__u32 pad;
 	struct cb_beacon beacon;
+};
+
+/*
+ * cb_announced_1: hash, device and address of a Service -> whether this host answers ARP and ND for it there, and who else does. Keys, MAC and flags by the agent, the rest by the
+ * vrouter. It outlives the agent. No entry: the host is no concern of the address.
+ */
+struct cb_announced_key {
+	__u32 ifindex;
+	struct cb_addr addr;
+};
+
+/* flag of struct cb_announced: the address is here; without it, it is only listened for */
+#define CB_ANNOUNCED_F_HERE 0x1
+
+struct cb_announced {
+	__u8 mac[6]; /* of the device: where the address is said to be */
+	__u8 flags; /* CB_ANNOUNCED_F_* */
+	__u8 pad;
+	__u8 other_mac[6]; /* who said last that he has it */
+	__u16 pad2;
+	__u64 other_ns; /* CLOCK_MONOTONIC, when; 0: nobody */
 };
 
 /*
@@ -1038,6 +1069,12 @@ enum cb_told_kind {
 #define CB_TOLD_RATE 100
 #define CB_TOLD_BURST 200
 
+/* Flags of struct cb_told. A Service gives the flow, or the packet, its endpoint. */
+#define CB_TOLD_F_SERVED 0x1
+/* CB_TOLD_DROP by rules: by those of who sent the packet; by those of whom it was for. */
+#define CB_TOLD_F_BY_SENDER 0x2
+#define CB_TOLD_F_BY_RECEIVER 0x4
+
 /*
  * What the ring buffer cb_told_1 tells of flows and drops of VIFs whose row says so (tells). Written by the vrouter, read by the agent. Numbers are the host's as they are
  * when it is told.
@@ -1047,7 +1084,7 @@ struct cb_told {
 	__u64 begun_ns; /* CB_TOLD_DROP: 0 */
 	__u64 packets[2]; /* by direction */
 	__u64 bytes[2];
-	struct cb_tuple_key tuple[2]; /* as its packets enter; CB_TOLD_DROP: of the packet, and nothing */
+	struct cb_tuple_key tuple[2]; /* as its packets enter; CB_TOLD_DROP: the packet, and as it would go on */
 	__u64 life; /* how often the record was taken: with flow it names the flow */
 	__u32 flow; /* flow number; CB_TOLD_DROP: 0 */
 	__u32 rule; /* as in struct cb_flow */
@@ -1058,7 +1095,8 @@ struct cb_told {
 	__u8 kind; /* enum cb_told_kind */
 	__u8 reason; /* CB_TOLD_END: CB_TOLD_*; CB_TOLD_DROP: enum cb_reason */
 	__u8 state; /* enum cb_flow_state */
-	__u8 pad[5];
+	__u8 flags; /* CB_TOLD_F_* */
+	__u8 pad[4];
 };
 
 /* Flows that are taken out or put in at once. */
@@ -1453,8 +1491,10 @@ enum cb_step_kind {
 	CB_STEP_ROUTE =
 		4, /* what the router found. id: network number; a: enum cb_route_kind; b: number of the peering by which it goes, or 0; addr: the next hop */
 	CB_STEP_ENDPOINT = 5, /* where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
-	CB_STEP_ALLOWED = 6, /* a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
-	CB_STEP_DENIED = 7, /* no rule allows it. a: CB_DIR_*; b: the policy */
+	CB_STEP_ALLOWED =
+		6, /* a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy; addr: the other end */
+	CB_STEP_DENIED =
+		7, /* no rule allows it. id: protocol << 16 | destination port; a: CB_DIR_*; b: the policy; addr: the other end */
 	CB_STEP_COPY =
 		8, /* a copy for a receiver of broadcast. id: VIF or tunnel number; a: enum cb_flood_kind, or 0: by the network's uplink; b: enum cb_reason, or 0: it would be sent */
 	CB_STEP_SOURCE_BECOMES =
@@ -1519,6 +1559,9 @@ struct cb_trace {
 };
 
 /* A layout that changes needs a new map name: these lines stop a change by accident. */
+_Static_assert(sizeof(struct cb_announced_key) == 20, "layout of cb_announced_key");
+_Static_assert(sizeof(struct cb_announced) == 24, "layout of cb_announced");
+_Static_assert(sizeof(struct cb_beacon) == 160, "layout of cb_beacon");
 _Static_assert(sizeof(struct cb_in_key) == 8, "layout of cb_in_key");
 _Static_assert(sizeof(struct cb_in) == 8, "layout of cb_in");
 _Static_assert(sizeof(struct cb_vif) == 128, "layout of cb_vif");

@@ -71,6 +71,14 @@ struct {
 	__type(value, struct cb_heard);
 } cb_heard_1 SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CB_MAX_ANNOUNCED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct cb_announced_key);
+	__type(value, struct cb_announced);
+} cb_announced_1 SEC(".maps");
+
 /* Keys by the agent, values by the programs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -40,10 +40,15 @@ static __noinline int policy_allows(__u32 policy, __u32 direction, const struct 
 	if (class)
 		rule_key.class_id = class->class_id;
 	rule = bpf_map_lookup_elem(&cb_rule_1, &rule_key);
-	note_step(rule ? CB_STEP_ALLOWED : CB_STEP_DENIED, rule ? rule->rule : 0, direction & 0xff, policy, NULL);
+	if (rule)
+		note_step(CB_STEP_ALLOWED, rule->rule, direction & 0xff, policy, remote);
+	else
+		note_step(CB_STEP_DENIED, protocol << 16 | bpf_ntohs(dport_be), direction & 0xff, policy, remote);
 	/* What network policies allow by default is said by no rule. */
 	if (rule && rule->rule && w)
 		w->rule = rule->rule;
+	if (!rule && w)
+		w->denied = rule_key.class_id;
 	return rule != NULL;
 }
 
@@ -118,6 +123,8 @@ static __always_inline __u32 judge_end(const struct work *w, const struct end *e
 	refused = refused_by(w, end, end->asked.network_policies, 1);
 	if (refused < 0)
 		return CB_REASON_NONE;
+	if (w->denied & CB_CLASS_PRIVATE)
+		return CB_REASON_PRIVATE_SUBNET;
 	return refused == CB_DIR_EGRESS ? CB_REASON_NETWORK_POLICY_EGRESS : CB_REASON_NETWORK_POLICY_INGRESS;
 }
 

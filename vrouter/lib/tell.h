@@ -154,6 +154,7 @@ GLOBAL int tell_flow(__u32 number, __u32 kind)
 	told->kind = kind;
 	told->reason = kind == CB_TOLD_END ? end_reason(flow, told->at_ns) : 0;
 	told->state = flow->way[0].state;
+	told->flags = flow->served ? CB_TOLD_F_SERVED : 0;
 	bpf_ringbuf_submit(told, 0);
 	return 0;
 }
@@ -182,6 +183,7 @@ GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 	told->packets[0] = 1;
 	told->bytes[0] = ctx->len;
 	told->tuple[0] = w->p.key;
+	told->tuple[1] = w->served || w->p.flags & PKT_TRANSLATED ? w->nat.to : w->p.key;
 	told->choice = choice;
 	told->owner[0] = w->p.in_vif;
 	told->owner[1] = w->way.out_vif;
@@ -189,6 +191,8 @@ GLOBAL int tell_drop(struct __sk_buff *ctx, __u32 reason)
 	told->project[1] = w->to.project;
 	told->kind = CB_TOLD_DROP;
 	told->reason = reason;
+	told->flags =
+		(w->served ? CB_TOLD_F_SERVED : 0) | (w->ask.at_sender ? CB_TOLD_F_BY_SENDER : CB_TOLD_F_BY_RECEIVER);
 	bpf_ringbuf_submit(told, 0);
 	return 0;
 }

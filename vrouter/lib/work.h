@@ -175,6 +175,7 @@ struct work {
 	__u32 member; /* to which a load balancer gives the flow; 0: none */
 	__u32 served; /* a Service gives the flow an endpoint; as in struct cb_flow */
 	__u32 rule; /* first 32 bits of the rule that allowed it last; 0: none was asked */
+	__u32 denied; /* class in which the policy that refused it last has the other end; 0: none */
 	__u32 beside; /* the packet goes against a flow that it leads to and leaves as it is: it is judged, and not recorded */
 	struct cb_way way __attribute__((aligned(8))); /* the decision under construction */
 	struct translation nat __attribute__((aligned(8)));

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import koffi from 'koffi';
 import { type BpfMap, fdById, openPinnedMap } from '../../packages/agent/src/bpf/map.ts';
 import type { LoadedObject } from '../../packages/agent/src/bpf/object.ts';
@@ -135,7 +136,7 @@ test('a pinned slot and a pinned timer outlive a loader that was killed; a newer
   const scratch = createScratch('facts');
   const loader = spawn(
     process.execPath,
-    [...process.execArgv, fileURLToPath(new URL('./facts-loader.ts', import.meta.url)), scratch.pins],
+    [...sourceProgram(fileURLToPath(new URL('./facts-loader.ts', import.meta.url))), scratch.pins],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   try {

@@ -22,8 +22,17 @@ const PEER = '192.0.2.1';
 const THIRD = '192.0.2.3';
 const TOKEN = 0x1234_5678_9abc_def0n;
 const ENDS = { src: '02:00:00:00:00:01', dst: '02:00:00:00:00:02' };
-const NOBODY = { flags: 0, count: 0, standsBe: Array.from({ length: 32 }, () => 0), about: new Uint8Array(16) };
-const BEACON = { ...NOBODY, flags: CB_BEACON_F_SERVES, count: 1, standsBe: [0xc000_0207, ...NOBODY.standsBe.slice(1)] };
+const NOBODY = {
+  ...{ flags: 0, count: 0, standsBe: Array.from({ length: 32 }, () => 0), about: new Uint8Array(16) },
+  announces: [0, 0, 0, 0],
+};
+const BEACON = {
+  ...NOBODY,
+  flags: CB_BEACON_F_SERVES,
+  count: 1,
+  standsBe: [0xc000_0207, ...NOBODY.standsBe.slice(1)],
+  announces: [7, 0, 0, 0xffff],
+};
 
 let world: World;
 let guest: Guest;

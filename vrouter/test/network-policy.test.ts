@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import {
+  CB_CLASS_PRIVATE,
   CB_POLICY_NONE,
   CB_VIF_F_ADMIN_UP,
   CB_VIF_F_ANTISPOOF,
@@ -137,4 +138,22 @@ test('what is sent to all reaches those whose network policies allow it', () => 
   assert.equal(ends(a, toAll), 'flood 0 copies');
   set({}, { policy: CB_POLICY_NONE, networkPolicies: POLICIES });
   assert.equal(ends(a, toAll), 'drop network_policy_egress');
+});
+
+test('a drop says that a private subnet keeps the other end out, at the end that is in it', () => {
+  world.addClass(POLICIES, '10.0.0.0/24', CB_CLASS_PRIVATE + 7);
+  set({ networkPolicies: POLICIES });
+  assert.equal(ends(a, question), 'drop private_subnet');
+  set({}, { networkPolicies: POLICIES });
+  assert.equal(ends(a, question), 'drop private_subnet');
+  // As of its own node, which is let in and no more.
+  withRules([{ policy: POLICIES, classId: CB_CLASS_PRIVATE + 7, direction: 'ingress' }], () => {
+    assert.equal(ends(a, question), 'drop private_subnet');
+    set({ networkPolicies: POLICIES });
+    world.forgetFlows();
+    assert.equal(ends(a, question), 'vif b');
+  });
+  set({ policy: GROUPS, networkPolicies: POLICIES });
+  world.forgetFlows();
+  assert.equal(ends(a, question), 'drop policy_ingress', 'groups are asked first');
 });

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import {
   CB_POLICY_NONE,
+  CB_REASON_POLICY_EGRESS,
   CB_REASON_POLICY_INGRESS,
   CB_TOLD_BEGIN,
   CB_TOLD_BURST,
   CB_TOLD_BYTES,
   CB_TOLD_DROP,
   CB_TOLD_END,
+  CB_TOLD_F_BY_RECEIVER,
   CB_TOLD_FORCED,
   CB_TOLD_IDLE,
   CB_TOLD_OVER,
@@ -186,10 +188,25 @@ test('drops are told with the reason, a guest’s flood of them by a rate', () =
   const [drop] = told();
   assert.deepEqual([drop?.kind, drop?.reason, drop?.packets], [CB_TOLD_DROP, CB_REASON_POLICY_INGRESS, [1n, 0n]]);
   assert.deepEqual([drop?.owner, drop?.tuple[0]?.dportBe], [[a.vif, b.vif], 81]);
+  assert.deepEqual([drop?.flags, drop?.tuple[1]?.dportBe], [CB_TOLD_F_BY_RECEIVER, 81]);
   for (let n = 0; n < 3 * CB_TOLD_BURST; n += 1) world.send(a, udp(ab, { sport: 1000 + n, dport: 81 }));
   const [passed, held] = [told().length, Number(gauge().toldHeld)];
   assert.equal(passed + held, 3 * CB_TOLD_BURST);
   assert.ok(held > 0 && passed >= CB_TOLD_BURST - 1, `${passed} told, ${held} held`);
+});
+
+test('of an answer it is told whose rules refuse it: those of whom it is for, of his connection', () => {
+  setTells(1, 1);
+  world.send(a, udp(ab, { sport: 30, dport: 80 }));
+  told();
+  world.setVif(a, { ...SENDER, tells: 1, policy: PB });
+  world.raiseEpochs();
+  world.send(b, udp(ba, { sport: 80, dport: 30 }));
+  const drops = told().filter(({ kind }) => kind === CB_TOLD_DROP);
+  assert.deepEqual(
+    drops.map(({ reason, flags, owner }) => [reason, flags, owner]),
+    [[CB_REASON_POLICY_EGRESS, CB_TOLD_F_BY_RECEIVER, [b.vif, a.vif]]],
+  );
 });
 
 test('of a VIF that is followed begins, ends and drops are told by a rate; what is exported is told as ever', () => {

@@ -1099,6 +1099,11 @@ export class World {
     return this.#traces;
   }
 
+  /** The device by which `arrive` has frames come in. */
+  get uplink(): number {
+    return this.#uplink;
+  }
+
   /** A frame arrives on the underlay; for this host if its destination is UPLINK_MAC. */
   arrive(frame: Uint8Array, gsoSize = 0): Outcome {
     return this.#run('from_uplink', frame, { ifindex: this.#uplink, gsoSize });

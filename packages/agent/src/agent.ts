@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@cable/api';
 import { LoopDelay } from '@cable/kit';
+import { createAnnouncing } from './announced/start-announcing.ts';
 import { createTracing } from './asks/create-tracing.ts';
+import type { Cni } from './cni/index.ts';
 import type { AgentDeps } from './deps.ts';
 import type { GuestRecord } from './desired.ts';
 import { keepDevices } from './devices/keep-devices.ts';
@@ -14,7 +16,7 @@ import { openFlowExport } from './flow-export/open.ts';
 import { startGatewayKeeper } from './gateways/gateway-keeper.ts';
 import type { GroupMaps } from './guest/group-rows.ts';
 import { kernelGroupPlaces } from './guest/joined-groups.ts';
-import { type ClustersOf, type MachineOf, startServices, type ZoneOf } from './guest/start-services.ts';
+import { type Answered, type ClustersOf, type MachineOf, startServices, type ZoneOf } from './guest/start-services.ts';
 import { startHandover } from './handover/handover.ts';
 import { startProber } from './health/start-prober.ts';
 import { createHost } from './host/create-host.ts';
@@ -26,6 +28,8 @@ import { openPacketLog } from './packet-log/open.ts';
 import { startSocket } from './socket/start-socket.ts';
 import { createStream } from './stream/create-stream.ts';
 import { openHostState } from './stream/open-state.ts';
+import { openToldNames } from './told/open.ts';
+import { ToldTable } from './told/told-table.ts';
 import { openVrouter } from './vrouter.ts';
 
 /** Between looks at the event loop's delay: each wakes the process. */
@@ -51,6 +55,7 @@ export async function runAgent(
   let machineOf: MachineOf = (guest) => [guest];
   let zoneOf: ZoneOf = () => undefined;
   let clustersOf: ClustersOf = () => [];
+  let answered: Answered = () => undefined;
   let groupMaps = (): GroupMaps => {
     throw new Error('no programs are loaded yet, so there are no guests to ask');
   };
@@ -60,6 +65,7 @@ export async function runAgent(
     machineOf: (guest: GuestRecord) => machineOf(guest),
     zoneOf: (networkId: string) => zoneOf(networkId),
     clustersOf: (networkId: string) => clustersOf(networkId),
+    answered: (...told: Parameters<Answered>) => answered(...told),
   };
   const services = await startServices(options, told, devices, deps);
   const plane = openVrouter(options, devices.own, { log: log.child('bpf') });
@@ -74,11 +80,19 @@ export async function runAgent(
   let silentMs = (): number | undefined => undefined;
   let hasFlows = (_portId: string): boolean => false;
   const moving = { hasFlows: (portId: string) => hasFlows(portId) };
-  const host = createHost(options, { devices, plane, state, prober, moving, silentMs: () => silentMs() }, deps);
+  const announcing = createAnnouncing(options, { devices, plane, state }, log.child('announced'));
+  const toldTable = new ToldTable();
+  const host = createHost(
+    options,
+    { devices, plane, state, prober, moving, announcing, told: toldTable, silentMs: () => silentMs() },
+    deps,
+  );
+  const toldNames = openToldNames(options, { plane, state, host, links: devices.links, table: toldTable }, deps);
+  answered = (portId, read) => toldNames.answered(portId, read);
   guests = host.planner.guests;
   machineOf = (guest) => machinePorts(guest, host.ports, state.slices);
   const flows = openFlowExport(options, { plane, state, host }, deps);
-  const packetLog = openPacketLog(options, { flows, slices: state.slices }, log);
+  const packetLog = openPacketLog(options, { flows, slices: state.slices, planner: host.planner }, log);
   const tracing = createTracing(options, { devices, plane, state, host, flows }, deps);
   const handover = startHandover({
     ...options,
@@ -104,9 +118,14 @@ export async function runAgent(
     log: log.child('devices'),
     signal,
   });
+  let cni: Cni | undefined;
   const stream = createStream(
     options,
-    { version, client, transport, state, host, devices, bridges, handover, prober, answer: tracing.answer },
+    {
+      ...{ version, client, transport, state, host, devices, bridges, handover, prober, announcing },
+      answer: tracing.answer,
+      waysChanged: () => cni?.waysChanged(),
+    },
     deps,
   );
   host.onChange((ports) => {
@@ -123,6 +142,7 @@ export async function runAgent(
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
     provider: new Set(options.bridgeMappings.values()),
+    announcing: () => announcing.devices,
     underlay: options.underlay,
     devices: devices.underlay,
     plane,
@@ -134,11 +154,13 @@ export async function runAgent(
   await uplinks.ready;
   const initial = await state.initialUpdate();
   host.ports.take(initial);
+  host.beside.take(initial);
   handover.take(initial);
   handover.takeGateways(initial, host.failOver.take(initial.changes));
   zoneOf = (networkId) => host.zones.get(networkId);
   clustersOf = (networkId) => host.clusters.of(networkId);
   const running = host.loop.start(initial);
+  const names = toldNames.start();
   const gateways = startGatewayKeeper({
     failOver: host.failOver,
     onChange: (routerIds) => {
@@ -149,15 +171,19 @@ export async function runAgent(
     log: log.child('gateways'),
     signal,
   });
+  const announced = announcing.start({
+    ...{ failOver: host.failOver, uplinks, signal },
+    onChange: () => stream.announcedChanged(),
+  });
   const leases = startLeaseWatch({
     uses: host.leases,
     onChange: () => stream.leasesUsed(),
     log: log.child('leases'),
     signal,
   });
-  const names = [...devices.links.table.values()].map(({ name }) => name);
-  host.loop.takeDevices({ names, moved: names });
-  await startSocket(
+  const deviceNames = [...devices.links.table.values()].map(({ name }) => name);
+  host.loop.takeDevices({ names: deviceNames, moved: deviceNames });
+  cni = await startSocket(
     socketPath,
     {
       options,
@@ -172,9 +198,11 @@ export async function runAgent(
       handover,
       stream,
       prober,
+      announcing,
       delay,
       flows,
       packetLog,
+      toldNames,
     },
     deps,
   );
@@ -190,7 +218,9 @@ export async function runAgent(
     devices.foreign.done,
     bridges.done,
     gateways.done,
+    announced.done,
     leases.done,
+    names.done,
   ]);
   host.closeProbes();
   await Promise.all([devices.links.done, devices.serviceLinks.done]);

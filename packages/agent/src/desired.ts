@@ -52,7 +52,12 @@ export type AgentMap = (typeof AGENT_MAPS)[number];
  * One entry, encoded. Two are equal if their texts are. What the agent itself keeps in a row is zero where it is desired: the epochs of
  * `cb_vif_2` and `cb_net_1`, which flood list of `cb_net_1` counts and its length. A list is desired under number 0.
  */
-export type MapEntry = { readonly key: ByteText; readonly value: ByteText };
+export type MapEntry = {
+  readonly key: ByteText;
+  readonly value: ByteText;
+  /** Of `cb_class_1`: what it is about passes whatever it would without it, and maybe more; of `cb_rule_1`: only such a class has it. Absent: that is not known. */
+  readonly onlyAllows?: true;
+};
 
 /** A device that a program must be attached to. `vif`: its VIF number; undefined: none was free. */
 export type DesiredVif = {
@@ -76,7 +81,12 @@ export type HostLink = {
   readonly routes: readonly { readonly destination: string; readonly gateway: string }[];
   /** What comes by it and is for others is forwarded, with this machine's own address; absent: the machine decides, as of any device. */
   readonly forwards?: true;
+  /** Of one that forwards: who keeps his own address; absent: nobody. */
+  readonly keeping?: KeptAddresses;
 };
+
+/** Whose connections leave a node with their own addresses: from `prefixes`, but to `nodes`, addresses of other nodes of the cluster, which take nobody on the wire for a pod. */
+export type KeptAddresses = { readonly prefixes: readonly string[]; readonly nodes: readonly string[] };
 
 /** A member of a pool that is a port of this host, and how it is probed. */
 export type ProbeTarget = {

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import type { LocalPort, PortNames } from '@cable/model';
 import { netnsId } from './net/netns.ts';
 import {
@@ -239,7 +240,7 @@ function names(networkId: string): SampleSlice {
 }
 
 test('DNS: names of the network by UDP and TCP, of others from the host’s upstream; also while no server is there', async () => {
-  const udp = host.spawn(process.execPath, '--import', 'tsx', '--conditions=cable-source', UPSTREAM);
+  const udp = host.spawn(process.execPath, ...sourceProgram(UPSTREAM));
   running.add(udp);
   assert.ok(udp.stdout);
   await once(udp.stdout, 'data', { signal: AbortSignal.timeout(60_000) });

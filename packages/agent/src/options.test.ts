@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import { defaultTimeouts, parseFlowTimeouts, timeoutBytes } from './flow-timeouts.ts';
 import { parseOptions } from './options.ts';
 
@@ -34,6 +35,17 @@ test('guests get DNS unless it is off; names of others from the host’s servers
   ];
   assert.deepEqual(parseOptions([...WHO, ...two]).dns, { upstreams });
   assert.deepEqual(parseOptions([...WHO, '--dns-upstream', 'none']).dns, { upstreams: [] });
+});
+
+test('a node announces addresses on the underlay’s link unless other interfaces are named, or none', () => {
+  const { announceOn, announceCidrs, opensCluster } = parseOptions(WHO);
+  assert.deepEqual([announceOn, announceCidrs, opensCluster], [undefined, [], false]);
+  const more = ['--announce-on', 'eth1,eth2', '--announce-cidr', '198.51.100.0/24', '--open-cluster'];
+  const given = parseOptions([...WHO, ...more, '--announce-cidr', '2001:db8:1::/64']);
+  assert.deepEqual(given.announceOn, ['eth1', 'eth2']);
+  assert.deepEqual(given.announceCidrs, ['198.51.100.0/24', '2001:db8:1::/64']);
+  assert.equal(given.opensCluster, true);
+  assert.deepEqual(parseOptions([...WHO, '--announce-on', 'none']).announceOn, []);
 });
 
 test('bridge mappings are taken in Neutron’s form', () => {
@@ -110,7 +122,7 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
     ],
   ];
   for (const [status, args, message] of cases) {
-    const node = ['--import', 'tsx', '--conditions=cable-source', main];
+    const node = sourceProgram(main);
     const result = spawnSync(process.execPath, [...node, ...args], { encoding: 'utf8' });
     assert.equal(result.status, status, args.join(' '));
     assert.match(result.stderr, message);
@@ -154,6 +166,10 @@ test('who the host is, is said by a token or by files, and not by both', () => {
   assert.deepEqual({ join, tlsFiles, cniFiles }, { join: null, tlsFiles: null, cniFiles: null });
   assert.deepEqual(parseOptions([...WHO, '--join-file', '/t']).join, { path: '/t' });
   assert.deepEqual(parseOptions([...WHO, '--join', 'x']).join, { text: 'x' });
+  const admission = ['--admission', 'https://10.0.0.1:9698', '--admission-ca', '/a', '--admission-token', '/s'];
+  const given = parseOptions([...WHO, ...admission, '--join-file', '/t']);
+  assert.deepEqual(given.admission, { url: 'https://10.0.0.1:9698', caFile: '/a', tokenFile: '/s' });
+  assert.deepEqual(given.join, { path: '/t' });
   const own = ['--tls-cert', '/c', '--tls-key', '/k'];
   assert.deepEqual(parseOptions([...WHO, ...own]).tlsFiles, { own: { cert: '/c', key: '/k' }, ca: null });
   assert.deepEqual(parseOptions([...WHO, ...own, '--tls-ca', '/a']).tlsFiles?.ca, '/a');

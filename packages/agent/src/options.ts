@@ -9,6 +9,7 @@ import {
   isMachineAddress,
   isUnderlayAddress,
   isZoneName,
+  parseCidr,
   parseIp,
   parseUnderlayMtu,
   TUNNELLED,
@@ -22,6 +23,7 @@ import type { CollectorPlace } from './flow-export/collector.ts';
 import { defaultTimeouts, type FlowTimeouts, parseFlowTimeouts } from './flow-timeouts.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
 import type { TokenSource } from './joining/join-token.ts';
+import type { AdmissionOptions } from './joining/node-admission.ts';
 
 /** How the agent was called, checked. */
 export type AgentOptions = {
@@ -30,6 +32,8 @@ export type AgentOptions = {
   readonly underlay: string;
   /** Where the token is by which the host joins; null: it has joined, or need not. */
   readonly join: TokenSource | null;
+  /** Who gives this node's pod a token by which the host joins; null: nobody. */
+  readonly admission: AdmissionOptions | null;
   /** The host's certificate of an operator's authority; null: it has joined, or need not. */
   readonly tlsFiles: TlsFiles | null;
   /** Certificate of the user as whom ports of pods are made; null: none, which over https makes none. */
@@ -48,6 +52,12 @@ export type AgentOptions = {
   readonly availabilityZone: string;
   /** Kubernetes cluster that it is a node of; undefined: none. */
   readonly cluster: string | undefined;
+  /** Names of interfaces on whose links it announces addresses of Services; undefined: that of the underlay. */
+  readonly announceOn: readonly string[] | undefined;
+  /** Prefixes of which it announces addresses there besides those of the interfaces' own subnets. */
+  readonly announceCidrs: readonly string[];
+  /** As a node it lets in what others route to pods and ClusterIPs through it. */
+  readonly opensCluster: boolean;
   readonly vifType: VifType;
   /** Who puts packets for other hosts into VXLAN, and takes them out. `auto`: see runChosen(). */
   readonly encapsulation: Encapsulation | 'auto';
@@ -63,6 +73,8 @@ export type AgentOptions = {
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   /** Whether packets to a group of multicast go to the guests alone that have joined it. */
   readonly snoopsGroups: boolean;
+  /** Where probes by HTTP are answered; null: nowhere. */
+  readonly probeListen: { readonly host: string; readonly port: number } | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
@@ -100,6 +112,13 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     .addOption(
       new Option('--join <token>', 'the token itself, which others on this machine can see').env('CABLE_JOIN_TOKEN'),
     )
+    .option(
+      '--admission <url>',
+      'who gives tokens to pods of agents: https://HOST:PORT (cable kube admission). A token in --join-file is taken first, and the file removed once the host has joined by it',
+      parseHttpsUrl,
+    )
+    .option('--admission-ca <file>', 'authorities of servers, PEM')
+    .option('--admission-token <file>', 'token of the ServiceAccount, for the audience cable.io/join')
     .option('--tls-cert <file>', 'certificate of this host, in PEM, when it does not join; read anew when it changes')
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'authorities of servers that are trusted (default: those of the system)')
@@ -138,6 +157,21 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       'Kubernetes cluster that this host is a node of: its controller binds pods’ ports here, by the name of the node',
       parseCluster,
     )
+    .option(
+      '--open-cluster',
+      'a node lets in what others route to pods and ClusterIPs through it, not only what is for node ports, load balancers and external addresses',
+      false,
+    )
+    .option(
+      '--announce-on <list>',
+      'interfaces on whose links a node announces addresses of Services by ARP and ND: eth0,eth1; none: on none (default: that of the underlay)',
+      parseInterfaces,
+    )
+    .option(
+      '--announce-cidr <prefix>',
+      'prefix whose addresses are announced there though it is no subnet of the interface (repeatable)',
+      addPrefix,
+    )
     .addOption(
       new Option(
         '--vif-type <type>',
@@ -172,6 +206,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       `after which time without a packet flows end, by protocol and state: tcp_established=2h,udp_new=10s (default: ${defaultTimeouts()})`,
       parseTimeouts,
     )
+    .option(
+      '--probe-listen <address>',
+      'loopback address and port where /livez and /readyz are answered, for kubelet: 127.0.0.1:9699',
+      parseProbeListen,
+    )
     .option('--no-dns', 'guests get no DNS from this host')
     .option('--no-igmp-snooping', 'packets to groups of multicast (IPv4 and IPv6) go to all guests of a network')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
@@ -183,6 +222,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     host: string;
     join?: string;
     joinFile?: string;
+    admission?: string;
+    admissionCa?: string;
+    admissionToken?: string;
     tlsCert?: string;
     tlsKey?: string;
     tlsCa?: string;
@@ -197,6 +239,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     packetRate?: HostBandwidth;
     availabilityZone: string;
     cluster?: string;
+    openCluster: boolean;
+    announceOn?: readonly string[];
+    announceCidr?: readonly string[];
     vifType: VifType;
     encapsulation: Encapsulation | 'auto';
     object: string;
@@ -207,6 +252,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     flowTimeouts?: FlowTimeouts;
     dns: boolean;
     igmpSnooping: boolean;
+    probeListen?: NonNullable<AgentOptions['probeListen']>;
     logLevel: LogLevel;
     teardown: boolean;
   }>();
@@ -234,6 +280,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     bandwidth: { ...given.bandwidth, ...given.packetRate },
     availabilityZone: given.availabilityZone,
     cluster: given.cluster,
+    opensCluster: given.openCluster,
+    announceOn: given.announceOn,
+    announceCidrs: given.announceCidr ?? [],
     vifType: given.vifType,
     encapsulation: given.encapsulation,
     object: given.object,
@@ -245,6 +294,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     flowCollector: given.flowCollector ?? null,
     flowTimeouts: given.flowTimeouts ?? {},
     snoopsGroups: given.igmpSnooping,
+    probeListen: given.probeListen ?? null,
     logLevel: given.logLevel,
     teardown: given.teardown,
   };
@@ -253,6 +303,9 @@ export function parseOptions(args: readonly string[]): AgentOptions {
 type GivenAccess = {
   readonly join?: string;
   readonly joinFile?: string;
+  readonly admission?: string;
+  readonly admissionCa?: string;
+  readonly admissionToken?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
@@ -264,16 +317,24 @@ type GivenAccess = {
 function accessOf(
   given: GivenAccess,
   fail: (text: string) => never,
-): Pick<AgentOptions, 'join' | 'tlsFiles' | 'cniFiles'> {
+): Pick<AgentOptions, 'join' | 'admission' | 'tlsFiles' | 'cniFiles'> {
   const { join: text, joinFile: path, tlsCa } = given;
   if (text !== undefined && path !== undefined) fail('give either --join-file or --join (CABLE_JOIN_TOKEN)');
   const source = path === undefined ? (text === undefined ? null : { text }) : { path };
   const own = pairOf(given.tlsCert, given.tlsKey, () => fail('--tls-cert and --tls-key go together'));
   if (own === null && tlsCa !== undefined)
     fail('--tls-ca goes with --tls-cert and --tls-key: a host that joins is told');
-  if (own !== null && source !== null) fail('give either a certificate (--tls-cert) or a join token');
+  const { admission: url, admissionCa: caFile, admissionToken: tokenFile } = given;
+  const admission =
+    url === undefined || caFile === undefined || tokenFile === undefined ? null : { url, caFile, tokenFile };
+  if (admission === null && (url ?? caFile ?? tokenFile) !== undefined)
+    fail('--admission, --admission-ca and --admission-token go together');
+  if (admission !== null && (text !== undefined || path === '-'))
+    fail('with --admission a token is given in a file (--join-file PATH), or not at all');
+  if (own !== null && (source !== null || admission !== null))
+    fail('give either a certificate (--tls-cert) or a join token');
   const cniFiles = pairOf(given.cniCert, given.cniKey, () => fail('--cni-cert and --cni-key go together'));
-  return { join: source, tlsFiles: own === null ? null : { own, ca: tlsCa ?? null }, cniFiles };
+  return { join: source, admission, tlsFiles: own === null ? null : { own, ca: tlsCa ?? null }, cniFiles };
 }
 
 function pairOf(
@@ -319,9 +380,33 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
   return mappings;
 }
 
+/** Nobody else on the network learns from it how the host is. */
+function parseProbeListen(text: string): NonNullable<AgentOptions['probeListen']> {
+  const [, six, four, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = six ?? four;
+  const isLoopback = host === '::1' || /^127(\.\d{1,3}){3}$/.test(host ?? '');
+  if (host !== undefined && isLoopback && Number(port) >= 1 && Number(port) <= 65_535)
+    return { host, port: Number(port) };
+  throw new InvalidArgumentError('Give a loopback address and a port, such as 127.0.0.1:9699 or [::1]:9699.');
+}
+
 function parseCluster(text: string): string {
   if (isClusterName(text)) return text;
   throw new InvalidArgumentError('Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".');
+}
+
+function parseInterfaces(text: string): readonly string[] {
+  const names = text === 'none' ? [] : text.split(',').map((one) => one.trim());
+  if (names.length <= 16 && names.every((one) => /^[^\s/]{1,15}$/.test(one))) return [...new Set(names)];
+  throw new InvalidArgumentError(
+    'Give at most 16 names of interfaces with commas between, such as eth0,eth1, or none.',
+  );
+}
+
+function addPrefix(text: string, before: readonly string[] = []): readonly string[] {
+  const given = [...before, ...text.split(',')];
+  if (given.length <= 4 && given.every((one) => parseCidr(one) !== undefined)) return given;
+  throw new InvalidArgumentError('Give at most 4 prefixes, such as 198.51.100.0/24.');
 }
 
 function parseZone(text: string): string {
@@ -375,6 +460,11 @@ function parseHttpUrl(text: string): string {
   const isPlain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
   if (isPlain && (url.protocol === 'http:' || url.protocol === 'https:')) return text;
   throw new InvalidArgumentError('Give http://HOST:PORT or https://HOST:PORT, maybe with a path.');
+}
+
+function parseHttpsUrl(text: string): string {
+  if (URL.canParse(text) && new URL(text).protocol === 'https:') return text;
+  throw new InvalidArgumentError('Give https://HOST:PORT.');
 }
 
 function parseMtu(text: string): number {

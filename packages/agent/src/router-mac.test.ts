@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { LocalPort, SliceKey } from '@cable/model';
 import {
   type SampleSlice,
   sampleEndpoint,
@@ -19,7 +20,10 @@ import {
 import { type AgentBed, type BedHost, createAgentBed, eventually } from './testing/agent-bed.ts';
 import { type BedGuest, createBedGuest } from './testing/bed-guest.ts';
 
-/** Guests whose router loses an interface and gets it back, with the MAC address that it had or with another: they keep what they know of it for many seconds. */
+/**
+ * Guests whose router loses an interface and gets it back, with the MAC address that it had or with another: they keep what they know of it for many seconds; and what private subnets let
+ * through between its networks.
+ */
 const run = promisify(execFile);
 const A = samplePort(5, { policy: 'policy:p' });
 const B = samplePort(6, {
@@ -50,15 +54,39 @@ after(async () => {
   await bed.remove();
 });
 
+/** Ports as they are in private subnets, and the slices of these. */
+type Kept = { readonly ports: readonly LocalPort[]; readonly slices: readonly SampleSlice[] };
+
+const OPEN: Kept = { ports: [A, B], slices: [] };
+
+/** The subnet of the first network, or the second, exchanges packets with these prefixes alone. */
+function kept(n: 1 | 2, peers: readonly string[]): Kept {
+  const subnetId = sampleId('sub', n);
+  const id = `${sampleId('net', n)}/${subnetId}`;
+  const [key, privateIn]: readonly [SliceKey, SliceKey] = [`network_policies:-/-/-/||${id}`, `private_subnets:${id}`];
+  return {
+    ports: [A, B].map((port, at) => (at === n - 1 ? { ...port, networkPolicies: key } : port)),
+    slices: [
+      { key, header: { id: key, ingress: false, egress: false, privateIn }, items: new Map() },
+      { key: privateIn, header: { id }, items: new Map([[subnetId, { subnetId, ipVersion: 4, peers }]]) },
+    ],
+  };
+}
+
 /** A router in both networks, in the first with this MAC address. */
 function router(macAddress: string): SampleSlice {
   return sampleRouter(1, [2], {}, [{ ...sampleLeg(1, 1), macAddress }]);
 }
 
 function cloud(...routers: readonly SampleSlice[]): SampleSlice[] {
+  return cloudOf(OPEN, ...routers);
+}
+
+function cloudOf({ ports, slices }: Kept, ...routers: readonly SampleSlice[]): SampleSlice[] {
   const at = (port: typeof A) => sampleEndpoint(port, host.name, host.underlay);
   return [
-    sampleHost(host.name, [A, B]),
+    ...slices,
+    sampleHost(host.name, ports),
     ...sampleNetwork(1, { subnets: [sampleSubnet(1)] }, [at(A)]),
     ...sampleNetwork(2, {}, [at(B)]),
     ...routers,
@@ -66,9 +94,9 @@ function cloud(...routers: readonly SampleSlice[]): SampleSlice[] {
   ];
 }
 
-async function pinged(): Promise<number> {
-  const path = guests[0]?.netns.path ?? '';
-  const command = [`--net=${path}`, 'ping', '-n', '-c', '3', '-i', '0.1', '-W', '1', '10.0.1.6'];
+async function pinged(from = 0, to = '10.0.1.6'): Promise<number> {
+  const path = guests[from]?.netns.path ?? '';
+  const command = [`--net=${path}`, 'ping', '-n', '-c', '3', '-i', '0.1', '-W', '1', to];
   const { stdout } = await run('nsenter', command).catch((err: unknown) => err as { stdout: string });
   return Number(/ (\d) received/.exec(stdout)?.[1]);
 }
@@ -97,3 +125,43 @@ for (const [what, mac] of [
     assert.equal(await pinged(), 3);
   });
 }
+
+/** Packets that were dropped for the port since a private subnet keeps them out. */
+async function keptOut(port: LocalPort): Promise<number> {
+  return (await host.ask<Record<string, Record<string, number>>>('/counters'))?.[port.id]?.['private_subnet'] ?? 0;
+}
+
+test('a private subnet drops what comes from others and goes to them, at either end, also of a connection that is there', async () => {
+  bed.server.set(cloud(router(sampleLeg(1, 1).macAddress)));
+  await eventually('there is a way', async () => (await pinged()) === 3);
+  const path = guests[0]?.netns.path ?? '';
+  const long = spawn('nsenter', [`--net=${path}`, 'ping', '-n', '-i', '0.1', '10.0.1.6']);
+  let answers = 0;
+  long.stdout.on('data', (chunk: Buffer) => {
+    answers += chunk.toString().split('bytes from').length - 1;
+  });
+  try {
+    await eventually('its answers come', () => answers > 2);
+    for (const [n, own, keeper] of [
+      [1, '10.0.0.0/24', A],
+      [2, '10.0.1.0/24', B],
+    ] as const) {
+      const other = n === 1 ? '10.0.1.0/24' : '10.0.0.0/24';
+      bed.server.set(cloudOf(kept(n, [own]), router(sampleLeg(1, 1).macAddress)));
+      await eventually('the connection is cut', async () => (await keptOut(keeper)) > 0);
+      answers = 0;
+      assert.equal(await pinged(0), 0, 'from the first network');
+      assert.equal(await pinged(1, '10.0.0.5'), 0, 'from the second');
+      assert.equal(answers, 0);
+      assert.equal(await pinged(n - 1, `10.0.${n - 1}.1`), 3, 'the router answers');
+      bed.server.set(cloudOf(kept(n, [own, other]), router(sampleLeg(1, 1).macAddress)));
+      await eventually('it goes on where the other prefix is named', () => answers > 2);
+      assert.equal(await pinged(1, '10.0.0.5'), 3);
+    }
+    bed.server.set(cloud(router(sampleLeg(1, 1).macAddress)));
+    answers = 0;
+    await eventually('it goes on where none is private', () => answers > 2);
+  } finally {
+    long.kill();
+  }
+});

@@ -1,8 +1,11 @@
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
+import { handAnnouncedOver } from './announced/hand-over.ts';
+import { kernelGroups, leaveAllGroups } from './announced/solicited-groups.ts';
 import { removePins } from './bpf/pin.ts';
 import { removeTcxProgram } from './bpf/tcx.ts';
+import { removeHostPorts } from './cni/host-port-store.ts';
 import { removeEntrances } from './devices/entrance-keeper.ts';
 import { FRAGMENTER_LINK, removeFragmenterNamespace } from './devices/fragmenter.ts';
 import { removeGuard } from './devices/guard.ts';
@@ -18,6 +21,7 @@ import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { LOG_FILES } from './packet-log/open.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
+import { TOLD_FILES } from './told/told-file.ts';
 
 /** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, and the queues of limits. */
 const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', FRAGMENTER_LINK, 'cableq0', 'cablem0'];
@@ -40,6 +44,7 @@ export async function teardown(
   log: Logger,
 ): Promise<void> {
   const { host, pinDir, stateDir, runDir } = options;
+  await handAnnouncedOver(pinDir, log);
   const found = [
     removePins(pinDir),
     await removeLinks(),
@@ -48,7 +53,8 @@ export async function teardown(
     removeFragmenterNamespace(runDir),
     ...STATE_DIRECTORIES.map((name) => removeOwnFiles(join(stateDir, name), STATE_FILES)),
     removeOwnFiles(join(stateDir, JOINED_DIRECTORY), JOINED_FILES),
-    removeOwnFiles(stateDir, [...OLD_STATE_FILES, ...LOG_FILES]),
+    removeHostPorts(stateDir),
+    removeOwnFiles(stateDir, [...OLD_STATE_FILES, ...LOG_FILES, ...TOLD_FILES]),
     removeOwnFiles(runDir, RUN_FILES),
   ];
   removeIfEmpty(dirname(pinDir));
@@ -66,9 +72,10 @@ async function removeLinks(): Promise<boolean> {
       ...links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex)),
       ...links.filter((link) => removeUplinkProgram(socket, link)),
     ];
+    const hadGroups = leaveAllGroups(kernelGroups(socket));
     const own = links.filter(isOwn).map(({ ifindex }) => ifindex);
     await remover.remove(own);
-    return programs.length > 0 || own.length > 0;
+    return programs.length > 0 || own.length > 0 || hadGroups;
   } finally {
     await remover.close();
     socket.close();

@@ -274,7 +274,7 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
   }
   const repeated = repeatedOf(attribute, parsed as readonly Readonly<Record<string, unknown>>[]);
   if (repeated !== undefined) return bad(repeated);
-  const twice = attribute.items.type === 'object' ? [] : parsed.filter((one, at) => parsed.indexOf(one) < at);
+  const twice = attribute.items.type === 'object' ? [] : duplicatesOf(parsed);
   if (twice.length === 0) return good(parsed);
   return bad(
     `Duplicate items in the list: ${quote(
@@ -284,6 +284,12 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
         .join(', '),
     )}`,
   );
+}
+
+/** Each that is there before, as often as it is again. */
+function duplicatesOf(list: readonly unknown[]): readonly unknown[] {
+  const seen = new Set<unknown>();
+  return list.filter((one) => seen.has(one) || !seen.add(one));
 }
 
 function parseObjectValue(value: unknown, attribute: Attribute): Parsed {

@@ -1,6 +1,7 @@
 import type { TableReader } from '@cable/kit';
 import type {
   AddressGroup,
+  ClusterNetworkPolicy,
   EndpointSet,
   FloatingIp,
   HealthMonitor,
@@ -20,6 +21,7 @@ import type {
   QosPacketRateLimitRule,
   QosPolicy,
   Router,
+  RouterEgress,
   RouterPeering,
   RouterPolicy,
   SecurityGroup,
@@ -64,6 +66,9 @@ const ATTRIBUTES = {
     'ipv6_ra_mode',
     'ipv6_address_mode',
     'subnetpool_id',
+    'cable:private',
+    'cable:nat_outgoing',
+    'cable:allow_subnets',
   ],
   subnetpool: ['id', 'address_scope_id'],
   port: [
@@ -91,6 +96,9 @@ const ATTRIBUTES = {
     'cable:vendor_data',
     'cable:flow_export',
     'cable:cluster',
+    'cable:default_route',
+    'cable:zone',
+    'cable:announces',
     'cable:namespace',
     'cable:labels',
     'cable:named_ports',
@@ -131,6 +139,7 @@ const ATTRIBUTES = {
     'distributed',
   ],
   router_peering: ['id', 'name', 'created_at', 'router_id', 'peer_router_id', 'subnet_ids', 'accepted_prefixes'],
+  router_egress: ['id', 'router_id'],
   router_policy: [
     'id',
     'name',
@@ -162,12 +171,25 @@ const ATTRIBUTES = {
     'internal_traffic_policy',
     'external_traffic_policy',
     'load_balancer_ips',
+    'announced_ips',
     'load_balancer_source_ranges',
     'health_check_node_port',
   ],
   endpoint_set: ['id', 'scope_id', 'service_id', 'ports', 'endpoints'],
   kubernetes_namespace: ['id', 'name', 'cluster', 'labels'],
-  network_policy: ['id', 'name', 'namespace', 'pods', 'directions', 'rules'],
+  network_policy: ['id', 'name', 'namespace', 'pods', 'directions', 'log', 'rules'],
+  cluster_network_policy: [
+    'id',
+    'name',
+    'cluster',
+    'tier',
+    'priority',
+    'namespaces',
+    'pods',
+    'log',
+    'domain_except',
+    'rules',
+  ],
   floatingip: [
     'id',
     'floating_network_id',
@@ -252,6 +274,8 @@ export type RouterRow = Pick<Router, Attributes<'router'>>;
 
 export type RouterPeeringRow = Pick<RouterPeering, Attributes<'router_peering'>>;
 
+export type RouterEgressRow = Pick<RouterEgress, Attributes<'router_egress'>>;
+
 export type RouterPolicyRow = Pick<RouterPolicy, Attributes<'router_policy'>>;
 
 export type ServiceScopeRow = Pick<ServiceScope, Attributes<'service_scope'>>;
@@ -263,6 +287,8 @@ export type EndpointSetRow = Pick<EndpointSet, Attributes<'endpoint_set'>>;
 export type KubernetesNamespaceRow = Pick<KubernetesNamespace, Attributes<'kubernetes_namespace'>>;
 
 export type NetworkPolicyRow = Pick<NetworkPolicy, Attributes<'network_policy'>>;
+
+export type ClusterNetworkPolicyRow = Pick<ClusterNetworkPolicy, Attributes<'cluster_network_policy'>>;
 
 export type AddressGroupRow = Pick<AddressGroup, Attributes<'address_group'>>;
 
@@ -316,12 +342,14 @@ export type Rows = {
   readonly port: PortRow;
   readonly router: RouterRow;
   readonly router_peering: RouterPeeringRow;
+  readonly router_egress: RouterEgressRow;
   readonly router_policy: RouterPolicyRow;
   readonly service_scope: ServiceScopeRow;
   readonly service: ServiceRow;
   readonly endpoint_set: EndpointSetRow;
   readonly kubernetes_namespace: KubernetesNamespaceRow;
   readonly network_policy: NetworkPolicyRow;
+  readonly cluster_network_policy: ClusterNetworkPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly address_group: AddressGroupRow;
   readonly log: LogRow;
@@ -358,6 +386,7 @@ type IndexNames = {
   readonly subnetpool: never;
   readonly port:
     | 'network_id'
+    | 'device_id'
     | 'binding:host_id'
     | 'standby_hosts'
     | 'security_groups'
@@ -367,12 +396,14 @@ type IndexNames = {
   readonly router_gateway: 'binding:host_id' | 'standby_hosts' | 'device_id';
   readonly router: never;
   readonly router_peering: 'router_id';
+  readonly router_egress: 'router_id';
   readonly router_policy: 'router_id';
   readonly service_scope: 'router_ids';
   readonly service: 'scope_id';
   readonly endpoint_set: 'scope_id';
-  readonly kubernetes_namespace: 'cluster';
-  readonly network_policy: 'id' | 'namespace';
+  readonly kubernetes_namespace: 'cluster' | 'name';
+  readonly network_policy: 'namespace';
+  readonly cluster_network_policy: 'cluster';
   readonly security_group: never;
   readonly address_group: never;
   readonly log: 'enabled';
@@ -408,6 +439,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   subnetpool: {},
   port: {
     network_id: (row) => [row.network_id],
+    device_id: (row) => (row.device_id === '' ? [] : [row.device_id]),
     'binding:host_id': (row) => (hostOf(row) === '' ? [] : [hostOf(row)]),
     standby_hosts: (row) => row.standby_hosts,
     security_groups: (row) => row.security_groups,
@@ -422,12 +454,14 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   },
   router: {},
   router_peering: { router_id: (row) => [row.router_id] },
+  router_egress: { router_id: (row) => [row.router_id] },
   router_policy: { router_id: (row) => [row.router_id] },
   service_scope: { router_ids: (row) => row.router_ids },
   service: { scope_id: (row) => [row.scope_id] },
   endpoint_set: { scope_id: (row) => [row.scope_id] },
-  kubernetes_namespace: { cluster: (row) => [row.cluster] },
-  network_policy: { id: (row) => [row.id], namespace: (row) => [row.namespace] },
+  kubernetes_namespace: { cluster: (row) => [row.cluster], name: (row) => [row.name] },
+  network_policy: { namespace: (row) => [row.namespace] },
+  cluster_network_policy: { cluster: (row) => [row.cluster] },
   security_group: {},
   address_group: {},
   tap_service: { port_id: (row) => [row.port_id] },
@@ -503,6 +537,19 @@ export function hostOf(port: Pick<PortRow, 'binding:host_id' | 'binding_failed'>
 /** True when the port was carried by the host, and may still get packets there. */
 export function hasLeft(port: Pick<PortRow, 'inactive_bindings'>, host: string): boolean {
   return port.inactive_bindings.some((one) => one.host === host && one.was_active);
+}
+
+/**
+ * What plugs a port on a host: the port's `device_id`, but on a host where another pod of its machine is, of which the binding there tells. Of what controllers have made alone: others
+ * may not say that somebody's pod is theirs.
+ */
+export function deviceOn(
+  port: Pick<PortRow, 'device_id' | 'inactive_bindings' | 'cable:cluster'>,
+  host: string,
+): string {
+  const profile = port.inactive_bindings.find((one) => one.host === host)?.profile ?? {};
+  const { device_id: device } = profile;
+  return port['cable:cluster'] !== null && typeof device === 'string' ? device : port.device_id;
 }
 
 /** True for a port that a host carries: it has a host, and is neither a router's leg, which every host has, nor its gateway, which is no device. */

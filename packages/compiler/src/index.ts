@@ -20,6 +20,7 @@ export type {
 } from './compiler-tables.ts';
 export {
   compareText,
+  deviceOn,
   hostOf,
   indexKeys,
   isBound,
@@ -30,6 +31,7 @@ export {
 export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
 export { vifKind } from './kinds/host.ts';
 export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } from './kinds/peerings.ts';
+export { inVpcOf, isInSubnet, isSamePod } from './kinds/private-subnets.ts';
 export { type ScopeReader, translates } from './kinds/scopes.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
 export { protocolNumber } from './protocol.ts';

@@ -3,7 +3,8 @@
  *
  *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
- *   host, standby ──> network_policies ──> pods, cluster_pods
+ *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods
+ *   network_policies ──> private_subnets ──> private_legs
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
@@ -16,6 +17,7 @@
 import type { SliceKey } from '@cable/model';
 import type { Kind, NodeKey, NodeKind } from './kind.ts';
 import { balancersKind } from './kinds/balancers.ts';
+import { clusterPoliciesKind } from './kinds/cluster-policies.ts';
 import { endpointsKind } from './kinds/endpoints.ts';
 import { floatingKind, floatsKind } from './kinds/floating.ts';
 import { forwardsKind } from './kinds/forwards.ts';
@@ -31,6 +33,7 @@ import { clusterPodsKind, networkPoliciesKind, podsKind } from './kinds/network-
 import { peeringsKind } from './kinds/peerings.ts';
 import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
+import { privateLegsKind, privateSubnetsKind } from './kinds/private-subnets.ts';
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 import { backendsKind, servicesKind } from './kinds/services.ts';
@@ -55,6 +58,9 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   logs: logsKind,
   policy: policyKind,
   network_policies: networkPoliciesKind,
+  cluster_policies: clusterPoliciesKind,
+  private_subnets: privateSubnetsKind,
+  private_legs: privateLegsKind,
   pods: podsKind,
   cluster_pods: clusterPodsKind,
   group: groupKind,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type {
+  ClusterNetworkPolicyRow,
   CompilerTables,
   IndexName,
   LogRow,
@@ -71,7 +72,7 @@ const [NO_PEER, NO_PORT] = [
   { protocol: 'TCP', port: null, end_port: null, port_name: null },
 ] as const;
 const POLICY: NetworkPolicyRow = {
-  ...{ id: 'k1', name: 'a/all', namespace: 'prod/a', pods: '', directions: ['ingress', 'egress'] },
+  ...{ id: 'k1', name: 'a/all', namespace: 'prod/a', pods: '', directions: ['ingress', 'egress'], log: 'none' },
   rules: [
     { direction: 'ingress', peers: [{ ...NO_PEER, pods: 'app=web' }], ports: [{ ...NO_PORT, port_name: 'http' }] },
     {
@@ -85,6 +86,50 @@ const POLICY: NetworkPolicyRow = {
     { direction: 'egress', peers: [{ ...NO_PEER, cidr: '192.0.2.0/24' }], ports: null },
   ],
 };
+
+const OF_CLUSTER: ClusterNetworkPolicyRow = {
+  ...{ id: 'w1', name: 'AdminNetworkPolicy/w', cluster: 'prod', tier: 'admin', priority: 5, log: 'drop' },
+  ...{ namespaces: 'team=x', pods: '' },
+  domain_except: ['192.0.2.9/32'],
+  rules: [
+    {
+      ...{
+        name: '',
+        direction: 'ingress',
+        action: 'pass',
+        peers: [{ pods: '', namespaces: 'team=x', cidr: null, domain: null }],
+      },
+      ports: [{ ...NO_PORT, port_name: 'http' }],
+    },
+    {
+      ...{
+        name: '',
+        direction: 'egress',
+        action: 'deny',
+        peers: [{ pods: 'app=web', namespaces: '', cidr: null, domain: null }],
+      },
+      ports: [
+        { ...NO_PORT, port_name: 'http' },
+        { ...NO_PORT, port: 80 },
+      ],
+    },
+    { name: '', direction: 'ingress', action: 'allow', peers: null, ports: null },
+    {
+      ...{ name: '', direction: 'egress', action: 'allow', ports: null },
+      peers: ['b.example', '*.a.example'].map((domain) => ({ pods: null, namespaces: null, cidr: null, domain })),
+    },
+  ],
+};
+
+const KEEPING = {
+  'cable:private': true,
+  'cable:allow_subnets': ['10.9.0.0/16', 'fd00::/8'],
+  'cable:nat_outgoing': false,
+};
+const OTHER_PAIR = { ip_address: '10.0.7.9', mac_address: 'fa:16:3e:00:00:07' };
+const IN_VPC = { device_owner: 'kubernetes:pod', device_id: 'u:vpc0' };
+const LEG = { device_owner: 'kubernetes:leg', device_id: 'u:eth0' };
+const ABLE_TO_KEEP = ['network-policies', 'network-policy-tiers', 'private-subnets'];
 
 const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
@@ -143,6 +188,7 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) =>
     withRow(s, 'port', port('q2', 'n1', 'h2', { ...POD, 'cable:namespace': 'prod/b', 'cable:named_ports': [HTTP] })),
   (s) => withRow(s, 'network_policy', POLICY),
+  (s) => withRow(s, 'network_policy', { ...POLICY, log: 'all' }),
   (s) => withRow(s, 'kubernetes_namespace', { id: 'a', name: 'prod/a', cluster: 'prod', labels: ['team=x'] }),
   (s) => withRow(s, 'kubernetes_namespace', { id: 'b', name: 'prod/b', cluster: 'prod', labels: [] }),
   (s) => withRow(s, 'kubernetes_namespace', { id: 'b', name: 'prod/b', cluster: 'prod', labels: ['team=x'] }),
@@ -150,9 +196,33 @@ const STEPS: readonly ((state: State) => State)[] = [
     withRow(s, 'port', port('q1', 'n1', 'h1', { ...POD, 'cable:labels': ['app=web'], 'cable:named_ports': [HTTP] })),
   (s) => withRow(s, 'port', port('q2', 'n1', 'h2', { ...POD, 'cable:namespace': 'prod/b', 'cable:named_ports': [] })),
   (s) => withRow(s, 'network_policy', { ...POLICY, id: 'k2', directions: ['ingress'], pods: 'app=web', rules: [] }),
+  (s) => withRow(s, 'cluster_network_policy', OF_CLUSTER),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: ['network-policies', 'network-policy-tiers'] })),
+  (s) => withRow(s, 'kubernetes_namespace', { id: 'a', name: 'prod/a', cluster: 'prod', labels: [] }),
+  (s) => withRow(s, 'cluster_network_policy', { ...OF_CLUSTER, domain_except: ['192.0.2.8/32', '192.0.2.9/32'] }),
+  (s) => withRow(s, 'cluster_network_policy', { ...OF_CLUSTER, log: 'none' }),
+  (s) => withRow(s, 'cluster_network_policy', { ...OF_CLUSTER, tier: 'baseline', namespaces: '', pods: 'app=web' }),
+  (s) => without(s, 'kubernetes_namespace', 'a'),
+  (s) => withRow(s, 'kubernetes_namespace', { id: 'a', name: 'prod/a', cluster: 'prod', labels: ['team=x'] }),
   (s) => withRow(s, 'port', port('q1', 'n1', 'h1', { ...POD, 'cable:labels': ['app=db'] })),
+  (s) => withRow(s, 'subnet', subnet('s-n1', 'n1', KEEPING)),
+  (s) => withRow(s, 'subnet', subnet('t-n1', 'n1', { ...KEEPING, cidr: '10.0.7.0/24' })),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h1', { allowed_address_pairs: [OTHER_PAIR] })),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: ABLE_TO_KEEP })),
+  (s) => withRow(s, 'subnet', subnet('s-n1', 'n1', { ...KEEPING, 'cable:allow_subnets': [] })),
+  (s) => withRow(s, 'subnet', subnet('t-n1', 'n1', { ...KEEPING, cidr: '10.0.8.0/24' })),
+  (s) => withRow(s, 'port', port('v1', 'n2', 'h1', { ...POD, ...IN_VPC })),
+  (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG })),
+  (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { ...KEEPING, cidr: '10.0.3.0/24' })),
+  (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG, 'cable:namespace': 'prod/b' })),
+  (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG })),
+  (s) => without(s, 'port', 'v1'),
+  (s) => without(s, 'port', 'v2'),
   (s) => withRow(s, 'host', host('h1', '192.0.2.1')),
+  (s) => without(s, 'subnet', 't-n1'),
+  (s) => withRow(s, 'subnet', subnet('s-n1', 'n1')),
   (s) => without(s, 'network_policy', 'k1'),
+  (s) => without(s, 'cluster_network_policy', 'w1'),
   (s) => withRow(s, 'log', { ...LOGGED, id: 'g2', event: 'DROP' }),
   (s) => withRow(s, 'log', { ...LOGGED, enabled: false }),
   (s) => without(s, 'log', 'g2'),
@@ -342,7 +412,8 @@ function randomEdit(state: State, random: () => number): State {
       );
     case 'subnet': {
       const id = net();
-      return maybe('subnet', subnet(`s-${id}`, pick(id, id, net()), { cidr: pick('10.0.0.0/24', '10.0.1.0/24') }));
+      const more = { cidr: pick('10.0.0.0/24', '10.0.1.0/24'), ...(random() < 0.2 ? KEEPING : {}) };
+      return maybe('subnet', subnet(`s-${id}`, pick(id, id, net()), more));
     }
     case 'leg':
       return maybe('port', leg(pick('q1', 'q2', 'q3', 'q4'), pick('r1', 'r2'), net()));
@@ -375,7 +446,7 @@ function randomEdit(state: State, random: () => number): State {
     case 'balancer':
       return balancerEdit(maybe, pick, random);
     case 'host':
-      return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2')));
+      return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2'), { features: pick([], ABLE_TO_KEEP) }));
     default:
       return maybe(
         'port',

@@ -189,6 +189,16 @@ test('endpoints are the bound ports; the underlay is null until the host registe
   );
 });
 
+test('a node’s port says its zone to its own host, and that it announces nothing to all', () => {
+  const node = port('p2', 'n1', 'h1', { 'cable:zone': 'eu-1a', 'cable:announces': false });
+  const state = withRow(ONE, 'port', node);
+  const own = (key: NodeKey) => sliceOf(state, key)?.items.find((one) => one['key'] === 'p2');
+  assert.equal(own('host:h1')?.['zone'], 'eu-1a');
+  assert.equal(own('endpoints:n1')?.['announces'], false);
+  const others = sliceOf(ONE, 'endpoints:n1')?.items.filter((one) => 'announces' in one);
+  assert.deepEqual(others, []);
+});
+
 test('a port that is administratively down stays an endpoint', () => {
   const state = withRow(ONE, 'port', port('p1', 'n1', 'h2', { admin_state_up: false }));
   assert.equal(sliceOf(state, 'endpoints:n1')?.items.length, 2);
@@ -522,6 +532,7 @@ test('a change of what no slice is made of touches nothing; of a port it touches
   assert.deepEqual(moved?.indexes.map((read) => read.split('\0').slice(1).join(' ')).sort(), [
     'binding:host_id h1',
     'binding:host_id h2',
+    'device_id vm',
     'network_id n1',
     'security_groups a',
     'security_groups b',
@@ -534,7 +545,7 @@ test('a row that cannot be read is reported, and what the other side of its chan
   const errors: string[] = [];
   const touched = touchedReads({ type: 'port', before: before as PortRow, after }, (what) => errors.push(what));
   assert.deepEqual(errors, ['index security_groups of port p1']);
-  assert.equal(touched?.indexes.length, 4);
+  assert.equal(touched?.indexes.length, 5);
 });
 
 test('protocolNumber takes names, numbers and null', () => {
@@ -875,7 +886,7 @@ const SERVED: State = [
       'endpoint_set',
       endpointSet('t1', service('v1', 'k1'), [
         { address: '10.0.1.7', host_id: 'h1', zone_hints: ['a'] },
-        { address: '10.0.1.8', ready: false, terminating: true },
+        { address: '10.0.1.8', host_address: '192.0.2.8', ready: false, terminating: true },
         { address: '10.0.1.9', ready: false },
         { address: '10.0.1.10', ready: false, serving: false, terminating: true },
       ]),
@@ -915,8 +926,43 @@ test('who serves is an item each, and who does not is none', () => {
     header: { scopeId: 'k1' },
     items: [
       { key: 't1/10.0.1.7', serviceId: 'v1', ipAddress: '10.0.1.7', ports, host: 'h1', zoneHints: ['a'] },
-      { key: 't1/10.0.1.8', serviceId: 'v1', ipAddress: '10.0.1.8', ports, terminating: true },
+      {
+        key: 't1/10.0.1.8',
+        serviceId: 'v1',
+        ipAddress: '10.0.1.8',
+        ports,
+        terminating: true,
+        hostAddress: '192.0.2.8',
+      },
     ],
     refs: [],
   });
+});
+
+test('on each host a pod of a machine that moves has the device of its own there', () => {
+  const bindings = [
+    { host: 'h2', vnic_type: 'normal' as const, profile: { device_id: 'target:eth0' }, was_active: false },
+    { host: 'h3', vnic_type: 'normal' as const, profile: {}, was_active: true },
+  ];
+  const moving = (cluster: string | null): State =>
+    withRow(
+      ONE,
+      'port',
+      port('p1', 'n1', 'h1', {
+        ...{ device_owner: 'kubernetes:pod', device_id: 'source:eth0', 'cable:cluster': cluster },
+        ...{ standby_hosts: ['h2', 'h3'], inactive_bindings: bindings },
+      }),
+    );
+  const deviceIn = (state: State, key: Parameters<typeof sliceOf>[1]): unknown =>
+    sliceOf(state, key)?.items.find((one) => one['key'] === 'p1')?.['deviceId'];
+  for (const [cluster, target] of [
+    ['prod', 'target:eth0'],
+    // Of a port that no controller has made a profile says nothing of pods.
+    [null, 'source:eth0'],
+  ] as const) {
+    const state = moving(cluster);
+    assert.equal(deviceIn(state, 'host:h1'), 'source:eth0');
+    assert.equal(deviceIn(state, 'standby:h2'), target);
+    assert.equal(deviceIn(state, 'standby:h3'), 'source:eth0');
+  }
 });

@@ -46,12 +46,14 @@ export const EMPTY_STATE: State = {
   port: new Map(),
   router: new Map(),
   router_peering: new Map(),
+  router_egress: new Map(),
   router_policy: new Map(),
   service_scope: new Map(),
   service: new Map(),
   endpoint_set: new Map(),
   kubernetes_namespace: new Map(),
   network_policy: new Map(),
+  cluster_network_policy: new Map(),
   security_group: new Map(),
   address_group: new Map(),
   log: new Map(),
@@ -159,6 +161,9 @@ export function subnet(id: string, networkId: string, more: Partial<SubnetRow> =
     ipv6_ra_mode: null,
     ipv6_address_mode: null,
     subnetpool_id: null,
+    'cable:private': false,
+    'cable:nat_outgoing': true,
+    'cable:allow_subnets': [],
     ...more,
   };
 }
@@ -189,6 +194,9 @@ export function port(id: string, networkId: string, host: string, more: Partial<
     'cable:vendor_data': null,
     'cable:flow_export': null,
     'cable:cluster': null,
+    'cable:default_route': null,
+    'cable:zone': '',
+    'cable:announces': true,
     'cable:namespace': null,
     'cable:labels': [],
     'cable:named_ports': [],
@@ -431,7 +439,13 @@ export function service(id: string, scopeId: string, more: Partial<ServiceRow> =
     ports: [{ name: '', protocol: 'TCP', port: 80, node_port: null }],
     ...{ session_affinity: 'None', session_affinity_timeout: 10_800 },
     ...{ internal_traffic_policy: 'Cluster', external_traffic_policy: 'Cluster' },
-    ...{ load_balancer_ips: [], load_balancer_source_ranges: [], health_check_node_port: null, ...more },
+    ...{
+      load_balancer_ips: [],
+      announced_ips: [],
+      load_balancer_source_ranges: [],
+      health_check_node_port: null,
+      ...more,
+    },
   };
 }
 
@@ -445,7 +459,15 @@ export function endpointSet(
     ...{ id, scope_id: serviceOf.scope_id, service_id: serviceOf.id },
     ports: [{ name: '', protocol: 'TCP', port: 8080 }],
     endpoints: endpoints.map((one) => ({
-      ...{ port_id: null, host_id: '', hostname: '', ready: true, serving: true, terminating: false },
+      ...{
+        port_id: null,
+        host_id: '',
+        host_address: null,
+        hostname: '',
+        ready: true,
+        serving: true,
+        terminating: false,
+      },
       ...{ zone_hints: [], host_hints: [], ...one },
     })),
   };

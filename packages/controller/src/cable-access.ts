@@ -94,6 +94,11 @@ export function isStillPlugged(err: unknown): boolean {
   return err instanceof ApiError && err.type === 'PortStillPlugged';
 }
 
+/** Another port has the address. */
+export function isAddressTaken(err: unknown): boolean {
+  return err instanceof ApiError && err.type === 'IpAddressAlreadyAllocated';
+}
+
 /** A refusal that another try does not change: the request is wrong, or what it needs is not there. */
 export function isRefusal(err: unknown): err is ApiError {
   return err instanceof ApiError && err.status >= 400 && err.status < 500 && err.status !== 429 && !isSuperseded(err);

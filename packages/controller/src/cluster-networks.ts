@@ -23,6 +23,9 @@ export type ClusterNetworks = {
   readonly routerId: string;
 };
 
+/** Where the resolver of each host answers pods (`CLUSTER_DNS_ADDRESS` of the agent). */
+export const RESOLVER = '169.254.20.10/32';
+
 /** Throws `ExpectedError` where what is there is otherwise than asked for. */
 export async function ensureClusterNetworks(
   { own }: Pick<CableAccess, 'own'>,
@@ -33,7 +36,11 @@ export async function ensureClusterNetworks(
   const maker: Maker = { client: own, cluster, log };
   const router = { name: `${cluster} default`, 'cable:node_egress': true };
   const routerId = await ensure(maker, 'router', 'Vpc/default', router);
-  const pods = await ensureNetwork(maker, { what: 'pods', cidrs: options.podCidrs, routes: [] });
+  const pods = await ensureNetwork(maker, {
+    ...{ what: 'pods', cidrs: options.podCidrs },
+    // A pod that has its default route by another interface reaches them all the same.
+    routes: [...options.joinCidrs, ...options.serviceCidrs, RESOLVER],
+  });
   await ensureShared(maker, pods.networkId);
   const nodes = await ensureNetwork(maker, {
     what: 'nodes',

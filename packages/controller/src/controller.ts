@@ -8,19 +8,38 @@
  */
 import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
-import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
+import { type HeldLease, holdLease, type KubeApi, placeOf, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
+import { startAnnouncedEvents } from './announced-events.ts';
 import { BalancerPool } from './balancer-pool.ts';
 import { type CableAccess, isGone, isSuperseded } from './cable-access.ts';
-import { type ClusterNetworks, type ClusterNetworksOptions, ensureClusterNetworks } from './cluster-networks.ts';
+import {
+  type ClusterNetworks,
+  type ClusterNetworksOptions,
+  ensureClusterNetworks,
+  RESOLVER,
+} from './cluster-networks.ts';
+import { ClusterPolicies, ClusterPolicyLists } from './cluster-policies.ts';
 import { CustomLists, CustomResources } from './custom/custom-resources.ts';
+import {
+  type AttachmentFacts,
+  attachmentFacts,
+  NETWORK_ATTACHMENTS,
+  NETWORKS,
+  type NetworkAttachment,
+} from './further-interfaces.ts';
 import { NodeAddresses } from './host-endpoints.ts';
+import { PoolTurns } from './ip-pool.ts';
 import { KeyIndex } from './key-index.ts';
+import { Legs } from './legs.ts';
+import { reconcileMachine } from './machine-ports.ts';
 import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
 import { NetworkPolicies } from './network-policies.ts';
 import { type Node, nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
-import { NAMESPACES, NODES, PODS, type Pod, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
+import { OptionalKind } from './optional-kind.ts';
+import { NAMESPACES, NODES, PODS, type Pod, type PodFacts, podFacts, STATEFUL_SETS, setFacts } from './pod-facts.ts';
+import { PodMirrors } from './pod-mirrors.ts';
 import { reconcilePod } from './pods.ts';
 import { NETWORK_POLICIES, type NetworkPolicyObject, type PolicyFacts, policyFacts } from './policy-facts.ts';
 import { PortBook } from './port-book.ts';
@@ -35,6 +54,10 @@ import {
   sliceFacts,
 } from './service-facts.ts';
 import { ensureScope, reconcileService, reconcileSlice, ServiceBooks } from './services.ts';
+import { withSliceVersions } from './slice-versions.ts';
+import { MACHINE_KINDS, machineKeyOf, VirtualMachines } from './virtual-machines.ts';
+import { VpcServices } from './vpc-services.ts';
+import { Waits } from './waits.ts';
 
 export type ControllerOptions = ClusterNetworksOptions & {
   /** Prefixes of which Services may take addresses as `externalIPs`. */
@@ -43,6 +66,10 @@ export type ControllerOptions = ClusterNetworksOptions & {
   readonly clusterDomain: string;
   /** Prefixes of which Services of `type: LoadBalancer` get addresses; none: they get none here. */
   readonly loadBalancerCidrs: readonly string[];
+  /** Of those without a class, too. */
+  readonly isDefaultLoadBalancer: boolean;
+  /** Nodes announce `externalIPs`, too. */
+  readonly announceExternalIps: boolean;
   /** Where its Lease is. */
   readonly namespace: string;
   /** Of this process and no other. */
@@ -56,7 +83,15 @@ export type ControllerDeps = {
   readonly signal: AbortSignal;
 };
 
+/** Key of the pods that name networks, and how long changes of these are gathered. */
+const ALL_WITH_NETWORKS = 'all';
+const SOON_MS = 200;
+
 const LEASE = 'cable-controller';
+
+const API_SERVER_NAMESPACE = 'default';
+/** The Service behind which API servers are, as each of them makes it. */
+const API_SERVER = `${API_SERVER_NAMESPACE}/kubernetes`;
 
 /** How often everything is asked for and looked at anew, whether something was told of it or not. */
 const RESYNC_MS = 5 * 60_000;
@@ -68,16 +103,23 @@ const SETUP_AGAIN_MS = 10_000;
 const LISTENERS = 200;
 
 /** Resolves after the signal aborts. */
-export async function runController(options: ControllerOptions, deps: ControllerDeps): Promise<void> {
+export async function runController(options: ControllerOptions, given: ControllerDeps): Promise<void> {
+  const deps = { ...given, kube: withSliceVersions(given.kube) };
   const { kube, log, signal } = deps;
   setMaxListeners(LISTENERS, signal);
   const tell = new Told();
   const common = { api: kube, log, signal };
-  const pods = new Reflector({
+  const virtual = new VirtualMachines({ ...common, changed: (key) => tell.machine(key) });
+  const pods: Followed['pods'] = new Reflector({
     ...common,
     kind: PODS,
     keep: (one: Pod) => podFacts(one),
-    changed: (key) => tell.pod(key),
+    changed: (key) => {
+      const [before, machine] = [virtual.launchers.groupOf(key), machineKeyOf(pods.get(key))];
+      virtual.launchers.put(key, machine);
+      tell.pod(key);
+      if (before !== undefined && before !== machine) tell.machine(before);
+    },
   });
   const namespaces = new Reflector({
     ...{ ...common, kind: NAMESPACES, keep: namespaceFacts },
@@ -87,17 +129,18 @@ export async function runController(options: ControllerOptions, deps: Controller
     ...{ ...common, kind: NETWORK_POLICIES, keep: (one: NetworkPolicyObject) => policyFacts(one) },
     changed: (key) => tell.policy(key),
   });
-  const addresses = new NodeAddresses();
+  const addresses = new NodeAddresses([...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs]);
   const nodes: Followed['nodes'] = new Reflector({
     ...{ ...common, kind: NODES, keep: (one: Node) => nodeFacts(one) },
     changed: (key) => {
-      addresses.put(key, nodes.get(key)?.addresses ?? []);
+      const node = nodes.get(key);
+      addresses.put(key, node ?? { addresses: [] });
       tell.node(key);
     },
   });
   const sets = new Reflector({ ...common, kind: STATEFUL_SETS, keep: setFacts, changed: (key) => tell.set(key) });
   const services = new Reflector({
-    ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one) },
+    ...{ ...common, kind: SERVICES, keep: (one: Service) => serviceFacts(one, options.isDefaultLoadBalancer) },
     changed: (key) => tell.service(key),
   });
   const index = new KeyIndex();
@@ -109,17 +152,39 @@ export async function runController(options: ControllerOptions, deps: Controller
     },
   });
   const custom = new CustomLists(common, options.namespace);
-  const followed = { custom, pods, nodes, addresses, namespaces, policies, sets, services, slices, index };
+  const clusterPolicies = new ClusterPolicyLists(common);
+  const attachments = new OptionalKind<NetworkAttachment, AttachmentFacts>({
+    ...{ ...common, kind: NETWORK_ATTACHMENTS, keep: attachmentFacts },
+    changed: () => tell.attachments(),
+  });
+  const followed = {
+    virtual,
+    attachments,
+    custom,
+    clusterPolicies,
+    pods,
+    nodes,
+    addresses,
+    namespaces,
+    policies,
+    sets,
+    services,
+    slices,
+    index,
+  };
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom];
-  await Promise.all(lists.map(({ done }) => done));
+  const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, attachments.list];
+  await Promise.all([...lists, virtual].map(({ done }) => done));
 }
 
 type Followed = {
+  readonly virtual: VirtualMachines;
+  readonly attachments: OptionalKind<NetworkAttachment, AttachmentFacts>;
   readonly custom: CustomLists;
+  readonly clusterPolicies: ClusterPolicyLists;
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
   readonly nodes: Reflector<Node, ReturnType<typeof nodeFacts>>;
   readonly addresses: NodeAddresses;
@@ -132,9 +197,23 @@ type Followed = {
 };
 
 /** All that has to be there before anything is judged by what is not. */
-function allSynced({ policies, pods, nodes, namespaces, sets, services, slices }: Followed): Promise<unknown> {
+function allSynced({
+  virtual,
+  attachments,
+  clusterPolicies,
+  policies,
+  pods,
+  nodes,
+  namespaces,
+  sets,
+  services,
+  slices,
+}: Followed): Promise<unknown> {
   return Promise.all([
     policies.synced,
+    clusterPolicies.known,
+    attachments.known,
+    virtual.known,
     pods.synced,
     nodes.synced,
     namespaces.synced,
@@ -151,8 +230,10 @@ class Told {
   namespace: (key: string) => void = () => {};
   policy: (key: string) => void = () => {};
   set: (key: string) => void = () => {};
+  machine: (key: string) => void = () => {};
   service: (key: string) => void = () => {};
   slice: (key: string) => void = () => {};
+  attachments: () => void = () => {};
 }
 
 /** Returns when the Lease may be another's, or another writes for the cluster. */
@@ -164,13 +245,14 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { pods, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
+  const { attachments, pods, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
+  const { virtual } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   setMaxListeners(LISTENERS, signal);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
   if (setUp === undefined) return;
-  const { book, books } = setUp;
+  const { book, books, mirrors } = setUp;
   let { projects } = setUp;
   await Promise.race([allSynced(followed), aborted(signal)]);
   if (signal.aborted) return;
@@ -188,56 +270,133 @@ async function lead(
     ...{ cable, kube, policies, namespaces, guarded, log, signal },
     ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
   });
-  if ((await patiently(() => networkPolicies.load(), { log, signal })) === undefined && signal.aborted) return;
+  const clusterPolicies = new ClusterPolicies({
+    ...{ cable, kube, nodes, guarded, log, signal, lists: followed.clusterPolicies },
+    ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
+    portAddresses: (node) => book.of('Node', node).flatMap((port) => port.addresses),
+    clusterCidrs: [...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs],
+    apiServers: () =>
+      index.of(API_SERVER).flatMap((key) => slices.get(key)?.endpoints.map(({ address }) => address) ?? []),
+  });
+  const loadHosts = async () =>
+    addresses.takeHosts(await cable.own.list('host', { cluster: options.cluster, limit: 2000 }));
+  const loadFirst = () => Promise.all([networkPolicies.load(), clusterPolicies.load(), loadHosts()]);
+  if ((await patiently(loadFirst, { log, signal })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
+  const waits = new Waits();
+  const turns = new PoolTurns();
   const rates = new RatePolicies(cable, options.cluster);
+  const legs = new Legs({
+    ...{ cable, cluster: options.cluster, networks: () => setUp.networks, joinCidrs: options.joinCidrs },
+    legCidrs: [...options.joinCidrs, ...options.serviceCidrs, RESOLVER],
+  });
   const projectFor = (namespace: string) => projectOf(options.cluster, namespaces, projects, namespace);
   const custom = new CustomResources({
     ...{ ...shared, lists: followed.custom, cluster: options.cluster, operatorNamespace: options.namespace },
     ...{ ports: book, events: setUp.events, signal, guarded, podProjectOf: projectFor },
+    subnetReady: (ready) => {
+      for (const key of pods.keys()) {
+        const { namespace = '' } = placeOf(key);
+        if (ready.includes(namespace) && book.ofPod(key).length === 0) podQueue.add(key);
+      }
+    },
     // What stands beside the controller is of the cluster as a whole.
     given: () => givenTo(namespaces, projects),
     projectOf: (one) => (one === options.namespace ? namespaceProject(options.cluster, '') : projectFor(one)),
   });
+  const ofPods = {
+    ...{ ...shared, pods, sets, cluster: options.cluster, rates, legs, turns, mirrors, waits },
+    arePoliciesSettled: ({ namespace, labels }: Pick<PodFacts, 'namespace' | 'labels'>) =>
+      networkPolicies.areSettled(namespace) &&
+      clusterPolicies.areSettled(namespaces.get(namespace)?.labels ?? [], labels) &&
+      (clusterPolicies.isEmpty || networkPolicies.isNamespaceSettled(namespace)),
+    projectOf: projectFor,
+    placeFor: (namespace: string, subnet?: string) => custom.placeFor(namespace, subnet),
+    attachments: {
+      get: (one: string) => attachments.list.get(one),
+      get isThere() {
+        return attachments.isThere;
+      },
+    },
+    events: setUp.events,
+    refusals: podRefusals,
+    again: (again: string, ms: number) => podQueue.addAfter(again, ms),
+    isOfMachine: (pod: PodFacts) => pod.instance !== undefined && virtual.isThere,
+  };
+  const podChanged = (key: string): void => {
+    custom.podChanged(key);
+    vpcServices.podChanged(key);
+  };
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
+    work: guarded(async (key) => {
+      try {
+        await reconcilePod(ofPods, key);
+      } finally {
+        podChanged(key);
+      }
+      const machine = virtual.launchers.groupOf(key);
+      if (machine !== undefined) machineQueue.add(machine);
+    }),
+  });
+  const settled = new Set<string>();
+  const ofMachines = {
+    ...{ ...ofPods, settled, machines: virtual.machines.list, instances: virtual.instances.list },
+    areKnown: () => virtual.isThere,
+    launchers: (key: string) => virtual.launchers.of(key),
+    machineAgain: (key: string, ms: number) => machineQueue.addAfter(key, ms),
+  };
+  const machineQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'virtual machines', atOnce: 32, log, signal },
     work: guarded((key) =>
-      reconcilePod(
-        {
-          ...shared,
-          pods,
-          sets,
-          cluster: options.cluster,
-          arePoliciesSettled: (namespace) => networkPolicies.areSettled(namespace),
-          projectOf: projectFor,
-          placeFor: (namespace, subnet) => custom.placeFor(namespace, subnet),
-          rates,
-          events: setUp.events,
-          refusals: podRefusals,
-          again: (again, ms) => podQueue.addAfter(again, ms),
-        },
-        key,
-      ).finally(() => custom.podChanged(key)),
+      reconcileMachine(ofMachines, key).finally(() => {
+        for (const pod of virtual.launchers.of(key)) podChanged(pod);
+      }),
     ),
+  });
+  // Definitions are few, and come in numbers: pods are looked through once for all of them.
+  const withNetworks: WorkQueue = new WorkQueue({
+    ...{ name: 'network attachments', log, signal },
+    work: async () => {
+      for (const key of pods.keys()) if (pods.get(key)?.annotations[NETWORKS] !== undefined) podQueue.add(key);
+    },
   });
   const nodeQueue: WorkQueue = new WorkQueue({
     ...{ name: 'nodes', log, signal },
     work: guarded(async (name) => {
       await reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
+      if (addresses.underlayOf(name) === undefined && book.of('Node', name).length > 0) await findHost(name);
       noteNode(name);
+      await tellOfOthers(name);
     }),
   });
+  const findHost = async (name: string): Promise<void> => {
+    const [host] = await cable.own.list('host', { cluster: options.cluster, id: name });
+    if (host !== undefined) addresses.putHost(host);
+  };
   const reached = new Map<string, string>();
   /** Endpoints that are the node itself are reached by its port, which may have come or gone, or by what address they are known. */
   const noteNode = (name: string): void => {
     const [before, own] = [reached.get(name) ?? '', addresses.of(name)];
-    const now = [...own, '|', ...book.of('Node', name).flatMap((port) => port.addresses)].join(' ');
+    const shown = addresses.underlayOf(name) ?? '-';
+    const now = [...own, '|', shown, ...book.of('Node', name).flatMap((port) => port.addresses)].join(' ');
     if (now === before) return;
     reached.set(name, now);
+    clusterPolicies.nodesChanged();
     const concerned = new Set([...own, ...before.split(' ')]);
     for (const key of slices.keys()) {
       if (slices.get(key)?.endpoints.some(({ address }) => concerned.has(address)) === true) sliceQueue.add(key);
     }
+  };
+  const tellOfOthers = async (name: string): Promise<void> => {
+    const [{ address, node: first } = { address: '', node: '' }] = addresses.ofOthers(name);
+    if (address === '') {
+      setUp.events.well('Node', `default/${name}`);
+      return;
+    }
+    const subject = { apiVersion: 'v1', kind: 'Node', namespace: 'default', name, uid: nodes.get(name)?.uid ?? '' };
+    const message = `its status says that it has ${address}, which node ${first} has: endpoints at that address lead to ${first}`;
+    await setUp.events.warn(subject, 'AddressOfAnotherNode', message);
   };
   const pool = new BalancerPool(options.loadBalancerCidrs);
   pool.load(
@@ -246,11 +405,21 @@ async function lead(
       return balancer === undefined ? [] : [[key, balancer] as const];
     }),
   );
+  const vpcServices = new VpcServices({
+    ...{ cable, kube, services, slices, legs, guarded, log, signal, ports: book, projectOf: projectFor },
+    ...{ cluster: options.cluster, clusterUid: setUp.uid, clusterDomain: options.clusterDomain },
+    ...{ serviceCidrs: options.serviceCidrs, podCidrs: options.podCidrs },
+    slicesOf: (service) => index.of(service),
+    sliceAgain: (key) => sliceQueue.add(key),
+  });
+  if ((await patiently(() => vpcServices.load(), { log, signal })) === undefined && signal.aborted) return;
   const ofServices = {
     ...{ cable, kube, pool, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
     ...{ ports: book, nodes: addresses, clusterUid: setUp.uid, scopeId: setUp.scopeId },
     isExternalAllowed: isWithin(options.externalIpCidrs),
+    announceExternalIps: options.announceExternalIps,
+    isWithinVpc: (namespace: string, address: string) => vpcServices.isWithin(namespace, address),
     slicesOf: (service: string) => {
       for (const key of index.of(service)) sliceQueue.add(key);
     },
@@ -267,28 +436,50 @@ async function lead(
   });
   const addAll = (): void => {
     for (const key of new Set([...pods.keys(), ...book.keys('Pod')])) podQueue.add(key);
+    for (const key of new Set(MACHINE_KINDS.flatMap((kind) => book.keys(kind)))) machineQueue.add(key);
     for (const key of new Set([...nodes.keys(), ...book.keys('Node')])) nodeQueue.add(key);
     for (const key of new Set([...services.keys(), ...books.services.keys()])) serviceQueue.add(key);
     for (const key of new Set([...slices.keys(), ...books.sets.keys()])) sliceQueue.add(key);
   };
   Object.assign(tell, {
     pod: (key: string) => podQueue.add(key),
-    node: (key: string) => nodeQueue.add(key),
+    machine: (key: string) => machineQueue.add(key),
+    node: (key: string) => {
+      nodeQueue.add(key);
+      clusterPolicies.nodeChanged(key, nodes.get(key));
+    },
     // Ports that it has kept may be due to go.
     set: (set: string) => {
       for (const key of book.podsOfSet(set)) podQueue.add(key);
     },
-    service: (key: string) => serviceQueue.add(key),
-    slice: (key: string) => sliceQueue.add(key),
-    namespace: (key: string) => networkPolicies.namespaceChanged(key),
+    service: (key: string) => {
+      serviceQueue.add(key);
+      vpcServices.serviceChanged(key);
+    },
+    slice: (key: string) => {
+      sliceQueue.add(key);
+      vpcServices.sliceChanged(key);
+      if (key.startsWith(`${API_SERVER_NAMESPACE}/`)) clusterPolicies.apiServersChanged();
+    },
+    attachments: () => withNetworks.addAfter(ALL_WITH_NETWORKS, SOON_MS),
+    namespace: (key: string) => {
+      networkPolicies.namespaceChanged(key);
+      custom.namespaceChanged(key);
+    },
     policy: (key: string) => networkPolicies.policyChanged(key),
   });
+  startAnnouncedEvents({ client: cable.own, book: books.services, services, events: setUp.events, log, signal });
   networkPolicies.open();
+  clusterPolicies.open();
   nodeQueue.open();
   podQueue.open();
+  machineQueue.open();
+  withNetworks.open();
   serviceQueue.open();
   sliceQueue.open();
+  vpcServices.open();
   addAll();
+  vpcServices.resync();
   log.info(
     { cluster: options.cluster, pods: pods.size, nodes: nodes.size, ports: book.size },
     'writes for the cluster',
@@ -298,8 +489,16 @@ async function lead(
       await sleep(RESYNC_MS, signal);
       if (signal.aborted) break;
       try {
-        await Promise.all([book.load(cable.own), books.load(cable.own, setUp.scopeId), networkPolicies.load()]);
         projects = await givenProjects(options.cluster, cable);
+        await Promise.all([
+          book.load(cable.own),
+          books.load(cable.own, setUp.scopeId),
+          mirrors.load(cable.own),
+          loadHosts(),
+          networkPolicies.load(),
+          clusterPolicies.load(),
+          vpcServices.load(),
+        ]);
       } catch (err) {
         log.warn({ err }, 'what Cable has was not asked for anew');
       }
@@ -307,13 +506,20 @@ async function lead(
       await rates
         .sweep((id) => used.has(id))
         .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
+      const inUse = book.securityGroups();
+      await legs
+        .sweep((id) => inUse.has(id))
+        .catch((err: unknown) => log.warn({ err }, 'groups of VPCs without pods were not deleted'));
       addAll();
       networkPolicies.resync();
+      clusterPolicies.resync();
+      vpcServices.resync();
       custom.resync();
     }
   } finally {
     Object.assign(tell, new Told());
     followed.custom.follow(() => {});
+    followed.clusterPolicies.follow(() => {});
     ending.abort();
   }
 }
@@ -346,10 +552,10 @@ async function takeOver(options: ControllerOptions, { kube, cable, log }: Contro
     clusterDomain: options.clusterDomain,
   };
   const scopeId = await ensureScope(cable.own, scope);
-  const [book, books] = [new PortBook(options.cluster), new ServiceBooks()];
-  await Promise.all([book.load(cable.own), books.load(cable.own, scopeId)]);
+  const [book, books, mirrors] = [new PortBook(options.cluster), new ServiceBooks(), new PodMirrors(options.cluster)];
+  await Promise.all([book.load(cable.own), books.load(cable.own, scopeId), mirrors.load(cable.own)]);
   const projects = await givenProjects(options.cluster, cable);
-  return { uid, networks, scopeId, book, books, projects, events: new ObjectEvents(kube, log) };
+  return { uid, networks, scopeId, book, books, mirrors, projects, events: new ObjectEvents(kube, log) };
 }
 
 /** Namespaces that are other projects than their own. */

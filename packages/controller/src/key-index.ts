@@ -22,6 +22,11 @@ export class KeyIndex {
     else known.add(key);
   }
 
+  /** Undefined: the key is of none. */
+  groupOf(key: string): string | undefined {
+    return this.#group.get(key);
+  }
+
   of(group: string): readonly string[] {
     return [...(this.#keys.get(group) ?? [])];
   }

@@ -3,14 +3,15 @@ import { createLogger, isExpected, sayLast } from '@cable/kit';
 import { followTlsFiles } from '@cable/pki';
 import { openCableAccess } from './cable-access.ts';
 import { runController } from './controller.ts';
+import { writeChart } from './install/chart.ts';
+import { POD_COMMANDS, parsePodCommand } from './install/commands.ts';
+import { parseManifestsLine } from './install/manifests-line.ts';
 import { openKubeAccess } from './kube-access.ts';
 import { manifests } from './manifests.ts';
-import { parseCommandLine, parseManifestsLine } from './options.ts';
+import { parseCommandLine } from './options.ts';
 
-if (process.argv[2] === 'manifests') {
-  process.stdout.write(manifests(parseManifestsLine(process.argv.slice(3), process.env)));
-  process.exit(0);
-}
+if (process.argv[2] === 'manifests') printManifests();
+if (POD_COMMANDS.some((word) => word === process.argv[2])) await runPodCommand();
 const options = parseCommandLine(process.argv.slice(2), process.env);
 const log = createLogger(options.logLevel);
 const stop = new AbortController();
@@ -31,4 +32,31 @@ try {
   if (!isExpected(err)) log.error({ err }, 'controller failed');
   sayLast(`cable kube: ${err instanceof Error ? err.message : String(err)}`);
   process.exit(1);
+}
+
+/** Ends the process. */
+function printManifests(): never {
+  const line = parseManifestsLine(process.argv.slice(3), process.env);
+  try {
+    if (line.helm !== undefined) writeChart(line.helm);
+    else process.stdout.write(manifests(line));
+    process.exit(0);
+  } catch (err) {
+    sayLast(`cable kube manifests: ${err instanceof Error ? err.message : String(err)}`);
+    process.exit(1);
+  }
+}
+
+/** Ends the process. */
+async function runPodCommand(): Promise<never> {
+  const run = parsePodCommand(process.argv.slice(2), process.env);
+  const stopping = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort());
+  try {
+    await run({ log: createLogger('info'), signal: stopping.signal });
+    process.exit(0);
+  } catch (err) {
+    sayLast(`cable kube ${process.argv[2]}: ${err instanceof Error ? err.message : String(err)}`);
+    process.exit(1);
+  }
 }

@@ -2,6 +2,7 @@
  * NetworkPolicies, and the labels of the namespaces by which they select, as hosts put them in force. Each object has an ID made of its origin, so that what was written
  * without an answer is found again.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { type KubeApi, placeOf, WorkQueue } from '@cable/kube';
@@ -14,6 +15,7 @@ import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import { NAMESPACES } from './pod-facts.ts';
 import { NETWORK_POLICIES, type PolicyFacts } from './policy-facts.ts';
+import { toldWithLog } from './policy-log.ts';
 import { Refusals } from './refusals.ts';
 import { remove, uidOf, type Written, write } from './services.ts';
 
@@ -105,6 +107,12 @@ export class NetworkPolicies {
     return this.#unsettled.of(namespace).length === 0;
   }
 
+  /** Are its labels in Cable? By these policies of the cluster select. */
+  isNamespaceSettled(namespace: string): boolean {
+    const [known, written] = [this.#deps.namespaces.get(namespace), this.#namespaces.get(namespace)];
+    return known !== undefined && isDeepStrictEqual(known.labels, written?.['labels']);
+  }
+
   /** Notes whether what is in Cable of the policy is what is known of it. */
   #noteSettled(key: string): void {
     const known = this.#deps.policies.get(key);
@@ -137,39 +145,49 @@ export class NetworkPolicies {
     const fixed = { namespace: `${cluster}/${policy.namespace}` };
     const order = { type: POLICY, id, fixed, key } as const;
     try {
-      await write(cable.own, this.#policies, { ...order, wanted: policy.body });
+      await write(cable.own, this.#policies, { ...order, wanted: toldWithLog(policy.body, this.#policies.get(key)) });
       this.#refusals.clear(key);
-      events.well('NetworkPolicy', key);
+      if (policy.logProblem === undefined) events.well('NetworkPolicy', key);
+      else await this.#tell(policy, 'NotLogged', `Nothing of it is written down: ${policy.logProblem}`);
     } catch (err) {
       if (!isRefusal(err)) throw err;
       // Who is isolated stays so: what cannot be said of a policy allows nothing.
       const { againMs } = this.#refusals.note(key);
-      await this.#tell(policy, err);
-      await this.#close(order, policy.body);
+      await this.#close(order, policy, toldWithLog(policy.body, this.#policies.get(key)));
+      await this.#tell(policy, 'NothingAllowed', `The policy isolates its pods and allows nothing: ${textOf(err)}`);
       this.#policyQueue.addAfter(key, againMs);
     }
     this.#settled.set(key, policy);
     this.#noteSettled(key);
   }
 
-  /** Where its pods cannot be said either, all of the namespace are. */
-  async #close(order: Pick<Written, 'type' | 'id' | 'fixed' | 'key'>, body: PolicyFacts['body']): Promise<void> {
+  /** Where its pods cannot be said either, all of the namespace are. Throws when that is refused, too, as where a quota is used up. */
+  async #close(
+    order: Pick<Written, 'type' | 'id' | 'fixed' | 'key'>,
+    policy: PolicyFacts,
+    body: object,
+  ): Promise<void> {
     const { cable } = this.#deps;
     try {
       await write(cable.own, this.#policies, { ...order, wanted: { ...body, rules: [] } });
     } catch (err) {
       if (!isRefusal(err)) throw err;
-      await write(cable.own, this.#policies, { ...order, wanted: { ...body, pods: '', rules: [] } });
+      try {
+        await write(cable.own, this.#policies, { ...order, wanted: { ...body, pods: '', rules: [] } });
+      } catch (last) {
+        if (isRefusal(last))
+          await this.#tell(policy, 'NotInForce', `New pods of the namespace wait until it can be: ${textOf(last)}`);
+        throw last;
+      }
     }
   }
 
-  async #tell({ namespace, name, uid }: PolicyFacts, { message, detail }: ApiError): Promise<void> {
+  async #tell({ namespace, name, uid }: PolicyFacts, reason: string, text: string): Promise<void> {
     const subject = {
       ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
       ...{ namespace, name, uid },
     };
-    const text = detail === '' ? message : `${message} ${detail}`;
-    await this.#deps.events.warn(subject, 'NothingAllowed', `The policy isolates its pods and allows nothing: ${text}`);
+    await this.#deps.events.warn(subject, reason, text);
   }
 
   async #reconcileNamespace(key: string): Promise<void> {
@@ -193,4 +211,8 @@ export class NetworkPolicies {
       wanted: { labels: namespace.labels },
     });
   }
+}
+
+function textOf({ message, detail }: ApiError): string {
+  return detail === '' ? message : `${message} ${detail}`;
 }

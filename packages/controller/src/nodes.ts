@@ -1,18 +1,31 @@
 /** Nodes become ports, too: by its own a node reaches pods, and is known to them. */
 import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, type KubeObject } from '@cable/kube';
-import { formatIp, parseIp } from '@cable/model';
+import { cidrContains, formatIp, parseCidr, parseIp } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { NODES } from './pod-facts.ts';
+import { labelTexts } from './policy-facts.ts';
 import type { PortBook, PortFacts } from './port-book.ts';
 
-/** `addresses`: its own, as hosts reach each other and others reach it. */
-export type NodeFacts = { readonly name: string; readonly uid: string; readonly addresses: readonly string[] };
+/** `addresses`: its own, as hosts reach each other and others reach it. `labels`: each as key=value. `zone`: empty: it is in none. `announces`: it may announce addresses of Services. */
+export type NodeFacts = {
+  readonly name: string;
+  readonly uid: string;
+  readonly addresses: readonly string[];
+  readonly labels: readonly string[];
+  readonly zone: string;
+  readonly announces: boolean;
+  /** Its `creationTimestamp`. */
+  readonly madeAt: string;
+};
 
 export type Node = KubeObject & {
   readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
 };
+
+/** Of so many addresses a node is believed: a kubelet that says thousands would fill what policies may name. */
+const MOST_ADDRESSES = 16;
 
 export function nodeFacts({ metadata, status = {} }: Node): NodeFacts {
   const own = (status.addresses ?? []).filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP');
@@ -20,7 +33,40 @@ export function nodeFacts({ metadata, status = {} }: Node): NodeFacts {
     const known = parseIp(address);
     return known === undefined ? [] : [formatIp(known)];
   });
-  return { name: metadata.name, uid: metadata.uid ?? '', addresses };
+  const { name, uid = '', creationTimestamp: madeAt = '', labels = {} } = metadata;
+  return {
+    ...{ name, uid, addresses: [...new Set(addresses)].slice(0, MOST_ADDRESSES), madeAt, labels: labelTexts(labels) },
+    ...{ zone: labels[ZONE_LABEL] ?? '', announces: !(EXCLUDE_LABEL in labels) },
+  };
+}
+
+/** By which Kubernetes makes hints of endpoints. */
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+/** Load balancers leave out a node that has it, whatever its value. */
+const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+/**
+ * Addresses of nodes, by name, as far as what they say themselves is believed: kubelets write it, and one that was taken over may write anything. What is of the cluster, or what an older node has
+ * said, is nobody else's.
+ */
+export function believed(
+  nodes: Iterable<NodeFacts>,
+  clusterCidrs: readonly string[],
+): ReadonlyMap<string, readonly string[]> {
+  const cluster = clusterCidrs.flatMap((text) => parseCidr(text) ?? []);
+  const isOfCluster = (address: string): boolean => {
+    const ip = parseIp(address);
+    return ip !== undefined && cluster.some((prefix) => cidrContains(prefix, ip));
+  };
+  const age = ({ madeAt, name }: NodeFacts): string => `${madeAt} ${name}`;
+  const taken = new Set<string>();
+  const found = new Map<string, readonly string[]>();
+  for (const node of [...nodes].sort((a, b) => (age(a) < age(b) ? -1 : 1))) {
+    const own = node.addresses.filter((one) => !taken.has(one) && !isOfCluster(one));
+    for (const one of own) taken.add(one);
+    found.set(node.name, own);
+  }
+  return found;
 }
 
 export type NodesDeps = {
@@ -47,11 +93,35 @@ export async function reconcileNode(deps: NodesDeps, name: string): Promise<void
   const ports = deps.book.of(KIND, name);
   // A node that is made anew under its name keeps its port: it is the same machine to everybody else.
   if (node !== undefined && ports.length === 0) await createPort(deps, node);
+  if (node !== undefined) for (const port of ports) await updatePort(deps, node, port);
   if (node === undefined) for (const port of ports) await release(deps, name, port);
 }
 
-async function createPort(deps: NodesDeps, { name, uid }: NodeFacts): Promise<void> {
+async function updatePort({ cable, book, log }: NodesDeps, node: NodeFacts, port: PortFacts): Promise<void> {
+  const changes = saidOf(node, port);
+  if (Object.keys(changes).length === 0) return;
+  try {
+    book.keep(await cable.own.update('port', port.id, changes));
+  } catch (err) {
+    if (isGone(err)) book.forget(port.id);
+    else if (!isRefusal(err)) throw err;
+    else log.warn({ node: node.name, reason: err.message }, 'what the labels of the node say is not taken');
+  }
+}
+
+/** What its labels say and the port does not. */
+function saidOf({ zone, announces }: NodeFacts, port: Pick<PortFacts, 'zone' | 'announces'>): object {
+  return {
+    ...(zone === port.zone ? {} : { 'cable:zone': zone }),
+    ...(announces === port.announces ? {} : { 'cable:announces': announces }),
+  };
+}
+
+const NOTHING_SAID = { zone: '', announces: true } as const;
+
+async function createPort(deps: NodesDeps, node: NodeFacts): Promise<void> {
   const { cable, book, log } = deps;
+  const { name, uid } = node;
   const { networkId, subnetIds } = deps.networks().nodes;
   const body = {
     name,
@@ -62,6 +132,7 @@ async function createPort(deps: NodesDeps, { name, uid }: NodeFacts): Promise<vo
     device_owner: NODE_OWNER,
     device_id: name,
     'binding:host_id': name,
+    ...saidOf(node, NOTHING_SAID),
   };
   try {
     await book.create(cable.own, body, { kind: KIND, key: name, uid }, `node:${uid}`);

@@ -7,7 +7,7 @@ import { EVENTS } from './pod-facts.ts';
 /** The same is told anew no sooner. */
 const AGAIN_MS = 5 * 60_000;
 
-/** What something is told about. */
+/** What something is told about. `namespace`: empty: it is the cluster's. */
 export type Subject = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -34,26 +34,41 @@ export class ObjectEvents {
   }
 
   /** A warning. That it could not be told is logged, and no failure. */
-  async warn({ apiVersion, kind, namespace, name, uid }: Subject, reason: string, message: string): Promise<void> {
+  async warn(subject: Subject, reason: string, message: string): Promise<void> {
+    const { kind, namespace, name } = subject;
     const key = `${kind} ${namespace}/${name}`;
     const before = this.#told.get(key);
     if (before?.message === message && performance.now() - before.atMs < AGAIN_MS) return;
     this.#told.set(key, { message, atMs: performance.now() });
     this.#log.warn({ object: key, reason, message }, 'cannot be had as it is asked for');
+    await this.#say(subject, 'Warning', reason, message);
+  }
+
+  /** What is so now, each time that it has changed. */
+  tell(subject: Subject, reason: string, message: string): Promise<void> {
+    return this.#say(subject, 'Normal', reason, message);
+  }
+
+  async #say(
+    { apiVersion, kind, namespace, name, uid }: Subject,
+    type: Event['type'],
+    reason: string,
+    message: string,
+  ): Promise<void> {
     const id = createHash('sha256').update(`${uid} ${reason} ${message}`).digest('hex').slice(0, 16);
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const event: Event = {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { name: `${name}.${id}`, namespace },
-      involvedObject: { apiVersion, kind, namespace, name, uid },
-      ...{ reason, message: message.slice(0, 1024), type: 'Warning', source: { component: 'cable' } },
+      metadata: { name: `${name}.${id}`, namespace: namespace === '' ? 'default' : namespace },
+      involvedObject: { apiVersion, kind, ...(namespace === '' ? {} : { namespace }), name, uid },
+      ...{ reason, message: message.slice(0, 1024), type, source: { component: 'cable' } },
       ...{ firstTimestamp: now, lastTimestamp: now, count: 1 },
     };
     try {
       await this.#write(event);
     } catch (err) {
-      this.#log.warn({ err, object: key }, 'the event was not written');
+      this.#log.warn({ err, object: `${kind} ${namespace}/${name}` }, 'the event was not written');
     }
   }
 
@@ -77,7 +92,7 @@ type Event = KubeObject & {
   readonly involvedObject: object;
   readonly reason: string;
   readonly message: string;
-  readonly type: 'Warning';
+  readonly type: 'Normal' | 'Warning';
   readonly source: object;
   readonly firstTimestamp: string;
   readonly lastTimestamp: string;

@@ -20,6 +20,8 @@ export type CommandLine = {
   readonly externalIpCidrs: readonly string[];
   readonly clusterDomain: string;
   readonly loadBalancerCidrs: readonly string[];
+  readonly isDefaultLoadBalancer: boolean;
+  readonly announceExternalIps: boolean;
   readonly logLevel: LogLevel;
 };
 
@@ -39,7 +41,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     .showHelpAfterError('  See what it takes with --help.')
     .addHelpText(
       'after',
-      '\nIn place of options: manifests [--only crds|rbac] prints what Kubernetes is to be given first.',
+      '\nIn place of options: manifests prints what Kubernetes is to be given. Of its pods: authorities, admission, join, cni, store-directory (each has --help).',
     )
     .requiredOption('--cluster <name>', 'name of the cluster here; agents of its nodes have it too', parseCluster)
     .option('--server <url>', 'the Cable server: http://HOST:PORT, https://HOST:PORT or unix:PATH', env['CABLE_SERVER'])
@@ -78,8 +80,16 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     )
     .option(
       '--load-balancer-cidr <prefix>',
-      'addresses for Services of type LoadBalancer, brought to the nodes by routes of yours (repeatable; default: none are given)',
+      'addresses for Services of type LoadBalancer: nodes announce those of subnets of their links, routes of yours bring others (repeatable; default: none are given)',
       collectCidr,
+    )
+    .option(
+      '--load-balancer-default',
+      'Services without loadBalancerClass get such addresses too, not only those of cable.io/load-balancer: no other controller may give them any',
+    )
+    .option(
+      '--announce-external-ips',
+      'nodes announce externalIPs that Services may take, as addresses of load balancers',
     )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
@@ -101,6 +111,8 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     externalIpCidr?: readonly string[];
     clusterDomain: string;
     loadBalancerCidr?: readonly string[];
+    loadBalancerDefault?: boolean;
+    announceExternalIps?: boolean;
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -135,26 +147,10 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     externalIpCidrs: given.externalIpCidr ?? [],
     clusterDomain: given.clusterDomain,
     loadBalancerCidrs: given.loadBalancerCidr ?? [],
+    isDefaultLoadBalancer: given.loadBalancerDefault === true,
+    announceExternalIps: given.announceExternalIps === true,
     logLevel: given.logLevel,
   };
-}
-
-/** What `cable kube manifests` prints. `only` undefined: all. */
-export type ManifestsLine = { readonly namespace: string; readonly only: 'crds' | 'rbac' | undefined };
-
-/** The same of `cable kube manifests`. */
-export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessEnv): ManifestsLine {
-  const command = new Command('cable kube manifests')
-    .description('Prints what Kubernetes is to be given of Cable, as YAML: cable kube manifests | kubectl apply -f -')
-    .exitOverride(exitUsage)
-    .showHelpAfterError('  See what it takes with --help.')
-    .option('--namespace <name>', 'namespace of the controller', env['POD_NAMESPACE'] ?? 'kube-system')
-    .addOption(
-      new Option('--only <part>', 'crds: the kinds of cable.io; rbac: who may do what').choices(['crds', 'rbac']),
-    )
-    .parse([...argv], { from: 'user' });
-  const { namespace, only } = command.opts<{ namespace: string; only?: 'crds' | 'rbac' }>();
-  return { namespace, only };
 }
 
 function versionOf(cidr: string): 4 | 6 {

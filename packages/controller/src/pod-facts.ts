@@ -1,5 +1,5 @@
 /** What is kept of the objects that are followed: of 150,000 pods no more than it takes. */
-import type { KubeKind, KubeObject } from '@cable/kube';
+import type { KubeKind, KubeObject, KubeOwner } from '@cable/kube';
 import type { Port } from '@cable/model';
 import { labelTexts } from './policy-facts.ts';
 
@@ -40,6 +40,8 @@ export type PodFacts = {
   readonly isHostNetwork: boolean;
   /** UID of the StatefulSet that makes it anew under its name, with the same port; undefined: none does. */
   readonly setUid: string | undefined;
+  /** The VirtualMachineInstance of KubeVirt that runs in it; undefined: none does. */
+  readonly instance: { readonly name: string; readonly uid: string } | undefined;
   /** Each as key=value. */
   readonly labels: readonly string[];
   readonly namedPorts: readonly NamedPort[];
@@ -47,28 +49,56 @@ export type PodFacts = {
   readonly annotations: Readonly<Record<string, string>>;
 };
 
-/** Set by kubelet at the mirror of a static pod: the UID that it has on the node. */
+/** Set by kubelet at the mirror of a static pod: the UID that it has on the node, an MD5 in hex. */
 const STATIC_UID = 'kubernetes.io/config.hash';
+const HASH = /^[0-9a-f]{32}$/;
 const MIRROR = 'kubernetes.io/config.mirror';
 
-const OURS = /^(cable\.io|ovn\.kubernetes\.io)\/|^kubernetes\.io\/(in|e)gress-bandwidth$/;
+/** Of further interfaces, too, of which those with a dot in their names say the interface. */
+const OURS =
+  /^(.+\.)?(cable\.io|ovn\.kubernetes\.io)\/|^kubernetes\.io\/(in|e)gress-bandwidth$|^[^/]+\.kubernetes\.io\/(ip|mac)_address\.|^k8s\.v1\.cni\.cncf\.io\/networks$/;
+
+/** Annotation of a pod, written here: its addresses in its VPC, which are not its `podIPs`. */
+export const VPC_ADDRESS = 'cable.io/vpc-address';
 
 const NO_ANNOTATIONS: PodFacts['annotations'] = {};
 
-export function podFacts({ metadata, spec, status }: Pod): PodFacts {
+export function podFacts(pod: Pod): PodFacts {
+  const { metadata, spec, status } = pod;
   const { annotations = {}, uid = '', namespace = '', name } = metadata;
-  const isMirror = annotations[MIRROR] !== undefined;
   return {
     ...{ namespace, name, uid },
-    runtimeUid: (isMirror ? annotations[STATIC_UID] : undefined) ?? uid,
+    runtimeUid: staticUid(pod) ?? uid,
     node: spec?.nodeName ?? '',
     isOver: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     isHostNetwork: spec?.hostNetwork === true,
     setUid: metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'StatefulSet')?.uid,
+    instance: instanceIn(metadata.ownerReferences),
     labels: labelTexts(metadata.labels),
     namedPorts: namedPorts(spec),
     annotations: chosen(annotations),
   };
+}
+
+/**
+ * Undefined: it is no static pod's mirror. Anybody who makes pods writes annotations: what has the form of another pod's UID is not believed, nor who does not say, as kubelets do, that
+ * the pod is its node's.
+ */
+function staticUid({ metadata, spec }: Pod): string | undefined {
+  const { annotations = {}, ownerReferences = [] } = metadata;
+  const hash = annotations[STATIC_UID] ?? '';
+  const isNodes = ownerReferences.some((one) => one.kind === 'Node' && one.name === spec?.nodeName);
+  return annotations[MIRROR] !== undefined && isNodes && HASH.test(hash) ? hash : undefined;
+}
+
+function instanceIn(owners: Pod['metadata']['ownerReferences'] = []): PodFacts['instance'] {
+  const owner = owners.find((one) => one.controller === true && isKubeVirts(one, 'VirtualMachineInstance'));
+  return owner === undefined ? undefined : { name: owner.name, uid: owner.uid };
+}
+
+/** Whether an owner is of that kind of KubeVirt. */
+export function isKubeVirts({ apiVersion, kind }: Pick<KubeOwner, 'apiVersion' | 'kind'>, of: string): boolean {
+  return kind === of && apiVersion.startsWith('kubevirt.io/');
 }
 
 const NO_PORTS: readonly NamedPort[] = [];

@@ -1,15 +1,19 @@
 /**
- * Pods become ports: one is made, bound to the pod's node, as soon as the pod has a node, and is gone when the pod is, and nothing of it is on the node any more.
+ * Pods become ports: one is made, bound to the pod's node, as soon as the pod has a node, and is gone when the pod is, and nothing of it is on the node any more. In another VPC than the
+ * cluster's own a pod has two: its port there, and a leg in the cluster's network of pods (`legs.ts`).
  */
-import type { Client } from '@cable/api';
 import { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { getIfThere, type KubeApi, placeOf } from '@cable/kube';
-import { isUuid } from '@cable/model';
+import { getIfThere, type KubeApi, KubeError, placeOf } from '@cable/kube';
+import { FIRST_INTERFACE, VPC_INTERFACE } from '@cable/model';
 import { type CableAccess, isGone, isRefusal, isStillPlugged } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { Unmet } from './custom/work.ts';
+import { ensureFurther, type Further, type FurtherDeps, furtherOf } from './further-ports.ts';
+import type { PoolTurns } from './ip-pool.ts';
+import { LEG_OWNER, type Legs, type PodGroups, type Vpc } from './legs.ts';
 import type { ObjectEvents } from './object-events.ts';
+import { withAddresses } from './pod-addresses.ts';
 import {
   hasPlace,
   needsPort,
@@ -23,15 +27,30 @@ import {
   STATEFUL_SETS,
   type StatefulSet,
   setFacts,
+  VPC_ADDRESS,
 } from './pod-facts.ts';
+import { fixedIps, groupsOf, networkOf, type Place, Unfit } from './pod-place.ts';
+import {
+  createPodPort,
+  deviceIdOf,
+  interfaceOf,
+  isKept,
+  KIND,
+  type OwnedPod,
+  POD_OWNER,
+  updatePodPort,
+} from './pod-ports.ts';
 import type { PortBook, PortFacts } from './port-book.ts';
+import { defaultRoutes, type Extras, explaining, extrasBody, extrasChanges, extrasOf } from './port-extras.ts';
 import type { RatePolicies } from './rate-policies.ts';
 import type { Refusals } from './refusals.ts';
-import { type PodWishes, WishError, wishesOf } from './wishes.ts';
+import { soonest, type WaitedFor, type Waits } from './waits.ts';
+import { WishError } from './wish-error.ts';
+import { type PodWishes, wishesOf } from './wishes.ts';
 
-export type PodsDeps = {
+export type PodsDeps = FurtherDeps & {
   readonly cable: CableAccess;
-  readonly kube: Pick<KubeApi, 'get'>;
+  readonly kube: Pick<KubeApi, 'get' | 'patch'>;
   readonly pods: { get(key: string): PodFacts | undefined };
   readonly sets: { get(key: string): SetFacts | undefined };
   readonly book: PortBook;
@@ -39,49 +58,51 @@ export type PodsDeps = {
   /** The project of a namespace; undefined: the namespace is not known yet. */
   readonly projectOf: (namespace: string) => string | undefined;
   readonly cluster: string;
-  /** Are the network policies of the namespace, as far as they are known, in Cable? */
-  readonly arePoliciesSettled: (namespace: string) => boolean;
+  /** Are the network policies that the pod has, as far as they are known, in Cable? */
+  readonly arePoliciesSettled: (pod: Pick<PodFacts, 'namespace' | 'labels'>) => boolean;
   /** Where a Subnet of Kubernetes lets pods of the namespace have addresses: the one of that name, or that the namespace is bound to; undefined: none. Throws `Unmet`. */
-  readonly placeFor: (namespace: string, subnet?: string) => Place | undefined;
+  readonly placeFor: (namespace: string, subnet?: string) => Promise<Place | undefined>;
   readonly rates: RatePolicies;
+  readonly legs: Legs;
+  readonly turns: PoolTurns;
   readonly events: ObjectEvents;
   readonly refusals: Refusals;
+  readonly waits: Waits;
   /** Looks at the key again so many milliseconds later. */
   readonly again: (key: string, ms: number) => void;
   readonly log: Logger;
+  /** Is the pod's machine known, whose ports it has (`machine-ports.ts`)? */
+  readonly isOfMachine: (pod: PodFacts) => boolean;
 };
-
-/** `device_owner` of a pod's port. */
-const POD_OWNER = 'kubernetes:pod';
-const KIND = 'Pod';
-
-/** What a runtime calls a pod's first interface. */
-const FIRST_INTERFACE = 'eth0';
 
 /** When a pod is looked at again whose network policies are on their way. */
 const POLICIES_MS = 50;
 
-/** How often a port of a pod that is gone is looked at, until nothing of it is on the node any more. */
-const RELEASE_MS = 1000;
-
-/** What is found wrong with what the pod asks for; it has no port until that is mended. */
-class Unfit extends Error {}
+/** When what waits for a port of the pod before it is looked at again. */
+export const RELEASE_MS = 1000;
 
 /** Brings the ports of one pod to where they should be. A throw means: again. */
-export async function reconcilePod(deps: PodsDeps, key: string): Promise<void> {
+export async function reconcilePod(given: PodsDeps, key: string): Promise<void> {
+  const deps = { ...given, again: soonest(given.again) };
   const pod = deps.pods.get(key);
   const ports = deps.book.of(KIND, key);
   const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === ownerUid(pod));
   const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
   const keeps = isWaiting || needsPort(pod);
   if (!keeps) {
+    deps.book.lend(key, undefined);
+    deps.turns.over(key);
     deps.refusals.clear(key);
     deps.events.well(KIND, key);
   }
-  if (needsPort(pod)) await ensurePort(deps, pod, mine);
+  const surplus = needsPort(pod) && !deps.isOfMachine(pod) ? await ensurePorts(deps, pod, mine) : [];
+  // Of a pod that runs its node may keep it plugged until that ends.
+  for (const port of surplus) await drop(deps, key, port, 'pod');
   for (const port of ports) {
-    const isKept = (keeps && mine.includes(port)) || waitsForPod(deps, key, port);
-    if (!isKept) await release(deps, key, port);
+    if (surplus.includes(port)) continue;
+    const stays = (keeps && mine.includes(port)) || waitsForPod(deps, key, port);
+    if (stays) deps.waits.over(port.id);
+    else await release(deps, key, port);
   }
 }
 
@@ -91,143 +112,213 @@ function waitsForPod({ sets }: PodsDeps, key: string, port: PortFacts): boolean 
   return place !== undefined && hasPlace(sets.get(place.key), port.origin.uid, place.ordinal);
 }
 
-async function ensurePort(deps: PodsDeps, pod: PodFacts, ports: readonly PortFacts[]): Promise<void> {
+/** Brings ports of a pod that needs some to where they should be; what is refused is told. `ports`: that may be its. Answers those that it needs no more. */
+export async function ensurePorts(
+  deps: PodsDeps,
+  pod: OwnedPod,
+  ports: readonly PortFacts[],
+): Promise<readonly PortFacts[]> {
   const key = `${pod.namespace}/${pod.name}`;
-  const deviceId = `${pod.runtimeUid}:${FIRST_INTERFACE}`;
-  const subject = { apiVersion: 'v1', kind: KIND, namespace: pod.namespace, name: pod.name, uid: pod.uid };
-  const there = ports.find((port) => port.deviceId === deviceId) ?? (pod.setUid === undefined ? undefined : ports[0]);
+  const legs = ports.filter(({ deviceOwner }) => deviceOwner === LEG_OWNER);
+  const own = ports.filter((port) => !legs.includes(port) && isFirst(port));
+  const running = own.find(({ deviceId }) => isOf(pod, deviceId));
+  const there = running ?? (isKept(pod) ? own[0] : undefined);
+  let hasPort = running !== undefined;
   try {
-    const wishes = wishesOf(pod);
+    const [wishes, further] = [wishesOf(pod), furtherOf(pod)];
+    const routes = routesOf(wishes, further);
     // What runs without them for a moment may be reached in it.
-    if (there?.deviceId !== deviceId && !deps.arePoliciesSettled(pod.namespace)) {
+    if (running === undefined && !deps.arePoliciesSettled(pod)) {
       deps.again(key, POLICIES_MS);
-      return;
+      return [];
     }
-    if (there === undefined) await createPort(deps, pod, deviceId, wishes);
-    else await updatePort(deps, pod, there, { deviceId, wishes });
+    const defaultRoute = routes.get(FIRST_INTERFACE) ?? null;
+    const { port, vpc, groups } = await (there === undefined
+      ? createPort(deps, pod, wishes, defaultRoute)
+      : updatePort(deps, pod, there, wishes, defaultRoute));
+    const inVpc = vpc === undefined ? undefined : { port, vpc, groups, legs, wishes, defaultRoute };
+    const surplus = inVpc === undefined ? legs : await ensureLeg(deps, pod, inVpc);
+    hasPort = true;
+    if (vpc !== undefined) await tellAddresses(deps, pod, port);
+    const others = ports.filter((one) => !legs.includes(one) && !own.includes(one));
+    const wanted = { further, ports: others, projectId: port.projectId, routes };
+    const made = await ensureFurther(deps, pod, wanted);
+    await deps.mirrors.ensure(deps.cable.as(port.projectId), pod.name, port, wishes.mirror);
+    if (made.refused !== undefined) throw made.refused;
     deps.refusals.clear(key);
     deps.events.well(KIND, key);
+    return [...surplus, ...made.surplus];
   } catch (err) {
-    // The pod before it is on its way out.
-    if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
-    if (!(err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err))) throw err;
-    const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
-    const { againMs, isNews } = deps.refusals.note(key);
-    if (isNews) await deps.events.warn(subject, 'NoPort', `The pod has no port: ${err.message}${detail}`);
-    deps.again(key, againMs);
+    await tellRefusal(deps, pod, err, hasPort);
+    return [];
   }
 }
 
-async function createPort(deps: PodsDeps, pod: PodFacts, deviceId: string, wishes: PodWishes): Promise<void> {
+/** Has the pod looked at again after what was refused of its ports, and says so at the pod. Throws what is no refusal. */
+export async function tellRefusal(deps: PodsDeps, pod: PodFacts, err: unknown, hasPort: boolean): Promise<void> {
+  const { namespace, name, uid } = pod;
+  const key = `${namespace}/${name}`;
+  // The pod before it is on its way out.
+  if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
+  if (!(err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err))) throw err;
+  const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
+  const { againMs, isNews } = deps.refusals.note(key);
+  const known = err instanceof Unfit ? err.reason : undefined;
+  const [reason, what] = hasPort
+    ? ['NotAsAskedFor', 'The pod has a port, but not all that it asks for']
+    : ['NoPort', 'The pod has no port'];
+  const subject = { apiVersion: 'v1', kind: KIND, namespace, name, uid };
+  if (isNews) await deps.events.warn(subject, known ?? reason, `${what}: ${err.message}${detail}`);
+  deps.again(key, againMs);
+}
+
+/** Of a pod's first interface, or of the one in its VPC. */
+function isFirst(port: PortFacts): boolean {
+  const name = interfaceOf(port);
+  return name === FIRST_INTERFACE || name === VPC_INTERFACE;
+}
+
+function routesOf(wishes: PodWishes, further: readonly Further[]): ReadonlyMap<string, boolean | null> {
+  return defaultRoutes([
+    { name: FIRST_INTERFACE, wishes },
+    ...further.map(({ selection, wishes: own }) => ({ name: selection.interfaceName, wishes: own })),
+  ]);
+}
+
+/** Is a port with that `device_id` this very pod's, and no other's of its StatefulSet? */
+function isOf(pod: OwnedPod, deviceId: string): boolean {
+  return deviceId === deviceIdOf(pod, FIRST_INTERFACE) || deviceId === deviceIdOf(pod, VPC_INTERFACE);
+}
+
+/** `vpc` undefined: the cluster's own, in which the port is the pod's only one. */
+type Made = { readonly port: PortFacts; readonly vpc: Vpc | undefined; readonly groups: PodGroups };
+
+async function createPort(
+  deps: PodsDeps,
+  pod: OwnedPod,
+  wishes: PodWishes,
+  defaultRoute: boolean | null,
+): Promise<Made> {
   const project = deps.projectOf(pod.namespace);
   // The namespace's own watch may be behind that of pods.
   if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
   const client = deps.cable.as(project);
-  const origin = { kind: KIND, key: `${pod.namespace}/${pod.name}`, uid: ownerUid(pod) };
-  const place = await networkOf(deps, pod.namespace, client, wishes);
-  const groups = await groupsOf(client, wishes.securityGroups ?? []);
-  const qosPolicyId = await deps.rates.idOf(wishes.rates);
-  const body = {
-    name: pod.name,
-    network_id: place.networkId,
-    fixed_ips: fixedIps(place.subnetIds, wishes.ipAddresses),
-    ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
-    security_groups: groups,
-    ...(qosPolicyId === null ? {} : { qos_policy_id: qosPolicyId }),
-    ...selectable(deps, pod),
-    device_owner: POD_OWNER,
-    device_id: deviceId,
-    'binding:host_id': pod.node,
+  const place = await networkOf(deps, pod.namespace, { client, projectId: project }, wishes);
+  const vpc = await deps.legs.vpcOf(place.networkId, project);
+  if (vpc !== undefined) refuseOverlap(deps, vpc);
+  const groups = await groupsOf({ client, projectId: project }, wishes.securityGroups ?? []);
+  const deviceId = deviceIdOf(pod, vpc === undefined ? FIRST_INTERFACE : VPC_INTERFACE);
+  const role = { deviceOwner: POD_OWNER, deviceId };
+  const extras = await extrasOf(client, wishes, defaultRoute);
+  const make = async (ips: readonly object[] | undefined): Promise<PortFacts> => {
+    const body = {
+      ...{ network_id: place.networkId, fixed_ips: ips, security_groups: groups.ids },
+      ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
+      ...extrasBody(extras),
+    };
+    return await createPodPort(deps, pod, { client, role, body, rates: wishes.rates });
   };
-  await deps.book.create(client, body, origin, deviceId);
+  const port = await explaining(extras, () => withAddresses(deps, pod, { client, place, wishes }, make));
+  if (extras.portSecurity !== true || port.portSecurity) return { port, vpc, groups };
+  return { port: await change(deps, pod, { port, groups, deviceId, wishes, extras }), vpc, groups };
 }
 
-type Wanted = { readonly deviceId: string; readonly wishes: PodWishes };
+type Change = {
+  readonly port: PortFacts;
+  readonly groups: PodGroups;
+  readonly deviceId: string;
+  readonly wishes: PodWishes;
+  readonly extras: Extras;
+};
 
-/** Groups and rates change while the pod runs; a port that a StatefulSet keeps gets another pod. */
-async function updatePort(deps: PodsDeps, pod: PodFacts, port: PortFacts, { deviceId, wishes }: Wanted): Promise<void> {
+async function change(
+  deps: PodsDeps,
+  pod: OwnedPod,
+  { port, groups, deviceId, wishes, extras }: Change,
+): Promise<PortFacts> {
+  return await explaining(extras, async () => {
+    const more = await extrasChanges(deps.cable.as(port.projectId), port, extras);
+    return await updatePodPort(deps, pod, port, { deviceId, groups: groups.ids, rates: wishes.rates, more });
+  });
+}
+
+/** The pod could not tell one from the other. */
+function refuseOverlap({ legs }: PodsDeps, vpc: Vpc): void {
+  const overlap = legs.overlapOf(vpc);
+  if (overlap === undefined) return;
+  const { cidr, legCidr } = overlap;
+  throw new Unfit(`its subnet ${cidr} overlaps ${legCidr}, where the cluster's nodes or Services are: take another`);
+}
+
+async function updatePort(
+  deps: PodsDeps,
+  pod: OwnedPod,
+  port: PortFacts,
+  wishes: PodWishes,
+  defaultRoute: boolean | null,
+): Promise<Made> {
   const client = deps.cable.as(port.projectId);
-  const groups = await groupsOf(client, wishes.securityGroups ?? []);
-  const qosPolicyId = await deps.rates.idOf(wishes.rates);
-  const now = selectable(deps, pod);
-  const changes = {
-    ...(qosPolicyId === port.qosPolicyId ? {} : { qos_policy_id: qosPolicyId }),
-    ...(sameSet(groups, port.securityGroups) ? {} : { security_groups: groups }),
-    ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
-    ...(port.deviceId === deviceId ? {} : { device_id: deviceId }),
-    ...(port.namespace === now['cable:namespace'] ? {} : { 'cable:namespace': now['cable:namespace'] }),
-    ...(sameList(port.labels, now['cable:labels']) ? {} : { 'cable:labels': now['cable:labels'] }),
-    ...(samePorts(port.namedPorts, now['cable:named_ports']) ? {} : { 'cable:named_ports': now['cable:named_ports'] }),
+  const vpc = await vpcOfPort(deps, pod, port);
+  const groups = await groupsOf({ client, projectId: port.projectId }, wishes.securityGroups ?? []);
+  const deviceId = deviceIdOf(pod, vpc === undefined ? FIRST_INTERFACE : VPC_INTERFACE);
+  const extras = await extrasOf(client, wishes, defaultRoute);
+  return { port: await change(deps, pod, { port, groups, deviceId, wishes, extras }), vpc, groups };
+}
+
+/** What the pod was plugged with stays, whatever has become of its network. */
+async function vpcOfPort(deps: PodsDeps, pod: OwnedPod, port: PortFacts): Promise<Vpc | undefined> {
+  if (port.deviceId === deviceIdOf(pod, FIRST_INTERFACE)) return undefined;
+  const vpc = await deps.legs.vpcOf(port.networkId, port.projectId);
+  const hasLeg = port.deviceId === deviceIdOf(pod, VPC_INTERFACE);
+  return vpc ?? (hasLeg ? { id: port.networkId, cidrs: [] } : undefined);
+}
+
+type InVpc = {
+  readonly port: PortFacts;
+  readonly vpc: Vpc;
+  readonly groups: PodGroups;
+  readonly legs: readonly PortFacts[];
+  readonly wishes: PodWishes;
+  readonly defaultRoute: boolean | null;
+};
+
+/** The leg of a pod whose port is in another VPC: in the same project, of the same labels and rates. Answers legs besides it. */
+async function ensureLeg(deps: PodsDeps, pod: OwnedPod, inVpc: InVpc): Promise<readonly PortFacts[]> {
+  const { port, vpc, groups, legs, wishes, defaultRoute } = inVpc;
+  // In a VPC anybody may have any address, also that of the leg: the pod could not tell them apart.
+  const there = legs.find(({ addresses }) => !addresses.some((one) => port.addresses.includes(one)));
+  const deviceId = deviceIdOf(pod, FIRST_INTERFACE);
+  const ids = await deps.legs.groupsOf(vpc, port.projectId, groups);
+  if (there !== undefined) {
+    const more = there.defaultRoute === defaultRoute ? {} : { 'cable:default_route': defaultRoute };
+    const updated = await updatePodPort(deps, pod, there, { deviceId, groups: ids, rates: wishes.rates, more });
+    return legs.filter(({ id }) => id !== updated.id);
+  }
+  const { pods } = deps.networks();
+  const client = deps.cable.as(port.projectId);
+  const body = {
+    ...{ network_id: pods.networkId, fixed_ips: await fixedIps(client, pods, []), security_groups: ids },
+    ...(defaultRoute === null ? {} : { 'cable:default_route': defaultRoute }),
   };
-  if (Object.keys(changes).length === 0) return;
+  const role = { deviceOwner: LEG_OWNER, deviceId };
+  const key = `${deviceId}/leg/${legs.length}`;
+  const made = await createPodPort(deps, pod, { client, role, body, rates: wishes.rates, key });
+  if (made.addresses.every((one) => !port.addresses.includes(one))) return legs;
+  return await ensureLeg(deps, pod, { ...inVpc, legs: [...legs, made] });
+}
+
+/** Where users of Kubernetes see it. That it could not be written is no failure: a role of before does not allow it. */
+async function tellAddresses({ kube, log }: PodsDeps, pod: OwnedPod, { addresses }: PortFacts): Promise<void> {
+  const text = addresses.join(',');
+  if (pod.annotations[VPC_ADDRESS] === text) return;
+  const { namespace, name, uid } = pod;
+  const metadata = { uid, annotations: { [VPC_ADDRESS]: text } };
   try {
-    deps.book.keep(await client.update('port', port.id, changes));
+    await kube.patch(PODS, { namespace, name }, { metadata }, 'status');
   } catch (err) {
-    if (isGone(err)) deps.book.forget(port.id);
-    throw err;
+    if (!(err instanceof KubeError) || err.status >= 500) throw err;
+    log.warn({ err, pod: `${namespace}/${name}` }, 'the annotation with its address in the VPC was not written');
   }
-}
-
-/** By which network policies select it. */
-function selectable({ cluster }: PodsDeps, { namespace, labels, namedPorts }: PodFacts) {
-  return {
-    'cable:namespace': `${cluster}/${namespace}`,
-    'cable:labels': labels,
-    'cable:named_ports': namedPorts,
-  };
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((one, at) => one === b[at]);
-}
-
-function samePorts(a: PodFacts['namedPorts'], b: PodFacts['namedPorts']): boolean {
-  const texts = (ports: PodFacts['namedPorts']) =>
-    ports.map(({ name, protocol, port }) => `${name} ${protocol} ${port}`);
-  return sameList(texts(a), texts(b));
-}
-
-function sameSet(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((one) => b.includes(one));
-}
-
-type Place = { readonly networkId: string; readonly subnetIds: readonly string[] };
-
-async function networkOf(
-  { networks, placeFor }: PodsDeps,
-  namespace: string,
-  client: Client,
-  { network, subnet }: PodWishes,
-): Promise<Place> {
-  const place = network === undefined ? placeFor(namespace, subnet) : undefined;
-  if (place !== undefined) return place;
-  if (network === undefined && subnet === undefined) return networks().pods;
-  const net = network === undefined ? undefined : await findOne(client, 'network', network);
-  if (subnet !== undefined) {
-    const found = await findOne(client, 'subnet', subnet, net === undefined ? {} : { network_id: net.id });
-    return { networkId: String(found['network_id']), subnetIds: [found.id] };
-  }
-  return { networkId: net?.id ?? '', subnetIds: [] };
-}
-
-/** By ID or name, of what the namespace's project sees. Throws `Unfit`. */
-async function findOne(client: Client, type: string, text: string, more: Readonly<Record<string, string>> = {}) {
-  const found = await client.list(type, { ...(isUuid(text) ? { id: text } : { name: text }), ...more });
-  const [first, second] = found;
-  if (first === undefined) throw new Unfit(`there is no ${type} ${text} that its project sees`);
-  if (second !== undefined) throw new Unfit(`its project sees several of ${type} ${text}: give the ID`);
-  return first;
-}
-
-async function groupsOf(client: Client, groups: readonly string[]): Promise<readonly string[]> {
-  const found = await Promise.all(groups.map((group) => findOne(client, 'security_group', group)));
-  return found.map(({ id }) => id);
-}
-
-/** One of each subnet, in their order, the addresses that are asked for in the place of those of their version. Without subnets the server chooses. */
-function fixedIps(subnetIds: readonly string[], addresses: readonly string[]): readonly object[] | undefined {
-  if (addresses.length === 0) return subnetIds.length === 0 ? undefined : subnetIds.map((id) => ({ subnet_id: id }));
-  return addresses.map((address) => ({ ip_address: address }));
 }
 
 /**
@@ -236,18 +327,25 @@ function fixedIps(subnetIds: readonly string[], addresses: readonly string[]): r
  */
 async function release(deps: PodsDeps, key: string, port: PortFacts): Promise<void> {
   if (!(await isReleased(deps, key, port))) {
-    deps.again(key, RELEASE_MS);
+    deps.again(key, deps.waits.next(port.id, 'pod'));
     return;
   }
+  await drop(deps, key, port);
+}
+
+/** Deletes it as soon as its node has unplugged it. `key`: what is looked at again then. */
+export async function drop(deps: PodsDeps, key: string, port: PortFacts, waitsFor: WaitedFor = 'node'): Promise<void> {
   try {
     await deps.cable.as(port.projectId).delete('port', port.id);
   } catch (err) {
-    if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
+    if (isStillPlugged(err)) return deps.again(key, deps.waits.next(port.id, waitsFor));
     if (!isGone(err)) throw err;
   }
   deps.book.forget(port.id);
-  // A pod that took its place may wait for its address.
-  deps.again(key, 0);
+  deps.mirrors.forget(port.id);
+  deps.waits.over(port.id);
+  // Who took its place may wait for its address, or who has a pool of which that is.
+  for (const waiting of new Set([key, ...deps.turns.wake()])) deps.again(waiting, 0);
   deps.log.debug({ pod: key, port: port.id }, 'the port of a pod is released');
 }
 

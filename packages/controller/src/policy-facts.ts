@@ -1,6 +1,7 @@
 /** What is kept of NetworkPolicies and namespaces, in the words that Cable has for them. */
 import type { KubeKind, KubeObject } from '@cable/kube';
 import { formatLabelSelector, type LabelRequirement, type NetworkPolicy } from '@cable/model';
+import { askedLog } from './policy-log.ts';
 
 export const NETWORK_POLICIES: KubeKind = {
   ...{ group: 'networking.k8s.io', version: 'v1' },
@@ -39,13 +40,15 @@ export type NetworkPolicyObject = KubeObject & {
   };
 };
 
-export type PolicyBody = Pick<NetworkPolicy, 'name' | 'pods' | 'directions' | 'rules'>;
+export type PolicyBody = Pick<NetworkPolicy, 'name' | 'pods' | 'directions' | 'log' | 'rules'>;
 
 export type PolicyFacts = {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
   readonly body: PolicyBody;
+  /** Why nothing of it is written down, though something is asked for; undefined: nothing is wrong. */
+  readonly logProblem: string | undefined;
 };
 
 type Rule = PolicyBody['rules'][number];
@@ -64,7 +67,8 @@ export function policyFacts({ metadata, spec = {} }: NetworkPolicyObject): Polic
   ].filter(({ direction }) => directions.includes(direction));
   // One whose selector is not understood isolates all pods: somebody is to be kept out.
   const pods = selectorText(podSelector) ?? '';
-  return { namespace, name, uid, body: { name: `${namespace}/${name}`, pods, directions, rules } };
+  const { log, problem: logProblem } = askedLog(metadata.annotations);
+  return { namespace, name, uid, body: { name: `${namespace}/${name}`, pods, directions, log, rules }, logProblem };
 }
 
 /** A list that is not there, or empty, is everybody's. */

@@ -6,9 +6,12 @@ import { PortBook } from './port-book.ts';
 type PortView = Parameters<PortBook['keep']>[0];
 
 const port = (id: string, more: Partial<PortView> = {}): PortView => ({
-  ...{ id, project_id: 'prod.shop', device_id: `${id}:eth0`, 'binding:host_id': 'node-1' },
+  ...{ id, project_id: 'prod.shop', network_id: 'n', device_owner: 'kubernetes:pod' },
+  ...{ device_id: `${id}:eth0`, 'binding:host_id': 'node-1' },
   ...{ 'cable:origin': `Pod/shop/${id}/u-${id}`, security_groups: [], fixed_ips: [], qos_policy_id: null },
   ...{ 'cable:namespace': 'prod/shop', 'cable:labels': [], 'cable:named_ports': [] },
+  ...{ port_security_enabled: true, allowed_address_pairs: [], 'cable:default_route': null },
+  ...{ 'cable:zone': '', 'cable:announces': true },
   ...more,
 });
 
@@ -29,6 +32,19 @@ test('what changes while all is asked for is newer than the answer', async () =>
   await loading;
   assert.deepEqual(ids(book), ['shop/comes', 'shop/stays']);
   assert.equal(book.of('Pod', 'shop/stays')[0]?.host, 'node-2');
+});
+
+test('who has an address is known, whoever had it before', () => {
+  const book = new PortBook('prod');
+  const with5 = { fixed_ips: [{ subnet_id: 's', ip_address: '10.0.0.5' }] };
+  book.keep(port('a', with5));
+  assert.equal(book.holder('n', '10.0.0.5')?.id, 'a');
+  assert.equal(book.holder('other', '10.0.0.5'), undefined);
+  book.keep(port('b', with5));
+  book.forget('a');
+  assert.equal(book.holder('n', '10.0.0.5')?.id, 'b');
+  book.keep(port('b'));
+  assert.equal(book.holder('n', '10.0.0.5'), undefined);
 });
 
 test('a create that was answered by nobody makes no second port, whatever is asked for by then', async () => {

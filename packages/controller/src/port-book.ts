@@ -8,6 +8,8 @@ import { placeInSet } from './pod-facts.ts';
 export type PortFacts = {
   readonly id: string;
   readonly projectId: string;
+  readonly networkId: string;
+  readonly deviceOwner: string;
   readonly deviceId: string;
   readonly host: string;
   /** `cable:origin`, taken apart. */
@@ -18,6 +20,13 @@ export type PortFacts = {
   readonly namespace: string | null;
   readonly labels: readonly string[];
   readonly namedPorts: PortView['cable:named_ports'];
+  readonly portSecurity: boolean;
+  /** Of its allowed address pairs: addresses and prefixes. */
+  readonly pairs: readonly string[];
+  readonly defaultRoute: boolean | null;
+  /** Of the port of a node. */
+  readonly zone: string;
+  readonly announces: boolean;
 };
 
 /** What an object was made for. `key`: as a queue names it. */
@@ -37,6 +46,8 @@ export function originOf(text: string): Origin {
 const FIELDS = [
   'id',
   'project_id',
+  'network_id',
+  'device_owner',
   'device_id',
   'binding:host_id',
   'cable:origin',
@@ -46,6 +57,11 @@ const FIELDS = [
   'cable:namespace',
   'cable:labels',
   'cable:named_ports',
+  'port_security_enabled',
+  'allowed_address_pairs',
+  'cable:default_route',
+  'cable:zone',
+  'cable:announces',
 ] as const;
 
 const PAGE = 2000;
@@ -57,9 +73,13 @@ export class PortBook {
   readonly #changed = new Set<string>();
   /** IDs, by kind and key. */
   readonly #byOrigin = new Map<string, Set<string>>();
+  /** Of networks that were asked about: IDs, by address. */
+  readonly #holders = new Map<string, Map<string, string>>();
 
   /** Pods by the StatefulSet that they would be of. */
   readonly #ofSet = new KeyIndex();
+  /** Of pods whose ports are a virtual machine's: what these were made for. */
+  readonly #machines = new Map<string, Pick<Origin, 'kind' | 'key'>>();
 
   constructor(cluster: string) {
     this.#cluster = cluster;
@@ -76,10 +96,10 @@ export class PortBook {
   }
 
   /** Creates a port. By the key a request whose answer was lost makes no second one. */
-  async create(client: Pick<Client, 'create' | 'list'>, body: object, origin: Origin, key: string): Promise<void> {
+  async create(client: Pick<Client, 'create' | 'list'>, body: object, origin: Origin, key: string): Promise<PortFacts> {
     const whole = { ...body, 'cable:cluster': this.#cluster, 'cable:origin': originText(origin) };
     try {
-      this.keep(await client.create('port', whole, key));
+      return this.keep(await client.create('port', whole, key));
     } catch (err) {
       // It was made by a request that asked for something else then.
       if (!(err instanceof ApiError) || err.type !== 'IdempotencyKeyReused') throw err;
@@ -94,6 +114,8 @@ export class PortBook {
     const facts: PortFacts = {
       id: port.id,
       projectId: port.project_id,
+      networkId: port.network_id,
+      deviceOwner: port.device_owner,
       deviceId: port.device_id,
       host: port['binding:host_id'] ?? '',
       origin: originOf(port['cable:origin'] ?? ''),
@@ -103,8 +125,15 @@ export class PortBook {
       namespace: port['cable:namespace'],
       labels: port['cable:labels'],
       namedPorts: port['cable:named_ports'],
+      portSecurity: port.port_security_enabled,
+      pairs: port.allowed_address_pairs.map((one) => one.ip_address),
+      defaultRoute: port['cable:default_route'],
+      // Of a server of before.
+      ...{ zone: port['cable:zone'] ?? '', announces: port['cable:announces'] ?? true },
     };
+    this.#noteHolder(this.#byId.get(facts.id), undefined);
     this.#byId.set(facts.id, facts);
+    this.#noteHolder(undefined, facts);
     if (facts.origin.kind === 'Pod') this.#ofSet.put(facts.origin.key, placeInSet(facts.origin.key)?.key);
     const place = `${facts.origin.kind}/${facts.origin.key}`;
     const ids = this.#byOrigin.get(place);
@@ -118,6 +147,7 @@ export class PortBook {
     const known = this.#byId.get(id);
     if (known === undefined) return;
     this.#byId.delete(id);
+    this.#noteHolder(known, undefined);
     const place = `${known.origin.kind}/${known.origin.key}`;
     const ids = this.#byOrigin.get(place);
     ids?.delete(id);
@@ -131,6 +161,19 @@ export class PortBook {
     return [...ids].flatMap((id) => this.#byId.get(id) ?? []);
   }
 
+  /** Says that the ports of the pod of that key are those that were made for something else; undefined: they are its own. */
+  lend(podKey: string, of: Pick<Origin, 'kind' | 'key'> | undefined): void {
+    if (of === undefined) this.#machines.delete(podKey);
+    else this.#machines.set(podKey, of);
+  }
+
+  /** Ports that a pod has, or that are kept for it. */
+  ofPod(key: string): readonly PortFacts[] {
+    const own = this.of('Pod', key);
+    const lent = this.#machines.get(key);
+    return lent === undefined ? own : [...own, ...this.of(lent.kind, lent.key)];
+  }
+
   /** Keys of what has ports, of a kind. */
   keys(kind: string): readonly string[] {
     const prefix = `${kind}/`;
@@ -142,9 +185,33 @@ export class PortBook {
     return this.#ofSet.of(set);
   }
 
+  /** Which port of the cluster has the address in the network. The first question about a network looks at all ports. */
+  holder(networkId: string, address: string): PortFacts | undefined {
+    const known = this.#holders.get(networkId) ?? new Map<string, string>();
+    if (!this.#holders.has(networkId)) {
+      this.#holders.set(networkId, known);
+      for (const port of this.#byId.values()) this.#noteHolder(undefined, port);
+    }
+    return this.#byId.get(known.get(address) ?? '');
+  }
+
+  #noteHolder(before: PortFacts | undefined, after: PortFacts | undefined): void {
+    const was = before === undefined ? undefined : this.#holders.get(before.networkId);
+    // Another may have it by now.
+    for (const address of was === undefined ? [] : (before?.addresses ?? []))
+      if (was?.get(address) === before?.id) was?.delete(address);
+    const is = after === undefined ? undefined : this.#holders.get(after.networkId);
+    for (const address of is === undefined ? [] : (after?.addresses ?? [])) is?.set(address, after?.id ?? '');
+  }
+
   /** QoS policies that ports have. */
   qosPolicies(): ReadonlySet<string> {
     return new Set([...this.#byId.values()].flatMap(({ qosPolicyId }) => qosPolicyId ?? []));
+  }
+
+  /** Groups that ports have. */
+  securityGroups(): ReadonlySet<string> {
+    return new Set([...this.#byId.values()].flatMap(({ securityGroups }) => securityGroups));
   }
 
   get size(): number {

@@ -1,19 +1,22 @@
 /** QoS policies that limit pods: one for each pair of rates, of the cluster's own project, shared with all of the cluster's. */
 import type { Client } from '@cable/api';
 import { ApiError } from '@cable/api';
-import { type AnyObject, clusterProjects } from '@cable/model';
+import { type AnyObject, clusterProjects, namespaceProject } from '@cable/model';
 import type { CableAccess } from './cable-access.ts';
 import type { Rates } from './wishes.ts';
 
 export class RatePolicies {
   readonly #cable: Pick<CableAccess, 'own'>;
   readonly #cluster: string;
+  /** The cluster's own: others may share policies of these names with it. */
+  readonly #projectId: string;
   /** By name. A promise while it is being made: many pods with one pair of rates make it once. */
   readonly #known = new Map<string, Promise<string>>();
 
   constructor(cable: Pick<CableAccess, 'own'>, cluster: string) {
     this.#cable = cable;
     this.#cluster = cluster;
+    this.#projectId = namespaceProject(cluster, '');
   }
 
   /** ID of the policy; null: nothing is limited. */
@@ -34,7 +37,7 @@ export class RatePolicies {
   /** Deletes those that no port has any more. `isUsed`: of what is known of ports; the server refuses what has come meanwhile. */
   async sweep(isUsed: (id: string) => boolean): Promise<void> {
     const client = this.#cable.own;
-    for (const policy of (await client.list('qos_policy', {})) as readonly AnyObject[]) {
+    for (const policy of (await client.list('qos_policy', { project_id: this.#projectId })) as readonly AnyObject[]) {
       const name = String(policy['name']);
       if (!name.startsWith(PREFIX) || isUsed(policy.id)) continue;
       this.#known.delete(name);
@@ -46,7 +49,7 @@ export class RatePolicies {
 
   async #make(name: string, { ingressKbps, egressKbps }: Rates): Promise<string> {
     const client = this.#cable.own;
-    const [found] = (await client.list('qos_policy', { name })) as readonly AnyObject[];
+    const [found] = (await client.list('qos_policy', { name, project_id: this.#projectId })) as readonly AnyObject[];
     const { id } = found ?? (await client.create('qos_policy', { name }));
     for (const [direction, kbps] of [
       ['ingress', ingressKbps],

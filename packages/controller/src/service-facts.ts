@@ -63,56 +63,66 @@ export type ServiceFacts = {
   readonly uid: string;
   readonly body: ServiceBody | undefined;
   readonly balancer: BalancerFacts;
+  /** Another proxy of the cluster's serves it: here it is a name alone. */
+  readonly isOthers: boolean;
 };
 
-/** `loadBalancerClass` of those that get an address here; where none is said, too. */
+/** Kubernetes' own: a Service, or slice, that another proxy serves. */
+const PROXY_LABEL = 'service.kubernetes.io/service-proxy-name';
+/** A slice, or Service, that is for names and no proxy. */
+const HEADLESS_LABEL = 'service.kubernetes.io/headless';
+
+/** `loadBalancerClass` of those that get an address here. */
 const BALANCER_CLASS = 'cable.io/load-balancer';
 /** Annotation with the address that is wished for; it goes before `spec.loadBalancerIP`. */
 const BALANCER_WISH = 'cable.io/load-balancer-ip';
 
 const AFFINITY_SECONDS = 10_800;
 
-export function serviceFacts({ metadata, spec = {}, status = {} }: Service): ServiceFacts {
-  const { namespace = '', name, uid = '', annotations = {} } = metadata;
+/** `isDefault`: Services without a class are of ours. */
+export function serviceFacts({ metadata, spec = {}, status = {} }: Service, isDefault = false): ServiceFacts {
+  const { namespace = '', name, uid = '', annotations = {}, labels = {} } = metadata;
+  const isOthers = PROXY_LABEL in labels || HEADLESS_LABEL in labels;
   const ips = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((one) => one !== '' && one !== 'None');
   const ports = spec.ports ?? [];
   const isName = spec.type === 'ExternalName';
   const isHeadless = spec.clusterIP === 'None' && !isName;
   const isLacking = isName ? (spec.externalName ?? '') === '' : !isHeadless && (ips.length === 0 || ports.length === 0);
+  // Of a balancer that sends on what it gets to other addresses (`Proxy`), its own is no concern of the nodes.
+  const balanced = [
+    ...new Set(
+      (status.loadBalancer?.ingress ?? []).flatMap(({ ip = '', ipMode = 'VIP' }) =>
+        ip === '' || ipMode !== 'VIP' ? [] : [canonical(ip)],
+      ),
+    ),
+  ];
   const body: ServiceBody = {
     name: `${namespace}/${name}`,
     // An ExternalName may still have those that it had before it became one.
     cluster_ips: isName ? [] : ips.map(canonical),
-    external_ips: isName || isHeadless ? [] : [...new Set((spec.externalIPs ?? []).map(canonical))],
+    external_ips: isName || isHeadless || isOthers ? [] : [...new Set((spec.externalIPs ?? []).map(canonical))],
     external_name: isName ? (spec.externalName ?? '') : '',
     ports: ports.map(({ name: called = '', protocol = 'TCP', port, nodePort = 0 }) => ({
       ...{ name: called, protocol, port },
-      node_port: nodePort === 0 ? null : nodePort,
+      node_port: nodePort === 0 || isOthers ? null : nodePort,
     })),
     session_affinity: spec.sessionAffinity ?? 'None',
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
     external_traffic_policy: spec.externalTrafficPolicy || 'Cluster',
-    // Of a balancer that sends on what it gets to other addresses (`Proxy`), its own is no concern of the nodes.
-    load_balancer_ips: [
-      ...new Set(
-        (status.loadBalancer?.ingress ?? []).flatMap(({ ip = '', ipMode = 'VIP' }) =>
-          ip === '' || ipMode !== 'VIP' ? [] : [canonical(ip)],
-        ),
-      ),
-    ],
+    load_balancer_ips: isOthers ? [] : balanced,
     load_balancer_source_ranges: sourceRanges(spec.loadBalancerSourceRanges ?? []),
-    health_check_node_port: spec.healthCheckNodePort || null,
+    health_check_node_port: isOthers ? null : spec.healthCheckNodePort || null,
   };
-  const { loadBalancerClass = BALANCER_CLASS, type, loadBalancerIP = '' } = spec;
+  const { loadBalancerClass = isDefault ? BALANCER_CLASS : '', type, loadBalancerIP = '' } = spec;
   const balancer: BalancerFacts = {
-    isOurs: !isLacking && type === 'LoadBalancer' && loadBalancerClass === BALANCER_CLASS,
-    isNone: type !== 'LoadBalancer',
+    isOurs: !isLacking && !isOthers && type === 'LoadBalancer' && loadBalancerClass === BALANCER_CLASS,
+    isNone: isOthers || type !== 'LoadBalancer',
     wish: canonical(annotations[BALANCER_WISH] ?? loadBalancerIP),
     versions: body.cluster_ips.map((ip) => (ip.includes(':') ? 6 : 4)),
-    has: body.load_balancer_ips,
+    has: balanced,
   };
-  return { namespace, name, uid, body: isLacking ? undefined : body, balancer };
+  return { namespace, name, uid, body: isLacking ? undefined : body, balancer, isOthers };
 }
 
 /** As Cable writes them: without the bits of hosts, each once. What is none is refused there, for without it others would be let in. */
@@ -131,26 +141,33 @@ function networkOf(text: string): string | undefined {
 
 export type EndpointSlice = KubeObject & {
   readonly addressType?: string;
-  readonly endpoints?: readonly {
-    readonly addresses: readonly string[];
-    readonly conditions?: {
-      readonly ready?: boolean | null;
-      readonly serving?: boolean | null;
-      readonly terminating?: boolean | null;
-    };
-    readonly nodeName?: string;
-    readonly hostname?: string;
-    readonly targetRef?: { readonly kind?: string; readonly namespace?: string; readonly name?: string };
-    readonly hints?: {
-      readonly forZones?: readonly { readonly name: string }[];
-      readonly forNodes?: readonly { readonly name: string }[];
-    };
-  }[];
-  readonly ports?: readonly {
-    readonly name?: string | null;
-    readonly protocol?: string | null;
-    readonly port?: number | null;
-  }[];
+  /** Null, as `ports`: of a Service without pods. */
+  readonly endpoints?: readonly EndpointSpec[] | null;
+  readonly ports?:
+    | readonly {
+        readonly name?: string | null;
+        readonly protocol?: string | null;
+        readonly port?: number | null;
+      }[]
+    | null;
+};
+
+type EndpointSpec = {
+  readonly addresses: readonly string[];
+  readonly conditions?: {
+    readonly ready?: boolean | null;
+    readonly serving?: boolean | null;
+    readonly terminating?: boolean | null;
+  };
+  readonly nodeName?: string;
+  /** Of `v1beta1`. */
+  readonly topology?: Readonly<Record<string, string>>;
+  readonly hostname?: string;
+  readonly targetRef?: { readonly kind?: string; readonly namespace?: string; readonly name?: string };
+  readonly hints?: {
+    readonly forZones?: readonly { readonly name: string }[];
+    readonly forNodes?: readonly { readonly name: string }[];
+  };
 };
 
 export type EndpointFacts = {
@@ -158,6 +175,8 @@ export type EndpointFacts = {
   /** `<namespace>/<name>` of its pod; empty: it is none's. */
   readonly pod: string;
   readonly host_id: string;
+  /** Own address of the node that it is, where `address` is that of the node's port; absent: it is none, or has no port yet. */
+  readonly host_address?: string;
   readonly hostname: string;
   readonly ready: boolean;
   readonly serving: boolean;
@@ -174,38 +193,44 @@ export type SliceFacts = {
   readonly service: string;
   readonly ports: readonly ServedPort[];
   readonly endpoints: readonly EndpointFacts[];
+  /** Of a Service with a ClusterIP it is not served: it is for names, or another proxy's. */
+  readonly isUnserved: boolean;
 };
 
 const SERVICE_LABEL = 'kubernetes.io/service-name';
+/** Where `v1beta1` has the name of the node. */
+const HOST_NAME = 'kubernetes.io/hostname';
 
 /** Of addresses that are names (FQDN) nothing is taken. */
-export function sliceFacts({ metadata, addressType, endpoints = [], ports = [] }: EndpointSlice): SliceFacts {
+export function sliceFacts({ metadata, addressType, endpoints, ports }: EndpointSlice): SliceFacts {
   const { namespace = '', name, uid = '', labels = {} } = metadata;
   const service = labels[SERVICE_LABEL];
   const isAddress = addressType === 'IPv4' || addressType === 'IPv6';
   return {
     ...{ namespace, name, uid },
     service: service === undefined ? '' : `${namespace}/${service}`,
-    ports: ports.flatMap(({ name: called, protocol, port }) =>
+    ports: (ports ?? []).flatMap(({ name: called, protocol, port }) =>
       typeof port === 'number' ? [{ name: called ?? '', protocol: protocol ?? 'TCP', port }] : [],
     ),
-    endpoints: isAddress ? endpointsOf(endpoints, namespace) : [],
+    endpoints: isAddress ? endpointsOf(endpoints ?? [], namespace) : [],
+    isUnserved: PROXY_LABEL in labels || HEADLESS_LABEL in labels,
   };
 }
 
 /** An address that is there twice, as while a pod is replaced, counts as the one that is ready. */
-function endpointsOf(endpoints: NonNullable<EndpointSlice['endpoints']>, namespace: string): readonly EndpointFacts[] {
+function endpointsOf(endpoints: readonly EndpointSpec[], namespace: string): readonly EndpointFacts[] {
   const byAddress = new Map<string, EndpointFacts>();
-  for (const { addresses, conditions = {}, nodeName = '', hostname = '', targetRef, hints = {} } of endpoints) {
+  for (const endpoint of endpoints) {
+    const { addresses, conditions = {}, hostname = '', targetRef, hints = {} } = endpoint;
     const isPod = targetRef?.kind === 'Pod' && (targetRef.namespace ?? namespace) === namespace;
-    // Consumers take what is not said for ready, and serving for what ready is (EndpointConditions).
+    // Consumers take what is not said for ready and serving, and not terminating (EndpointConditions).
     const ready = conditions.ready ?? true;
     const facts = {
       pod: isPod ? `${namespace}/${targetRef?.name ?? ''}` : '',
-      host_id: nodeName,
+      host_id: endpoint.nodeName ?? endpoint.topology?.[HOST_NAME] ?? '',
       hostname,
       ready,
-      serving: conditions.serving ?? ready,
+      serving: conditions.serving ?? true,
       terminating: conditions.terminating ?? false,
       zone_hints: (hints.forZones ?? []).map((one) => one.name),
       host_hints: (hints.forNodes ?? []).map((one) => one.name),

@@ -27,6 +27,9 @@ export type ServicesDeps = {
   readonly scopeId: string;
   /** Addresses that Services may take as `externalIPs`: who takes one gets what others send there. */
   readonly isExternalAllowed: (address: string) => boolean;
+  readonly announceExternalIps: boolean;
+  /** Is an address that a slice of the namespace says without a pod in a VPC of its own? It is not reached from the cluster's network then. */
+  readonly isWithinVpc: (namespace: string, address: string) => Promise<boolean>;
   /** Called when a Service came to be, or went: its slices are due. */
   readonly slicesOf: (service: string) => void;
   readonly events: ObjectEvents;
@@ -76,6 +79,8 @@ export class ServiceBook {
 export class ServiceBooks {
   readonly services: ServiceBook = new ServiceBook();
   readonly sets: ServiceBook = new ServiceBook();
+  /** Keys of Services that another proxy serves. */
+  readonly others: Set<string> = new Set();
 
   async load(client: Pick<Client, 'list'>, scopeId: string): Promise<void> {
     this.services.take((await client.list('service', { scope_id: scopeId, limit: PAGE })) as readonly AnyObject[]);
@@ -88,9 +93,9 @@ const PAGE = 2000;
 /** Makes the scope of the cluster's Services, or lets it have prefixes and routers more. Answers its ID. */
 export async function ensureScope(
   client: Client,
-  { cluster, clusterUid, cidrs, routerId, clusterDomain }: ScopeOptions,
+  { cluster, clusterUid, cidrs, routerId, clusterDomain, vpc }: ScopeOptions,
 ): Promise<string> {
-  const id = objectId(clusterUid, 'ServiceScope', '');
+  const id = objectId(clusterUid, 'ServiceScope', vpc === undefined ? '' : routerId);
   const before = await client.get('service_scope', id).catch((err: unknown) => {
     if (isGone(err)) return undefined;
     throw err;
@@ -99,6 +104,7 @@ export async function ensureScope(
     await client.create('service_scope', {
       ...{ id, name: cluster, cidrs, router_ids: [routerId] },
       cluster_domain: clusterDomain,
+      ...vpc?.fixed,
     });
     return id;
   }
@@ -121,6 +127,8 @@ export type ScopeOptions = {
   readonly routerId: string;
   /** What the names of Services end with. */
   readonly clusterDomain: string;
+  /** Of the scope of a VPC, that of the router; undefined: it is the cluster's own. `fixed`: what else it is made with. */
+  readonly vpc?: { readonly fixed: object };
 };
 
 /** Brings what Cable has of one Service to where it should be. A throw means: again. */
@@ -144,13 +152,17 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     name: service.name,
     uid: service.uid,
   };
-  const wanted = { ...body, external_ips: body.external_ips.filter(deps.isExternalAllowed) };
+  const external = body.external_ips.filter(deps.isExternalAllowed);
+  const wanted = { ...body, external_ips: external, announced_ips: announcedOf(deps, service, body, external) };
   const refused = body.external_ips.filter((one) => !wanted.external_ips.includes(one));
   try {
     const isNew = books.services.get(key) === undefined;
     await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
     deps.refusals.clear(`Service ${key}`);
-    if (isNew) deps.slicesOf(key);
+    const isTurned = books.others.has(key) !== service.isOthers;
+    if (service.isOthers) books.others.add(key);
+    else books.others.delete(key);
+    if (isNew || isTurned) deps.slicesOf(key);
     const lack = await balance(deps, key, service).catch(
       (err: unknown) => `its status cannot be written: ${err instanceof Error ? err.message : String(err)}`,
     );
@@ -170,6 +182,18 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     if (isNews) await deps.events.warn(subject, 'NotServed', `The Service is not served: ${messageOf(err)}`);
     deps.again(key, againMs);
   }
+}
+
+/** Addresses of the pool, of whoever of ours has them; those of other controllers' pools these announce themselves. */
+function announcedOf(
+  { pool, announceExternalIps }: ServicesDeps,
+  { balancer }: ServiceFacts,
+  { cluster_ips: ips, load_balancer_ips: balanced }: NonNullable<ServiceFacts['body']>,
+  external: readonly string[],
+): readonly string[] {
+  if (ips.length === 0) return [];
+  const own = balancer.isOurs ? balanced.filter((one) => pool.has(one)) : [];
+  return [...new Set([...own, ...(announceExternalIps ? external : [])])];
 }
 
 /** Another Service may have gone, whose address it can have. */
@@ -222,7 +246,7 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   const { books, clusterUid, cable } = deps;
   const slice = deps.slices.get(key);
   const id = slice === undefined ? undefined : objectId(clusterUid, 'EndpointSlice', slice.uid);
-  const service = slice === undefined ? undefined : books.services.get(slice.service);
+  const service = slice === undefined || isLeftOut(deps, slice) ? undefined : books.services.get(slice.service);
   const before = books.sets.get(key);
   if (before !== undefined && (id !== before.id || service?.id !== before['service_id'])) {
     const uid = await uidOf(deps.kube, ENDPOINT_SLICES, key);
@@ -240,10 +264,12 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   }
   const portAddresses = (node: string): readonly string[] =>
     deps.ports.of('Node', node).flatMap((port) => port.addresses);
-  const endpoints = reachedAt(slice.endpoints, { nodes: deps.nodes, portAddresses }).map(({ pod, ...endpoint }) => ({
-    ...endpoint,
-    port_id: portOf(deps, pod, endpoint.address),
-  }));
+  const endpoints = reachedAt(await outsideVpcs(deps, slice), { nodes: deps.nodes, portAddresses }).map(
+    ({ pod, ...endpoint }) => ({
+      ...endpoint,
+      port_id: portOf(deps, pod, endpoint.address),
+    }),
+  );
   const wanted = { name: key, ports: slice.ports, endpoints };
   const subject = {
     ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
@@ -262,14 +288,36 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   }
 }
 
+/** The Service of the API servers. */
+export const API_SERVER = 'default/kubernetes';
+
+async function outsideVpcs(
+  { isWithinVpc }: ServicesDeps,
+  { namespace, service, endpoints }: SliceFacts,
+): Promise<SliceFacts['endpoints']> {
+  // Where API servers are is no project's to say.
+  if (service === API_SERVER) return endpoints;
+  const kept: SliceFacts['endpoints'][number][] = [];
+  for (const one of endpoints) {
+    if (one.pod !== '' || !(await isWithinVpc(namespace, one.address))) kept.push(one);
+  }
+  return kept;
+}
+
+/** Names are made of slices where there is no ClusterIP, whoever serves it. */
+export function isLeftOut({ services }: Pick<ServicesDeps, 'services'>, { service, isUnserved }: SliceFacts): boolean {
+  const owner = services.get(service);
+  return owner?.body !== undefined && owner.body.cluster_ips.length > 0 && (isUnserved || owner.isOthers);
+}
+
 function portOf({ ports }: ServicesDeps, pod: string, address: string): string | null {
   if (pod === '') return null;
-  return ports.of('Pod', pod).find((port) => port.addresses.includes(address))?.id ?? null;
+  return ports.ofPod(pod).find((port) => port.addresses.includes(address))?.id ?? null;
 }
 
 /** What is to be written, and for what. */
 export type Written = {
-  readonly type: 'service' | 'endpoint_set' | 'network_policy' | 'kubernetes_namespace';
+  readonly type: 'service' | 'endpoint_set' | 'network_policy' | 'cluster_network_policy' | 'kubernetes_namespace';
   readonly id: string;
   /** What cannot change. */
   readonly fixed: object;
@@ -310,7 +358,7 @@ export async function write(
   }
 }
 
-/** Whatever the order in which attributes of objects stand. */
+/** Whatever the order in which attributes of objects stand. Null is what an attribute within them is that was not given. */
 function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
 }
@@ -320,6 +368,7 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
+      .filter(([, inner]) => inner !== null)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, inner]) => [name, sorted(inner)]),
   );

@@ -1,6 +1,10 @@
-/** What the annotations of a pod ask for. Those of Kube-OVN are read as ours; where both are there, ours count. */
+/**
+ * What the annotations of a pod ask for, of its first interface or of a further one. Those of Kube-OVN are read as ours; where both are there, ours count.
+ */
 import { formatIp, parseIp, parseMac } from '@cable/model';
+import { type IpPool, parsePool } from './ip-pool.ts';
 import type { PodFacts } from './pod-facts.ts';
+import { WishError } from './wish-error.ts';
 
 export type PodWishes = {
   /** Name or ID of a network; undefined: the cluster's own. */
@@ -9,11 +13,24 @@ export type PodWishes = {
   readonly subnet?: string;
   /** One of each version of IP at the most. */
   readonly ipAddresses: readonly string[];
+  /** Of which the pod has one place, where it has no `ipAddresses`. */
+  readonly pool?: IpPool;
   readonly macAddress?: string;
   /** Names or IDs; undefined: none. */
   readonly securityGroups?: readonly string[];
   readonly rates: Rates;
+  /** Name or ID of who watches; true: whoever does in its project; undefined: nobody gets copies. */
+  readonly mirror?: string | true;
+  /** False: it may send from any address. Undefined: as its network has it. */
+  readonly portSecurity?: boolean;
+  /** Addresses, prefixes, and names or IDs of ports that keep an address: it may send from these, too. */
+  readonly pairs?: readonly string[];
+  /** Undefined: it has the default route if nobody came before. */
+  readonly defaultRoute?: boolean;
 };
+
+/** A further interface of a pod: of which NetworkAttachmentDefinition, and its name in the pod. */
+export type FurtherInterface = { readonly namespace: string; readonly name: string; readonly interfaceName: string };
 
 /** Thousands of bits a second that the pod may receive and send; 0: as much as it likes. */
 export type Rates = { readonly ingressKbps: number; readonly egressKbps: number };
@@ -23,43 +40,90 @@ const NAMES = {
   network: ['cable.io/network'],
   subnet: ['cable.io/subnet', 'ovn.kubernetes.io/logical_switch'],
   ipAddress: ['cable.io/ip-address', 'ovn.kubernetes.io/ip_address'],
+  pool: ['cable.io/ip-pool', 'ovn.kubernetes.io/ip_pool'],
   macAddress: ['cable.io/mac-address', 'ovn.kubernetes.io/mac_address'],
   securityGroups: ['cable.io/security-groups', 'ovn.kubernetes.io/security_groups'],
   ingressRate: ['cable.io/ingress-rate', 'kubernetes.io/ingress-bandwidth', 'ovn.kubernetes.io/ingress_rate'],
   egressRate: ['cable.io/egress-rate', 'kubernetes.io/egress-bandwidth', 'ovn.kubernetes.io/egress_rate'],
+  mirror: ['cable.io/mirror', 'ovn.kubernetes.io/mirror'],
+  portSecurity: ['cable.io/port-security', 'ovn.kubernetes.io/port_security'],
+  pairs: ['cable.io/allowed-address-pairs', 'ovn.kubernetes.io/aaps'],
+  defaultRoute: ['cable.io/default-route', 'ovn.kubernetes.io/default_route'],
 } as const;
+
+/**
+ * The same of a further interface: `<name>.<namespace>.` of its NetworkAttachmentDefinition stands before, and where one is there several times its interface behind,
+ * with a dot. What Kubernetes has itself is of the first one.
+ */
+function namesOf(what: keyof typeof NAMES, further: FurtherInterface | undefined): readonly string[] {
+  if (further === undefined) return NAMES[what];
+  const { name, namespace, interfaceName } = further;
+  const own = NAMES[what]
+    .filter((one) => !one.startsWith('kubernetes.io/'))
+    .map((one) => `${name}.${namespace}.${one}`);
+  return [
+    ...own.map((one) => `${one}.${interfaceName}`),
+    // As newer versions of Kube-OVN have it.
+    ...own.flatMap((one) => (OF_KUBE_OVN.test(one) ? [`${one.replace(OF_KUBE_OVN, '.')}.${interfaceName}`] : [])),
+    ...own,
+  ];
+}
+
+const OF_KUBE_OVN = /\.ovn\.(?=kubernetes\.io\/)/;
 
 const NO_RATES: Rates = { ingressKbps: 0, egressKbps: 0 };
 const NO_WISHES: PodWishes = { ipAddresses: [], rates: NO_RATES };
 
-/** An annotation that is not understood. `message` names it. */
-export class WishError extends Error {}
-
-/** Throws `WishError`. */
-export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>): PodWishes {
+/** Throws `WishError`. `further` undefined: of the first interface. */
+export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>, further?: FurtherInterface): PodWishes {
   if (Object.keys(annotations).length === 0) return NO_WISHES;
-  const network = given(annotations, 'network');
-  const subnet = given(annotations, 'subnet');
-  const addresses = given(annotations, 'ipAddress');
-  const mac = given(annotations, 'macAddress');
-  const groups = given(annotations, 'securityGroups');
+  const given = (what: keyof typeof NAMES) => givenIn(annotations, namesOf(what, further));
+  const network = given('network');
+  const subnet = given('subnet');
+  const addresses = given('ipAddress');
+  const pool = given('pool');
+  if (addresses !== undefined && pool !== undefined)
+    throw new WishError(`annotations ${addresses.name} and ${pool.name}: give one of them`);
+  const mac = given('macAddress');
+  const groups = given('securityGroups');
+  const mirror = mirrorIn(given('mirror'));
+  const portSecurity = booleanIn(given('portSecurity'));
+  const pairs = given('pairs');
+  const defaultRoute = booleanIn(given('defaultRoute'));
   return {
     ...(network === undefined ? {} : { network: network.text }),
     ...(subnet === undefined ? {} : { subnet: subnet.text }),
     ipAddresses: addresses === undefined ? [] : addressesIn(addresses),
+    ...(pool === undefined ? {} : { pool: parsePool(pool) }),
     ...(mac === undefined ? {} : { macAddress: macIn(mac) }),
     ...(groups === undefined ? {} : { securityGroups: listIn(groups.text) }),
     rates: {
-      ingressKbps: kbpsIn(given(annotations, 'ingressRate')),
-      egressKbps: kbpsIn(given(annotations, 'egressRate')),
+      ingressKbps: kbpsIn(given('ingressRate')),
+      egressKbps: kbpsIn(given('egressRate')),
     },
+    ...(mirror === undefined ? {} : { mirror }),
+    ...(portSecurity === undefined ? {} : { portSecurity }),
+    ...(pairs === undefined ? {} : { pairs: listIn(pairs.text) }),
+    ...(defaultRoute === undefined ? {} : { defaultRoute }),
   };
+}
+
+/** `true` is Kube-OVN's word. */
+function mirrorIn(one: Given | undefined): string | true | undefined {
+  if (one === undefined || one.text === 'false') return undefined;
+  return one.text === 'true' ? true : one.text;
+}
+
+function booleanIn(one: Given | undefined): boolean | undefined {
+  if (one === undefined) return undefined;
+  if (one.text === 'true' || one.text === 'false') return one.text === 'true';
+  throw new WishError(`annotation ${one.name}: "${one.text}" is neither true nor false`);
 }
 
 type Given = { readonly name: string; readonly text: string };
 
-function given(annotations: PodFacts['annotations'], what: keyof typeof NAMES): Given | undefined {
-  for (const name of NAMES[what]) {
+function givenIn(annotations: PodFacts['annotations'], names: readonly string[]): Given | undefined {
+  for (const name of names) {
     const text = annotations[name]?.trim() ?? '';
     if (text !== '') return { name, text };
   }
@@ -91,7 +155,7 @@ function macIn({ name, text }: Given): string {
 }
 
 /** Of Kube-OVN's annotations numbers are millions of bits. */
-const IN_MBIT = /^ovn\./;
+const IN_MBIT = /\/(in|e)gress_rate(\.|$)/;
 const MOST_KBPS = 2_147_483_647;
 
 /** Suffixes of quantities (Kubernetes API, Quantity) that a rate may have. */

@@ -8,7 +8,7 @@ export type {
   WatchOptions,
 } from './kube-api.ts';
 export { createKubeApi, getIfThere } from './kube-api.ts';
-export { isConflict, isExpired, isNotFound, KubeError } from './kube-error.ts';
+export { isConflict, isExpired, isInvalid, isNotFound, KubeError } from './kube-error.ts';
 export type { KubeKind, KubeMeta, KubeObject, KubeOwner } from './kube-object.ts';
 export { collectionOf, keyOf, placeOf } from './kube-object.ts';
 export type { HeldLease, LeaseOptions, LeaseTiming } from './lease.ts';

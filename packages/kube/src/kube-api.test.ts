@@ -8,6 +8,8 @@ import {
   customResourceSuite,
   DEPLOYMENTS,
   kubeApiSuite,
+  PODS,
+  SERVICE_ACCOUNTS,
   startFakeApiServer,
   type TestedApi,
   THINGS,
@@ -16,6 +18,8 @@ import {
 const KINDS = [
   { ...CONFIG_MAPS, kind: 'ConfigMap' },
   { ...DEPLOYMENTS, kind: 'Deployment', hasStatus: true },
+  { ...PODS, kind: 'Pod', hasStatus: true },
+  { ...SERVICE_ACCOUNTS, kind: 'ServiceAccount' },
   { ...THINGS, kind: 'Thing', hasStatus: true, isCustom: true },
 ];
 

@@ -41,6 +41,8 @@ export type ObjectName = { readonly namespace?: string | undefined; readonly nam
 
 /** What is refused is a `KubeError`, no answer a `TransportError`. */
 export type KubeApi = {
+  /** The versions that are served of a group of kinds, the API server's favourite first; none: it does not know the group. */
+  versions(group: string, signal?: AbortSignal): Promise<readonly string[]>;
   list<T extends KubeObject>(kind: KubeKind, options?: ListOptions): Promise<KubeList<T>>;
   /** Ends when the API server ends it. Throws `KubeError` for what it tells in place of a change. */
   watch<T extends KubeObject>(kind: KubeKind, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
@@ -95,6 +97,15 @@ export function createKubeApi({ transport, token }: KubeApiOptions): KubeApi {
     return answerIn(response);
   };
   return {
+    versions: async (group, signal) => {
+      try {
+        const { versions } = (await send('GET', `/apis/${group}`, undefined, signal)) as GroupAnswer;
+        return versions.map(({ version }) => version);
+      } catch (err) {
+        if (isNotFound(err)) return [];
+        throw err;
+      }
+    },
     list: async <T extends KubeObject>(kind: KubeKind, options: ListOptions = {}) => {
       const { namespace, signal, limit, continue: next, ...selectors } = options;
       const query = { ...selectors, limit: limit?.toString(), continue: next };
@@ -128,6 +139,9 @@ export function createKubeApi({ transport, token }: KubeApiOptions): KubeApi {
     },
   };
 }
+
+/** `APIGroup`. */
+type GroupAnswer = { readonly versions: readonly { readonly version: string }[] };
 
 type ListAnswer<T> = {
   readonly items: readonly T[] | null;

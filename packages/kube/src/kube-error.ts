@@ -30,3 +30,8 @@ export function isNotFound(err: unknown): boolean {
 export function isConflict(err: unknown): boolean {
   return err instanceof KubeError && err.status === 409;
 }
+
+/** Schema or rules of the kind do not take what was written. */
+export function isInvalid(err: unknown): boolean {
+  return err instanceof KubeError && err.status === 422;
+}

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { httpTransport, sleep } from '@cable/kit';
+import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { createKubeApi } from './kube-api.ts';
+import { holdLease } from './lease.ts';
 import { type FakeApiServer, LEASES, leaseSuite, startFakeApiServer, type TestedApi } from './testing/index.ts';
 import { startCandidates } from './testing/lease-suite.ts';
 import { until } from './testing/until.ts';
@@ -32,4 +33,23 @@ test('an outage shorter than what a holder waits changes nothing', async (t) => 
   fake.refuse();
   await sleep(TIMING.durationMs);
   assert.deepEqual([first.isLeading, first.terms], [true, 1]);
+});
+
+test('who loses the Lease while he raises it is told, and may have it again', { timeout: 60_000 }, async (t) => {
+  const { fake, api, namespace } = await start(t);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const options = { api, namespace, name: 'cable', identity: 'a', log: silentLogger(), timing: TIMING };
+  const terms: number[] = [];
+  const done = holdLease({ ...options, signal: stop.signal }, async ({ signal, raise }) => {
+    terms.push(terms.length);
+    if (terms.length === 2) return stop.abort();
+    fake.refuse(503);
+    await raise(7);
+    assert.ok(signal.aborted);
+    await raise(8);
+    fake.refuse();
+  });
+  await done;
+  assert.equal(terms.length, 2);
 });

@@ -46,7 +46,7 @@ export type HeldLease = {
   readonly signal: AbortSignal;
   /** How often the Lease went from one to another: more than with any holder before. */
   readonly transitions: () => number;
-  /** Lets it count from there on; for who knows of more, as after a Lease that was deleted and made anew. Resolves when it is written. */
+  /** Lets it count from there on; for who knows of more, as after a Lease that was deleted and made anew. Resolves when it is written, or the signal has aborted. */
   readonly raise: (transitions: number) => Promise<void>;
 };
 
@@ -88,6 +88,7 @@ async function leadWhile(
   let wake = (): void => {};
   const raised: (() => void)[] = [];
   const raise = (to: number): Promise<void> => {
+    if (over.aborted) return Promise.resolve();
     least = Math.max(least, to);
     wake();
     return new Promise((resolve) => raised.push(resolve));
@@ -113,6 +114,7 @@ async function leadWhile(
     if (performance.now() - since >= timing.giveUpMs) break;
   }
   lost.abort();
+  for (const tell of raised.splice(0)) tell();
   await leading;
   await attempt(() => within(timing.giveUpMs, release(options, held)));
 }

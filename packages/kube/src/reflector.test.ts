@@ -9,6 +9,9 @@ import { until } from './testing/until.ts';
 
 type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
 
+/** Of an object with this nothing can be kept. */
+const UNREADABLE = 'unreadable';
+
 const FAST = { watchSeconds: 60, backoff: { minMs: 5, maxMs: 50 } };
 
 type World = {
@@ -39,7 +42,10 @@ async function world(t: { after(done: () => unknown): void }): Promise<World> {
   const start = (timing: Partial<ReflectorTiming> = {}): Reflector<ConfigMap, string> => {
     const reflector = new Reflector<ConfigMap, string>({
       ...{ api, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal, timing: { ...FAST, ...timing } },
-      keep: ({ data }) => data?.['x'] ?? '',
+      keep: ({ data }) => {
+        if (data?.['x'] === UNREADABLE) throw new TypeError('unreadable');
+        return data?.['x'] ?? '';
+      },
       changed: (key) => void changed.push(key),
     });
     reflectors.push(reflector);
@@ -135,4 +141,20 @@ test('a watch that says nothing any more, and does not end, is given up', async 
   await until(() => watches >= 3);
   stop.abort();
   await kept.done;
+});
+
+test('an object that cannot be read stops no other, in the list and in the watch', async (t) => {
+  const { put, start } = await world(t);
+  await put('a', UNREADABLE);
+  await put('b', '1');
+  const kept = start();
+  await kept.synced;
+  assert.deepEqual([...kept.keys()], ['n/b']);
+  await put('b', UNREADABLE);
+  await put('c', '1');
+  await until(() => kept.get('n/c') === '1');
+  assert.equal(kept.get('n/b'), '1');
+  await put('a', '2');
+  await put('b', '2');
+  await until(() => kept.get('n/a') === '2' && kept.get('n/b') === '2');
 });

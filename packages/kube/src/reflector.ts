@@ -10,7 +10,7 @@ export type ReflectorOptions<T extends KubeObject, K> = {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** What is kept of an object. It must depend on the object alone. */
+  /** What is kept of an object. It must depend on the object alone. Of one that it throws for, what was kept before stays, and the log says so. */
   readonly keep: (object: T) => K;
   /** Called for each key of which something is or may be new, also of what has gone. Look at what is kept: nothing else is told. */
   readonly changed: (key: string) => void;
@@ -180,8 +180,17 @@ export class Reflector<T extends KubeObject, K> {
     const { resourceVersion = '', uid = '' } = object.metadata;
     const before = this.#kept.get(key);
     if (before !== undefined && before.resourceVersion === resourceVersion && before.uid === uid) return;
-    this.#kept.set(key, { resourceVersion, uid, value: this.#options.keep(object) });
-    this.#options.changed(key);
+    const { keep, changed, kind, log } = this.#options;
+    let value: K;
+    try {
+      value = keep(object);
+    } catch (err) {
+      // The same object would come again after each failure, and nothing behind it.
+      log.error({ kind: kind.plural, key, err }, 'cannot be read: goes on with what it was before');
+      return;
+    }
+    this.#kept.set(key, { resourceVersion, uid, value });
+    changed(key);
   }
 
   #drop(key: string): void {

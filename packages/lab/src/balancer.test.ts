@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 
 const BALANCER = fileURLToPath(new URL('balancer.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'cable-balancer-'));
@@ -17,13 +18,9 @@ const sockets = new Set<Socket>();
 let balancer: ChildProcess;
 
 before(async () => {
-  balancer = spawn(
-    process.execPath,
-    [...process.execArgv.filter((word) => !word.startsWith('--test')), BALANCER, front, '--', ...paths],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  balancer = spawn(process.execPath, [...sourceProgram(BALANCER), front, '--', ...paths], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   assert.ok(balancer.stdout);
   const [said] = (await once(balancer.stdout, 'data')) as [Buffer];
   assert.match(said.toString(), /ready/);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import type { Command } from 'commander';
 import { type DownOptions, labCommand, type UpOptions } from './options.ts';
 
@@ -101,7 +102,7 @@ test('down removes a lab by its name, by its story, or all', async () => {
 
 test('the process ends 2 when it was used wrongly, and says where help is', () => {
   const main = fileURLToPath(new URL('main.ts', import.meta.url));
-  const node = ['--import', 'tsx', '--conditions=cable-source', main];
+  const node = sourceProgram(main);
   for (const words of [['up'], ['--only', 'none'], ['show', '--storey', 'pair']]) {
     const { status, stderr } = spawnSync(process.execPath, [...node, ...words], { encoding: 'utf8' });
     assert.equal(status, 2, words.join(' '));

@@ -81,6 +81,10 @@ export const ERRORS = {
     remedy:
       'Change it in Kubernetes; its controller would undo what is changed here. Once the cluster is deleted here it can be.',
   },
+  ProviderNetworkNotAllowed: {
+    status: 403,
+    remedy: 'Name a VLAN of provider_networks of the cluster, or ask an administrator of Cable to give it another.',
+  },
   // Networks
   TunnelIdInUse: { status: 409, remedy: 'Choose another provider:segmentation_id, or leave it out.' },
   ExternalNetworkInUse: {

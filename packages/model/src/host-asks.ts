@@ -361,8 +361,13 @@ export type TraceStep =
     }
   | { readonly kind: 'receiver'; readonly portId: string | null }
   | { readonly kind: 'tunnel'; readonly underlay: string }
-  /** `rule`: first 8 hexadecimal digits of its id; null: no rule allows it. */
-  | { readonly kind: 'rule'; readonly direction: 'ingress' | 'egress'; readonly rule: string | null }
+  /** `rule`: first 8 hexadecimal digits of its id; null: no rule allows it. `deniedBy`: the same of a policy of the cluster that denies it; absent: none does. */
+  | {
+      readonly kind: 'rule';
+      readonly direction: 'ingress' | 'egress';
+      readonly rule: string | null;
+      readonly deniedBy?: string;
+    }
   /** What its source or destination becomes; `port` (or identifier) null: it stays, or is chosen last. */
   | {
       readonly kind: 'translation';

@@ -232,6 +232,41 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices services and backends tell of Services of Kubernetes. An older agent passes them over: what its guests send to a ClusterIP goes by the routes of their router, or nowhere.',
       },
+      {
+        date: '2026-11-29',
+        change:
+          'A Service may say addresses that hosts announce on their links (announcedIps); a report says which a host announces. An older agent passes them over, and is no host for that; an older server passes over what it is told.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'A peer of a rule of a whole cluster may be names (domains), and its slice says what no name means (domainExcept). An older agent passes them over: there such a rule allows nothing by names.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'Slices private_subnets and private_legs tell of subnets that keep to themselves; network_policies name them (privateIn). A server does not ask it of an older agent: ports in such a subnet pass nothing there but with their node.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'A port may say whether its pod has its default routes by it (defaultRoute). An older agent passes that over: the interface that came first has them.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'An endpoint of a Service that is a host may say at which of its own addresses it listens (hostAddress). An older agent passes that over: there who listens at that address alone is not reached.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'The port of a node may say the zone of its host, and its endpoint that the host announces nothing (announces). An older agent passes both over: hints of zones count there as its availability zone says, and it announces what it would.',
+      },
+      {
+        date: '2026-11-30',
+        change:
+          'Slices network_policies and cluster_policies name policies of which hosts write down what they decide (logged). An older agent writes nothing.',
+      },
     ],
   },
 ];
@@ -251,8 +286,15 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
-/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). `network-policies`: it knows these (slices `network_policies`). */
-export const AGENT_FEATURES: readonly string[] = ['blocks', 'floats', 'flows', 'network-policies'];
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). `network-policies`: it knows these (slices `network_policies`); `network-policy-tiers`: those of a whole cluster, too (slices `cluster_policies`); `private-subnets`: and these (slices `private_subnets`, `private_legs`), of any port. */
+export const AGENT_FEATURES: readonly string[] = [
+  'blocks',
+  'floats',
+  'flows',
+  'network-policies',
+  'network-policy-tiers',
+  'private-subnets',
+];
 
 /**
  * Thousands of bits a second, by physical network or `TUNNELLED`, and direction; of `PACKETS` thousands of packets a second, of which `any` are sent and received
@@ -425,7 +467,12 @@ export type HostStatusReport = {
   readonly gateways?: readonly string[];
   /** Leases of ports of routers' addresses that need more blocks, or have some that nothing uses; at most `MAX_LEASES_A_REPORT`. Absent: none. */
   readonly leases?: readonly LeaseUse[];
+  /** Addresses of Services that the host announces on its links; at most `MAX_ANNOUNCED_A_REPORT`. Absent: it announces none whatever there is. */
+  readonly announces?: readonly string[];
 };
+
+/** Addresses that one host is known to announce. */
+export const MAX_ANNOUNCED_A_REPORT = 1024;
 
 /** Blocks of ports that one lease has at the most. */
 export const MAX_BLOCKS_A_LEASE = 32;

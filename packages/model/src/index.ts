@@ -20,6 +20,7 @@ export { type DefineContext, defineResource } from './define-resource.ts';
 export * from './dhcp-options.ts';
 export * from './dns-assignment.ts';
 export * from './dns-name.ts';
+export * from './domain-pattern.ts';
 export * from './errors.ts';
 export type { ExtensionDeclaration, ShownBy, StoredBy } from './extensions/extension.ts';
 export { EXTRA_ROUTES_MAX } from './extensions/extraroute.ts';
@@ -30,6 +31,7 @@ export * from './host-protocol.ts';
 export type * from './ipv6-mode.ts';
 export * from './label-selector.ts';
 export type * from './objects.ts';
+export { FIRST_INTERFACE, VPC_INTERFACE } from './pod-interfaces.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
 export { agentResource } from './resources/agent.ts';
 export { PARENT_GROUP } from './resources/default-security-group-rule.ts';
@@ -37,6 +39,7 @@ export * from './resources/host.ts';
 export {
   clusterProjects,
   isClusterName,
+  isClusterOwn,
   kubernetesClusterResource,
   namespaceProject,
 } from './resources/kubernetes-cluster.ts';
@@ -45,6 +48,7 @@ export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';
 export * from './resources/router.ts';
+export { ROUTER_EGRESSES_MAX } from './resources/router-egress.ts';
 export { PEERING_PREFIXES_MAX, ROUTER_PEERINGS_MAX } from './resources/router-peering.ts';
 export { ROUTER_POLICIES_MAX } from './resources/router-policy.ts';
 export * from './resources/security-group.ts';

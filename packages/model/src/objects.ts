@@ -4,6 +4,7 @@ import type * as extensions from './extensions/all.ts';
 import type { ShownBy, StoredBy } from './extensions/extension.ts';
 import type { addressGroupResource } from './resources/address-group.ts';
 import type { addressScopeResource } from './resources/address-scope.ts';
+import type { clusterNetworkPolicyResource } from './resources/cluster-network-policy.ts';
 import type { flavorResource, serviceProfileResource } from './resources/flavor.ts';
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
@@ -33,6 +34,7 @@ import type {
 } from './resources/qos-minimum.ts';
 import type { rbacPolicyResource } from './resources/rbac-policy.ts';
 import type { routerResource } from './resources/router.ts';
+import type { routerEgressResource } from './resources/router-egress.ts';
 import type { routerPeeringResource } from './resources/router-peering.ts';
 import type { routerPolicyResource } from './resources/router-policy.ts';
 import type { securityGroupResource, securityGroupRuleResource } from './resources/security-group.ts';
@@ -90,6 +92,9 @@ export type RouterView = ResourceView<typeof routerResource> & ShownBy<Extension
 export type RouterPeering = ResourceObject<typeof routerPeeringResource>;
 
 /** As stored. */
+export type RouterEgress = ResourceObject<typeof routerEgressResource> & StoredBy<Extensions, 'router_egress'>;
+
+/** As stored. */
 export type RouterPolicy = ResourceObject<typeof routerPolicyResource>;
 
 /** As stored. */
@@ -104,6 +109,9 @@ export type KubernetesNamespace = ResourceObject<typeof kubernetesNamespaceResou
   StoredBy<Extensions, 'kubernetes_namespace'>;
 /** As stored. */
 export type NetworkPolicy = ResourceObject<typeof networkPolicyResource> & StoredBy<Extensions, 'network_policy'>;
+/** As stored. */
+export type ClusterNetworkPolicy = ResourceObject<typeof clusterNetworkPolicyResource> &
+  StoredBy<Extensions, 'cluster_network_policy'>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

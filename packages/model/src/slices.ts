@@ -11,7 +11,8 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * A slice's name: `host:<name>`, `standby:<name>`, `network:<id>`, `endpoints:<network id>`, `router:<id>`, `policy:<sg ids sorted, joined by +>`,
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
- * `network_policies:<cluster>/<namespace>/<named ports>/<ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
+ * `network_policies:<cluster>/<namespace or ->/<named ports>/<ids>`, with `|` and the ids of policies of the cluster behind it where there are such, `cluster_policies:<cluster>/<named ports>/<ids>`,
+ * `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
  * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
@@ -27,7 +28,8 @@ export type SliceKind = keyof SliceTypes;
  *
  *   host ──> standby, logs
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
- *   host, standby ──> network_policies ──> pods, cluster_pods
+ *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods
+ *   network_policies ──> private_subnets ──> private_legs
  *   router, floating, floats, forwards ──> qos       (where what they translate is limited)
  *    ├─────> near ──> router ──> network, endpoints       (of the router's other networks)
  *    │       near ──> peerings ──> network, endpoints     (of what routers let through that it is peered with)
@@ -72,6 +74,12 @@ export type SliceTypes = {
   readonly policy: { readonly header: PolicyHeader; readonly item: PolicyRule };
   /** Item: a rule, or a part of it; key: `<network policy's id>/<number>`. */
   readonly network_policies: { readonly header: NetworkPoliciesHeader; readonly item: NetworkPolicyRule };
+  /** Item: a rule of a policy of the whole cluster, or a part of it; key: `<policy's id>/<number>`. */
+  readonly cluster_policies: { readonly header: ClusterPoliciesHeader; readonly item: ClusterPolicyRule };
+  /** Item: a private subnet that some ports are in; key: its id. */
+  readonly private_subnets: { readonly header: PrivateSubnetsHeader; readonly item: PrivateSubnet };
+  /** Item: the bound leg of a pod whose port in its VPC is in these subnets; key: id of that port. */
+  readonly private_legs: { readonly header: PrivateSubnetsHeader; readonly item: GroupMember };
   /** Item: a bound port of a pod that is selected; key: port id. */
   readonly pods: { readonly header: PodsHeader; readonly item: GroupMember };
   /** The same, of a whole cluster. */
@@ -313,8 +321,61 @@ export type OwnFloatingAddress = FloatingAddress & { readonly routerId: string; 
  */
 export type PolicyHeader = { readonly id: string; readonly stateless?: true };
 
-/** The network policies of some pods. `ingress`, `egress`: in this direction they pass only what is allowed. */
-export type NetworkPoliciesHeader = { readonly id: string; readonly ingress: boolean; readonly egress: boolean };
+/**
+ * The network policies of some pods, and the private subnets that they, or other ports, are in. `ingress`, `egress`: in this direction those of their namespace isolate them.
+ * `tiers`: the slice of the cluster's policies that are asked before and after those; absent: there are none. `privateIn`: the slice of the subnets, which
+ * are asked before all of them; absent: none is private.
+ */
+export type NetworkPoliciesHeader = {
+  readonly id: string;
+  readonly ingress: boolean;
+  readonly egress: boolean;
+  readonly tiers?: SliceKey;
+  readonly privateIn?: SliceKey;
+  /** Those of which hosts write down what they decide; absent: none. */
+  readonly logged?: readonly LoggedPolicy[];
+};
+
+/**
+ * A policy of which hosts write down what it lets pass (`accepts`), and what it does not (`drops`). `kind` and `name`: Kubernetes', with the namespace (`shop/from-web`).
+ * `directions`: in which a NetworkPolicy isolates; absent: it is one of the whole cluster.
+ */
+export type LoggedPolicy = {
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly accepts: boolean;
+  readonly drops: boolean;
+  readonly directions?: readonly ('ingress' | 'egress')[];
+};
+
+/** The private subnets of a network that some ports are in. */
+export type PrivateSubnetsHeader = { readonly id: string };
+
+/**
+ * `peers`: prefixes whose addresses its ports exchange packets with, the subnet's own among them; with others of its version of IP they do not. `legs`: of legs of its pods, which
+ * have addresses of another network: the slice of those that exchange packets with each other; absent: it is about ports of the subnet.
+ */
+export type PrivateSubnet = {
+  readonly subnetId: string;
+  readonly ipVersion: 4 | 6;
+  readonly peers: readonly string[];
+  readonly legs?: SliceKey;
+};
+
+/** The policies of the whole cluster that some pods have. `domainExcept`: prefixes that no name of them means; absent: none. `logged`: as of `NetworkPoliciesHeader`. */
+export type ClusterPoliciesHeader = {
+  readonly id: string;
+  readonly domainExcept?: readonly string[];
+  readonly logged?: readonly LoggedPolicy[];
+};
+
+/** `order`: of two rules of a tier the one with the lower text is asked first. */
+export type ClusterPolicyRule = NetworkPolicyRule & {
+  readonly tier: 'admin' | 'baseline';
+  readonly order: string;
+  readonly action: 'allow' | 'deny' | 'pass';
+};
 
 /** What a network policy allows, in one direction. */
 export type NetworkPolicyRule = {
@@ -326,9 +387,17 @@ export type NetworkPolicyRule = {
   readonly ports?: readonly NetworkPolicyPorts[];
 };
 
-/** The members of any of some slices `pods` and `cluster_pods`, or a prefix without those in it. */
+/**
+ * The members of any of some slices `pods` and `cluster_pods`, or a prefix without those in it. `domains`: besides, addresses that the host told the pod for these names, without a dot at their
+ * end and in small letters; with `*.` before it for all names below it.
+ */
 export type NetworkPolicyPeer =
-  | { readonly pods: readonly SliceKey[]; readonly cidr?: never; readonly except?: never }
+  | {
+      readonly pods: readonly SliceKey[];
+      readonly domains?: readonly string[];
+      readonly cidr?: never;
+      readonly except?: never;
+    }
   | { readonly cidr: string; readonly except: readonly string[]; readonly pods?: never };
 
 /** Ports from `first` to `last`; absent: all. `protocol`: IANA number. */
@@ -389,7 +458,7 @@ export type LocalPort = {
    * empty policy `policy:`.
    */
   readonly policy: SliceKey | null;
-  /** Network policies that select its pod, whose word counts besides: both must allow; absent: none does. */
+  /** Network policies that select its pod, and private subnets that it is in, whose word counts besides: both must allow; absent: none does. */
   readonly networkPolicies?: SliceKey;
   /** RFC 1123 label for DHCP option 12 and metadata; derived from the port's `dns_name`, name or id when none was given. */
   readonly hostname: string;
@@ -405,6 +474,10 @@ export type LocalPort = {
   readonly extraDhcpOpts?: readonly ExtraDhcpOpt[];
   /** Of a trunk's sub-port; absent: the port has a device of its own. */
   readonly trunk?: TrunkPlace;
+  /** Whether the pod's default routes are by it; absent: nobody says so. */
+  readonly defaultRoute?: boolean;
+  /** Of the port of a node: the zone whose hints are for clients of this host. Absent: the availability zone of the host. */
+  readonly zone?: string;
   /** Copies of its traffic; absent: none are made. */
   readonly mirrors?: readonly PortMirror[];
   /** Copies of others' traffic; absent: none come. */
@@ -482,6 +555,8 @@ export type SubnetState = {
   readonly ipv6RaMode?: Ipv6Mode;
   /** `ipv6_address_mode`; absent: nothing is said of how guests get their addresses. */
   readonly ipv6AddressMode?: Ipv6Mode;
+  /** False: what leaves it by a node keeps its own address; absent: it has the node's. */
+  readonly natOutgoing?: false;
 };
 
 /** Where a port of the network is. */
@@ -496,6 +571,8 @@ export type Endpoint = {
   readonly standby?: readonly OtherPlace[];
   /** Its allowed address pairs that are one address each: it may say that it has them. Absent: none, or port security is off. */
   readonly pairs?: readonly { readonly ipAddress: string; readonly macAddress: string }[];
+  /** Of the port of a node: its host announces no address of a Service. Absent: it may. */
+  readonly announces?: false;
 };
 
 /** `left`: the endpoint was there, else it is to come there. `underlay` as of an endpoint. */
@@ -643,6 +720,8 @@ export type ClusterService = {
   readonly nodePorts?: readonly NodePort[];
   /** At which hosts let in what they receive for it. Absent: none. */
   readonly loadBalancerIps?: readonly string[];
+  /** Those of `loadBalancerIps` and `externalIps` that hosts announce on their links. Absent: none. */
+  readonly announcedIps?: readonly string[];
   /** From which prefixes `loadBalancerIps` are reached; absent: from any. */
   readonly sourceRanges?: readonly string[];
   /** At which port hosts say by HTTP whether they have endpoints that are ready; absent: at none. */
@@ -671,6 +750,8 @@ export type ServiceBackend = {
   readonly terminating?: true;
   /** Name of the host that it is on; absent: none. */
   readonly host?: string;
+  /** Where it is a host, and the address that of its port as a node: the host's own address at which it listens. Absent: it listens at that of the port. */
+  readonly hostAddress?: string;
   /** What it is called below the name of its Service; absent: by its address. */
   readonly hostname?: string;
   /** Availability zones whose clients should use it; absent: it has no such hint. */

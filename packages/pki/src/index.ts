@@ -27,6 +27,8 @@ export {
 } from './directory.ts';
 export type { Identity } from './identity.ts';
 export { formatIdentity, identityOf, nameOfIdentity, parseIdentity } from './identity.ts';
+export type { JoinedMaterial } from './join-need.ts';
+export { joinNeedOf } from './join-need.ts';
 export type { JoinTokenText } from './join-token.ts';
 export { createJoinToken, formatJoinToken, hasHash, hashSecret, parseJoinToken } from './join-token.ts';
 export { certificatesIn, createKey, fingerprintOf, isKeyOf, keyFingerprint } from './keys.ts';

@@ -132,6 +132,9 @@ export function objectPrefix(type: string): string {
 /** Present: the rules that new security groups begin with were made once; of those that are not there any more, somebody has deleted them. */
 export const FIRST_RULES = '/cable/meta/first-rules';
 
+/** Of which ids are made that requests say: 32 bytes in base64. */
+export const ID_SECRET = '/cable/meta/id-secret';
+
 /** Written so that a watch has something to tell. */
 export const TICK = '/cable/meta/tick';
 

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import { openStore } from '@cable/store';
 import { mountSmall } from './testing/small-disk.ts';
 
@@ -227,7 +228,7 @@ async function failedStart(
 }
 
 function spawnServer(t: TestContext, args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', MAIN, ...args], {
+  const child = spawn(process.execPath, [...sourceProgram(MAIN), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill('SIGKILL'));

@@ -93,20 +93,21 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   network:
     'availability_zone_hints cable:cluster cable:flow_export cable:origin description dns_domain external_to is_default name provider:physical_network router:external shared_with tags',
   subnet:
-    'cable:cluster cable:origin description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
-  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:cluster cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
+    'cable:allow_subnets cable:cluster cable:origin cable:private description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
+  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:cluster cable:default_route cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data cable:zone description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
   host: 'bandwidth bridge_mappings cluster description features underlay_mtu',
   host_certificate: 'authority expires_at issued_at not_before revoked',
   join_token: 'host replace',
-  kubernetes_cluster: 'description holder namespace_projects uid',
+  kubernetes_cluster: 'description holder namespace_projects provider_networks uid',
   address_group: 'addresses description name shared_with',
   address_scope: 'description name shared_with',
   router_peering: 'accepted_prefixes description name subnet_ids',
+  router_egress: 'cable:cluster cable:origin description external_addresses name namespaces pods subnet_ids',
   router_policy:
     'description destination_ip_prefix name next_hop port_range_max port_range_min protocol source_ip_prefix source_port_range_max source_port_range_min subnet_id',
   service_scope: 'cable:cluster cable:origin cluster_domain description name router_ids',
   service:
-    'cable:cluster cable:origin description external_ips external_name health_check_node_port load_balancer_ips load_balancer_source_ranges name',
+    'announced_by announced_ips cable:cluster cable:origin description external_ips external_name health_check_node_port load_balancer_ips load_balancer_source_ranges name',
   endpoint_set: 'cable:cluster cable:origin description endpoints name ports',
   snat_lease: 'released_at resting',
   floatingip:
@@ -122,6 +123,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   healthmonitor: 'description domain_name expected_codes http_method name tags url_path',
   log: 'description name resource_id target_id',
   network_policy: 'cable:cluster cable:origin description name pods rules',
+  cluster_network_policy: 'cable:cluster cable:origin description domain_except name namespaces pods rules',
   network_segment_range: 'default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   qos_minimum_bandwidth_rule: 'description',

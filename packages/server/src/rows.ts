@@ -2,6 +2,7 @@ import type {
   AddressGroup,
   AddressScope,
   AnyObject,
+  ClusterNetworkPolicy,
   DefaultSecurityGroupRule,
   EndpointSet,
   Flavor,
@@ -32,6 +33,7 @@ import type {
   RbacPolicy,
   RefusedEntries,
   Router,
+  RouterEgress,
   RouterPeering,
   RouterPolicy,
   SecurityGroup,
@@ -75,9 +77,11 @@ type ObjectTypes = {
   readonly endpoint_set: EndpointSet;
   readonly kubernetes_namespace: KubernetesNamespace;
   readonly network_policy: NetworkPolicy;
+  readonly cluster_network_policy: ClusterNetworkPolicy;
   readonly service: Service;
   readonly service_scope: ServiceScope;
   readonly router_peering: RouterPeering;
+  readonly router_egress: RouterEgress;
   readonly router_policy: RouterPolicy;
   readonly tap_service: TapService;
   readonly tap_flow: TapFlow;

@@ -12,6 +12,7 @@ import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureDefaultRanges } from './engine/default-ranges.ts';
 import { ensureFirstRules } from './engine/first-rules.ts';
 import { ensureFormat } from './engine/format.ts';
+import { ensureIdSecret } from './engine/id-secret.ts';
 import { KeyedLock } from './engine/keyed-lock.ts';
 import { createKeyMaker } from './engine/keys-of.ts';
 import { whatIsMissing } from './engine/loaded-types.ts';
@@ -51,6 +52,7 @@ import type { PolicyOverrides } from './policy/policy-file.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
+import { AnnouncedKeeper } from './resources/announced-keeper.ts';
 import { DEFAULT_GROUP_INDEX } from './resources/default-group.ts';
 import { DEFAULT_RULE_INDEX } from './resources/default-security-group-rule.ts';
 import { GatewayKeeper } from './resources/gateway-keeper.ts';
@@ -146,6 +148,7 @@ type Running = {
   sweeper?: Sweeper;
   slaac?: SlaacKeeper;
   gateways?: GatewayKeeper;
+  announced?: AnnouncedKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
   nova?: NovaNotifier;
@@ -168,10 +171,11 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, slaac, gateways, snat, health, nova, relay, plane, app } = running;
+  const { abort, tables, history, sweeper, slaac, gateways, announced, snat, health, nova, relay, plane, app } =
+    running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, slaac, gateways, snat, health, nova, relay].map((one) => one?.done);
+  const loops = [history, sweeper, slaac, gateways, announced, snat, health, nova, relay].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -234,6 +238,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   await loader.enter({ store, tables, resources });
   const newId = createIdMaker(() => Date.now());
+  const idSecret = await ensureIdSecret(store);
   await ensureDefaultRanges({ ...{ store, tables, resources, now, log }, settings: options.settings });
   await ensureFirstRules({ store, tables, resources, keys, addresses, newId });
   const server = randomUUID();
@@ -303,6 +308,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     monotonicMs,
     random,
     newId,
+    idSecret,
   };
   const snat = new SnatKeeper({ ...deps, log: log.child('snat'), signal: abort.signal });
   running.snat = snat;
@@ -310,6 +316,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   running.gateways = gateways;
   running.slaac = new SlaacKeeper({ ...deps, log: log.child('slaac'), signal: abort.signal });
+  const announced = new AnnouncedKeeper({ ...deps, log: log.child('announced'), signal: abort.signal });
+  running.announced = announced;
+  plane.onAnnounced((host, addresses) => announced.take(host, addresses));
   plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },

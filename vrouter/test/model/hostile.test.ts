@@ -1,6 +1,7 @@
 /** Frames that nobody should send. More of them: `npm run fuzz:vrouter -- --frames`. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import { arp, BROADCAST, type Ipv4, udp } from '../packet.ts';
 import type { Cloud } from './cloud.ts';
 import { drawFrames } from './draw-frames.ts';
@@ -9,7 +10,8 @@ import { assertReached } from './reached.ts';
 import { Rig } from './rig.ts';
 import { findDifference } from './search.ts';
 
-const CASES = 800;
+const ALL_CASES = 800;
+const CASES = ofAll(200, ALL_CASES);
 
 let rig: Rig;
 
@@ -38,7 +40,7 @@ test('whatever guests, hosts and the agent send, it ends as promised, passes no 
   const { text, packets, outcomes } = findDifference(rig, { seed: 1, cases: CASES, draw: drawFrames });
   assert.equal(text, undefined, text);
   t.diagnostic(`${packets} frames; ${outcomes}`);
-  assertReached(outcomes, REACHED);
+  assertReached(outcomes, REACHED, CASES / ALL_CASES);
 });
 
 const A = '02:00:00:00:00:0a';

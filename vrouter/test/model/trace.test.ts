@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import { removePins } from '../../../packages/agent/src/bpf/pin.ts';
 import { caseText, type PacketStep } from './case.ts';
 import { drawCase } from './draw-case.ts';
@@ -10,7 +11,7 @@ import { frameOf } from './packets.ts';
 import { Rig } from './rig.ts';
 import { findDifference } from './search.ts';
 
-const CASES = 600;
+const CASES = ofAll(120, 600);
 /** Of so many the maps are looked at. */
 const LOOKS = 6;
 const PINS = `/sys/fs/bpf/cable-test-trace-${randomBytes(6).toString('hex')}`;

@@ -121,6 +121,7 @@ function record(from: string | null, to: string | null, more: Partial<FlowRecord
   return {
     ...{ kind: 'begin', flow: 1, life: 1n, choice: 1, atMs: 5.25, beganMs: 5, networkId: 'n', networkName: 'n' },
     ...{ asked: tuple('10.0.0.1', '10.0.0.2', 1000, 80), answered: tuple('10.0.0.2', '10.0.0.1', 80, 1000) },
+    ...{ goesOn: tuple('10.0.0.1', '10.0.0.2', 1000, 80), isServed: false, refusedBy: null },
     ...{ packets: [1n, 2n], bytes: [3n, 4n], from: end(from), to: end(to), rule: 'rule', ended: 0, drop: null },
     ...more,
   };

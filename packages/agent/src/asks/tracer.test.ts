@@ -59,7 +59,12 @@ function traced(
   const tracer = new Tracer({
     host: 'h1',
     slices: { keys: () => [], header: () => undefined, item: () => undefined, items: () => [] },
-    planner: { vifs: new Map(), ids: (kind) => IDS[kind] ?? new Map(), numberOf: () => undefined },
+    planner: {
+      vifs: new Map(),
+      ids: (kind) => IDS[kind] ?? new Map(),
+      numberOf: () => undefined,
+      denierOf: () => undefined,
+    },
     load: () => ({
       run: (input) => {
         seen(input);
@@ -180,6 +185,7 @@ function tracedFrom(
       vifs: new Map([[OWNER, { vif: 7 }]]) as unknown as TracerDeps['planner']['vifs'],
       ids: (kind) => new Map(kind === 'network' ? [[NETWORK, 3]] : kind === 'vif' ? [[OWNER, 7]] : []),
       numberOf: () => undefined,
+      denierOf: () => undefined,
     },
     load: () => ({
       run: (input) => {

@@ -20,6 +20,8 @@ import {
   CB_DELIVER_UPLINK,
   CB_DIR_INGRESS,
   CB_ENDPOINT_REMOTE,
+  CB_FAMILY_V4,
+  CB_FAMILY_V6,
   CB_FLOOD_TUNNEL,
   CB_FLOOD_VIF,
   CB_ROUTE_NEXTHOP,
@@ -48,7 +50,7 @@ import {
   type CbTraceFlow,
   cbTraceFlow,
 } from '../bpf/abi.gen.ts';
-import { formatAddress, formatMac, parseAddress, parseMac } from '../plan/address.ts';
+import { formatAddress, formatMac, hex, isMapped, parseAddress, parseMac } from '../plan/address.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 import { tunnelName } from '../plan/tunnels.ts';
@@ -62,7 +64,7 @@ import type { RawTrace, TraceInput, TracePrograms } from './trace-programs.ts';
 export type TracerDeps = {
   readonly host: string;
   readonly slices: ListedSlices;
-  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf'>;
+  readonly planner: Pick<Planner, 'vifs' | 'ids' | 'numberOf' | 'denierOf'>;
   /** Loads the programs, for the devices as they are now. */
   readonly load: () => TracePrograms;
   readonly log: Logger;
@@ -204,7 +206,7 @@ export class Tracer {
   #show(raw: RawTrace, from: TraceInput['from']): Omit<TraceHop, 'neighbour' | 'end'> & { readonly end: TraceEnd } {
     const numbers = readNumbers(this.#deps);
     const began = raw.began === undefined ? null : Buffer.from(cbTraceFlow.encode(raw.began)).toString('base64');
-    const steps = raw.steps.flatMap((step) => showStep(step, numbers));
+    const steps = raw.steps.flatMap((step) => showStep(step, numbers, this.#deps.planner));
     return { steps, end: this.#end(raw, from, numbers), began };
   }
 
@@ -258,7 +260,11 @@ function readFlow(text: string): readonly CbTraceFlow[] {
 }
 
 /** A kind that this code does not know is left out. */
-function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): readonly TraceStep[] {
+function showStep(
+  { kind, id, a, b, addr }: CbStep,
+  numbers: HostNumbers,
+  planner: Pick<Planner, 'denierOf'>,
+): readonly TraceStep[] {
   switch (kind) {
     case CB_STEP_SOURCE:
       return [{ kind: 'source', isAsked: a !== 0, isAllowed: id === 0 }];
@@ -280,9 +286,13 @@ function showStep({ kind, id, a, b, addr }: CbStep, numbers: HostNumbers): reado
       if (a !== CB_ENDPOINT_REMOTE) return [{ kind: 'receiver', portId: numbers.port(id) }];
       return [{ kind: 'tunnel', underlay: numbers.underlay(id) ?? '' }];
     case CB_STEP_ALLOWED:
+      return [{ kind: 'rule', direction: a === CB_DIR_INGRESS ? 'ingress' : 'egress', rule: ruleText(id) }];
     case CB_STEP_DENIED: {
-      const rule = kind === CB_STEP_ALLOWED ? ruleText(id) : null;
-      return [{ kind: 'rule', direction: a === CB_DIR_INGRESS ? 'ingress' : 'egress', rule }];
+      const direction = a === CB_DIR_INGRESS ? 'ingress' : 'egress';
+      const family = isMapped(addr) ? CB_FAMILY_V4 : CB_FAMILY_V6;
+      const packet = { direction: a, family, protocol: id >>> 16, portBe: id & 0xffff };
+      const by = planner.denierOf(b, `${hex(addr)}/128`, packet) ?? 0;
+      return [{ kind: 'rule', direction, rule: null, ...(by === 0 ? {} : { deniedBy: ruleText(by) }) }];
     }
     case CB_STEP_COPY: {
       const isVif = a === CB_FLOOD_VIF;

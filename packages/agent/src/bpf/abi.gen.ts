@@ -51,6 +51,8 @@ export const CB_MAX_NEIGHBOUR = 16384;
 
 export const CB_MAX_HEARD = 4096;
 
+export const CB_MAX_ANNOUNCED = 16384;
+
 export const CB_MAX_SVC = 65536;
 
 export const CB_MAX_MAGLEV = 131072;
@@ -260,6 +262,8 @@ export const CB_SNAT_GROUP = 8;
 
 export const CB_FORWARD_F_ONE = 0x1;
 
+export const CB_CLASS_PRIVATE = 0x80000000;
+
 /** towards the VIF */
 export const CB_DIR_INGRESS = 0;
 
@@ -284,6 +288,10 @@ export const CB_PROBE_NEVER = 0xffffffff;
 export const CB_BEACON_F_SERVES = 0x1;
 
 export const CB_MAX_STANDS = 32;
+
+export const CB_MAX_ANNOUNCED_PREFIXES = 4;
+
+export const CB_ANNOUNCED_F_HERE = 0x1;
 
 export const CB_TIMEOUTS = 9;
 
@@ -335,6 +343,12 @@ export const CB_TOLD_BYTES = 2097152;
 export const CB_TOLD_RATE = 100;
 
 export const CB_TOLD_BURST = 200;
+
+export const CB_TOLD_F_SERVED = 0x1;
+
+export const CB_TOLD_F_BY_SENDER = 0x2;
+
+export const CB_TOLD_F_BY_RECEIVER = 0x4;
 
 export const CB_CARRY_ROWS = 1024;
 
@@ -487,17 +501,19 @@ export const CB_REASON_PEERING = 53;
 export const CB_REASON_NO_SERVICE = 54;
 /** to a Service of which only endpoints of this host serve, and there is none */
 export const CB_REASON_NO_LOCAL = 55;
+/** a private subnet of the sender or the receiver does not exchange packets with the other's address */
+export const CB_REASON_PRIVATE_SUBNET = 56;
 /** more queries of IGMP or MLD than a VIF may send */
 export const CB_REASON_RATE_QUERY = 59;
 /** more than the QoS policy of a floating IP or of a router's gateway lets pass by that address */
 export const CB_REASON_RATE_OUTSIDE = 60;
-/** a NetworkPolicy selects the sender, and none lets it out */
+/** a policy of the cluster denies it, or a NetworkPolicy selects the sender and none lets it out */
 export const CB_REASON_NETWORK_POLICY_EGRESS = 61;
-/** a NetworkPolicy selects the receiver, and none lets it in */
+/** a policy of the cluster denies it, or a NetworkPolicy selects the receiver and none lets it in */
 export const CB_REASON_NETWORK_POLICY_INGRESS = 62;
 export const CB_REASON_MAX = 64;
 /** enum cb_reason */
-export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_NO_SERVICE | typeof CB_REASON_NO_LOCAL | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE | typeof CB_REASON_NETWORK_POLICY_EGRESS | typeof CB_REASON_NETWORK_POLICY_INGRESS;
+export type CbReason = typeof CB_REASON_NONE | typeof CB_REASON_NOT_PROGRAMMED | typeof CB_REASON_ADMIN_DOWN | typeof CB_REASON_MALFORMED | typeof CB_REASON_SPOOFED_MAC | typeof CB_REASON_SPOOFED_IP | typeof CB_REASON_SPOOFED_ARP | typeof CB_REASON_UNSUPPORTED_ETHERTYPE | typeof CB_REASON_POLICY_EGRESS | typeof CB_REASON_POLICY_INGRESS | typeof CB_REASON_NO_ROUTE | typeof CB_REASON_NO_ENDPOINT | typeof CB_REASON_NO_ROUTER | typeof CB_REASON_TTL_EXCEEDED | typeof CB_REASON_UNKNOWN_PEER | typeof CB_REASON_UNKNOWN_VNI | typeof CB_REASON_UNKNOWN_MAC | typeof CB_REASON_FRAGMENT | typeof CB_REASON_TOO_BIG | typeof CB_REASON_SERVICE | typeof CB_REASON_REDIRECT | typeof CB_REASON_INVALID_STATE | typeof CB_REASON_BROADCAST_LIMIT | typeof CB_REASON_PORT_DISABLED_DHCP | typeof CB_REASON_RATE_SERVICE | typeof CB_REASON_UNKNOWN_VLAN | typeof CB_REASON_FLOW_SHARE | typeof CB_REASON_FLOW_TABLE | typeof CB_REASON_TCP_WINDOW | typeof CB_REASON_REVERSE_PATH | typeof CB_REASON_SPOOFED_PEER | typeof CB_REASON_IP_OPTIONS | typeof CB_REASON_TINY_FRAGMENT | typeof CB_REASON_ICMP_REDIRECT | typeof CB_REASON_SPOOFED_ND | typeof CB_REASON_ROGUE_RA | typeof CB_REASON_RATE_FLOOD | typeof CB_REASON_NAT_PORTS | typeof CB_REASON_NO_NEIGHBOUR | typeof CB_REASON_BLACKHOLE | typeof CB_REASON_NAT_GONE | typeof CB_REASON_RATE_QOS | typeof CB_REASON_FOREIGN_VIP | typeof CB_REASON_STALE_PIECE | typeof CB_REASON_NO_MEMBER | typeof CB_REASON_MIRROR_RATE | typeof CB_REASON_MIRROR_LOST | typeof CB_REASON_SNAT_BLOCKS | typeof CB_REASON_SNAT_NO_BLOCK | typeof CB_REASON_PROBE | typeof CB_REASON_POLICY_ROUTE | typeof CB_REASON_PEERING | typeof CB_REASON_NO_SERVICE | typeof CB_REASON_NO_LOCAL | typeof CB_REASON_PRIVATE_SUBNET | typeof CB_REASON_RATE_QUERY | typeof CB_REASON_RATE_OUTSIDE | typeof CB_REASON_NETWORK_POLICY_EGRESS | typeof CB_REASON_NETWORK_POLICY_INGRESS;
 
 /** what a guest sends */
 export const CB_ENTRY_VIF = 0;
@@ -695,9 +711,9 @@ export const CB_STEP_ROUTER = 3;
 export const CB_STEP_ROUTE = 4;
 /** where the receiver is. id: VIF or tunnel number; a: enum cb_endpoint_kind */
 export const CB_STEP_ENDPOINT = 5;
-/** a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy */
+/** a rule allows it. id: first 32 bits of the rule's UUID; a: CB_DIR_*; b: the policy; addr: the other end */
 export const CB_STEP_ALLOWED = 6;
-/** no rule allows it. a: CB_DIR_*; b: the policy */
+/** no rule allows it. id: protocol << 16 | destination port; a: CB_DIR_*; b: the policy; addr: the other end */
 export const CB_STEP_DENIED = 7;
 /** a copy for a receiver of broadcast. id: VIF or tunnel number; a: enum cb_flood_kind, or 0: by the network's uplink; b: enum cb_reason, or 0: it would be sent */
 export const CB_STEP_COPY = 8;
@@ -779,10 +795,11 @@ export const DROP_REASONS: readonly { readonly code: CbReason; readonly name: st
   { code: 53, name: 'peering', description: 'to a peer of its router, from an address that this side of the peering does not let through', remedy: 'Look at the peerings of the sender’s router (`cable router peering list ROUTER`): add the sender’s subnet to `subnet_ids`, and have the other side take it (`accepted_prefixes`).' },
   { code: 54, name: 'no_service', description: 'into a prefix of Services, to an address that none of them has', remedy: 'Ask for the name of the Service anew: no Service has that address (`cable service list`), or has it no more.' },
   { code: 55, name: 'no_local', description: 'to a Service of which only endpoints of this host serve, and there is none', remedy: 'The Service has internal_traffic_policy Local: run an endpoint of it on this host, or set it to Cluster.' },
+  { code: 56, name: 'private_subnet', description: 'a private subnet of the sender or the receiver does not exchange packets with the other\'s address', remedy: 'cable trace names the subnet. Add the other end’s prefix to its cable:allow_subnets, or set its cable:private to false (of a Subnet of kubectl: allowSubnets, private).' },
   { code: 59, name: 'rate_query', description: 'more queries of IGMP or MLD than a VIF may send', remedy: 'Look what asks the guest’s neighbours for their groups (`tcpdump igmp`): a router of multicast asks some times a minute, and a VIF may five times a second.' },
   { code: 60, name: 'rate_outside', description: 'more than the QoS policy of a floating IP or of a router\'s gateway lets pass by that address', remedy: 'Look at the floating IP of the port (`openstack floating ip show`), or at the gateway of its router (`openstack router show`): the QoS policy limits what passes by that address. Raise the limit or its burst (`openstack network qos rule set`).' },
-  { code: 61, name: 'network_policy_egress', description: 'a NetworkPolicy selects the sender, and none lets it out', remedy: 'Add an egress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
-  { code: 62, name: 'network_policy_ingress', description: 'a NetworkPolicy selects the receiver, and none lets it in', remedy: 'Add an ingress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
+  { code: 61, name: 'network_policy_egress', description: 'a policy of the cluster denies it, or a NetworkPolicy selects the sender and none lets it out', remedy: 'cable trace says whether a policy of the cluster denies it. Else add an egress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
+  { code: 62, name: 'network_policy_ingress', description: 'a policy of the cluster denies it, or a NetworkPolicy selects the receiver and none lets it in', remedy: 'cable trace says whether a policy of the cluster denies it. Else add an ingress rule to a NetworkPolicy that selects the pod, or take away the one that isolates it: kubectl describe networkpolicy.' },
 ];
 
 /** struct cb_in_key, 8 bytes. */
@@ -2055,6 +2072,7 @@ export type CbBeacon = {
   readonly standsBe: readonly number[];
   /** question, IPv6: address of the third host */
   readonly about: Uint8Array;
+  readonly announces: readonly number[];
 };
 
 export const cbBeacon: Codec<CbBeacon> = structCodec(
@@ -2065,12 +2083,14 @@ export const cbBeacon: Codec<CbBeacon> = structCodec(
     out.u32(4, 'count', value.count);
     out.list(8, 'standsBe', value.standsBe, { limit: 32, size: 4 }, (at, item) => out.u32be(at, 'standsBe', item));
     out.raw(136, 'about', value.about, 16);
+    out.list(152, 'announces', value.announces, { limit: 4, size: 2 }, (at, item) => out.u16(at, 'announces', item));
   },
   (b) => ({
     flags: b.u32(0),
     count: b.u32(4),
     standsBe: b.list(8, 32, 4, (at) => b.u32be(at)),
     about: b.raw(136, 16),
+    announces: b.list(152, 4, 2, (at) => b.u16(at)),
   }),
 );
 
@@ -2161,6 +2181,54 @@ export const cbHeard: Codec<CbHeard> = structCodec(
     aboutBe: b.u32be(20),
     aboutMs: b.u32(24),
     beacon: cbBeacon.decode(b.raw(32, 160)),
+  }),
+);
+
+/** struct cb_announced_key, 20 bytes. */
+export type CbAnnouncedKey = {
+  readonly ifindex: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbAnnouncedKey: Codec<CbAnnouncedKey> = structCodec(
+  'cb_announced_key',
+  20,
+  (out, value) => {
+    out.u32(0, 'ifindex', value.ifindex);
+    out.raw(4, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    ifindex: b.u32(0),
+    addr: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_announced, 24 bytes. */
+export type CbAnnounced = {
+  /** of the device: where the address is said to be */
+  readonly mac: Uint8Array;
+  /** CB_ANNOUNCED_F_* */
+  readonly flags: number;
+  /** who said last that he has it */
+  readonly otherMac: Uint8Array;
+  /** CLOCK_MONOTONIC, when; 0: nobody */
+  readonly otherNs: bigint;
+};
+
+export const cbAnnounced: Codec<CbAnnounced> = structCodec(
+  'cb_announced',
+  24,
+  (out, value) => {
+    out.raw(0, 'mac', value.mac, 6);
+    out.u8(6, 'flags', value.flags);
+    out.raw(8, 'otherMac', value.otherMac, 6);
+    out.u64(16, 'otherNs', value.otherNs);
+  },
+  (b) => ({
+    mac: b.raw(0, 6),
+    flags: b.u8(6),
+    otherMac: b.raw(8, 6),
+    otherNs: b.u64(16),
   }),
 );
 
@@ -2426,7 +2494,7 @@ export type CbTold = {
   /** by direction */
   readonly packets: readonly bigint[];
   readonly bytes: readonly bigint[];
-  /** as its packets enter; CB_TOLD_DROP: of the packet, and nothing */
+  /** as its packets enter; CB_TOLD_DROP: the packet, and as it would go on */
   readonly tuple: readonly CbTupleKey[];
   /** how often the record was taken: with flow it names the flow */
   readonly life: bigint;
@@ -2447,6 +2515,8 @@ export type CbTold = {
   readonly reason: number;
   /** enum cb_flow_state */
   readonly state: number;
+  /** CB_TOLD_F_* */
+  readonly flags: number;
 };
 
 export const cbTold: Codec<CbTold> = structCodec(
@@ -2468,6 +2538,7 @@ export const cbTold: Codec<CbTold> = structCodec(
     out.u8(160, 'kind', value.kind);
     out.u8(161, 'reason', value.reason);
     out.u8(162, 'state', value.state);
+    out.u8(163, 'flags', value.flags);
   },
   (b) => ({
     atNs: b.u64(0),
@@ -2485,6 +2556,7 @@ export const cbTold: Codec<CbTold> = structCodec(
     kind: b.u8(160),
     reason: b.u8(161),
     state: b.u8(162),
+    flags: b.u8(163),
   }),
 );
 
@@ -3588,6 +3660,7 @@ export const MAPS: {
   readonly cb_hop_1: MapSpec<CbHopKey, CbHop>;
   readonly cb_beacon_1: MapSpec<number, CbBeacon>;
   readonly cb_heard_1: MapSpec<CbHeardKey, CbHeard>;
+  readonly cb_announced_1: MapSpec<CbAnnouncedKey, CbAnnounced>;
   readonly cb_prog_2: MapSpec<number, CbProg>;
   readonly cb_tuple_1: MapSpec<CbTupleKey, CbTuple>;
   readonly cb_flow_2: MapSpec<number, CbFlow>;
@@ -3748,7 +3821,7 @@ export const MAPS: {
   },
   cb_class_1: {
     name: 'cb_class_1',
-    description: 'LPM, (policy, remote address) -> class: the set of remote groups and prefixes of the policy\'s rules that contain the address. No entry: class 0, in which only the rules for "any" remote count. Written by the agent.',
+    description: 'LPM, (policy, remote address) -> class: the set of remote groups and prefixes of the policy\'s rules that contain the address. No entry: class 0, in which only the rules for "any" remote count. CB_CLASS_PRIVATE is in the numbers of those that a private subnet keeps out, and of no other of a set of network policies: it says why there is no rule. Written by the agent.',
     key: cbClassKey,
     value: cbClass,
   },
@@ -3781,6 +3854,12 @@ export const MAPS: {
     description: 'hash, underlay address of another host -> its last answer. Keys and tokens by the agent, the rest by the vrouter.',
     key: cbHeardKey,
     value: cbHeard,
+  },
+  cb_announced_1: {
+    name: 'cb_announced_1',
+    description: 'hash, device and address of a Service -> whether this host answers ARP and ND for it there, and who else does. Keys, MAC and flags by the agent, the rest by the vrouter. It outlives the agent. No entry: the host is no concern of the address.',
+    key: cbAnnouncedKey,
+    value: cbAnnounced,
   },
   cb_prog_2: {
     name: 'cb_prog_2',

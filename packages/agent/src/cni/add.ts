@@ -20,7 +20,7 @@ export async function addPod(request: CniRequest<PlainNetconf>, deps: CniDeps, s
     try {
       const made = attachmentOf(request, pod);
       requireAddress(request, made);
-      return await joinPod(request, made, netns, deps, signal);
+      return await joinPod(request, [made], netns, deps, signal);
     } catch (err) {
       await undo(pod, deps);
       throw err;

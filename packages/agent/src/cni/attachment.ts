@@ -6,12 +6,19 @@ import type { CniRequest } from './request.ts';
 import type { Attachment } from './result.ts';
 import type { SubnetFacts } from './server-api.ts';
 
+/** What is needed of a call. */
+export type AttachmentRequest = Pick<CniRequest, 'interfaceName' | 'netns'> & {
+  readonly conf: { readonly defaultRoute?: boolean | undefined };
+};
+
 /** What a pod's interface shall be, from its port: pure, so ADD and CHECK agree. */
-export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
+export function attachmentOf(request: AttachmentRequest, pod: PodPort): Attachment {
   const subnets = pod.port.fixed_ips.flatMap((fixed) => {
     const subnet = pod.subnets.find((one) => one.id === fixed.subnet_id);
     return subnet === undefined ? [] : [{ fixed, subnet }];
   });
+  // What is said of this pod counts before what is said of all that have the configuration.
+  const defaultRoute = pod.port['cable:default_route'] ?? request.conf.defaultRoute;
   return {
     portId: pod.port.id,
     hostName: hostLinkName(pod.port.id),
@@ -25,8 +32,9 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
     })),
     routes: routesOf(
       subnets.map(({ subnet }) => subnet),
-      request.conf.defaultRoute !== false,
+      defaultRoute !== false,
     ),
+    needsDefault: defaultRoute === true,
     nameservers: [...new Set(subnets.flatMap(({ subnet }) => subnet.dns_nameservers))],
   };
 }
@@ -34,14 +42,15 @@ export function attachmentOf(request: CniRequest, pod: PodPort): Attachment {
 /** The link that carries it. */
 export function linkOf(made: Attachment, request: CniRequest): PodLink {
   return {
-    owner: ownerOf(request, made.portId),
+    owner: ownerOf(request, made.portId, made.answers?.follows),
     hostName: made.hostName,
     name: made.interfaceName,
     macAddress: made.macAddress,
     mtuBytes: made.mtuBytes,
     addresses: made.addresses.map(({ address }) => address),
     routes: made.routes,
-    needsDefault: request.conf.defaultRoute === true,
+    needsDefault: made.needsDefault,
+    ...(made.answers === undefined ? {} : { answers: made.answers }),
   };
 }
 

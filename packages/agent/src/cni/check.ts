@@ -23,7 +23,9 @@ export async function checkPod(request: CniRequest, deps: CniDeps): Promise<void
   const [network] = networks;
   if (network === undefined) throw checkFailed('the network is not on the server');
   await requireProgrammed(port.id, deps);
-  compareWithResult(request, attachmentOf(request, { port, network, subnets }), deps);
+  const made = attachmentOf(request, { port, network, subnets });
+  compareWithResult(request, made, deps);
+  deps.hostPorts.check(request, made);
 }
 
 /** Throws CniError 7 without it. */
@@ -38,7 +40,7 @@ export function compareWithResult(request: CniRequest, made: Attachment, deps: P
   comparePrevResult(made, prevResult);
   const netns = deps.links.open(made.netns);
   try {
-    const state = deps.links.inspect(netns, made.hostName, made.interfaceName);
+    const state = deps.links.inspect(netns, made.hostName, made.interfaceName, made.answers);
     if (typeof state === 'string') throw checkFailed(state);
     compareLink(made, prevResult, state);
   } finally {

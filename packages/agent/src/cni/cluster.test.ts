@@ -8,7 +8,7 @@ import type { CniDeps } from './deps.ts';
 import { createHandler } from './handler.ts';
 import type { LocalFacts } from './local-facts.ts';
 import type { CniApi } from './server-api.ts';
-import { type FakeLinks, fakeLinks, NO_FACTS } from './testing/fakes.ts';
+import { ANY_HOST_PORTS, type FakeLinks, fakeLinks, NO_FACTS } from './testing/fakes.ts';
 
 const CONF = { cniVersion: '1.1.0', name: 'pods', type: 'cable-cni', cluster: 'k1' };
 const UID = 'e1b5a1d4-0000-4000-8000-00000000000a';
@@ -62,6 +62,7 @@ function fixture(changes: Partial<CniDeps> = {}, facts: Partial<LocalFacts> = {}
   };
   const handle = createHandler({
     ...{ host: 'h1', cluster: 'k1', api: NO_SERVER, links, localFacts, log: silentLogger() },
+    hostPorts: ANY_HOST_PORTS,
     devicePlugged: () => undefined,
     waitPlugged: async () => undefined,
     ...changes,
@@ -226,6 +227,20 @@ test('DEL needs no port, no uid, no namespace and no earlier result', async () =
   assert.equal((await call('DEL')).status, 200);
 });
 
+test('what ADD was refused for is no reason to refuse its DEL', async () => {
+  const { links, send, call } = fixture();
+  send(PORT);
+  assert.equal((await call('ADD')).status, 200);
+  const conf = {
+    ...CONF,
+    securityGroups: ['web'],
+    runtimeConfig: { portMappings: [{ hostPort: 0 }], ips: ['10.0.0.9'] },
+  };
+  assert.equal((await call('ADD', { conf })).status, 400);
+  assert.equal((await call('DEL', { conf })).status, 200);
+  assert.equal(links.plugged.size, 0);
+});
+
 test('CHECK is content with what ADD made, and finds what is otherwise', async () => {
   const { links, send, take, call } = fixture();
   send(PORT);
@@ -306,6 +321,43 @@ test('what the controller decides is refused by name', async () => {
   }
 });
 
+test('a further interface’s configuration may say a network, which the controller reads', async () => {
+  const { links, send, call } = fixture();
+  send({ ...PORT, deviceId: `${UID}:net1` });
+  const headers = { 'cni-ifname': 'net1' };
+  const { status, json } = await call('ADD', { conf: { ...CONF, network: 'blue', subnet: 'front' }, headers });
+  assert.equal(status, 200, JSON.stringify(json));
+  assert.deepEqual(
+    [...links.plugged.values()].map(({ name }) => name),
+    ['net1'],
+  );
+});
+
+test('what the port says of the default route counts before the configuration', async () => {
+  const cases: readonly (readonly [boolean | undefined, boolean | undefined, boolean, boolean])[] = [
+    // Of the port, of the configuration; is there one, and must there be one?
+    [undefined, undefined, true, false],
+    [undefined, false, false, false],
+    [undefined, true, true, true],
+    [false, true, false, false],
+    [true, false, true, true],
+  ];
+  for (const [ofPort, ofConf, has, needs] of cases) {
+    const { links, send, call } = fixture();
+    send({ ...PORT, ...(ofPort === undefined ? {} : { defaultRoute: ofPort }) });
+    const conf = { ...CONF, ...(ofConf === undefined ? {} : { defaultRoute: ofConf }) };
+    assert.equal((await call('ADD', { conf })).status, 200);
+    const [link] = [...links.plugged.values()];
+    const said = `port ${ofPort}, configuration ${ofConf}`;
+    assert.equal(
+      link?.routes.some(({ destination }) => destination === '0.0.0.0/0'),
+      has,
+      said,
+    );
+    assert.equal(link?.needsDefault, needs, said);
+  }
+});
+
 test('ADD without the pod’s uid is refused', async () => {
   const { call } = fixture();
   const { json } = await call('ADD', { headers: { 'cni-args': 'K8S_POD_NAME=web-0' } });
@@ -336,3 +388,68 @@ test('the result keeps what plug-ins before made, and the addresses name their o
     dns: before.dns,
   });
 });
+
+const LEG = samplePort(5, { deviceId: `${UID}:eth0`, deviceOwner: 'kubernetes:leg' });
+const IN_VPC = samplePort(6, { deviceId: `${UID}:vpc0`, deviceOwner: 'kubernetes:pod' });
+
+test('a pod of another VPC gets both of its ports, and waits for the one that has not come', async () => {
+  const { links, send, take, call } = fixture({ plugTimeoutMs: 50 });
+  send(IN_VPC);
+  const early = await call('ADD');
+  assert.match(String(early.json['msg']), /its leg has not come/);
+  take(IN_VPC.id);
+  send(LEG);
+  assert.match(String((await call('ADD')).json['msg']), /its port in its VPC has not come/);
+  // One that the pod could not tell from its leg: the controller makes another.
+  send({ ...IN_VPC, fixedIps: LEG.fixedIps });
+  assert.equal((await call('ADD')).status, 503);
+  assert.equal(links.plugged.size, 0);
+  const adding = call('ADD');
+  await idle();
+  send(IN_VPC);
+  const { status, json } = await adding;
+  assert.equal(status, 200, JSON.stringify(json));
+  const ips = json['ips'] as { interface: number; address: string }[];
+  assert.deepEqual(
+    ips.map((one) => [one.interface, one.address]),
+    [
+      [1, '10.0.0.5/32'],
+      [3, '10.0.0.6/24'],
+    ],
+    'of the runtime’s interface the leg’s alone',
+  );
+  assert.deepEqual(
+    [...links.plugged.values()].map(({ name, owner }) => [name, owner.plugged?.interfaceName]),
+    [
+      ['eth0', 'eth0'],
+      ['vpc0', 'eth0'],
+    ],
+  );
+  const conf = { ...CONF, prevResult: json };
+  assert.equal((await call('CHECK', { conf })).status, 200);
+  const [hostName = ''] = [...links.plugged.keys()].slice(1);
+  const held = links.plugged.get(hostName);
+  links.plugged.delete(hostName);
+  assert.match((await call('CHECK', { conf })).text, /has not the links that its ports want/);
+  if (held !== undefined) links.plugged.set(hostName, held);
+  assert.equal((await call('DEL')).status, 200);
+  assert.equal(links.plugged.size, 0);
+});
+
+test('of a pod of another VPC no link stays when one of its ports goes meanwhile, and both go with the container', async () => {
+  const never = { waitPlugged: (_wanted: unknown, signal: AbortSignal) => once(signal) };
+  const { links, send, take, call } = fixture(never);
+  send(LEG);
+  send(IN_VPC);
+  const adding = call('ADD');
+  await idle();
+  take(IN_VPC.id);
+  assert.match(String((await adding).json['msg']), /was taken away/);
+  assert.equal(links.plugged.size, 0);
+});
+
+function once(signal: AbortSignal): Promise<void> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

@@ -20,6 +20,7 @@ export async function deletePod(request: CniRequest, deps: CniDeps): Promise<voi
     return Promise.all([deps.links.unplug(others), deletePorts(ids, deps)]);
   });
   const [links, ports] = await Promise.allSettled([unplugged, deleted]);
+  if (links.status === 'fulfilled') deps.hostPorts.release(request);
   for (const one of [links, ports]) if (one.status === 'rejected') throw one.reason;
 }
 

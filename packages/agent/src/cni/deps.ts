@@ -1,5 +1,6 @@
 import type { Logger } from '@cable/kit';
 import type { PlugWait } from '../host/plug-waiters.ts';
+import type { HostPorts } from './host-ports.ts';
 import type { LocalFacts } from './local-facts.ts';
 import type { PluggedDevice, PodLinks } from './pod-link.ts';
 import type { CniApi } from './server-api.ts';
@@ -13,6 +14,7 @@ export type CniDeps = {
   readonly api: CniApi;
   readonly links: PodLinks;
   readonly localFacts: LocalFacts;
+  readonly hostPorts: Pick<HostPorts, 'reserve' | 'inForce' | 'release' | 'prune' | 'check'>;
   /** Tells the host loop that the port's device is there: nobody has to look for it. */
   readonly devicePlugged: (device: PluggedDevice) => void;
   /**

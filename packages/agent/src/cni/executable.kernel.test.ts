@@ -13,7 +13,10 @@ import { LinkTable } from '../devices/link-table.ts';
 import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from '../guest/testing/own-namespace.ts';
 import type { LinkRef } from '../net/link.ts';
 import { type NetlinkRequest, NetlinkSocket } from '../net/socket.ts';
+import { type Entrance, entranceKey } from '../plan/entrances.ts';
 import { type CniHandler, createHandler } from './handler.ts';
+import { HostPortStore } from './host-port-store.ts';
+import { HostPorts } from './host-ports.ts';
 import { createKernelPodLinks } from './kernel-pod-links.ts';
 import { parseOwner } from './link-owner.ts';
 import type { PluggedDevice, PodLinks } from './pod-link.ts';
@@ -35,9 +38,13 @@ const http = createServer(async (request, response) => {
   const answer = await handle(request.headers, body, NEVER);
   response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(answer.body);
 });
-const stop = new AbortController();
+let stop = new AbortController();
 const NEVER = new AbortController().signal;
 const told: PluggedDevice[] = [];
+/** The host as a node, whose kernel takes what it is told. */
+const planned = new Map<string, Entrance>();
+const keeper = { inForce: async () => undefined, lacking: () => [], failure: undefined };
+const NODE = { isNode: () => true, ownPorts: () => [], planned: () => planned, keeper };
 let handle: CniHandler;
 let podLinks: PodLinks;
 let close: () => Promise<void> = async () => undefined;
@@ -57,6 +64,7 @@ async function startHandler(): Promise<void> {
     api: server.api,
     links: podLinks,
     localFacts: NO_FACTS,
+    hostPorts: new HostPorts({ store: new HostPortStore(directory, silentLogger()), ...NODE }, podLinks),
     devicePlugged: (device) => {
       assert.equal(table.catchUp(), true);
       assert.equal(table.byName(device.name)?.ifindex, device.ifindex, 'the table has it already');
@@ -156,6 +164,57 @@ test('CHECK finds what was changed in the container', async () => {
   ip('link del eth0', pod.pid);
   assert.match(String((await run('CHECK', conf)).json['msg']), /is not on the host/);
   assert.equal((await run('DEL', conf)).status, 0);
+});
+
+test('a port of the host is one container’s, from ADD to DEL, whoever makes the agent anew', async () => {
+  const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: '' }];
+  const conf = { ...CONF, runtimeConfig: { portMappings } };
+  const second = { CNI_CONTAINERID: 'c2', CNI_IFNAME: 'net1' };
+  const { status, json: prevResult } = await run('ADD', conf);
+  assert.equal(status, 0, JSON.stringify(prevResult));
+  assert.deepEqual(await run('CHECK', { ...conf, prevResult }), { status: 0, json: {} });
+  await close();
+  stop = new AbortController();
+  await startHandler();
+  const refused = await run('ADD', conf, second);
+  assert.deepEqual([refused.status, refused.json['code']], [1, 11]);
+  assert.match(
+    String(refused.json['msg']),
+    /^runtimeConfig\.portMappings\[0\]\.hostPort: port 8080\/TCP of any address of this host is that of container c1$/,
+  );
+  assert.deepEqual([links(), links(pod.pid), server.ports.size], [[HOST_NAME], ['eth0'], 1], 'nothing is left of it');
+  assert.equal((await run('DEL', conf)).status, 0);
+  const added = await run('ADD', conf, second);
+  assert.equal(added.status, 0, JSON.stringify(added.json));
+  const gone = { ...conf, 'cni.dev/valid-attachments': [] };
+  assert.equal((await run('GC', gone)).status, 0);
+  const first = await run('ADD', conf);
+  assert.equal(first.status, 0, JSON.stringify(first.json));
+  const lost = {
+    ...conf,
+    prevResult: first.json,
+    runtimeConfig: { portMappings: [{ ...portMappings[0], hostPort: 81 }] },
+  };
+  assert.match(String((await run('CHECK', lost)).json['msg']), /port 81\/TCP of any address of the host was not kept/);
+  await run('DEL', conf);
+});
+
+test('ADD refuses a host port that a Service has, or that no address of the pod could be reached by', async () => {
+  const place = { protocol: 'TCP', ipVersion: 4, port: 30_080 } as const;
+  planned.set(entranceKey(place), { ...place, to: { address: '10.96.0.10', port: 80 } });
+  const add = (hostPort: number, hostIP: string) =>
+    run('ADD', { ...CONF, runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, hostIP }] } });
+  const taken = await add(30_080, '127.0.0.1');
+  planned.clear();
+  assert.deepEqual([taken.status, taken.json['code']], [1, 11]);
+  assert.match(
+    String(taken.json['msg']),
+    /\[0\]\.hostPort: port 30080\/TCP of 127\.0\.0\.1 of this host is that of a Service/,
+  );
+  const other = await add(8080, '::1');
+  assert.deepEqual([other.status, other.json['code']], [1, 7]);
+  assert.match(String(other.json['msg']), /\[0\]\.hostIP: the pod has no address of the version of IP of ::1/);
+  assert.deepEqual([links(), server.ports.size], [[], 0]);
 });
 
 test('ADD again after a crash makes the interface anew', async () => {

@@ -19,6 +19,7 @@ export async function collectGarbage(request: CniRequest, deps: CniDeps, isRunni
   const ids = new Set(garbage.map(({ id }) => id));
   const links = deps.links.held().filter(({ owner }) => ids.has(owner.portId));
   await Promise.all([deps.links.unplug(links), deletePorts(ids, deps)]);
+  deps.hostPorts.prune();
   for (const port of garbage) deps.log.info({ port: port.id, deviceId: port.device_id }, 'cni garbage collected');
 }
 

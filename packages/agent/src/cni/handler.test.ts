@@ -7,6 +7,7 @@ import { createHandler } from './handler.ts';
 import { markOf } from './link-owner.ts';
 import type { PluggedDevice } from './pod-link.ts';
 import {
+  ANY_HOST_PORTS,
   DEFAULT_ID,
   type FakeLinks,
   type FakeServer,
@@ -49,7 +50,7 @@ function fixture(changes: Partial<CniDeps> = {}): Fixture {
   const devicePlugged = (device: PluggedDevice): void => {
     devices.push(device);
   };
-  const loop = { localFacts: NO_FACTS, devicePlugged, waitPlugged: async () => undefined };
+  const loop = { localFacts: NO_FACTS, hostPorts: ANY_HOST_PORTS, devicePlugged, waitPlugged: async () => undefined };
   const handle = createHandler({ ...deps, ...loop, ...changes });
   const call = async ({ command, conf = CONF, headers = {} }: Call) => {
     const sent = {
@@ -212,6 +213,15 @@ test('ADD keeps with the link what the runtime wants the pod to send and receive
   });
   await call({ command: 'ADD', conf: { ...CONF, runtimeConfig: { bandwidth: { ingressRate: 0 } } } });
   assert.deepEqual(links.plugged.get(HOST_NAME)?.owner.plugged?.limits, {});
+});
+
+test('ADD reads what containerd wants, whose words begin with capitals', async () => {
+  const { links, call } = fixture();
+  const bandwidth = { IngressRate: 10_000_000, IngressBurst: 2 ** 31 - 1, EgressRate: 0, EgressBurst: 0 };
+  const { status, text } = await call({ command: 'ADD', conf: { ...CONF, runtimeConfig: { bandwidth } } });
+  assert.equal(status, 200, text);
+  const limits = { ingress: { maxKbps: 10_000, burstKbits: 0 } };
+  assert.deepEqual(links.plugged.get(HOST_NAME)?.owner.plugged?.limits, limits);
 });
 
 test('ADD again finds the port of the first', async () => {
@@ -494,6 +504,29 @@ test('GC without a list, or with one that is none, removes nothing', async () =>
     assert.match(String(json['msg']), says);
   }
   assert.equal(server.ports.size, 1);
+});
+
+test('GC with Go’s empty list removes all', async () => {
+  const { server, call } = fixture();
+  await call(ADD);
+  assert.equal((await call({ command: 'GC', conf: { ...CONF, 'cni.dev/valid-attachments': null } })).status, 200);
+  assert.equal(server.ports.size, 0);
+});
+
+test('what ADD was refused for is no reason to refuse its DEL', async () => {
+  const { server, call } = fixture();
+  await call(ADD);
+  const twice = [80, 90].map((containerPort) => ({ protocol: 'tcp', hostPort: 8080, containerPort }));
+  const wrong = {
+    ...CONF,
+    network: 5,
+    prevResult: [],
+    runtimeConfig: { portMappings: twice, ips: 'none', bandwidth: 1 },
+  };
+  assert.equal((await call({ ...ADD, conf: wrong })).status, 400);
+  const headers = { 'cni-args': 'UNKNOWN=1;nothing;MAC=none' };
+  assert.equal((await call({ command: 'DEL', conf: wrong, headers })).status, 200);
+  assert.equal(server.ports.size, 0);
 });
 
 test('GC removes what the runtime does not know, of its own CNI network only', async () => {

@@ -5,7 +5,7 @@ import type { CniDeps } from './deps.ts';
 import { CNI_CODE, CniError } from './errors.ts';
 import type { PluggedDevice } from './pod-link.ts';
 import type { CniRequest } from './request.ts';
-import { type Attachment, formatResult } from './result.ts';
+import { type Attachment, formatResults } from './result.ts';
 
 const PLUG_TIMEOUT_MS = 20_000;
 
@@ -15,27 +15,39 @@ export function plugTimeoutMs(deps: Pick<CniDeps, 'plugTimeoutMs'>): number {
 }
 
 /**
- * Makes the port's link, tells the host loop of its device, and waits until that is programmed. Returns the result to print. The link does not stay when a step fails. `signal`
- * ends it, with its reason.
+ * Makes the ports' links, one after the other, tells the host loop of their devices, and waits until these are programmed, and the host ports, which lead to the first, in force. Returns the result
+ * to print. No link and no host port stays when a step fails.
+ * `signal` ends it, with its reason.
  */
 export async function joinPod(
   request: CniRequest,
-  made: Attachment,
+  made: readonly Attachment[],
   netns: Netns,
   deps: CniDeps,
   signal: AbortSignal,
 ): Promise<string> {
-  const { device, routes } = await deps.links.plug(netns, linkOf(made, request));
+  const plugged: PluggedDevice[] = [];
+  const joined: Attachment[] = [];
+  const [first] = made;
+  if (first !== undefined) deps.hostPorts.reserve(request, first);
   try {
-    deps.devicePlugged(device);
-    await programmed(device, deps, signal);
+    for (const one of made) {
+      const { device, routes } = await deps.links.plug(netns, linkOf(one, request));
+      plugged.push(device);
+      joined.push({ ...one, routes });
+      deps.devicePlugged(device);
+    }
+    await Promise.all(plugged.map((device) => programmed(device, deps, signal)));
+    if (first !== undefined) await deps.hostPorts.inForce(request, first, plugTimeoutMs(deps), signal);
   } catch (err) {
-    await deps.links.unplug([device]).catch((failure: unknown) => {
-      deps.log.warn({ err: failure, port: device.portId }, 'cannot remove the link of a failed cni add, del will');
+    deps.hostPorts.release(request);
+    await deps.links.unplug(plugged).catch((failure: unknown) => {
+      const ports = plugged.map(({ portId }) => portId);
+      deps.log.warn({ err: failure, ports }, 'cannot remove the links of a failed cni add, del will');
     });
     throw err;
   }
-  return formatResult({ ...made, routes }, request.conf.cniVersion, request.conf.prevResult?.json);
+  return formatResults(joined, request.conf.cniVersion, request.conf.prevResult?.json);
 }
 
 async function programmed({ portId, ifindex }: PluggedDevice, deps: CniDeps, ended: AbortSignal): Promise<void> {

@@ -7,6 +7,16 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/**
+ * A member that a runtime of Go may have written: its JSON packages read names whatever the case of their letters, and containerd's writes them as its own fields are named (`HostPort`). The name
+ * itself goes before others.
+ */
+export function memberOf(parent: JsonObject, name: string): unknown {
+  if (Object.hasOwn(parent, name)) return parent[name];
+  const other = Object.keys(parent).find((one) => one.toLowerCase() === name.toLowerCase());
+  return other === undefined ? undefined : parent[other];
+}
+
 /** The member as an object; absent or null: empty. Throws CniError 7. */
 export function objectAt(parent: JsonObject, name: string, path: string): JsonObject {
   const value = parent[name] ?? {};

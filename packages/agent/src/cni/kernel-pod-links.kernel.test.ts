@@ -117,3 +117,141 @@ test('a link that is made again in one container is made anew', async () => {
   assert.deepEqual([names(one.pid), names(), containers()], [['eth0'], [HOST_NAME], ['c1']]);
   await links.unplug(links.held());
 });
+
+test('two links of one prefix and one gateway: what came to an address is answered by its own interface', async () => {
+  const answers = {
+    table: 1068,
+    from: ['10.0.0.6', '2001:db8::6'],
+    routes: [{ destination: '10.0.0.0/24', gateway: null }],
+  };
+  const { hostName, owner } = link('c1');
+  const other = {
+    ...{ hostName: hostName.replace('aaaaaaa0', 'aaaaaaa1'), name: 'vpc0', macAddress: 'fa:16:3e:00:00:06' },
+    ...{ owner: { ...owner, portId: PORT_ID.replace('aaaaaaa0', 'aaaaaaa1') }, routes: [] },
+    addresses: ['10.0.0.6/24', '2001:db8::6/64'],
+  };
+  const leg = { table: 1067, from: ['10.0.0.5', '2001:db8::5'], routes: link('c1').routes };
+  await plug(one, link('c1', { addresses: ['10.0.0.5/32', '2001:db8::5/128'], answers: leg }));
+  await plug(one, link('c1', { ...other, answers }));
+  const deviceOf = (from: string, to: string): string | undefined =>
+    / dev (\S+)/.exec(ip(`route get ${to} from ${from}`, one.pid))?.[1];
+  assert.deepEqual(
+    [
+      deviceOf('10.0.0.5', '10.0.0.9'),
+      deviceOf('10.0.0.6', '10.0.0.9'),
+      deviceOf('10.0.0.5', '192.0.2.1'),
+      deviceOf('2001:db8::5', '2001:db8::9'),
+    ],
+    ['eth0', 'vpc0', 'eth0', 'eth0'],
+  );
+  assert.match(ip('route get 10.0.0.9', one.pid), /dev vpc0 src 10\.0\.0\.6/, 'what it begins goes to its VPC');
+  const netns = links.open(`/proc/${one.pid}/ns/net`);
+  try {
+    assert.equal(typeof links.inspect(netns, other.hostName, 'vpc0', answers), 'object');
+    ip('rule del from 10.0.0.6', one.pid);
+    assert.match(String(links.inspect(netns, other.hostName, 'vpc0', answers)), /answers for 10\.0\.0\.6/);
+  } finally {
+    netns.close();
+  }
+  // Made again in one container, over the rules that are there.
+  await plug(one, link('c1', { ...other, answers }));
+  assert.match(ip('rule show', one.pid), /from 10\.0\.0\.6 lookup 1068/);
+  await links.unplug(links.held());
+});
+
+test('routes of a link follow what they are to be: others’, default ones and those of another link under its path stay', async () => {
+  const answers = { table: 1068, from: ['10.0.0.5'], routes: [{ destination: '10.0.0.0/24', gateway: null }] };
+  const by = (destination: string) => ({ destination, gateway: '10.0.0.1' });
+  const [gone, kept, come] = [by('10.1.0.0/16'), by('10.2.0.0/16'), by('10.3.0.0/16')];
+  await plug(one, link('c1', { routes: [by('0.0.0.0/0'), gone, kept], answers }));
+  ip('route add 10.4.0.0/16 dev eth0', one.pid);
+  ip('route add 10.5.0.0/16 dev eth0', one.pid);
+  const ways = {
+    routes: [kept, come, by('10.5.0.0/16')],
+    answers: { table: 1068, routes: [...answers.routes, come] },
+    defaults: { own: [], other: [], beside: { hostName: 'none', name: 'none' } },
+  };
+  const follow = (pid: number, name = 'eth0'): string | undefined => {
+    const netns = links.open(`/proc/${pid}/ns/net`);
+    try {
+      return links.follow(netns, HOST_NAME, name, ways);
+    } finally {
+      netns.close();
+    }
+  };
+  const shown = (words: string): readonly string[] =>
+    (JSON.parse(ip(`-j route show ${words}`, one.pid)) as { dst: string }[]).map(({ dst }) => dst).sort();
+  assert.equal(follow(one.pid), undefined);
+  assert.equal(follow(one.pid), undefined, 'again');
+  assert.deepEqual(shown('table main'), [
+    '10.0.0.0/24',
+    '10.2.0.0/16',
+    '10.3.0.0/16',
+    '10.4.0.0/16',
+    '10.5.0.0/16',
+    'default',
+  ]);
+  assert.deepEqual(shown('table 1068'), ['10.0.0.0/24', '10.3.0.0/16']);
+  ways.answers.routes.pop();
+  assert.equal(follow(one.pid), undefined);
+  assert.deepEqual(shown('table 1068'), ['10.0.0.0/24']);
+  ip('link add eth0 type veth peer name other', two.pid);
+  assert.match(String(follow(two.pid)), /eth0 is not the other end of cv/);
+  assert.match(String(follow(two.pid, 'none')), /none is not the other end/);
+  ip('link del eth0', two.pid);
+  await links.unplug(links.held());
+  assert.match(String(follow(one.pid)), /is not on the host/);
+});
+
+test('a default route goes from one link of a container to the other, in one step, and back; another’s stays', async () => {
+  const answers = { table: 1068, from: ['10.0.0.5'], routes: [] };
+  const ways = (gateway: string) => [
+    { destination: '0.0.0.0/0', gateway: `10.0.0.${gateway}` },
+    { destination: '::/0', gateway: `2001:db8::${gateway}` },
+  ];
+  const [own, other] = [ways('1'), ways('2')];
+  const { hostName, owner } = link('c1');
+  const second = {
+    ...{ hostName: hostName.replace('aaaaaaa0', 'aaaaaaa1'), name: 'vpc0', macAddress: 'fa:16:3e:00:00:06' },
+    ...{
+      owner: { ...owner, portId: PORT_ID.replace('aaaaaaa0', 'aaaaaaa1') },
+      addresses: ['10.0.0.6/24', '2001:db8::6/64'],
+    },
+  };
+  await plug(one, link('c1', { routes: other, addresses: ['10.0.0.5/24', '2001:db8::5/64'] }));
+  await plug(one, link('c1', { ...second, routes: [], answers }));
+  const follow = (defaults: { readonly own: typeof own; readonly other: typeof own }): void => {
+    const netns = links.open(`/proc/${one.pid}/ns/net`);
+    try {
+      const beside = { hostName, name: 'eth0' };
+      const all = { routes: [], answers, defaults: { ...defaults, beside } };
+      assert.equal(links.follow(netns, second.hostName, 'vpc0', all), undefined);
+    } finally {
+      netns.close();
+    }
+  };
+  type Shown = { readonly dst: string; readonly dev: string; readonly gateway: string; readonly protocol: string };
+  const shown = (): readonly string[] =>
+    ['', '-6 '].flatMap((version) =>
+      (JSON.parse(ip(`${version}-j route show default`, one.pid)) as Shown[]).map(
+        (each) => `${each.dev} ${each.gateway}`,
+      ),
+    );
+  const [byOther, byOwn] = [
+    ['eth0 10.0.0.2', 'eth0 2001:db8::2'],
+    ['vpc0 10.0.0.1', 'vpc0 2001:db8::1'],
+  ];
+  for (const _ of ['once', 'again']) {
+    follow({ own, other: [] });
+    assert.deepEqual(shown(), byOwn);
+  }
+  follow({ own: [], other });
+  assert.deepEqual(shown(), byOther);
+  follow({ own: own.slice(0, 1), other: other.slice(1) });
+  assert.deepEqual(shown(), [byOwn[0], byOther[1]]);
+  ip('route replace default via 10.0.0.9 dev vpc0', one.pid);
+  ip('-6 route del default', one.pid);
+  follow({ own: own.slice(1), other: other.slice(0, 1) });
+  assert.deepEqual(shown(), ['vpc0 10.0.0.9'], 'what is not ours stays, and what neither has is not made');
+  await links.unplug(links.held());
+});

@@ -5,14 +5,17 @@ import { NetlinkError, succeeded } from '../ffi/errno.ts';
 import { addAddress, listAddresses } from '../net/address.ts';
 import { getLink, type Link, listLinks, requireLink, setLink } from '../net/link.ts';
 import { inNetns, type Netns, openNetns, ownNetnsId } from '../net/netns.ts';
-import { ensureRoute, listRoutes } from '../net/route.ts';
+import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL, type Route } from '../net/route.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 import { createVeth } from '../net/veth.ts';
+import { ensureAnswerWay, withoutAnswerWay } from './answer-ways.ts';
 import { CNI_CODE, CniError } from './errors.ts';
 import { formatOwner, parseOwner } from './link-owner.ts';
 import {
+  type AnswerWay,
   isDefault,
+  type LinkWays,
   type PluggedLink,
   type PodLink,
   type PodLinkState,
@@ -39,7 +42,8 @@ export function createKernelPodLinks(deps: KernelPodLinksDeps): PodLinks {
     open: openPodNetns,
     plug: (netns, link) => plug(deps, netns, link),
     unplug: (links) => remove(deps, links),
-    inspect: (netns, hostName, name) => kernel(() => inspect(deps.socket, netns, hostName, name)),
+    follow: (netns, ...link) => kernel(() => follow(deps.socket, netns, ...link)),
+    inspect: (netns, ...link) => kernel(() => inspect(deps.socket, netns, ...link)),
     held: () =>
       veths(deps).flatMap(({ ifindex, name, alias }) => {
         const owner = POD_LINK_NAME.test(name) ? parseOwner(alias) : undefined;
@@ -140,6 +144,7 @@ function configure(netns: Netns, ifindex: number, link: PodLink): readonly PodRo
   return withPod(netns, (pod) => {
     setLink(pod, ifindex, { up: true });
     for (const address of link.addresses) addAddress(pod, ifindex, address);
+    if (link.answers !== undefined) ensureAnswerWay(pod, ifindex, link.answers);
     return addRoutes(pod, ifindex, link);
   });
 }
@@ -195,13 +200,21 @@ async function remove(
   }
 }
 
-function inspect(socket: NetlinkSocket, netns: Netns, hostName: string, name: string): PodLinkState | string {
+function inspect(
+  socket: NetlinkSocket,
+  netns: Netns,
+  hostName: string,
+  name: string,
+  answers?: AnswerWay,
+): PodLinkState | string {
   const hostLink = getLink(socket, hostName);
   if (hostLink === undefined) return `${hostName} is not on the host`;
   return withPod(netns, (pod) => {
     const link = getLink(pod, name);
     if (link === undefined) return `${name} is not in the container`;
     if (link.peerIfindex !== hostLink.ifindex) return `${name} is not the other end of ${hostName}`;
+    const [lacking] = answers === undefined ? [] : withoutAnswerWay(pod, answers);
+    if (lacking !== undefined) return `the rule by which ${name} answers for ${lacking} is not in the container`;
     return {
       hostUp: hostLink.up,
       up: link.up,
@@ -213,6 +226,84 @@ function inspect(socket: NetlinkSocket, netns: Netns, hostName: string, name: st
       routes: listRoutes(pod, { ifindex: link.ifindex }).filter((one) => one.gateway !== ''),
     };
   });
+}
+
+/** By its pair: a path of a namespace may be another's meanwhile. */
+function follow(
+  socket: NetlinkSocket,
+  netns: Netns,
+  hostName: string,
+  name: string,
+  { routes, answers: { table, routes: tabled }, defaults }: LinkWays,
+): string | undefined {
+  const hostLink = getLink(socket, hostName);
+  if (hostLink === undefined) return `${hostName} is not on the host`;
+  return withPod(netns, (pod) => {
+    const link = getLink(pod, name);
+    const isPair = link?.peerIfindex === hostLink.ifindex && hostLink.peerIfindex === link.ifindex;
+    if (!isPair) return `${name} is not the other end of ${hostName}`;
+    const { ifindex } = link;
+    // Listed once: there may be hundreds, of many pods.
+    const there = { main: listRoutes(pod), table: listRoutes(pod, { table }) };
+    const has = (routes: readonly Route[], destination: string, gateway: string | null): boolean =>
+      routes.some(
+        (one) => one.destination === destination && (one.ifindex !== ifindex || one.gateway === (gateway ?? '')),
+      );
+    let failed: unknown;
+    const attempt = (call: () => void): void => {
+      try {
+        call();
+      } catch (err) {
+        failed = err;
+      }
+    };
+    // New ways before the old ones go. What leads there by another interface keeps it, as ADD has it.
+    for (const { destination, gateway } of routes)
+      if (!has(there.main, destination, gateway))
+        attempt(() => succeeded(() => ensureRoute(pod, { destination, gateway, ifindex, onlink: true }), ['EEXIST']));
+    for (const { destination, gateway } of tabled) {
+      const by = gateway === null ? {} : { gateway, onlink: true };
+      if (!has(there.table, destination, gateway))
+        attempt(() => ensureRoute(pod, { destination, ifindex, table, ...by }));
+    }
+    const surplus = (
+      found: readonly Route[],
+      wanted: readonly { readonly destination: string }[],
+      of: object,
+    ): void => {
+      const keeps = new Set(wanted.map(({ destination }) => destination));
+      for (const { destination, ...one } of found) {
+        const isOurs = one.ifindex === ifindex && one.protocol === ROUTE_PROTOCOL && !isDefault(destination);
+        if (isOurs && !keeps.has(destination)) attempt(() => deleteRoute(pod, { destination, ifindex, ...of }));
+      }
+    };
+    surplus(there.main, routes, {});
+    surplus(there.table, tabled, { table });
+    for (const { route, from, to } of movesOf(socket, pod, ifindex, defaults))
+      if (there.main.some((one) => one.destination === route.destination && isOwn(one, from)))
+        attempt(() => succeeded(() => ensureRoute(pod, { ...route, ifindex: to, onlink: true }), ['EEXIST']));
+    if (failed !== undefined) throw failed;
+    return undefined;
+  });
+}
+
+/** Default routes with the link that has them now if they are to move, and the one to which they are to move. In one step of the kernel, so there is no moment without. */
+function movesOf(
+  socket: NetlinkSocket,
+  pod: NetlinkSocket,
+  own: number,
+  { own: wanted, other, beside }: LinkWays['defaults'],
+): readonly { readonly route: PodRoute; readonly from: number; readonly to: number }[] {
+  const [host, link] = [getLink(socket, beside.hostName), getLink(pod, beside.name)];
+  if (host === undefined || link?.peerIfindex !== host.ifindex || host.peerIfindex !== link.ifindex) return [];
+  return [
+    ...wanted.map((route) => ({ route, from: link.ifindex, to: own })),
+    ...other.map((route) => ({ route, from: own, to: link.ifindex })),
+  ];
+}
+
+function isOwn({ ifindex, protocol }: Route, of: number): boolean {
+  return ifindex === of && protocol === ROUTE_PROTOCOL;
 }
 
 function withPod<T>(netns: Netns, call: (pod: NetlinkSocket) => T): T {

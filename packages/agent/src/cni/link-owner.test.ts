@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatOwner, isPluggedBy, type LinkOwner, markOf, parseOwner } from './link-owner.ts';
+import { formatOwner, isPluggedBy, type LinkOwner, markOf, ownerOf, parseOwner } from './link-owner.ts';
+import { parseCniRequest } from './request.ts';
 
 const PORT_ID = 'aaaaaaa0-bbbb-4ccc-8ddd-000000000000';
 const OWNER: LinkOwner = {
@@ -26,6 +27,24 @@ test('whose a link is fits into its alias, and is read from it again', () => {
   const owner = { portId: PORT_ID, plugged: longest };
   assert.ok(formatOwner(owner).length <= 255, String(formatOwner(owner).length));
   assert.deepEqual(parseOwner(formatOwner(owner)), owner);
+});
+
+test('a link whose routes follow says in which namespace it is, where there is room for that', () => {
+  const headers = {
+    'cni-command': 'ADD',
+    'cni-containerid': 'c1',
+    'cni-netns': '/run/netns/pod',
+    'cni-ifname': 'eth0',
+  };
+  const conf = JSON.stringify({ cniVersion: '1.0.0', name: 'pods', type: 'cable-cni', cluster: 'k1' });
+  const args = 'K8S_POD_NAMESPACE=a;K8S_POD_NAME=b;K8S_POD_UID=c';
+  const request = parseCniRequest({ ...headers, 'cni-args': args }, conf);
+  const owner = ownerOf(request, PORT_ID, true);
+  assert.equal(owner.plugged?.netns, '/run/netns/pod');
+  assert.deepEqual(parseOwner(formatOwner(owner)), owner);
+  for (const netns of [`/run/netns/${'n'.repeat(200)}`, '/run/netns/a b'])
+    assert.equal(ownerOf({ ...request, netns }, PORT_ID, true).plugged?.netns, undefined);
+  assert.equal(ownerOf(request, PORT_ID).plugged?.netns, undefined);
 });
 
 test('a link of an older agent tells its port alone, and is nobody’s by its container', () => {

@@ -16,6 +16,8 @@ export type Plugged = {
   /** `markOf` the CNI network. */
   readonly networkMark: string;
   readonly limits: PodLimits;
+  /** Path of the container's namespace; absent: nobody has to go there later. */
+  readonly netns?: string;
 };
 
 /** What the runtime wants a pod to receive (ingress) and send at the most; absent: no limit. */
@@ -26,23 +28,36 @@ export type PodLimit = NonNullable<QosLimits['bandwidth']>;
 
 const MARK_CHARACTERS = 12;
 
+/** What the kernel takes as an alias. */
+const MOST_CHARACTERS = 255;
+
 /** What an alias has room for of a CNI network's name: the beginning of its SHA-256. */
 export function markOf(networkName: string): string {
   return createHash('sha256').update(networkName).digest('hex').slice(0, MARK_CHARACTERS);
 }
 
-/** Whose the link is that a call makes for this port. */
-export function ownerOf({ containerId, interfaceName, conf }: CniRequest, portId: string): LinkOwner {
+/** Whose the link is that a call makes for this port. `follows`: its routes will be changed. */
+export function ownerOf(
+  { containerId, interfaceName, conf, netns }: CniRequest,
+  portId: string,
+  follows = false,
+): LinkOwner {
   const limits = conf.mode === 'plain' ? conf.limits : {};
-  return { portId, plugged: { containerId, interfaceName, networkMark: markOf(conf.name), limits } };
+  const plugged = { containerId, interfaceName, networkMark: markOf(conf.name), limits };
+  const owner = { portId, plugged: { ...plugged, netns } };
+  const fits = follows && !/\s/.test(netns) && formatOwner(owner).length <= MOST_CHARACTERS;
+  return fits ? owner : { portId, plugged };
 }
 
-/** Port, container, interface, network and limits, if any, with a space between: at most 255 characters, as long as the container's id has no more than 128. */
+/** Port, container, interface, network, limits and namespace, if any, with a space between: without the namespace at most 255 characters, as long as the container's id has no more than 128. */
 export function formatOwner({ portId, plugged }: LinkOwner): string {
   if (plugged === undefined) return portId;
-  const { containerId, interfaceName, networkMark, limits } = plugged;
-  return [portId, containerId, interfaceName, networkMark, ...formatLimits(limits)].join(' ');
+  const { containerId, interfaceName, networkMark, limits, netns } = plugged;
+  const place = netns === undefined ? [] : [`${NETNS}${netns}`];
+  return [portId, containerId, interfaceName, networkMark, ...formatLimits(limits), ...place].join(' ');
 }
+
+const NETNS = 'ns:';
 
 /** `in:MAX:BURST` and `out:MAX:BURST`. */
 function formatLimits({ ingress, egress }: PodLimits): readonly string[] {
@@ -66,7 +81,9 @@ export function parseOwner(alias: string): LinkOwner | undefined {
   const [portId = '', containerId, interfaceName, networkMark, ...words] = alias.split(' ');
   if (!isUuid(portId)) return undefined;
   if (containerId === undefined || interfaceName === undefined || networkMark === undefined) return { portId };
-  return { portId, plugged: { containerId, interfaceName, networkMark, limits: parseLimits(words) } };
+  const place = words.find((word) => word.startsWith(NETNS))?.slice(NETNS.length);
+  const plugged = { containerId, interfaceName, networkMark, limits: parseLimits(words) };
+  return { portId, plugged: place === undefined ? plugged : { ...plugged, netns: place } };
 }
 
 /** Whether this container plugged the link, as this interface. */

@@ -1,18 +1,21 @@
 import type { LocalPort, NetworkHeader } from '@cable/model';
+import type { NetworkWays } from './network-ways.ts';
 import { deviceIdOf, type PodPort } from './pod-port.ts';
 import type { CniRequest } from './request.ts';
 import type { CniApi, NetworkFacts, SubnetFacts } from './server-api.ts';
 
-/** What the host has been sent, as far as it is needed here. Each answer is one lookup, however much the host carries. */
+/** What the host has been sent, as far as it is needed here. Where nothing else is said, an answer is one lookup, however much the host carries. */
 export type LocalFacts = {
   /** True: what is known here is whole and recent. */
   synced(): boolean;
   /** Header of `network:<id>`; undefined: the host does not carry that network. */
   network(id: string): NetworkHeader | undefined;
-  /** This host's port of that id; undefined: it has none. */
+  /** This host's port of that id, which may be one that is to come here, or has left, with a virtual machine; undefined: it has none. */
   port(id: string): LocalPort | undefined;
-  /** This host's ports with that `device_id`. */
+  /** This host's ports with that `device_id`, those of pods too that are to come here, or have left. */
   portsByDeviceId(deviceId: string): readonly LocalPort[];
+  /** What is reached by the routers of a network. As many steps as the host carries routers. */
+  ways(networkId: string): NetworkWays;
   /** Calls `onChange` after each change of one of these, that one comes and goes included. Answers what ends it. */
   watch(deviceId: string, onChange: () => void): () => void;
   /** Why no port can be programmed here now; null: nothing is known against it. */
@@ -66,6 +69,7 @@ export function podPortOf(port: LocalPort, facts: Pick<LocalFacts, 'network'>): 
       mac_address: port.macAddress,
       device_id: port.deviceId,
       fixed_ips: port.fixedIps.map(({ subnetId, ipAddress }) => ({ subnet_id: subnetId, ip_address: ipAddress })),
+      ...(port.defaultRoute === undefined ? {} : { 'cable:default_route': port.defaultRoute }),
     },
     network: networkOf(network),
     subnets: subnetsOf(network),

@@ -1,8 +1,10 @@
 import { formatIp, parseIp, parseMac } from '@cable/model';
+import type { HostPort } from '../plan/host-ports.ts';
 import { CNI_CODE, CniError, invalidConfig } from './errors.ts';
-import { booleanAt, isObject, type JsonObject, objectAt, stringAt, stringsAt } from './json.ts';
+import { booleanAt, isObject, type JsonObject, memberOf, objectAt, stringAt, stringsAt } from './json.ts';
 import type { PodLimit, PodLimits } from './link-owner.ts';
 import type { PodRoute } from './pod-link.ts';
+import { portMappingsOf } from './port-mappings.ts';
 import { CNI_VERSIONS, type CniVersion, parseCniVersion } from './versions.ts';
 
 /** A network configuration, as a runtime gives it to a plug-in on standard input. */
@@ -13,6 +15,8 @@ type CommonNetconf = {
   readonly name: string;
   /** True: the interface must get the default route; false: it must not; undefined: where the container has none yet. */
   readonly defaultRoute?: boolean;
+  /** `runtimeConfig.portMappings`. */
+  readonly portMappings: readonly HostPort[];
   readonly prevResult?: PrevResult;
   /** For GC. */
   readonly validAttachments?: readonly { readonly containerId: string; readonly interfaceName: string }[];
@@ -41,6 +45,8 @@ export type ClusterNetconf = CommonNetconf & {
   readonly mode: 'cluster';
   /** The cluster's name. */
   readonly cluster: string;
+  /** A field that says a network, which the controller reads of a NetworkAttachmentDefinition; undefined: there is none. */
+  readonly networkField?: string;
 };
 
 /** An earlier result: that of the plug-ins before this one at ADD, of ADD at CHECK and DEL. */
@@ -63,13 +69,39 @@ export function parseNetconf(body: string, args: ReadonlyMap<string, string>): N
     cniVersion: versionOf(conf),
     name: stringAt(conf, 'name', 'name') ?? '',
     ...optional('defaultRoute', booleanAt(conf, 'defaultRoute', 'defaultRoute')),
+    portMappings: portMappingsOf(objectAt(conf, 'runtimeConfig', 'runtimeConfig')),
     ...optional('prevResult', prevResultOf(conf)),
     ...optional('validAttachments', attachmentsOf(conf)),
   };
   const cluster = stringAt(conf, 'cluster', 'cluster');
   return cluster === undefined
     ? { ...common, mode: 'plain', ...portWish(conf, args) }
-    : { ...common, mode: 'cluster', cluster: withoutWishes(cluster, conf, args) };
+    : {
+        ...common,
+        ...{ mode: 'cluster', cluster: withoutWishes(cluster, conf, args) },
+        ...optional(
+          'networkField',
+          NETWORK_FIELDS.find((name) => stringAt(conf, name, name) !== undefined),
+        ),
+      };
+}
+
+/**
+ * The same of a call that takes away: nothing is refused that it does not need. What ADD was refused for stands in the DEL, too, and a runtime repeats that until it is done. Wishes are empty.
+ */
+export function parseNetconfToRemove(body: string): Netconf {
+  const conf = parseJson(body);
+  const common: CommonNetconf = {
+    cniVersion: versionOf(conf),
+    name: stringAt(conf, 'name', 'name') ?? '',
+    portMappings: [],
+    ...(isObject(conf['prevResult']) ? optional('prevResult', prevResultOf(conf)) : {}),
+    ...optional('validAttachments', attachmentsOf(conf)),
+  };
+  const cluster = stringAt(conf, 'cluster', 'cluster');
+  return cluster === undefined
+    ? { ...common, mode: 'plain', network: '', ipAddresses: [], limits: {} }
+    : { ...common, mode: 'cluster', cluster };
 }
 
 function portWish(
@@ -97,7 +129,7 @@ function portWish(
 function limitsOf(bandwidth: JsonObject): PodLimits {
   for (const name of ['shapedSubnets', 'unshapedSubnets']) {
     const problem = 'is not known here: all that the pod sends and receives is limited';
-    const value = bandwidth[name] ?? [];
+    const value = memberOf(bandwidth, name) ?? [];
     if (!Array.isArray(value) || value.length > 0)
       throw invalidConfig(`runtimeConfig.bandwidth.${name}`, problem, 'leave it out');
   }
@@ -124,25 +156,33 @@ function limitOf(bandwidth: JsonObject, direction: 'ingress' | 'egress'): PodLim
 }
 
 function numberAt(bandwidth: JsonObject, name: string): number {
-  const value = bandwidth[name] ?? 0;
+  const value = memberOf(bandwidth, name) ?? 0;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw invalidConfig(`runtimeConfig.bandwidth.${name}`, 'is not a whole number of bits', 'give one, at least 0');
 }
+
+/** What a configuration of a further interface may say for the controller. */
+const NETWORK_FIELDS = ['network', 'subnet'] as const;
 
 /** The cluster's name, where nothing is wanted that its controller decides: it would be made in vain. */
 function withoutWishes(cluster: string, conf: JsonObject, args: ReadonlyMap<string, string>): string {
   const runtime = objectAt(conf, 'runtimeConfig', 'runtimeConfig');
   const argsCni = objectAt(objectAt(conf, 'args', 'args'), 'cni', 'args.cni');
   const wishes: readonly (readonly [string, unknown])[] = [
-    ...['network', 'subnet', 'securityGroups', 'project'].map((name) => [name, conf[name]] as const),
+    ...['securityGroups', 'project'].map((name) => [name, conf[name]] as const),
     ...['ips', 'mac', 'bandwidth'].map((name) => [`runtimeConfig.${name}`, runtime[name]] as const),
     ['args.cni.ips', argsCni['ips']],
     ...['IP', 'MAC'].map((name) => [name, args.get(name)] as const),
   ];
   const wish = wishes.find(([, value]) => value !== undefined && value !== null);
   if (wish === undefined) return cluster;
+  throw notForCluster(wish[0], cluster);
+}
+
+/** A field that the controller of the cluster does not read. */
+export function notForCluster(field: string, cluster: string): CniError {
   const problem = `is not for a cluster: the controller of "${cluster}" makes the port, and decides by the pod's annotations`;
-  throw invalidConfig(wish[0], problem, 'leave it out, and annotate the pod or its namespace');
+  return invalidConfig(field, problem, 'leave it out, and annotate the pod');
 }
 
 function parseJson(body: string): JsonObject {
@@ -212,6 +252,8 @@ function attachmentsOf(conf: JsonObject): Netconf['validAttachments'] {
   const name = 'cni.dev/valid-attachments';
   const list = conf[name];
   if (list === undefined) return undefined;
+  // Go's way to write a list without elements.
+  if (list === null) return [];
   if (!Array.isArray(list) || list.length > MAX_ATTACHMENTS || !list.every(isObject)) {
     const problem = `is not a list of at most ${MAX_ATTACHMENTS} objects`;
     throw invalidConfig(name, problem, 'give each attachment as {"containerID", "ifname"}');

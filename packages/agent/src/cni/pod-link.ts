@@ -4,6 +4,33 @@ import type { LinkOwner } from './link-owner.ts';
 /** The gateway is always on the link, whatever the prefix of the addresses. */
 export type PodRoute = { readonly destination: string; readonly gateway: string };
 
+/** How what comes to a link's addresses is answered: by a table of its own. */
+export type AnswerWay = {
+  /** Number of the table, which is also the priority of the rules that lead there. */
+  readonly table: number;
+  /** The link's addresses, without prefix length. */
+  readonly from: readonly string[];
+  /** `gateway` null: on the link. */
+  readonly routes: readonly { readonly destination: string; readonly gateway: string | null }[];
+  /** True: routes that come later are made, too, and those that went are taken away. */
+  readonly follows?: true;
+};
+
+/** Routes of a link, but for the default ones. */
+export type LinkWays = {
+  readonly routes: readonly PodRoute[];
+  readonly answers: Omit<AnswerWay, 'from'>;
+  readonly defaults: DefaultWays;
+};
+
+/** By which of two links of a container its default routes are to be: the one that is spoken of, or the other. One that neither has is not made, for the container has it otherwise. */
+export type DefaultWays = {
+  readonly own: readonly PodRoute[];
+  readonly other: readonly PodRoute[];
+  /** The other link. */
+  readonly beside: { readonly hostName: string; readonly name: string };
+};
+
 /** A pod's link: a veth pair, one end on the host, the other made directly in the pod's namespace. */
 export type PodLink = {
   readonly owner: LinkOwner;
@@ -18,6 +45,8 @@ export type PodLink = {
   readonly routes: readonly PodRoute[];
   /** True: without its default routes the link is not made. */
   readonly needsDefault: boolean;
+  /** Absent: as the pod's routes say. */
+  readonly answers?: AnswerWay;
 };
 
 /** What `plug` made. */
@@ -50,8 +79,10 @@ export type PodLinks = {
   plug(netns: Netns, link: PodLink): Promise<PluggedLink>;
   /** Removes the pairs; absent ones are fine. */
   unplug(links: Iterable<Pick<HeldLink, 'ifindex'>>): Promise<void>;
-  /** What is there; a text says what is missing. */
-  inspect(netns: Netns, hostName: string, name: string): PodLinkState | string;
+  /** What is there; a text says what is missing, of `answers` too. */
+  inspect(netns: Netns, hostName: string, name: string, answers?: AnswerWay): PodLinkState | string;
+  /** Makes the ways of a link that is there as they are to be. A text says why it is not this link's place any more. */
+  follow(netns: Netns, hostName: string, name: string, ways: LinkWays): string | undefined;
   /** All that are on this host now. */
   held(): readonly HeldLink[];
   /** Removes what was left of links that were in the making when an agent was ended: at the start, before any is made. */

@@ -20,6 +20,8 @@ export type PodPort = {
 };
 
 export const POD_OWNER = 'kubernetes:pod';
+/** `device_owner` of a leg: the port of a pod in its cluster's own network, where its other one is in another VPC. */
+export const LEG_OWNER = 'kubernetes:leg';
 
 /** What makes a port this interface's: a pod may have several. */
 export function deviceIdOf(request: Pick<CniRequest, 'containerId' | 'interfaceName'>): string {

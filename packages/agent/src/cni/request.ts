@@ -1,5 +1,5 @@
 import { CNI_CODE, CniError } from './errors.ts';
-import { type Netconf, parseNetconf } from './netconf.ts';
+import { type Netconf, parseNetconf, parseNetconfToRemove } from './netconf.ts';
 import { isAtLeast } from './versions.ts';
 
 /** Header fields of `POST /cni`, by lower-case name, as node:http gives them. */
@@ -38,8 +38,9 @@ const KNOWN_ARGS = new Set([
 /** Parses a call; throws CniError. */
 export function parseCniRequest(headers: CniHeaders, body: string): CniRequest {
   const command = commandOf(header(headers, 'cni-command'));
-  const args = parseArgs(header(headers, 'cni-args'));
-  const conf = parseNetconf(body, args);
+  const isRemoving = command === 'DEL' || command === 'GC';
+  const args = parseArgs(header(headers, 'cni-args'), isRemoving);
+  const conf = isRemoving ? parseNetconfToRemove(body) : parseNetconf(body, args);
   const request: CniRequest = {
     command,
     containerId: header(headers, 'cni-containerid'),
@@ -66,15 +67,16 @@ function commandOf(text: string): CniCommand {
   throw environment('CNI_COMMAND', `"${text}" is not a command`, `use one of ${CNI_COMMANDS.join(', ')}, VERSION`);
 }
 
-/** `A=1;B=2`. */
-function parseArgs(text: string): ReadonlyMap<string, string> {
+/** `A=1;B=2`. `isRemoving`: what is no such pair, or is not known, is passed over. */
+function parseArgs(text: string, isRemoving: boolean): ReadonlyMap<string, string> {
   const args = new Map<string, string>();
   for (const pair of text.split(';').filter((one) => one !== '')) {
     const at = pair.indexOf('=');
+    if (at <= 0 && isRemoving) continue;
     if (at <= 0) throw environment('CNI_ARGS', `"${pair}" is not KEY=VALUE`, 'separate pairs by semicolons');
     args.set(pair.slice(0, at), pair.slice(at + 1));
   }
-  const ignoreUnknown = /^(1|true)$/i.test(args.get('IgnoreUnknown') ?? '');
+  const ignoreUnknown = isRemoving || /^(1|true)$/i.test(args.get('IgnoreUnknown') ?? '');
   const unknown = [...args.keys()].find((key) => !KNOWN_ARGS.has(key));
   if (unknown === undefined || ignoreUnknown) return args;
   throw environment('CNI_ARGS', `${unknown} is not known`, 'remove it or add IgnoreUnknown=1');

@@ -1,6 +1,6 @@
 import type { CniError } from './errors.ts';
 import { isObject, type JsonObject } from './json.ts';
-import type { PodRoute } from './pod-link.ts';
+import type { AnswerWay, PodRoute } from './pod-link.ts';
 import { type CniVersion, isAtLeast } from './versions.ts';
 
 /** What ADD made, free of a version. */
@@ -14,7 +14,11 @@ export type Attachment = {
   /** With prefix length. */
   readonly addresses: readonly { readonly address: string; readonly gateway: string | null }[];
   readonly routes: readonly PodRoute[];
+  /** True: without its default routes it is not made. */
+  readonly needsDefault: boolean;
   readonly nameservers: readonly string[];
+  /** Absent: as the pod's routes say. */
+  readonly answers?: AnswerWay;
 };
 
 /**
@@ -48,6 +52,12 @@ export function formatResult(made: Attachment, version: CniVersion, before: Json
     ],
     dns: dnsOf(made, before),
   });
+}
+
+/** The same of several interfaces, in their order. */
+export function formatResults(made: readonly Attachment[], version: CniVersion, before: JsonObject = {}): string {
+  const result = made.reduce<JsonObject>((json, one) => JSON.parse(formatResult(one, version, json)), before);
+  return JSON.stringify(result);
 }
 
 function dnsOf({ nameservers }: Attachment, before: JsonObject): JsonObject {

@@ -36,6 +36,8 @@ export type PortFacts = {
   readonly mac_address: string;
   readonly device_id: string;
   readonly fixed_ips: readonly { readonly subnet_id: string; readonly ip_address: string }[];
+  /** Whether the pod's default routes are by it; null or absent: nobody says so. */
+  readonly 'cable:default_route'?: boolean | null;
 };
 
 export type PortRequest = {

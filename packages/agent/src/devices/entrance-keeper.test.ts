@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { silentLogger, sleep } from '@cable/kit';
-import { enterOwnNamespace } from '../guest/testing/own-namespace.ts';
+import { enterOwnNamespace, type HeldNamespace, holdNamespace, ip } from '../guest/testing/own-namespace.ts';
 import { deleteTable, readElements, readTable } from '../net/nft.ts';
 import { NETLINK, NetlinkSocket } from '../net/socket.ts';
 import { type Entrance, entranceKey } from '../plan/entrances.ts';
@@ -46,9 +48,10 @@ async function becomes<T>(look: () => T, holds: (found: T) => boolean): Promise<
 async function withKeeper(
   links: () => readonly string[],
   run: (keeper: EntranceKeeper) => Promise<void>,
+  isOpen = false,
 ): Promise<void> {
   const stop = new AbortController();
-  const keeper = new EntranceKeeper({ nodeLinks: links, log: silentLogger(), signal: stop.signal });
+  const keeper = new EntranceKeeper({ nodeLinks: links, isOpen, log: silentLogger(), signal: stop.signal });
   try {
     await run(keeper);
   } finally {
@@ -229,3 +232,110 @@ function inMap(map: string): readonly string[] {
   const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex');
   return (readElements(socket, TABLE, map) ?? []).map(({ key, end }) => `${hex(key)} ${hex(end)}`).sort();
 }
+
+/** Whether one of two pings is answered. */
+function answers({ pid }: HeldNamespace, address: string, from?: string): boolean {
+  const source = from === undefined ? [] : ['-I', from];
+  const ping = ['ping', '-q', '-c', '2', '-i', '0.1', '-W', '1', ...source, address];
+  try {
+    execFileSync('nsenter', ['-t', String(pid), '-n', ...ping], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Packets that rules with such a comment have dropped. */
+function dropped(comment: RegExp): number {
+  const packets = readTable(socket, TABLE)?.packets ?? new Map<string, number>();
+  return [...packets].reduce((sum, [one, count]) => (comment.test(one) ? sum + count : sum), 0);
+}
+
+test('whoever is on the wire of a node comes into the cluster by entrances alone, and with no address of it', async (t) => {
+  const [pods, wire] = [await holdNamespace(), await holdNamespace()];
+  t.after(() => Promise.all([pods.end(), wire.end()]));
+  for (const [link, peer, own, other] of [
+    [LINK, pods, '10.244.0.1/16', '10.244.0.2/16'],
+    ['wire0', wire, '203.0.113.1/24', '203.0.113.2/24'],
+  ] as const) {
+    ip(`link add ${link} up type veth peer name eth0 netns ${peer.pid}`);
+    ip(`address add ${own} dev ${link}`);
+    ip(`address add ${other} dev eth0`, peer.pid);
+    ip('link set eth0 up', peer.pid);
+    ip(`route add default via ${own.replace(/\/.*/, '')}`, peer.pid);
+    writeFileSync(`/proc/sys/net/ipv4/conf/${link}/rp_filter`, '0');
+  }
+  writeFileSync('/proc/sys/net/ipv4/conf/all/rp_filter', '0');
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  ip('address add 10.244.0.9/32 dev eth0', wire.pid);
+  assert.equal(answers(wire, '10.244.0.2'), true, 'without the table');
+  const made = { all: wanted(entrance(30_080)), changed: new Set<string>(), isWhole: true };
+  const isThere = (): Promise<unknown> =>
+    becomes(
+      () => elements(4),
+      ({ length }) => length === 1,
+    );
+  await withKeeper(
+    () => [LINK],
+    async (keeper) => {
+      keeper.take(made);
+      await isThere();
+      assert.equal(answers(wire, '10.244.0.2'), false);
+      assert.ok(dropped(/only what is for an entrance/) >= 2);
+      // Whatever else on the node keeps no connections.
+      const untracked = 'type filter hook prerouting priority -300\niifname "wire0" notrack';
+      execFileSync('nft', ['-f', '-'], { input: `table ip untracked {\nchain early {\n${untracked}\n}\n}\n` });
+      assert.equal(answers(wire, '10.244.0.2'), false);
+      execFileSync('nft', ['delete table ip untracked']);
+      assert.ok(dropped(/what is of no connection/) >= 2);
+      assert.equal(answers(pods, '203.0.113.2'), true, 'answers come in');
+      assert.equal(answers(wire, '203.0.113.1'), true, 'what is for the host itself is its own business');
+      assert.equal(dropped(/do not come from elsewhere/), 0);
+      assert.equal(answers(wire, '203.0.113.1', '10.244.0.9'), false);
+      assert.ok(dropped(/do not come from elsewhere/) >= 2);
+      // Somebody takes a rule's place under its comment.
+      const before = readTable(socket, TABLE)?.shape;
+      const list = execFileSync('nft', ['-a', 'list', 'chain', 'inet', 'cable-services', 'passing'], {
+        encoding: 'utf8',
+      });
+      const [, handle = ''] = /# handle (\d+)\n\t}/.exec(list) ?? [];
+      const comment = `"${LINK}: only what is for an entrance comes into the cluster"`;
+      const words = [
+        'replace',
+        'rule',
+        'inet',
+        'cable-services',
+        'passing',
+        'handle',
+        handle,
+        'accept',
+        'comment',
+        comment,
+      ];
+      execFileSync('nft', [words.join(' ')]);
+      assert.equal(
+        await becomes(
+          () => readTable(socket, TABLE)?.shape,
+          (shape) => shape === before,
+        ),
+        before,
+        'it is put right',
+      );
+    },
+  );
+  await withKeeper(
+    () => [LINK],
+    async (keeper) => {
+      keeper.take(made);
+      await becomes(
+        () =>
+          dropped(/only what is for an entrance/) === 0 &&
+          !readTable(socket, TABLE)?.rules.some((one) => one.startsWith('passing')),
+        (found) => found,
+      );
+      assert.equal(answers(wire, '10.244.0.2'), true, 'where the operator opens it');
+    },
+    true,
+  );
+  removeEntrances(socket);
+});

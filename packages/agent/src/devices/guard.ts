@@ -6,26 +6,34 @@
  * Packets that the vrouter takes in at tc do not get so far. What another product's bridge or switch takes from a device comes by that bridge, and is not ours.
  */
 import { TAP_BRIDGE_PREFIX } from '@cable/model';
+import type { KeptAddresses } from '../desired.ts';
 import {
+  accepted,
   countedDrop,
   deleteTable,
   equal,
+  isIn,
   jump,
   LEAVING,
   META,
   mask,
   masquerade,
   meta,
+  NFPROTO,
+  type NftMap,
   type NftRule,
   type NftTable,
+  network,
   notEqual,
   RECEIVED,
+  readElements,
   readTable,
   replaceTable,
   toThisHost,
   transport,
 } from '../net/nft.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
+import { parseAddress, parsePrefix } from '../plan/address.ts';
 
 const TABLE_NAME = 'cable';
 /** Families in which the table is. */
@@ -59,16 +67,20 @@ export type GuardSpec = {
   readonly tunnelDevices: readonly string[] | undefined;
   /** Devices of this host's own by which others send through it what leaves with its address: its links as a node of a cluster. Absent: none. */
   readonly nodeLinks?: readonly string[];
+  /** Who leaves by these with his own address. Absent: nobody. */
+  readonly keeping?: KeptAddresses;
 };
 
-/** The table in each family, as read back after it was made: what it is compared with later. */
-export type Guard = ReadonlyMap<NftTable['family'], string>;
+/** The table in each family, as read back after it was made, and what its maps are compared with later, too. */
+export type Guard = ReadonlyMap<NftTable['family'], { readonly shape: string; readonly maps: readonly NftMap[] }>;
 
 /** Makes it, in place of what is there: in one step for each family. Throws NetlinkError when the kernel has no nf_tables, or refuses. */
 export function makeGuard(socket: NetlinkSocket, spec: GuardSpec): Guard {
   const tables = guardTables(spec);
   for (const table of tables) replaceTable(socket, table);
-  return new Map(tables.map((table) => [table.family, readTable(socket, table)?.shape ?? '']));
+  return new Map(
+    tables.map((table) => [table.family, { shape: readTable(socket, table)?.shape ?? '', maps: table.maps ?? [] }]),
+  );
 }
 
 /** In words, what is not as it was made. Empty: all is well. */
@@ -76,8 +88,16 @@ export function guardFaults(socket: NetlinkSocket, made: Guard): readonly string
   return FAMILIES.flatMap((family) => {
     const found = readTable(socket, { family, name: TABLE_NAME });
     if (found === undefined) return [`the nftables table ${family} ${TABLE_NAME} is gone`];
-    return found.shape === made.get(family) ? [] : [`the nftables table ${family} ${TABLE_NAME} was changed`];
+    const { shape, maps = [] } = made.get(family) ?? {};
+    const isAsMade = found.shape === shape && maps.every((map) => isFilled(socket, family, map));
+    return isAsMade ? [] : [`the nftables table ${family} ${TABLE_NAME} was changed`];
   });
+}
+
+function isFilled(socket: NetlinkSocket, family: NftTable['family'], { name, elements = [] }: NftMap): boolean {
+  const keys = (all: readonly { readonly key: Uint8Array }[]): string =>
+    String(all.map(({ key }) => Buffer.from(key).toString('hex')).sort());
+  return keys(readElements(socket, { family, name: TABLE_NAME }, name) ?? []) === keys(elements);
 }
 
 /** Packets that a rule has dropped since it was made. */
@@ -105,12 +125,14 @@ export function isGuardTable(name: string): boolean {
 }
 
 /** Each packet that the host receives goes through the rules of the first chain: they are few, and most end at their first comparison. */
-function guardTables({ tunnelDevices, nodeLinks = [] }: GuardSpec): readonly NftTable[] {
+function guardTables({ tunnelDevices, nodeLinks = [], keeping }: GuardSpec): readonly NftTable[] {
   const comment = 'Cable: guests do not meet the stack of this host';
+  const isKeeping = nodeLinks.length > 0 && keeping !== undefined && keeping.prefixes.length > 0;
   return FAMILIES.map((family) => ({
     family,
     name: TABLE_NAME,
     comment,
+    ...(family === 'inet' && isKeeping ? { maps: VERSIONS.map((version) => nodesMap(version, keeping)) } : {}),
     chains: [
       {
         name: 'received',
@@ -120,7 +142,15 @@ function guardTables({ tunnelDevices, nodeLinks = [] }: GuardSpec): readonly Nft
       { name: OWN_CHAIN, at: undefined, rules: ownRules() },
       // Connections are tracked as soon as it is there.
       ...(family === 'inet' && nodeLinks.length > 0
-        ? [{ name: 'leaving', at: LEAVING, type: 'nat' as const, rules: nodeLinks.map(nodeRule) }]
+        ? [
+            {
+              ...{ name: 'leaving', at: LEAVING, type: 'nat' as const },
+              rules: nodeLinks.flatMap((link) => [
+                ...(isKeeping ? keptRules(link, keeping.prefixes) : []),
+                nodeRule(link),
+              ]),
+            },
+          ]
         : []),
     ],
   }));
@@ -188,11 +218,71 @@ function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[]
 }
 
 function nodeRule(name: string): NftRule {
-  const device = nameBytes(name);
   return {
     comment: `${name}: what pods send through this node leaves with its address`,
-    expressions: [...[meta(META.iifname), equal(device)], ...[meta(META.oifname), notEqual(device)], masquerade()],
+    expressions: [...leavingBy(name), masquerade()],
   };
+}
+
+function leavingBy(name: string): NftRule['expressions'] {
+  const device = nameBytes(name);
+  return [...[meta(META.iifname), equal(device)], ...[meta(META.oifname), notEqual(device)]];
+}
+
+const VERSIONS = [4, 6] as const;
+/** Where the source address is in the header of IP, and how long it is. */
+const SOURCES = { 4: { at: 12, bytes: 4 }, 6: { at: 8, bytes: 16 } } as const;
+
+function nodesOf(version: 4 | 6): string {
+  return `nodes-${version}`;
+}
+
+/** Addresses of other nodes of the cluster. */
+function nodesMap(version: 4 | 6, { nodes }: KeptAddresses): NftMap {
+  const own = nodes.filter((one) => one.includes(':') === (version === 6));
+  const elements = own.flatMap((one) => {
+    const address = parseAddress(one);
+    return address === undefined
+      ? []
+      : [{ key: version === 4 ? address.slice(SOURCES[6].bytes - SOURCES[4].bytes) : address }];
+  });
+  return { name: nodesOf(version), key: [version === 4 ? 'ipv4' : 'ipv6'], elements };
+}
+
+/** Before the rule that gives the node's address. Other nodes drop whoever comes to them with an address of the cluster, so they see the node all the same. */
+function keptRules(link: string, prefixes: readonly string[]): readonly NftRule[] {
+  const versions = VERSIONS.filter((version) => prefixes.some((one) => one.includes(':') === (version === 6)));
+  const isOf = (version: 4 | 6) => [
+    ...[meta(META.nfproto), equal(Uint8Array.of(version === 4 ? NFPROTO.ipv4 : NFPROTO.ipv6))],
+    ...leavingBy(link),
+  ];
+  return [
+    ...versions.map((version) => ({
+      comment: `${link}: what pods send to other nodes has its address`,
+      expressions: [...isOf(version), ...isIn(nodesOf(version), version, ['destination']), masquerade()],
+    })),
+    ...prefixes.flatMap((text): NftRule[] => {
+      const version = text.includes(':') ? 6 : 4;
+      const { at, bytes } = SOURCES[version];
+      const prefix = parsePrefix(text);
+      if (prefix === undefined) return [];
+      const base = prefix.bytes.slice(prefix.bytes.length - bytes);
+      return [
+        {
+          comment: `${link}: ${text} keeps its own addresses`,
+          expressions: [
+            ...isOf(version),
+            ...[network(at, bytes), mask(maskBytes(prefix.length - 8 * (16 - bytes), bytes)), equal(base)],
+            accepted(),
+          ],
+        },
+      ];
+    }),
+  ];
+}
+
+function maskBytes(length: number, bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, at) => 0xff & ~(0xff >> Math.min(8, Math.max(0, length - 8 * at))));
 }
 
 /** A device's name, filled up with zeros. */

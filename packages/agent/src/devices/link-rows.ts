@@ -85,7 +85,9 @@ export class LinkRows {
     this.put({ ...link, addresses: old?.addresses ?? [], programId: old?.programId });
   }
 
+  /** A group of multicast is no address that anybody has. */
   #putAddress({ address, gone }: AddressEvent): void {
+    if (address.cidr.startsWith('ff')) return;
     const others = this.#rows.get(address.ifindex)?.addresses.filter((one) => one.cidr !== address.cidr) ?? [];
     this.#change(address.ifindex, { addresses: gone ? others : [...others, address] });
   }

@@ -1,37 +1,53 @@
 /** Links by which this host is a node of a Kubernetes cluster: it forwards what comes by them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { HostLink } from '../desired.ts';
+import type { HostLink, KeptAddresses } from '../desired.ts';
 import { writeSysctl } from '../net/sysctl.ts';
 
-/** Which there are, by the name of the machine's end. */
+/** Which there are, by the name of the machine's end, and who keeps his address there. */
 export class NodeLinks {
-  #names: readonly string[] = [];
+  #links: ReadonlyMap<string, KeptAddresses> = new Map();
 
   get names(): readonly string[] {
-    return this.#names;
+    return [...this.#links.keys()];
   }
 
-  /** True: there are more of them now. */
+  /** Of all of them. */
+  get keeping(): KeptAddresses {
+    const all = [...this.#links.values()];
+    return {
+      prefixes: sorted(all.flatMap(({ prefixes }) => prefixes)),
+      nodes: sorted(all.flatMap(({ nodes }) => nodes)),
+    };
+  }
+
+  /** True: there are more of them now, or others keep their addresses. */
   add(links: Iterable<HostLink>): boolean {
-    return this.#become([...this.#names, ...forwarding(links)]);
+    return this.#become(new Map([...this.#links, ...forwarding(links)]));
   }
 
-  /** These are all. True: there are fewer of them now. */
+  /** These are all. True: there are fewer of them now, or others keep their addresses. */
   keep(links: Iterable<HostLink>): boolean {
     return this.#become(forwarding(links));
   }
 
-  #become(names: readonly string[]): boolean {
-    const next = [...new Set(names)].sort();
-    if (String(next) === String(this.#names)) return false;
-    this.#names = next;
-    return true;
+  #become(links: ReadonlyMap<string, KeptAddresses>): boolean {
+    const next = new Map([...links].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const isSame = JSON.stringify([...next]) === JSON.stringify([...this.#links]);
+    this.#links = next;
+    return !isSame;
   }
 }
 
-function forwarding(links: Iterable<HostLink>): readonly string[] {
-  return [...links].flatMap(({ name, forwards }) => (forwards === true ? [name] : []));
+const NOBODY: KeptAddresses = { prefixes: [], nodes: [] };
+
+function forwarding(links: Iterable<HostLink>): ReadonlyMap<string, KeptAddresses> {
+  const own = [...links].filter(({ forwards }) => forwards === true);
+  return new Map(own.map(({ name, keeping = NOBODY }) => [name, keeping]));
+}
+
+function sorted(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].sort();
 }
 
 /** Lets the kernel forward packets of the versions of IP that the link has. It stays so when the link goes: others may forward by now. */

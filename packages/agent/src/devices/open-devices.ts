@@ -4,6 +4,7 @@ import type { LinkDriver } from '../host/applied-links.ts';
 import type { Netns } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { ChosenOptions } from '../options.ts';
+import { ownPortsOf } from '../plan/own-ports.ts';
 import { AddressWatches } from './address-watches.ts';
 import { EntranceKeeper } from './entrance-keeper.ts';
 import { type ForeignProgramWatch, watchForeignPrograms } from './foreign-programs.ts';
@@ -52,8 +53,15 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
   const socket = new NetlinkSocket();
   const underlay = new UnderlayWatch(options.underlay, socket);
   const nodeLinks = new NodeLinks();
-  const spec = () => ({ tunnelDevices: underlay.now?.devices, nodeLinks: nodeLinks.names });
-  const entrances = new EntranceKeeper({ nodeLinks: () => nodeLinks.names, log: log.child('services'), signal });
+  const spec = () => {
+    const { names, keeping } = nodeLinks;
+    return { tunnelDevices: underlay.now?.devices, nodeLinks: names, keeping };
+  };
+  const entrances = new EntranceKeeper({
+    ...{ nodeLinks: () => nodeLinks.names, isOpen: options.opensCluster },
+    ownPorts: ownPortsOf(options.probeListen),
+    ...{ log: log.child('services'), signal },
+  });
   const guard = startGuardKeeper({ spec, log: log.child('guard'), signal });
   const mtu = new UnderlayMtu({
     ...{ underlay, address: options.underlay, wantedBytes: options.underlayMtuBytes, log: log.child('devices') },

@@ -18,6 +18,8 @@ export type UplinkKeeperOptions = {
   readonly encapsulation: Encapsulation;
   /** Names of this host's interfaces on physical networks. */
   readonly provider: ReadonlySet<string>;
+  /** Names of those on which it announces addresses of Services; undefined: not known yet, what is there stays. */
+  readonly announcing: () => readonly string[] | undefined;
   /** This host's address in the underlay. */
   readonly underlay: string;
   /** Devices that have that address. */
@@ -57,7 +59,7 @@ const REST_MIN_MS = 20;
 
 /**
  * Keeps `cb_hop_1` as the kernel's routes are, and the uplink's dispatcher on the devices that have the underlay address; on those that hops lead by, where
- * routing decides (the address is on loopback); and on the interfaces of physical networks, which take frames to any MAC then. A restarted agent knows its programs by their name, its hops by their map. Where something fails, the overlay device does the work.
+ * routing decides (the address is on loopback); on the interfaces of physical networks, which take frames to any MAC then; and on those by which addresses of Services are announced. A restarted agent knows its programs by their name, its hops by their map. Where something fails, the overlay device does the work.
  */
 export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
   const uplinks = new Uplinks(options);
@@ -72,8 +74,8 @@ export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
     await sleep(Math.max(REST_MIN_MS, REST_FACTOR * (performance.now() - startedAt)), signal);
   };
   const isOwn = options.encapsulation === 'own';
-  const isWatching = isOwn || options.provider.size > 0;
-  const loop = startLoop({ name: 'uplink keeper', log, signal, run, ...(isWatching ? { everyMs: LOOK_MS } : {}) });
+  const isWatching = (): boolean => isOwn || options.provider.size > 0 || options.announcing()?.length !== 0;
+  const loop = startLoop({ name: 'uplink keeper', log, signal, run, everyMs: LOOK_MS });
   const check = (): void => {
     uplinks.lookAtAll();
     loop.trigger();
@@ -95,7 +97,7 @@ export function startUplinkKeeper(options: UplinkKeeperOptions): UplinkKeeper {
     uplinks.close();
   });
   const takeDevices = (changes: LinkChanges): void => {
-    if (isWatching && uplinks.dependOn(changes)) check();
+    if (isWatching() && uplinks.dependOn(changes)) check();
   };
   return {
     takeDevices,
@@ -146,7 +148,7 @@ class Uplinks {
   dependOn({ ifindexes, names }: LinkChanges): boolean {
     const { devices, provider } = this.#options;
     if (devices.now?.devices.some((name) => names.has(name))) return true;
-    if ([...provider].some((name) => names.has(name))) return true;
+    if ([...provider, ...(this.#options.announcing() ?? [])].some((name) => names.has(name))) return true;
     return [...ifindexes].some((ifindex) => this.#devices.has(ifindex) || this.#hops.dependsOn(ifindex));
   }
 
@@ -212,7 +214,12 @@ class Uplinks {
   #wanted(): ReadonlySet<number> {
     const provider = this.#provider();
     for (const ifindex of provider) this.#setPromiscuous(ifindex, true);
-    return new Set([...this.#underlay(), ...provider]);
+    return new Set([...this.#underlay(), ...provider, ...this.#announcing()]);
+  }
+
+  #announcing(): readonly number[] {
+    const { links, announcing } = this.#options;
+    return announcing()?.flatMap((name) => links.byName(name)?.ifindex ?? []) ?? [...this.#devices.keys()];
   }
 
   #provider(): readonly number[] {

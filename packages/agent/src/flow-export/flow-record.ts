@@ -5,6 +5,9 @@ import {
   CB_TOLD_BEGIN,
   CB_TOLD_DROP,
   CB_TOLD_END,
+  CB_TOLD_F_BY_RECEIVER,
+  CB_TOLD_F_BY_SENDER,
+  CB_TOLD_F_SERVED,
   type CbFlow,
   type CbTold,
   type CbTupleKey,
@@ -29,6 +32,12 @@ export type FlowRecord = {
   readonly asked: CbTupleKey;
   /** As its answers are; of a drop the same turned round. */
   readonly answered: CbTupleKey;
+  /** What its first packet, or the packet that was dropped, is where it has been translated: the same as `asked` if it is not. */
+  readonly goesOn: CbTupleKey;
+  /** A Service gives it its endpoint. */
+  readonly isServed: boolean;
+  /** Of a drop by rules: whose they are. Null: of no drop, or not told. */
+  readonly refusedBy: 'from' | 'to' | null;
   /** Since it began, by direction. */
   readonly packets: readonly [bigint, bigint];
   readonly bytes: readonly [bigint, bigint];
@@ -75,6 +84,9 @@ export function toldRecord(told: CbTold, names: FlowNames, clock: Clock): FlowRe
     beganMs: clock(isDrop ? told.atNs : told.begunNs),
     asked,
     answered: isDrop ? turned(asked) : answered,
+    goesOn: isDrop ? goesOnOf(told, asked) : turned(answered),
+    isServed: (told.flags & CB_TOLD_F_SERVED) !== 0,
+    refusedBy: isDrop ? refusedBy(told.flags) : null,
     packets: pair(told.packets),
     bytes: pair(told.bytes),
     ...names.of(told.owner, asked.net),
@@ -82,6 +94,16 @@ export function toldRecord(told: CbTold, names: FlowNames, clock: Clock): FlowRe
     ended: kind === 'end' ? told.reason : 0,
     drop: isDrop && told.reason !== CB_REASON_NONE ? dropReason(told.reason) : null,
   };
+}
+
+/** Programs of before, which say of no drop whose rules it was by, do not tell it. */
+function goesOnOf({ flags, tuple }: CbTold, asked: CbTupleKey): CbTupleKey {
+  return refusedBy(flags) === null ? asked : (tuple[1] ?? asked);
+}
+
+function refusedBy(flags: number): FlowRecord['refusedBy'] {
+  if ((flags & CB_TOLD_F_BY_SENDER) !== 0) return 'from';
+  return (flags & CB_TOLD_F_BY_RECEIVER) !== 0 ? 'to' : null;
 }
 
 /** A flow that goes on. */
@@ -97,6 +119,9 @@ export function liveRecord(flow: number, live: CbFlow, names: FlowNames, clock: 
     beganMs: clock(live.atNs),
     asked,
     answered,
+    goesOn: turned(answered),
+    isServed: live.served !== 0,
+    refusedBy: null,
     packets: pair(live.tally.map(({ packets }) => packets)),
     bytes: pair(live.tally.map(({ bytes }) => bytes)),
     ...names.of(live.owner, asked.net),

@@ -36,6 +36,8 @@ export type FailOverDeps = {
   readonly serverHeardMs: () => number | undefined;
   /** The host was started, and has programmed nothing yet. */
   readonly isCold: boolean;
+  /** Tags of prefixes whose addresses this host announces on its links. Undefined: not known yet, what was said before stays. Default: it announces none. */
+  readonly announces?: () => readonly number[] | undefined;
   readonly newToken: () => bigint;
   /** Milliseconds of the clock of `CbHeard.heardNs`. */
   readonly now: () => number;
@@ -60,14 +62,19 @@ type Router = { readonly gateway: RouterGateway; readonly hosts: readonly string
 type Target = {
   readonly watch: PeerWatch;
   readonly token: bigint;
-  readonly isWitness: boolean;
+  /** It is no host of gateways: it is asked for others' sake. */
+  isWitness: boolean;
   sequence: number;
   /** When it last answered; 0: never, not an agent of before either. */
   heardMs: number;
   aboutBe: number;
   aboutMs: number;
   beacon: Beacon | undefined;
+  announces: readonly number[];
 };
+
+/** A host that is asked besides, as it is seen. `announces`: tags of prefixes, as it says. */
+export type OtherHost = { readonly state: Liveness; readonly announces: readonly number[] };
 
 /** A host that is silent, and may be so for this host alone. */
 type Doubt = { sinceMs: number; refused: boolean };
@@ -81,6 +88,8 @@ export class FailOver implements GatewayReader {
   readonly #routers = new Map<string, Router>();
   readonly #targets = new Map<string, Target>();
   readonly #doubts = new Map<string, Doubt>();
+  /** Underlay addresses of hosts that somebody else wants to be asked. */
+  #others: ReadonlySet<string> = new Set();
   readonly #cutOff: CutOff;
   /** Routers whose gateway is not where the server says; '': nobody's. */
   #places: ReadonlyMap<string, string> = new Map();
@@ -128,6 +137,17 @@ export class FailOver implements GatewayReader {
   } {
     const hosts = [...this.#targets].map(([host, { watch }]) => [host, watch.state] as const);
     return { serves: this.#own.serves, stands: this.#standsFor(), hosts: Object.fromEntries(hosts) };
+  }
+
+  /** These hosts are asked besides, by their underlay addresses, whether they have part in gateways or not; each call replaces the one before. */
+  watch(hosts: ReadonlySet<string>): void {
+    this.#others = hosts;
+  }
+
+  /** What is known of a host that is asked. */
+  hostAt(underlay: string): OtherHost {
+    const target = this.#targets.get(underlay);
+    return { state: target?.watch.state ?? 'unknown', announces: target?.announces ?? [] };
   }
 
   /** The slices changed. Returns routers whose gateway is on another host now. */
@@ -180,8 +200,10 @@ export class FailOver implements GatewayReader {
         if (witnesses.size < WITNESSES && host !== underlay && !gateways.has(host)) witnesses.add(host);
       }
     }
-    for (const [host, { isWitness }] of this.#targets) {
-      if (isWitness ? witnesses.has(host) : gateways.has(host)) continue;
+    for (const host of this.#others) if (host !== underlay && !gateways.has(host)) witnesses.add(host);
+    for (const [host, target] of this.#targets) {
+      target.isWitness = !gateways.has(host);
+      if (!target.isWitness || witnesses.has(host)) continue;
       this.#targets.delete(host);
       rows.forget(host);
     }
@@ -200,6 +222,7 @@ export class FailOver implements GatewayReader {
       ...{ watch: new PeerWatch(sequence), token, isWitness, sequence, aboutBe: 0, aboutMs: 0 },
       heardMs: msOf(heardNs),
       beacon: row === undefined || heardNs === 0n ? undefined : beaconOf(row.beacon),
+      announces: row?.beacon.announces ?? [],
     };
   }
 
@@ -217,6 +240,7 @@ export class FailOver implements GatewayReader {
         target.aboutBe = row.aboutBe;
         target.aboutMs = row.aboutMs;
         target.beacon = beaconOf(row.beacon);
+        target.announces = row.beacon.announces;
       }
       if (!target.watch.look(row.sequence, now()) || target.isWitness) continue;
       log.info({ host, is: target.watch.state }, 'what is known of a host of gateways has changed');
@@ -333,9 +357,11 @@ export class FailOver implements GatewayReader {
 
   /** Before anything is done by it. */
   #say(own: Beacon): void {
-    const row = beaconRow(own);
+    const { rows, announces = () => [] } = this.#deps;
+    const before = rows.beacon();
+    const row = beaconRow(own, announces() ?? before.announces);
     this.#own = own;
-    if (JSON.stringify(row) !== JSON.stringify(this.#deps.rows.beacon())) this.#deps.rows.say(row);
+    if (JSON.stringify(row) !== JSON.stringify(before)) rows.say(row);
   }
 
   #decide(): ReadonlySet<string> {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import {
   CB_BEACON_F_SERVES,
+  CB_MAX_ANNOUNCED_PREFIXES,
   CB_MAX_STANDS,
   CB_PROBE_ASK,
   CB_PROBE_ETHERTYPE,
@@ -45,6 +46,7 @@ const NOTHING: CbBeacon = {
   count: 0,
   standsBe: new Array<number>(CB_MAX_STANDS).fill(0),
   about: NO_ADDRESS,
+  announces: new Array<number>(CB_MAX_ANNOUNCED_PREFIXES).fill(0),
 };
 
 /** The payload of a datagram to another host's VXLAN port. */
@@ -56,13 +58,16 @@ export function questionPayload({ sequence, token, about }: Question): Uint8Arra
   return Buffer.concat([VXLAN, ETHERNET, cbProbe.encode({ ...probe, aboutBe })]);
 }
 
-export function beaconRow({ serves, stands }: Beacon): CbBeacon {
+/** `announces`: tags of prefixes, as many as there is room for. */
+export function beaconRow({ serves, stands }: Beacon, announces: readonly number[] = []): CbBeacon {
+  const tags = announces.slice(0, CB_MAX_ANNOUNCED_PREFIXES);
   const hosts = [...stands].flatMap((host) => numberOf(host) ?? []).slice(0, CB_MAX_STANDS);
   return {
     flags: serves ? CB_BEACON_F_SERVES : 0,
     count: hosts.length,
     standsBe: Object.assign([...NOTHING.standsBe], hosts),
     about: NO_ADDRESS,
+    announces: Object.assign([...NOTHING.announces], tags),
   };
 }
 

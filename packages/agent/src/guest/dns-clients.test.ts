@@ -41,6 +41,11 @@ let asked = 0;
 /** Called before a guest is told addresses. */
 let hold: (told: ToldAnswer) => Promise<void> = async () => {};
 
+async function answered(_portId: string, read: () => ToldAnswer | undefined): Promise<void> {
+  const told = read();
+  if (told !== undefined) await hold(told);
+}
+
 /** The server of others: of example.com, by UDP and TCP. */
 async function serveElsewhere(): Promise<void> {
   const reply = (bytes: Uint8Array, protocol: 'udp' | 'tcp'): Uint8Array | undefined => {
@@ -79,7 +84,7 @@ before(async () => {
   await serveElsewhere();
   services = await startGuestServices({
     guests: () => guests,
-    dns: { zoneOf: (id) => networks.get(id), upstreams: () => [SILENT, UPSTREAM], answered: (one) => hold(one) },
+    dns: { zoneOf: (id) => networks.get(id), upstreams: () => [SILENT, UPSTREAM], answered },
     address: AGENT,
     log: silentLogger(),
     signal: stop.signal,

@@ -66,6 +66,19 @@ const QUESTION = ask('www.example.com', 1, { id: 0xbeef, edns: 4096 });
 const forward = (forwarder: DnsForwarder, bytes: Uint8Array, upstreams = [FIRST, SECOND], guest = 2) =>
   forwarder.forward(queryOf(bytes), guest, upstreams, 'udp');
 
+test('regression: an answer that takes long to read is told to nobody, and no server is blamed for it', async () => {
+  let count = 600;
+  const { forwarder, sent } = network({ '192.0.2.1': (query) => [respond(query, { count })], '192.0.2.2': () => [] });
+  const answer = () => forwarder.forward(queryOf(QUESTION), 2, [FIRST, SECOND], 'tcp');
+  assert.equal(describeDns(await answer()), '2 ra |  |  | opt 1232');
+  count = 500;
+  assert.equal(decodeDnsMessage(await answer(), 512)?.answers.length, 500);
+  assert.deepEqual(
+    sent.map(({ to }) => to),
+    ['192.0.2.1', '192.0.2.1'],
+  );
+});
+
 test('a question goes out under an id of its own, with nothing of the guest but its question', async () => {
   const { forwarder, sent } = network({ '192.0.2.1': (query) => [respond(query)] });
   const option = Uint8Array.of(0, 8, 0, 4, 0, 1, 24, 0);

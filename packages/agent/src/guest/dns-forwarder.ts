@@ -1,6 +1,6 @@
 import { cidrContains, dnsNameKey, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
 import type { DnsCache } from './dns-cache.ts';
-import { DNS_FLAG, DNS_RCODE, decodeDnsMessage, sameQuestion } from './dns-message.ts';
+import { DNS_FLAG, DNS_RCODE, decodeDnsHead, decodeDnsMessage, recordsOf, sameQuestion } from './dns-message.ts';
 import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
 
 export type DnsUpstream = { readonly address: string; readonly port: number };
@@ -47,7 +47,9 @@ const LAST_FOR_MS = 10_000;
 const MAX_SILENT = 256;
 /** Who can be told what counted before waits no longer (RFC 8767 §5). */
 const STALE_AFTER_MS = 1800;
-const MAX_ANSWER_RECORDS = 2048;
+/** What is larger nobody is told: to read it would take the time of others. A name with hundreds of addresses has room. */
+const MAX_ANSWER_RECORDS = 512;
+const MAX_ANSWER_BYTES = 16 << 10;
 
 /** Never an upstream server: this host, guests' service addresses, links, groups. A query to itself would go round for ever. */
 const FORBIDDEN = [
@@ -208,6 +210,11 @@ export class DnsForwarder {
         continue;
       }
       this.#silent.delete(upstream.address);
+      // Another server would say the same.
+      if (isTooLarge(answer)) {
+        this.#deps.count?.('dns_answers_too_large');
+        return undefined;
+      }
       const rcode = (answer[3] ?? 0) & DNS_FLAG.rcode;
       if (rcode !== DNS_RCODE.serverFailure && rcode !== DNS_RCODE.refused) return answer;
       refused = answer;
@@ -262,15 +269,22 @@ function after(ms: number): Promise<undefined> {
   return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }
 
-/** Whether the bytes are a whole answer to this question; what else comes is a late or a forged one. */
+/** Whether the bytes are a whole answer to this question, or one that is too large to be read; what else comes is a late or a forged one. */
 function isAnswer(bytes: Uint8Array, id: number, query: DnsQuery): boolean {
-  const message = decodeDnsMessage(bytes, MAX_ANSWER_RECORDS);
+  const message = decodeDnsHead(bytes, 1);
   if (message === undefined || message.id !== id) return false;
+  if (!isTooLarge(bytes) && decodeDnsMessage(bytes, MAX_ANSWER_RECORDS) === undefined) return false;
   if ((message.flags & (DNS_FLAG.response | DNS_FLAG.opcode)) !== DNS_FLAG.response) return false;
   const [question] = message.questions;
   // A server that cannot read the question does not repeat it.
   if (question === undefined) return (message.flags & DNS_FLAG.rcode) === DNS_RCODE.formatError;
   return message.questions.length === 1 && sameQuestion(question, query.question);
+}
+
+function isTooLarge(answer: Uint8Array): boolean {
+  if (answer.length > MAX_ANSWER_BYTES) return true;
+  const head = decodeDnsHead(answer, 1);
+  return head !== undefined && recordsOf(head) > MAX_ANSWER_RECORDS;
 }
 
 function forGuest(query: DnsQuery, answer: Uint8Array | undefined, protocol: 'udp' | 'tcp'): Uint8Array {

@@ -65,23 +65,38 @@ export const DNS_CLASS = { internet: 1 } as const;
 const HEADER_BYTES = 12;
 const POINTER = 0xc000;
 
-/** A message whose every record can be read to its end; undefined: it is none, or has more than `maxRecords` records. Never throws. */
-export function decodeDnsMessage(bytes: Uint8Array, maxRecords: number): DnsMessage | undefined {
+/** How a message begins. `records`: how many it says that it has. `next`: where the first of them stands. */
+export type DnsHead = Pick<DnsMessage, 'id' | 'flags' | 'questions'> & {
+  readonly records: readonly number[];
+  readonly next: number;
+};
+
+/** The beginning of a message, whatever follows; undefined: it is none, or has more than `maxQuestions` questions. Never throws. */
+export function decodeDnsHead(bytes: Uint8Array, maxQuestions: number): DnsHead | undefined {
   if (bytes.length < HEADER_BYTES || bytes.length > 65_535) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const counts = [4, 6, 8, 10].map((at) => view.getUint16(at));
-  if (counts.reduce((sum, one) => sum + one, 0) > maxRecords) return undefined;
-  const [questionCount = 0, ...recordCounts] = counts;
+  const [questionCount = 0, ...records] = [4, 6, 8, 10].map((at) => view.getUint16(at));
+  if (questionCount > maxQuestions) return undefined;
   const questions: DnsQuestion[] = [];
-  let at = HEADER_BYTES;
+  let next = HEADER_BYTES;
   for (let i = 0; i < questionCount; i += 1) {
-    const read = readDnsName(bytes, at);
+    const read = readDnsName(bytes, next);
     if (read === undefined || read.next + 4 > bytes.length) return undefined;
     questions.push({ name: read.name, type: view.getUint16(read.next), class: view.getUint16(read.next + 2) });
-    at = read.next + 4;
+    next = read.next + 4;
   }
+  return { id: view.getUint16(0), flags: view.getUint16(2), questions, records, next };
+}
+
+/** A message whose every record can be read to its end; undefined: it is none, or has more than `maxRecords` records. Never throws. */
+export function decodeDnsMessage(bytes: Uint8Array, maxRecords: number): DnsMessage | undefined {
+  const head = decodeDnsHead(bytes, maxRecords);
+  if (head === undefined || recordsOf(head) > maxRecords) return undefined;
+  const { id, flags, questions } = head;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = head.next;
   const sections: DnsRecord[][] = [];
-  for (const count of recordCounts) {
+  for (const count of head.records) {
     const records: DnsRecord[] = [];
     for (let i = 0; i < count; i += 1) {
       const read = readRecord(bytes, view, at);
@@ -93,7 +108,12 @@ export function decodeDnsMessage(bytes: Uint8Array, maxRecords: number): DnsMess
   }
   if (at !== bytes.length) return undefined;
   const [answers = [], authorities = [], additionals = []] = sections;
-  return { id: view.getUint16(0), flags: view.getUint16(2), questions, answers, authorities, additionals };
+  return { id, flags, questions, answers, authorities, additionals };
+}
+
+/** Questions and records that a message says that it has. */
+export function recordsOf({ questions, records }: Pick<DnsHead, 'questions' | 'records'>): number {
+  return records.reduce((sum, one) => sum + one, questions.length);
 }
 
 function readRecord(

@@ -10,7 +10,7 @@ import type { DnsForwarder, DnsUpstream } from './dns-forwarder.ts';
 import { createDnsFramer, frameDnsMessage } from './dns-framing.ts';
 import type { DnsQuery } from './dns-query.ts';
 import type { DnsZone } from './dns-zone.ts';
-import { createRateLimit, type RateLimit } from './rate-limit.ts';
+import { type ChargedLimit, createRateLimit } from './rate-limit.ts';
 import { vifOf } from './service-address.ts';
 import { type ToldAnswer, toldOf } from './told-answer.ts';
 
@@ -25,8 +25,11 @@ export type DnsServerOptions = {
   readonly forwarder: Pick<DnsForwarder, 'forward'>;
   /** Bound, one of IPv4 or IPv6 each, and from now on the server's: see `openBoundSocket`. */
   readonly sockets: readonly DnsSockets[];
-  /** Told of an answer with addresses before its guest is; the answer waits for it, a second at the most. Absent: nobody is told. */
-  readonly answered?: (told: ToldAnswer) => Promise<void>;
+  /**
+   * Told that a port is about to have an answer; the answer waits for it, a second at the most. `read`: addresses that the answer tells, if any; costs time. Undefined: nobody waits. Absent: nobody
+   * is told.
+   */
+  readonly answered?: (portId: string, read: () => ToldAnswer | undefined) => Promise<void> | undefined;
   /** Adds one to a counter. */
   readonly count: (counter: string) => void;
   readonly log: Logger;
@@ -38,6 +41,9 @@ export type DnsSockets = { readonly version: 4 | 6; readonly udpFd: number; read
 
 /** Bounds on what guests can hold of the agent. */
 const QUESTIONS = { burst: 2000, perSecond: 1000 };
+/** A large answer counts as so many questions more for each of these bytes beyond the first. */
+const LARGE_BYTES = 512;
+const QUESTIONS_OF_LARGE = 4;
 /** Of IPv6: IPv4's is less. */
 const IP_UDP_BYTES = 48;
 const MAX_MESSAGE_BYTES = 4096;
@@ -71,7 +77,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<void> {
 
 async function answerMessage(
   options: DnsServerOptions,
-  limit: RateLimit,
+  limit: ChargedLimit,
   { bytes, vif, protocol }: { readonly bytes: Uint8Array; readonly vif: number; readonly protocol: Protocol },
 ): Promise<Uint8Array | undefined> {
   const { count } = options;
@@ -94,6 +100,8 @@ async function answerMessage(
       : outcome.kind === 'forward'
         ? await ask(outcome.query)
         : await encodeAlias(outcome, ask, protocol);
+  // To read and to copy it takes the time of others.
+  if (outcome.kind !== 'answer') limit.charge(vif, Math.floor(answer.length / LARGE_BYTES) * QUESTIONS_OF_LARGE);
   await tell(options, guest, answer);
   return answer;
 }
@@ -101,12 +109,12 @@ async function answerMessage(
 /** Who is told may let the answer wait, and no longer than a guest does without asking again. */
 async function tell({ answered, count, log }: DnsServerOptions, guest: GuestRecord, answer: Uint8Array): Promise<void> {
   if (answered === undefined) return;
-  const told = toldOf(answer, guest);
-  if (told === undefined) return;
+  const waiting = answered(guest.portId, () => toldOf(answer, guest));
+  if (waiting === undefined) return;
   const limit = startTimeLimit(MAX_HELD_MS, undefined);
   const late = new Promise<void>((resolve) => limit.signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
-    await Promise.race([answered(told), late]);
+    await Promise.race([waiting, late]);
     if (limit.signal.aborted) count('dns_held_too_long');
   } catch (err) {
     log.error({ err }, 'who is told of dns answers failed');

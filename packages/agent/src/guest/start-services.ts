@@ -14,6 +14,9 @@ export type ZoneOf = NonNullable<GuestServicesOptions['dns']>['zoneOf'];
 /** The Kubernetes clusters that ports of a network reach, by its id. */
 export type ClustersOf = NonNullable<NonNullable<GuestServicesOptions['dns']>['clustersOf']>;
 
+/** Who is told of answers of DNS before the guest is. */
+export type Answered = NonNullable<NonNullable<GuestServicesOptions['dns']>['answered']>;
+
 /** Starts DHCP, DNS, metadata and router advertisements. The state is read after the guest services listen: until then `told` knows nobody. */
 export function startServices(
   { novaMetadata, dns, snoopsGroups }: ChosenOptions,
@@ -23,6 +26,7 @@ export function startServices(
   }: Pick<GuestServicesOptions, 'guests' | 'machineOf' | 'groupMaps'> & {
     readonly zoneOf: ZoneOf;
     readonly clustersOf: ClustersOf;
+    readonly answered: Answered;
   },
   devices: Pick<Devices, 'netns' | 'links'>,
   { log, signal }: AgentDeps,
@@ -41,7 +45,7 @@ export function startServices(
       ? {}
       : {
           dns: {
-            ...{ zoneOf: told.zoneOf, clustersOf: told.clustersOf },
+            ...{ zoneOf: told.zoneOf, clustersOf: told.clustersOf, answered: told.answered },
             upstreams: typeof upstreams === 'function' ? upstreams : () => upstreams,
           },
         }),

@@ -14,6 +14,7 @@ export type ToldAnswer = {
   readonly ttlSeconds: number;
 };
 
+/** As many as an answer has of those that are told on, and of this host's own. */
 const MAX_RECORDS = 4096;
 const MAX_NAMES = 16;
 

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '@cable/kit';
+import type { Announcing } from '../announced/start-announcing.ts';
 import { MAPS } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
 import { WatchedDevices } from '../capture/watched-devices.ts';
-import { limitedDevices } from '../cni/limited-devices.ts';
+import { BesideServices } from '../cni/beside-services.ts';
+import { HostPortStore } from '../cni/host-port-store.ts';
+import { pluggedDevices } from '../cni/plugged-devices.ts';
 import type { AgentDeps } from '../deps.ts';
 import { type Devices, linkDriver } from '../devices/open-devices.ts';
 import { FailOver } from '../gateways/fail-over.ts';
@@ -15,6 +18,7 @@ import { ServiceHealth } from '../health/service-health.ts';
 import { FrameSocket } from '../net/frame-socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { formatAddress } from '../plan/address.ts';
+import type { ToldReader } from '../plan/inputs.ts';
 import { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { stateNumber } from '../reconcile/programmed.ts';
@@ -36,10 +40,13 @@ export type Host = {
   readonly planner: Planner;
   readonly watched: WatchedDevices;
   readonly ports: PortsByDevice;
+  readonly beside: BesideServices;
   readonly zones: NetworkZones;
   readonly clusters: ClusterZones;
   readonly failOver: FailOver;
   readonly leases: LeaseUses;
+  /** What runtimes want of host ports. */
+  readonly hostPorts: HostPortStore;
   closeProbes(): void;
   /** Who is told of ports whose state changed, after each round that changed something; one. */
   onChange(listener: (ports: ReadonlySet<string>) => void): void;
@@ -54,6 +61,8 @@ export function createHost(
     readonly state: HostState;
     readonly prober: Prober;
     readonly moving: Pick<Handover, 'hasFlows'>;
+    readonly announcing: Pick<Announcing, 'take' | 'tags'>;
+    readonly told: ToldReader;
     /** How long the server has said nothing. */
     readonly silentMs: () => number | undefined;
   },
@@ -63,13 +72,15 @@ export function createHost(
   const log = deps.log.child('host');
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
-  const watched = new WatchedDevices(limitedDevices(devices.links.table));
+  const hostPorts = new HostPortStore(options.stateDir, log);
+  const watched = new WatchedDevices(pluggedDevices(devices.links.table, hostPorts));
   const questions = new QuestionSender(options.underlay);
   const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
   const planner = new Planner({
     host: options.host,
     zone: options.availabilityZone,
     gateways: failOver,
+    told: parts.told,
     ownEncapsulation: options.encapsulation === 'own',
     bridgeMappings: options.bridgeMappings,
     exportsFlows: options.flowCollector !== null,
@@ -94,6 +105,7 @@ export function createHost(
     programmed: plane.readProgrammed(),
     links: linkDriver(devices, log),
     sayHealth: (ports) => health.take(ports),
+    announceOn: (wanted, isWhole) => parts.announcing.take(wanted, isWhole),
     letIn: (wanted) => devices.entrances.take(wanted),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
@@ -108,6 +120,7 @@ export function createHost(
     listener = next;
   };
   const ports = new PortsByDevice(options.host, state.slices);
+  const beside = new BesideServices(state.slices);
   const closeProbes = (): void => questions.close();
   const zones = new NetworkZones(state.slices);
   const clusters = new ClusterZones(state.slices);
@@ -115,7 +128,7 @@ export function createHost(
     ...{ host: options.host, slices: state.slices, nowNs: () => process.hrtime.bigint() },
     held: heldRows(() => plane.held),
   });
-  return { loop, planner, watched, ports, zones, clusters, failOver, leases, closeProbes, onChange };
+  return { loop, planner, watched, ports, beside, zones, clusters, failOver, leases, hostPorts, closeProbes, onChange };
 }
 
 function createFailOver(
@@ -126,7 +139,7 @@ function createFailOver(
   },
   log: Logger,
 ): FailOver {
-  const { devices, plane, state, questions, peers, silentMs } = parts;
+  const { devices, plane, state, questions, peers, silentMs, announcing } = parts;
   const now = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
   return new FailOver({
     ...{ host, underlay, slices: state.slices, rows: kernelProbeRows(() => plane.probes), peers, now, log },
@@ -136,6 +149,7 @@ function createFailOver(
       const silent = silentMs();
       return silent === undefined ? undefined : now() - silent;
     },
+    announces: () => announcing.tags,
     isCold: plane.readProgrammed().revision === 0,
     newToken: () => randomBytes(8).readBigUInt64LE(),
   });

@@ -3,8 +3,8 @@ import type { LocalPort, VifStatus } from '@cable/model';
 import type { ProbeTarget } from '../desired.ts';
 import type { WantedEntrances } from '../devices/entrance-keeper.ts';
 import type { EntryChange } from '../plan/claims.ts';
-import type { HealthPort } from '../plan/entrances.ts';
-import type { IdKind } from '../plan/inputs.ts';
+import type { Announced, HealthPort } from '../plan/entrances.ts';
+import type { IdKind, ToldChange } from '../plan/inputs.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
@@ -61,6 +61,8 @@ export type HostLoopDeps = {
   readonly letIn?: (wanted: WantedEntrances) => void;
   /** The same: where it says whether Services have endpoints here. Default: nowhere. */
   readonly sayHealth?: (ports: ReadonlyMap<number, HealthPort>) => void;
+  /** The same: addresses of Services that hosts announce, by address and Service; `isWhole`: these are all. Default: nobody is told. */
+  readonly announceOn?: (wanted: ReadonlyMap<string, Announced>, isWhole: boolean) => void;
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
   /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
@@ -92,6 +94,10 @@ type Pending = {
   readonly ports: Set<string>;
   /** Routers whose gateway is on another host. */
   readonly routers: Set<string>;
+  /** What DNS told ports that it had not, or counts no more. */
+  readonly told: ToldChange[];
+  /** Who waits until all of this is written. */
+  readonly written: (() => void)[];
   retry: boolean;
 };
 
@@ -197,6 +203,15 @@ export class HostLoop {
     if (this.#pending.routers.size > 0) this.#loop?.trigger();
   }
 
+  /** What DNS told ports is otherwise. Resolves when the maps hold it, or what the kernel takes of it. */
+  takeTold(changes: Iterable<ToldChange>): Promise<void> {
+    const { told, written } = this.#pending;
+    for (const one of changes) told.push(one);
+    const done = new Promise<void>((resolve) => written.push(resolve));
+    this.#loop?.trigger();
+    return done;
+  }
+
   /** Somebody took the programs off these devices. */
   takeLostPrograms(ifindexes: Iterable<number>): void {
     for (const ifindex of ifindexes) {
@@ -237,6 +252,8 @@ export class HostLoop {
       await this.#plan(pending);
       const result = await this.#reconcile(state, pending, write);
       this.#error = null;
+      if (write) for (const done of pending.written) done();
+      else this.#pending.written.push(...pending.written);
       this.#publish(state, result, pending.ports, write);
     } catch (err) {
       this.#error = err instanceof Error ? err.message : String(err);
@@ -248,8 +265,8 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    const { changes, devices, members, routers } = pending;
-    this.#takePlan(await planner.update(each(changes), devices.moved, members, routers), pending.ports);
+    const { changes, devices, members, routers, told } = pending;
+    this.#takePlan(await planner.update(each(changes), devices.moved, members, routers, told), pending.ports);
     const links = this.#links.apply(planner.hostLinks, pending.devices.names, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
@@ -305,6 +322,7 @@ export class HostLoop {
     this.#entrances = new Set();
     this.#deps.letIn?.({ all: this.#deps.planner.entrances, changed, isWhole: synced });
     this.#deps.sayHealth?.(this.#deps.planner.healthPorts);
+    this.#deps.announceOn?.(this.#deps.planner.announced, synced);
   }
 
   #unknown(): UnknownVifs | null {
@@ -333,7 +351,9 @@ export class HostLoop {
   }
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
-  #putOff({ devices, members, ports, routers, retry }: Pending): void {
+  #putOff({ devices, members, ports, routers, told, written, retry }: Pending): void {
+    this.#pending.told.push(...told);
+    this.#pending.written.push(...written);
     for (const id of members) this.#pending.members.add(id);
     for (const name of devices.names) this.#pending.devices.names.add(name);
     for (const name of devices.moved) this.#pending.devices.moved.add(name);
@@ -424,6 +444,8 @@ function nothingPending(): Pending {
     members: new Set(),
     ports: new Set(),
     routers: new Set(),
+    told: [],
+    written: [],
     retry: false,
   };
 }

@@ -53,3 +53,28 @@ test('whoever watches a device_id is told of ports that come, change and go, onc
   take(b);
   assert.equal(told.length, 4);
 });
+
+test('of ports that come or have left those of pods are found too, by what plugs them here', () => {
+  const items = new Map<string, LocalPort>();
+  const ports = new PortsByDevice('h1', { item: (key, item) => items.get(`${key} ${item}`) as never });
+  const [moved, nova] = [{ deviceOwner: 'kubernetes:pod' }, { deviceOwner: 'compute:nova' }].map((more, at) =>
+    samplePort(at + 1, { deviceId: 'target:eth0', ...more }),
+  ) as [LocalPort, LocalPort];
+  const take = (key: 'host:h1' | 'standby:h1', port: LocalPort, isThere = true): void => {
+    if (isThere) items.set(`${key} ${port.id}`, port);
+    else items.delete(`${key} ${port.id}`);
+    ports.take({ changes: [{ key, item: port.id }] });
+  };
+  const told: number[] = [];
+  ports.watch('target:eth0', () => told.push(ports.get('target:eth0').length));
+  take('standby:h1', moved);
+  take('standby:h1', nova);
+  assert.deepEqual(ports.get('target:eth0'), [moved]);
+  // It is activated: one slice has it no more, the other does.
+  items.set(`host:h1 ${moved.id}`, moved);
+  take('standby:h1', moved, false);
+  assert.deepEqual(ports.get('target:eth0'), [moved]);
+  take('host:h1', moved, false);
+  assert.deepEqual(ports.get('target:eth0'), []);
+  assert.deepEqual(told, [1, 1, 0]);
+});

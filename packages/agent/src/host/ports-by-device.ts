@@ -1,17 +1,22 @@
 import type { LocalPort, SliceKey } from '@cable/model';
 import type { SliceReader, StateUpdate } from '../stream/slice-reader.ts';
 
-/** This host's ports by their `device_id`: kept as the state changes, so that a question costs one lookup. */
+/** `device_owner` of ports of pods begins with it. */
+const OF_PODS = 'kubernetes:';
+
+/**
+ * This host's ports by their `device_id`, those of pods too that are to come here or have left with a virtual machine: kept as the state changes, so that a question costs one lookup.
+ */
 export class PortsByDevice {
   readonly #slices: Pick<SliceReader, 'item'>;
-  readonly #key: `host:${string}`;
+  readonly #keys: readonly [host: `host:${string}`, standby: `standby:${string}`];
   readonly #deviceOf = new Map<string, string>();
   readonly #ports = new Map<string, Map<string, LocalPort>>();
   readonly #watches = new Map<string, Set<() => void>>();
 
   constructor(host: string, slices: Pick<SliceReader, 'item'>) {
     this.#slices = slices;
-    this.#key = `host:${host}`;
+    this.#keys = [`host:${host}`, `standby:${host}`];
   }
 
   /** Ports with that `device_id`; none as a rule, or one. */
@@ -31,9 +36,9 @@ export class PortsByDevice {
 
   /** The state changed. */
   take({ changes }: Pick<StateUpdate, 'changes'>): void {
-    const own: SliceKey = this.#key;
+    const own: readonly SliceKey[] = this.#keys;
     const devices = new Set<string>();
-    for (const { key, item } of changes) if (key === own && item !== null) this.#look(item, devices);
+    for (const { key, item } of changes) if (item !== null && own.includes(key)) this.#look(item, devices);
     for (const deviceId of devices) for (const onChange of [...(this.#watches.get(deviceId) ?? [])]) onChange();
   }
 
@@ -44,12 +49,20 @@ export class PortsByDevice {
       this.#remove(portId, before);
       devices.add(before);
     }
-    const port = this.#slices.item(this.#key, portId);
+    const port = this.#portOf(portId);
     if (port === undefined || port.deviceId === '') return;
     devices.add(port.deviceId);
     this.#deviceOf.set(portId, port.deviceId);
     const ports = this.#ports.get(port.deviceId) ?? new Map<string, LocalPort>();
     this.#ports.set(port.deviceId, ports.set(portId, port));
+  }
+
+  #portOf(portId: string): LocalPort | undefined {
+    const [host, standby] = this.#keys;
+    const port = this.#slices.item(host, portId);
+    if (port !== undefined) return port;
+    const other = this.#slices.item(standby, portId);
+    return other?.deviceOwner.startsWith(OF_PODS) === true ? other : undefined;
   }
 
   #remove(portId: string, deviceId: string): void {

@@ -4,12 +4,15 @@ import { followTlsFiles, type JoinTokenText, type TlsFiles, type TlsMaterial } f
 import { HostFiles } from './host-files.ts';
 import { readJoinToken, type TokenSource } from './join-token.ts';
 import { startJoined } from './joined-identity.ts';
+import type { AdmissionOptions } from './node-admission.ts';
 
 export type IdentityOptions = {
   readonly server: string;
   readonly host: string;
   readonly stateDir: string;
   readonly join: TokenSource | null;
+  /** Who is asked for a token, as a pod of Kubernetes; null, the default: nobody. A token that is in the file of `join` is taken first. */
+  readonly admission?: AdmissionOptions | null;
   /** Files of an operator's; null: the host joins. */
   readonly tlsFiles: TlsFiles | null;
 };
@@ -36,9 +39,9 @@ export type HostIdentity = {
  * its guests. Throws `ExpectedError` for what no waiting can help.
  */
 export async function openIdentity(options: IdentityOptions, deps: IdentityDeps): Promise<HostIdentity | undefined> {
-  const { server, join, tlsFiles } = options;
+  const { server, join, tlsFiles, admission = null } = options;
   if (!server.startsWith('https:')) {
-    if (join === null && tlsFiles === null) return undefined;
+    if (join === null && tlsFiles === null && admission === null) return undefined;
     throw new ExpectedError(`with certificates and join tokens the server is asked by https, not by ${server}`);
   }
   return tlsFiles === null ? await openJoined(options, deps) : await openGiven(tlsFiles, deps);
@@ -63,9 +66,10 @@ async function openGiven(files: TlsFiles, { log, signal, now }: IdentityDeps): P
 }
 
 async function openJoined(options: IdentityOptions, deps: IdentityDeps): Promise<HostIdentity> {
-  const { host, stateDir, join } = options;
+  const { host, stateDir, join, admission = null } = options;
   const files = new HostFiles(stateDir, host);
   const kept = await files.read();
+  if (admission !== null) return startJoined({ files, kept, token: undefined }, options, deps);
   const token = join === null ? undefined : readUnless(join, kept !== undefined, deps.log);
   if (kept !== undefined || token !== undefined) return startJoined({ files, kept, token }, options, deps);
   throw new ExpectedError(

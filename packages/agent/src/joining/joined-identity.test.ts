@@ -1,6 +1,6 @@
 /** What an agent that joins makes of a server that it cannot reach. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,4 +62,34 @@ test('a server that is another one is refused, and said as an error', async (t) 
   for (const hasJoined of [false, true]) {
     assert.equal((await firstSaid(t, await startPlain(t), hasJoined)).level, 'error');
   }
+});
+
+test('a token that no server has seen is not refused for good: it is tried again', { timeout: 60_000 }, async (t) => {
+  const stateDir = await mkdtemp(join(tmpdir(), `cable-join-${process.pid}-`));
+  t.after(() => rm(stateDir, { recursive: true, force: true }));
+  const { authority } = await initAuthorities(join(stateDir, 'pki'), new Date());
+  const [caFile, tokenFile, path] = ['ca.pem', 'account', 'join-token'].map((name) => join(stateDir, name));
+  assert(caFile !== undefined && tokenFile !== undefined && path !== undefined);
+  const given = createJoinToken('x'.repeat(43));
+  await Promise.all([
+    writeFile(caFile, authority.certificate),
+    writeFile(tokenFile, 'of-the-pod'),
+    writeFile(path, formatJoinToken(given)),
+  ]);
+  // Another server is where Cable's should be, as while authorities are replaced; and nobody gives tokens.
+  const server = await startPlain(t);
+  const admission = { url: 'https://[fe80::1]:9', caFile, tokenFile };
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const tries: unknown[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const info = (fields: object, message?: string): void => {
+      if (message === 'joins by a token') tries.push((fields as { readonly token?: unknown }).token);
+      if (tries.length === 2) resolve();
+    };
+    const log = { ...silentLogger(), info: info as ReturnType<typeof silentLogger>['info'] };
+    const options = { server, host: 'a', stateDir, tlsFiles: null, join: { path }, admission };
+    openIdentity(options, { log, signal: stop.signal }).catch(reject);
+  });
+  assert.deepEqual(tries, [given.id, given.id]);
 });

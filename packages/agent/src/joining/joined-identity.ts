@@ -16,13 +16,17 @@ import { askToJoin, askToRenew, type Given } from './ask-certificate.ts';
 import type { HostFiles, HostMaterial } from './host-files.ts';
 import type { HostIdentity, IdentityDeps, IdentityOptions } from './host-identity.ts';
 import { readJoinToken, type TokenSource } from './join-token.ts';
+import { AdmissionAway, type AdmissionOptions, NodeAdmission } from './node-admission.ts';
 
-/** `kept`: by a token of before. `token`: the one to join by, which may be that of before; one of them is there. */
+/** `kept`: by a token of before. `token`: the one to join by, which may be that of before. One of them is there, or somebody is asked for one. */
 type Beginning = {
   readonly files: HostFiles;
   readonly kept: HostMaterial | undefined;
   readonly token: JoinTokenText | undefined;
 };
+
+/** How another certificate may come beside renewals; undefined: it does not. It is tried again and again until it comes, and after that if `isLasting`. */
+type Look = { readonly isLasting: boolean; readonly run: (current: HostMaterial) => Promise<HostMaterial | undefined> };
 
 /** A token by which a host that has a certificate of before did not join. `refused`: id of the one that a server has refused; null: none did. */
 type Left = { token: JoinTokenText; refused: string | null };
@@ -75,8 +79,63 @@ class JoinedIdentity {
   }
 
   async run(token: JoinTokenText | undefined): Promise<void> {
+    const { admission = null } = this.#options;
+    if (admission !== null) return await this.#runAdmitted(admission);
     const left = token === undefined || token.id === this.#material?.token ? undefined : await this.#join(token);
-    if (this.#material !== undefined) await this.#keep(this.#material, left);
+    if (this.#material === undefined) return;
+    const run = (current: HostMaterial): Promise<HostMaterial | undefined> =>
+      left === undefined ? Promise.resolve(undefined) : this.#joinAnew(left, current);
+    await this.#keep(this.#material, left === undefined ? undefined : { isLasting: false, run });
+  }
+
+  /** Asks for a token whenever the host needs one. */
+  async #runAdmitted(options: AdmissionOptions): Promise<void> {
+    const { signal, random } = this.#deps;
+    const { join } = this.#options;
+    const given = join !== null && 'path' in join ? join.path : undefined;
+    const admission = new NodeAdmission(options, given, { now: this.#now, signal });
+    const waits = createBackoff({ ...JOIN_WAITS, ...(random === undefined ? {} : { random }) });
+    let last = '';
+    let refusals = 0;
+    const run = async (kept: HostMaterial | undefined): Promise<HostMaterial | undefined> => {
+      const { joined, reason, isPassing } = await this.#admit(admission, kept);
+      if (reason !== '' && reason !== last) {
+        if (isPassing) this.#deps.log.warn({ reason }, 'not joined yet, will try again');
+        else this.#deps.log.error({ reason }, 'this host cannot join: what it knows is served, and it will try again');
+      }
+      if (reason !== '') this.#reason = reason;
+      last = reason;
+      if (!isPassing) refusals += 1;
+      // A token may have been too old, so another is asked for soon, once.
+      const waitMs = isPassing || refusals === 1 ? waits.next() : REFUSED_RETRY_MS;
+      if (joined === undefined && kept === undefined) await sleep(waitMs, signal);
+      return joined;
+    };
+    if (this.#material !== undefined) await run(this.#material);
+    while (this.#material === undefined && !signal.aborted) await run(undefined);
+    if (this.#material !== undefined) await this.#keep(this.#material, { isLasting: true, run });
+  }
+
+  /** One try. `reason` empty: it has joined, or need not. */
+  async #admit(
+    admission: NodeAdmission,
+    kept: HostMaterial | undefined,
+  ): Promise<{ readonly joined?: HostMaterial; readonly reason: string; readonly isPassing: boolean }> {
+    let tried: JoinTokenText | undefined;
+    try {
+      const found = await admission.find(kept);
+      if (found === undefined) return { reason: '', isPassing: true };
+      this.#deps.log.info({ token: found.token.id, why: found.why }, 'joins by a token');
+      tried = found.token;
+      const joined = await this.#askToJoin(found.token, kept);
+      this.#joined(joined);
+      return { joined, reason: '', isPassing: true };
+    } catch (err) {
+      const isPassing = mayPass(err) || err instanceof AdmissionAway;
+      if (tried !== undefined && isRefusal(err)) admission.refuse(tried);
+      else if (tried !== undefined && !isPassing) admission.setAside(tried);
+      return { reason: explainRefusal(err).message, isPassing };
+    }
   }
 
   /** Ends when the host has joined; or, with the token, when it has a certificate of before and no other comes of this token in time. */
@@ -139,23 +198,24 @@ class JoinedIdentity {
     return material;
   }
 
-  /** Renews the certificate. `left`: a token by which the host did not join, in whose place another may be put. */
-  async #keep(first: HostMaterial, left: Left | undefined): Promise<void> {
+  /** Renews the certificate. */
+  async #keep(first: HostMaterial, byTokens: Look | undefined): Promise<void> {
     const { signal, log, random = Math.random } = this.#deps;
     const transport = httpTransport(this.#options.server, { tls: () => this.tls });
     const close = (): void => transport.close();
     signal.addEventListener('abort', close, { once: true });
     let current = first;
+    let look = byTokens;
     let due = renewalAt(current, random());
     let last = '';
     while (!signal.aborted) {
-      const look = left === undefined ? due : Math.min(due, this.#now().getTime() + REFUSED_RETRY_MS);
-      await sleepUntil(look, this.#now, signal);
+      const next = look === undefined ? due : Math.min(due, this.#now().getTime() + REFUSED_RETRY_MS);
+      await sleepUntil(next, this.#now, signal);
       if (signal.aborted) return;
-      const anew = left === undefined ? undefined : await this.#joinAnew(left, current);
+      const anew = await look?.run(current);
       if (anew !== undefined) {
         current = anew;
-        left = undefined;
+        if (look?.isLasting === false) look = undefined;
         last = '';
         due = renewalAt(current, random());
       }
@@ -246,6 +306,11 @@ function expiryOf({ certificate }: Pick<Given, 'certificate'>): string {
 function mayPass(err: unknown): boolean {
   if (err instanceof ApiError) return err.status >= 500 || err.status === 429;
   return err instanceof TransportError && err.isUnreachable;
+}
+
+/** Whether a server has seen the token and does not take it. What fails here (a full disk) or on the way says nothing of the token. */
+function isRefusal(err: unknown): boolean {
+  return err instanceof ApiError && err.status >= 400 && err.status < 500 && err.status !== 429;
 }
 
 /** A server's refusal with its remedy. */

@@ -15,12 +15,15 @@ export type LinkAddress = {
 export type AddressOptions = {
   /** Do not add the route to the prefix. Default: the kernel adds it. */
   readonly noPrefixRoute?: boolean;
+  /** Of a group of multicast: the host is a member of it on the device, and says so (MLD), as long as the address is there, whoever has added it. */
+  readonly joins?: boolean;
 };
 
 const RTM_ADDRESS = { create: 20, delete: 21, get: 22 } as const;
 const IFA = { address: 1, local: 2, flags: 8 } as const;
 const IFA_F_NODAD = 0x02;
 const IFA_F_NOPREFIXROUTE = 0x200;
+const IFA_F_MCAUTOJOIN = 0x400;
 const IFADDR_BYTES = 8;
 const SCOPE_LINK = 253;
 
@@ -48,7 +51,8 @@ export function listAddresses(socket: NetlinkSocket, ifindex?: number): LinkAddr
 
 /** `cidr`: the address with its prefix length. Idempotent. IPv6 is usable at once (no duplicate detection: the server assigns). */
 export function addAddress(socket: NetlinkSocket, ifindex: number, cidr: string, options: AddressOptions = {}): void {
-  const flags = IFA_F_NODAD | (options.noPrefixRoute === true ? IFA_F_NOPREFIXROUTE : 0);
+  const { noPrefixRoute = false, joins = false } = options;
+  const flags = IFA_F_NODAD | (noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0) | (joins ? IFA_F_MCAUTOJOIN : 0);
   const request = addressRequest(RTM_ADDRESS.create, ifindex, cidr, `add address ${cidr} to device ${ifindex}`);
   const attributes = [...(request.attributes ?? []), u32(IFA.flags, flags)];
   succeeded(() => socket.change({ ...request, attributes, flags: NLM.create | NLM.exclusive }), ['EEXIST']);

@@ -30,7 +30,7 @@ export type NftTable = {
   /** What `nft list ruleset` shows beside it. */
   readonly comment: string;
   readonly chains: readonly NftChain[];
-  /** Absent: none. They are empty when they are made. */
+  /** Absent: none. */
   readonly maps?: readonly NftMap[];
 };
 
@@ -42,6 +42,8 @@ export type NftMap = {
   readonly value?: readonly NftDatum[];
   /** A key is a range of each of its parts. Default: it is what it says. */
   readonly hasRanges?: boolean;
+  /** What is in it when it is made; absent: nothing. Up to some thousands. */
+  readonly elements?: readonly NftElement[];
 };
 
 export type NftDatum = 'protocol' | 'port' | 'ipv4' | 'ipv6';
@@ -88,6 +90,8 @@ export type FoundTable = {
   readonly packets: ReadonlyMap<string, number>;
   /** Chain and comment of each rule, in order. */
   readonly rules: readonly string[];
+  /** Names of its chains. */
+  readonly chains: readonly string[];
 };
 
 const FAMILIES: Readonly<Record<NftFamily, number>> = { inet: 1, arp: 3 };
@@ -158,12 +162,24 @@ export function replaceTable(socket: NetlinkSocket, table: NftTable): void {
   const tried = `make the nftables table ${family} ${name}`;
   const create = request(MSG.newTable, family, tried, [text(TABLE.name, name), userData(TABLE.userData, comment)]);
   const remove = request(MSG.deleteTable, family, tried, [text(TABLE.name, name)]);
-  const maps = (table.maps ?? []).map((map, at) => mapRequest(table, map, at + 1));
+  const maps = (table.maps ?? []).flatMap((map, at) => [
+    mapRequest(table, map, at + 1),
+    ...elementRequests(table, map),
+  ]);
   // A chain must be there before a rule that jumps to it.
   const chains = table.chains.map((chain) => chainRequest(table, chain));
   const rules = table.chains.flatMap((chain) => chain.rules.map((rule) => ruleRequest(table, chain, rule)));
   // Deleting what is not there would be refused: it is made first.
   runBatch(socket, [create, remove, create, ...maps, ...chains, ...rules]);
+}
+
+function elementRequests({ family, name }: NftTable, { name: map, elements = [] }: NftMap): readonly NetlinkRequest[] {
+  const tried = `fill the map ${map} of the nftables table ${family} ${name}`;
+  const about = [text(ELEMENTS.table, name), text(ELEMENTS.set, map)];
+  return portions([], elements).map(({ come }) => {
+    const list = come.map((one) => elementOf(one, true));
+    return request(MSG.newElement, family, tried, [...about, nest(ELEMENTS.list, list)]);
+  });
 }
 
 /** Brings elements into maps of the table, and out of them: all or nothing, of up to some hundreds. Throws NetlinkError, ENOENT where one that is to go is not there. */
@@ -328,7 +344,12 @@ export function readTable(
     rules: rules.map(ruleShape),
   };
   const named = rules.map((rule) => `${readText(rule.get(RULE.chain))} ${commentOf(rule.get(RULE.userData))}`);
-  return { shape: JSON.stringify(shape), packets: new Map(rules.flatMap(countedBy)), rules: named };
+  return {
+    shape: JSON.stringify(shape),
+    packets: new Map(rules.flatMap(countedBy)),
+    rules: named,
+    chains: own.map((chain) => readText(chain.get(CHAIN.name))),
+  };
 }
 
 /** Which table a message of the kernel says to have changed; undefined: it says something else. */
@@ -347,6 +368,12 @@ export const RECEIVED: Readonly<Record<NftFamily, NftHook>> = {
 /** Packets that leave, when everything else has looked: NF_INET_POST_ROUTING, where sources are translated. */
 export const LEAVING: NftHook = { hook: 4, priority: 100 };
 
+/** Received packets, once their connection is known (NF_INET_PRE_ROUTING), and those that pass through the host (NF_INET_FORWARD). */
+export const PASSING: Readonly<Record<'received' | 'forwarded', NftHook>> = {
+  received: { hook: 0, priority: -150 },
+  forwarded: { hook: 2, priority: 0 },
+};
+
 /** Where destinations are translated: of what is received (NF_INET_PRE_ROUTING), and of what the host itself sends (NF_INET_LOCAL_OUT). */
 export const TRANSLATED: Readonly<Record<'received' | 'sent', NftHook>> = {
   received: { hook: 0, priority: -100 },
@@ -361,13 +388,21 @@ const REGISTER = { verdict: 0, value: 1 } as const;
 const WORDS = { key: 8, value: 18 } as const;
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
-/** linux/nf_conntrack_common.h: IPS_DST_NAT */
-const CONNECTION = { status: 2, destinationTranslated: 1 << 5 } as const;
+/** linux/nf_conntrack_common.h: IPS_DST_NAT; bits of IP_CT_ESTABLISHED and IP_CT_RELATED. */
+const CONNECTION = {
+  state: 0,
+  goesOn: (1 << 1) | (1 << 2),
+  none: (1 << 0) | (1 << 6),
+  status: 2,
+  destinationTranslated: 1 << 5,
+} as const;
 const NAT_DESTINATION = 1;
+/** A fact of a socket: where there is none the rule ends. */
+const SOCKET_TRANSPARENT = 0;
 const COMPARE = { equal: 0, notEqual: 1 } as const;
 const DROP = 0;
 const JUMP = -3;
-const FIB = { addressType: 3, source: 1 << 0, destination: 1 << 1, device: 1 << 3 } as const;
+const FIB = { deviceName: 2, addressType: 3, source: 1 << 0, destination: 1 << 1, device: 1 << 3 } as const;
 /** Versions of IP, as the fact `nfproto` says them. */
 export const NFPROTO = { ipv4: 2, ipv6: 10 } as const;
 const RTN_LOCAL = Uint8Array.of(2, 0, 0, 0);
@@ -396,6 +431,43 @@ export function destinationIsTranslated(): readonly Attribute[] {
     mask(u32Bytes(CONNECTION.destinationTranslated)),
     notEqual(u32Bytes(0)),
   ];
+}
+
+/** Goes on with the rule only for a connection whose destination is as it was sent. */
+export function destinationIsItsOwn(): readonly Attribute[] {
+  return [
+    expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.status)]),
+    mask(u32Bytes(CONNECTION.destinationTranslated)),
+    equal(u32Bytes(0)),
+  ];
+}
+
+/** Goes on with the rule only if the packet is of no connection that has begun before, and about none. */
+export function beginsSomething(): readonly Attribute[] {
+  return [
+    expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.state)]),
+    mask(u32Bytes(CONNECTION.goesOn)),
+    equal(u32Bytes(0)),
+  ];
+}
+
+/** Goes on with the rule only if the packet is of no connection and cannot begin one, or none is kept of it: of such a packet nothing but this is known. */
+export function isOfNoConnection(): readonly Attribute[] {
+  return [
+    expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.state)]),
+    mask(u32Bytes(CONNECTION.none)),
+    notEqual(u32Bytes(0)),
+  ];
+}
+
+/** Fetches the name of the device by which an answer to the packet would leave. Only where packets are received. */
+export function answeredBy(): Attribute {
+  return expression('fib', [u32be(1, REGISTER.value), u32be(2, FIB.deviceName), u32be(3, FIB.source)]);
+}
+
+/** Goes on with the rule only if a socket of this host, of TCP or UDP, gets what is sent there: at that address or at all. Only where packets are received. */
+export function isHeard(): Attribute {
+  return expression('socket', [u32be(1, SOCKET_TRANSPARENT), u32be(2, REGISTER.value)]);
 }
 
 /** Goes on with the rule only if the packet has an address of this host for source. */
@@ -464,6 +536,12 @@ export function notEqual(value: Uint8Array): Attribute {
 export function toThisHost(): readonly Attribute[] {
   const look = [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, FIB.destination)];
   return [expression('fib', look), equal(RTN_LOCAL)];
+}
+
+/** Goes on with the rule only if the packet is for another than this host. */
+export function notToThisHost(): readonly Attribute[] {
+  const look = [u32be(1, REGISTER.value), u32be(2, FIB.addressType), u32be(3, FIB.destination)];
+  return [expression('fib', look), notEqual(RTN_LOCAL)];
 }
 
 /** True of what is sent to an address of the device by which it came. */

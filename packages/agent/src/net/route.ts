@@ -17,6 +17,8 @@ export type RouteSpec = {
   readonly onlink?: boolean;
   /** Default 0 (IPv6: the kernel makes it 1024). */
   readonly metric?: number;
+  /** Number of the table, which is ours alone. Default: the main table. */
+  readonly table?: number;
 };
 
 export type Route = {
@@ -53,21 +55,40 @@ const RTNH_F_ONLINK = 4;
 const RTMSG_BYTES = 12;
 
 /** Which routes to list; default: all. */
-export type RouteFilter = { readonly protocol?: number; readonly ifindex?: number };
+export type RouteFilter = {
+  readonly protocol?: number;
+  readonly ifindex?: number;
+  /** Number of the table. Default: the main table. */
+  readonly table?: number;
+};
 
-/** Unicast routes of the main table. */
+/** Unicast routes of a table. */
 export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
-  const attributes = filter.ifindex === undefined ? [] : [u32(RTA.ifindex, filter.ifindex)];
+  const attributes = [
+    ...(filter.ifindex === undefined ? [] : [u32(RTA.ifindex, filter.ifindex)]),
+    ...(filter.table === undefined ? [] : [u32(RTA.table, filter.table)]),
+  ];
   return [AF_INET, AF_INET6].flatMap((family) => {
     const fixed = rtmsg({ family, length: 0, protocol: filter.protocol ?? 0, scope: 0, type: TYPE_UNICAST, flags: 0 });
     const request = { type: RTM_ROUTE.get, fixed, attributes, tried: 'list the routes' };
     const answers = absentOn(['EAFNOSUPPORT', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'], () => socket.dump(request)) ?? [];
-    return answers.filter((m) => m.body[4] === TABLE_MAIN).map(decodeRoute);
+    const table = filter.table ?? TABLE_MAIN;
+    return answers.filter(({ body }) => tableOf(body) === table).map(decodeRoute);
   });
+}
+
+/** One of more than a byte is told by an attribute alone. */
+function tableOf(body: Uint8Array): number {
+  const told = decodeAttributes(body, RTMSG_BYTES).get(RTA.table);
+  return told === undefined ? (body[4] ?? 0) : readU32(told);
 }
 
 /** Makes the route, or replaces ours to that destination. EEXIST: another's route has the destination and metric. */
 export function ensureRoute(socket: NetlinkSocket, spec: RouteSpec): void {
+  if (spec.table !== undefined) {
+    changeRoute(socket, spec, NLM.create | NLM.replace);
+    return;
+  }
   if (succeeded(() => changeRoute(socket, spec, NLM.create | NLM.exclusive), ['EEXIST'])) return;
   const others = listRoutes(socket).filter((r) => r.destination === spec.destination && sameMetric(r, spec));
   const foreign = others.find((r) => r.protocol !== ROUTE_PROTOCOL);
@@ -82,7 +103,7 @@ export function ensureRoute(socket: NetlinkSocket, spec: RouteSpec): void {
 /** Removes our route to the destination; false: there was none. */
 export function deleteRoute(
   socket: NetlinkSocket,
-  spec: Pick<RouteSpec, 'destination' | 'ifindex' | 'metric'>,
+  spec: Pick<RouteSpec, 'destination' | 'ifindex' | 'metric' | 'table'>,
 ): boolean {
   const destination = encodePrefix(spec.destination);
   const fixed = rtmsg({ ...destination, protocol: ROUTE_PROTOCOL, scope: 255, type: TYPE_UNICAST, flags: 0 });
@@ -90,6 +111,7 @@ export function deleteRoute(
     bytes(RTA.destination, destination.bytes),
     u32(RTA.ifindex, spec.ifindex),
     ...(spec.metric === undefined ? [] : [u32(RTA.metric, spec.metric)]),
+    ...(spec.table === undefined ? [] : [u32(RTA.table, spec.table)]),
   ];
   const request = { type: RTM_ROUTE.delete, fixed, attributes, tried: `delete route ${spec.destination}` };
   return succeeded(() => socket.change(request), ['ESRCH', 'ENODEV', 'ENOENT']);
@@ -105,6 +127,7 @@ function changeRoute(socket: NetlinkSocket, spec: RouteSpec, flags: number): voi
     u32(RTA.ifindex, spec.ifindex),
     ...(spec.gateway === undefined ? [] : [bytes(RTA.gateway, encodeIp(spec.gateway).bytes)]),
     ...(spec.metric === undefined ? [] : [u32(RTA.metric, spec.metric)]),
+    ...(spec.table === undefined ? [] : [u32(RTA.table, spec.table)]),
   ];
   const by = spec.gateway === undefined ? '' : ` by ${spec.gateway}`;
   const tried = `add route ${spec.destination}${by} on device ${spec.ifindex}`;

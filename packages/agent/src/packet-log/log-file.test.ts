@@ -15,7 +15,7 @@ async function place(t: TestContext): Promise<string> {
 
 test('lines are written in order, for root and its group, and to a new file when somebody moves it away', async (t) => {
   const path = await place(t);
-  const file = new LogFile({ path, log: silentLogger() });
+  const file = new LogFile({ path, what: 'lines', log: silentLogger() });
   for (let n = 0; n < 100; n += 1) assert.ok(file.write(`line ${n}`));
   await file.flushed();
   const lines = (await readFile(path, 'utf8')).split('\n');
@@ -29,7 +29,7 @@ test('lines are written in order, for root and its group, and to a new file when
 
 test('a full file takes the place of the former one, so that two are all there is', async (t) => {
   const path = await place(t);
-  const file = new LogFile({ path, log: silentLogger(), maxBytes: 100 });
+  const file = new LogFile({ path, what: 'lines', log: silentLogger(), maxBytes: 100 });
   for (let n = 0; n < 50; n += 1) {
     file.write(`line ${String(n).padStart(14, '0')}`);
     await file.flushed();
@@ -46,7 +46,7 @@ test('what the disk does not take holds nobody up, and is said once', async (t) 
   const path = await place(t);
   const errors: unknown[] = [];
   const log = { ...silentLogger(), error: (fields: unknown) => void errors.push(fields) };
-  const file = new LogFile({ path, log });
+  const file = new LogFile({ path, what: 'lines', log });
   await writeFile(join(path, '..', '..', 'state'), 'no directory');
   file.write('lost');
   await file.flushed();

@@ -11,6 +11,8 @@ const MODE = 0o640;
 
 export type LogFileOptions = {
   readonly path: string;
+  /** What is in it, for people. */
+  readonly what: string;
   readonly log: Logger;
   /** Default: 64 MiB. */
   readonly maxBytes?: number;
@@ -60,7 +62,7 @@ export class LogFile {
   }
 
   async #append(lines: Buffer): Promise<void> {
-    const { path, log } = this.#options;
+    const { path, what, log } = this.#options;
     try {
       const file = await this.#open(lines.length);
       try {
@@ -71,7 +73,7 @@ export class LogFile {
       this.#isBroken = false;
     } catch (err) {
       // Said once, until it works again.
-      if (!this.#isBroken) log.error({ err, path }, 'logs of security groups are not written');
+      if (!this.#isBroken) log.error({ err, path }, `${what} are not written`);
       this.#isBroken = true;
     }
   }

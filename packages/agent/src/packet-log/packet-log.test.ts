@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LocalPort, PacketLog } from '@cable/model';
 import type { CbTupleKey } from '../bpf/abi.gen.ts';
-import type { FlowRecord } from '../flow-export/flow-record.ts';
+import { type FlowRecord, turned } from '../flow-export/flow-record.ts';
 import { parseAddress } from '../plan/address.ts';
 import { logsOf } from './logs-of.ts';
 import { PacketLogger } from './packet-log.ts';
@@ -37,6 +37,7 @@ function record(kind: FlowRecord['kind'], from: string | null, to: string | null
     id === null ? null : { portId: id, portName: '', projectId: 'p', oneOf: 0 };
   return {
     ...{ kind, flow: 1, life: 1n, choice: 1, atMs: 0, beganMs: 0, asked: ASKED, answered: ANSWERED },
+    ...{ goesOn: turned(ANSWERED), isServed: false, refusedBy: null },
     ...{ packets: [1n, 0n], bytes: [60n, 0n], from: end(from), to: end(to), networkId: null, networkName: '' },
     ...{ rule: null, ended: 0, drop: drop === undefined ? null : { name: drop, meaning: '', remedy: '' } },
   };
@@ -125,6 +126,16 @@ test('a drop is a line of the port whose groups dropped it, and none if somethin
   assert.deepEqual(
     lines.map(({ action, direction, vm_port: id }) => [action, direction, id].join()),
     ['DROP,egress,a', 'DROP,ingress,b', 'DROP,ingress,b'],
+  );
+});
+
+test('a dropped answer is a line of the port whose rules refuse its connection', () => {
+  const { made, lines } = logger([port('a'), port('b')], [log('l', { accepts: false })]);
+  made.take({ ...record('drop', 'b', 'a', 'policy_egress'), refusedBy: 'to' });
+  made.take({ ...record('drop', 'b', 'a', 'policy_ingress'), refusedBy: 'from' });
+  assert.deepEqual(
+    lines.map(({ direction, vm_port: id }) => [direction, id].join()),
+    ['egress,a', 'ingress,b'],
   );
 });
 

@@ -1,7 +1,7 @@
 /** Security groups' logs: a line for the first packet of each connection that is let through, and for each that is dropped, of ports that logs are about. */
 import type { LocalPort } from '@cable/model';
 import { endsOf, portsOf } from '../asks/tuples.ts';
-import { type FlowRecord, turned } from '../flow-export/flow-record.ts';
+import type { FlowRecord } from '../flow-export/flow-record.ts';
 import { createRateLimit, type RateLimit } from '../guest/rate-limit.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { ListedSlices } from '../show/names.ts';
@@ -57,15 +57,18 @@ export class PacketLogger {
 
   take(record: FlowRecord): void {
     if (record.kind === 'begin') {
-      this.#log(record, 'egress', 'ACCEPT');
-      this.#log(record, 'ingress', 'ACCEPT');
+      this.#log(record, { side: 'egress', isSender: true, action: 'ACCEPT' });
+      this.#log(record, { side: 'ingress', isSender: false, action: 'ACCEPT' });
     }
     const side = record.kind === 'drop' ? DROPS[record.drop?.name ?? ''] : undefined;
-    if (side !== undefined) this.#log(record, side, 'DROP');
+    if (side === undefined) return;
+    // An answer is refused by what its connection may: by the egress rules of whom it is for.
+    const by = record.refusedBy ?? (side === 'egress' ? 'from' : 'to');
+    this.#log(record, { side, isSender: by === 'from', action: 'DROP' });
   }
 
-  #log(record: FlowRecord, side: Side, action: Action): void {
-    const end = side === 'egress' ? record.from : record.to;
+  #log(record: FlowRecord, { side, isSender, action }: Pick<About, 'side' | 'isSender' | 'action'>): void {
+    const end = isSender ? record.from : record.to;
     const port = end === null ? undefined : this.#portOf(end.portId);
     if (port === undefined) return;
     const ids = this.#logsOf(port, action);
@@ -73,7 +76,7 @@ export class PacketLogger {
     const isRoom =
       this.#ports.take(port.id) &&
       this.#all.take('') &&
-      this.#deps.write(JSON.stringify(lineOf(record, { port, side, action, ids })));
+      this.#deps.write(JSON.stringify(lineOf(record, { port, side, isSender, action, ids })));
     if (isRoom) this.#lines += 1;
     else this.#held += 1;
   }
@@ -95,13 +98,14 @@ export class PacketLogger {
 type About = {
   readonly port: LocalPort;
   readonly side: Side;
+  readonly isSender: boolean;
   readonly action: Action;
   readonly ids: readonly string[];
 };
 
 /** In the words of Neutron's agent, and the packet as the port has it: behind a floating IP, with the address of its own. */
-function lineOf(record: FlowRecord, { port, side, action, ids }: About): Readonly<Record<string, unknown>> {
-  const packet = side === 'egress' ? record.asked : turned(record.answered);
+function lineOf(record: FlowRecord, { port, side, isSender, action, ids }: About): Readonly<Record<string, unknown>> {
+  const packet = isSender ? record.asked : record.goesOn;
   const { source, destination } = endsOf(packet);
   const { sourcePort, destinationPort, icmpType } = portsOf(packet);
   return {

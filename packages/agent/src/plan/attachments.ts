@@ -37,7 +37,7 @@ function needs(portId: string, port: LocalPort, reader: PlanReader): StatedFact[
   const project = reader.id('project', projectId);
   if (project !== undefined) facts.push({ topic: 'project', key: projectId, member: '', value: project });
   if (port.vifKind === 'host' && port.trunk === undefined)
-    facts.push({ topic: 'machine-port', key: '', member: portId, value: null });
+    facts.push({ topic: 'machine-port', key: '', member: portId, value: { zone: port.zone ?? '' } });
   for (const { id } of port.mirrors ?? []) facts.push({ topic: 'mirror', key: id, member: '', value: null });
   if (policy !== null && port.portSecurityEnabled) {
     const value = { policy, networkId, projectId };

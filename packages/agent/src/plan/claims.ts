@@ -58,11 +58,12 @@ export class Claims {
   }
 
   /** Adds the unit's claim, or replaces the one it has on this key. */
-  put(unit: Unit, map: AgentMap, { key, value }: MapEntry): Claim {
+  put(unit: Unit, map: AgentMap, { key, value, onlyAllows }: MapEntry): Claim {
     const heads = this.#heads[map];
     const head = heads.get(key);
     this.#touch(map, key, head);
-    const link: Link = { map, key, value, unit, projectId: unit.projectId, metBy: 0, next: undefined };
+    const more = onlyAllows === undefined ? {} : { onlyAllows };
+    const link: Link = { map, key, value, ...more, unit, projectId: unit.projectId, metBy: 0, next: undefined };
     heads.set(key, head === undefined ? link : inserted(without(head, unit), link));
     return link;
   }

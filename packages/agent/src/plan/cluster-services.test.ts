@@ -125,6 +125,33 @@ test('a Service says its affinity and that only own endpoints count, and what tr
   assert.deepEqual([row?.['affinity_s'], row?.['own_host_only'], row?.['service']], [60, true, 'default/web']);
 });
 
+test('a Service of which own endpoints count, and that has none, drops while there are others, and refuses when there are none', async () => {
+  const rows = async (all: Parameters<typeof backends>[0]): Promise<unknown> => {
+    const bed = await planned(services([service({ local: true })]), backends(all));
+    const [row] = rowsOf(bed, 'cb_service_1').filter(({ port }) => port !== undefined);
+    return [row?.['endpoints'], row?.['own_host_only']];
+  };
+  assert.deepEqual(await rows([backend('10.0.0.7', { host: 'h2' })]), [0, true]);
+  assert.deepEqual(await rows([backend('10.0.0.7', { host: 'h2', terminating: true })]), [0, true]);
+  assert.deepEqual(await rows([]), [0, false]);
+  assert.deepEqual(await rows([backend('fd00::7', { host: 'h2' })]), [0, false], 'of the other version of IP');
+});
+
+test('hints of zones are for clients of a node of that zone, as Kubernetes calls it', async () => {
+  const counting = async (zone?: string): Promise<readonly string[]> => {
+    const bed = createPlanBed();
+    const node = zone === undefined ? NODE : { ...NODE, zone };
+    bed.plug(node, 50);
+    const all = [backend('10.0.0.7', { zoneHints: ['eu-1a'] }), backend('10.0.0.8', { zoneHints: ['nova', 'eu-1b'] })];
+    const base = [sampleHost('h1', [node]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+    await bed.plan(...base, services([service()]), backends(all));
+    return ports(bed);
+  };
+  assert.deepEqual(await counting(), ['10.96.0.10 6 80: 10.0.0.8 8080 | 10.0.0.7 8080'], 'the availability zone');
+  assert.deepEqual(await counting('eu-1a'), ['10.96.0.10 6 80: 10.0.0.7 8080 | 10.0.0.8 8080']);
+  assert.deepEqual(await counting('eu-1c'), ['10.96.0.10 6 80: 10.0.0.7 8080, 10.0.0.8 8080 | ']);
+});
+
 test('an endpoint that leaves changes the row of its Service and the list, and nothing else', async () => {
   const bed = await planned(services([service()]), backends([backend('10.0.0.6'), backend('10.0.0.7')]));
   const { entries } = await bed.plan(...BASE, services([service()]), backends([backend('10.0.0.6')]));
@@ -178,6 +205,31 @@ test('a node lets in its node ports, to the address of the Service of each versi
   assert.equal(bed.planner.entrances.size, 0);
 });
 
+test('of two clusters’ Services with one node port the same counts on each node, whichever came first, and the other when it goes', async () => {
+  const http = { protocol: 'TCP', port: 80, nodePort: 30_080 } as const;
+  const [one, other] = ['10.96.0.10', '10.97.0.10'].map((address, n): SampleSlice => {
+    const scope = sampleId('scope', n + 1);
+    const own = service({ id: sampleId('svc', n + 2), clusterIps: [address], nodePorts: [http] });
+    const header = { scopeId: scope, cidrs: [`${address.slice(0, 5)}.0.0/16`], routerIds: [sampleId('rtr', 1)] };
+    return { key: `services:${scope}`, header, items: new Map([[own.id, own]]) };
+  });
+  assert(one !== undefined && other !== undefined);
+  const base = [sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+  for (const [first, second] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    const bed = createPlanBed();
+    bed.plug(NODE, 50);
+    const led = (): readonly string[] => [...bed.planner.entrances.values()].map(({ to }) => to.address);
+    await bed.plan(...base, first);
+    await bed.plan(...base, first, second);
+    assert.deepEqual(led(), ['10.96.0.10']);
+    await bed.plan(...base, other);
+    assert.deepEqual(led(), ['10.97.0.10']);
+  }
+});
+
 test('external addresses and those of the load balancer are let in at the ports of the Service, the latter from where they may', async () => {
   const more = {
     externalIps: ['203.0.113.7'],
@@ -194,6 +246,35 @@ test('external addresses and those of the load balancer are let in at the ports 
     ],
   );
   assert.deepEqual([...planner.healthPorts.values()], [{ port: 32_000, service: 'default/web', endpoints: 1 }]);
+});
+
+test('an announced address may be on all nodes, or on those with endpoints that are ready, else with some that terminate; it has no other ports', async () => {
+  const address = '198.51.100.20';
+  const announced = async (all: Parameters<typeof backends>[0], outerLocal?: true): Promise<unknown> => {
+    const bed = createPlanBed();
+    bed.plug(NODE, 50);
+    const more = {
+      loadBalancerIps: [address],
+      announcedIps: [address],
+      ...(outerLocal === undefined ? {} : { outerLocal }),
+    };
+    const base = [sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+    await bed.plan(...base, services([service(more)]), backends(all));
+    assert.deepEqual([...bed.planner.entrances.values()].map(({ port }) => port).sort(), [0, 80]);
+    return [...bed.planner.announced.values()].map(({ hosts }) => hosts?.join() ?? 'all').join(' ');
+  };
+  const ready = [
+    backend('10.0.0.7', { host: 'h2' }),
+    backend('10.0.0.8', { host: 'h3' }),
+    backend('10.0.0.9', { host: 'h2' }),
+  ];
+  assert.equal(await announced(ready), 'all');
+  assert.equal(await announced(ready, true), 'h2,h3');
+  const leaving = backend('10.0.0.6', { host: 'h4', terminating: true });
+  assert.equal(await announced([...ready, leaving], true), 'h2,h3');
+  assert.equal(await announced([leaving], true), 'h4');
+  assert.equal(await announced([], true), '');
+  assert.equal(await announced([]), 'all');
 });
 
 test('what is for endpoints of this host alone, and the host is the one, goes to it as it came', async () => {
@@ -213,6 +294,29 @@ test('what is for endpoints of this host alone, and the host is the one, goes to
   assert.equal(await entrance([itself, backend('10.0.0.9', { host: 'h1' })], true), '10.96.0.10 80', 'beside a pod');
   assert.equal(await entrance([itself]), '10.96.0.10 80');
   assert.equal(await entrance([], true), '10.96.0.10 80');
+});
+
+test('an endpoint that is this host is heard where it listens, whatever Service it is of, and is led there at once where it is the only one', async () => {
+  const own = NODE.fixedIps[0]?.ipAddress ?? '';
+  const base = [sampleHost('h1', [NODE]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+  const entrances = async (port: typeof NODE, more: Partial<ClusterService>, hostAddress: string): Promise<unknown> => {
+    const bed = createPlanBed();
+    bed.plug(port, 50);
+    const at = port === NODE ? base : [sampleHost('h1', [port]), sampleNetwork(1), sampleRouter(1, [1])].flat();
+    const all = [backend(own, { host: 'h1', hostAddress }), backend('10.0.0.9', { host: 'h2', hostAddress })];
+    await bed.plan(...at, services([service(more)]), backends(all));
+    return [...bed.planner.entrances.values()].map(({ address = 'any', port: from, isEndpoint, to }) =>
+      [isEndpoint === true ? 'own' : 'in', address, from, to.address, to.port].join(' '),
+    );
+  };
+  const itself = `own ${own} 8080 192.0.2.1 8080`;
+  assert.deepEqual(await entrances(NODE, {}, '192.0.2.1'), [itself]);
+  assert.deepEqual(await entrances(NODE, { clusterIps: [] }, '192.0.2.1'), [itself], 'a headless Service');
+  assert.deepEqual(await entrances(PORT, {}, '192.0.2.1'), [], 'a host that is no node');
+  assert.deepEqual(await entrances(NODE, {}, 'fd00::1'), [], 'of the other version of IP');
+  const nodePorts = [{ protocol: 'TCP', port: 80, nodePort: 30_080 }] as const;
+  const beside = await entrances(NODE, { nodePorts, outerLocal: true }, '192.0.2.1');
+  assert.deepEqual(beside, [itself, 'in any 30080 192.0.2.1 8080']);
 });
 
 test('what a node lets in has rows of its own only where other endpoints count for it', async () => {

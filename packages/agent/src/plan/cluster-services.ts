@@ -3,18 +3,23 @@
  * its zone) is settled here: programs meet a list.
  */
 import { createHash } from 'node:crypto';
-import type { ClusterService, LocalPort, ServicePort } from '@cable/model';
+import type { ClusterService, LocalPort, ServiceBackend, ServicePort } from '@cable/model';
 import { CB_BACKENDS, CB_LIST_BACKENDS, CB_ROUTE_SERVICE, CB_SERVICE_F_LOCAL } from '../bpf/abi.gen.ts';
 import { formatAddress, isMapped, NO_ADDRESS, parseAddress, parsePrefix } from './address.ts';
-import type { Entrance, HealthPort } from './entrances.ts';
+import type { Announced, Entrance, HealthPort } from './entrances.ts';
 import { encodeEntry, type KeyOf, type Planned, type ValueOf } from './entries.ts';
 import { portsOfNode } from './node-port.ts';
 import { routeEntries } from './route-entries.ts';
-import { type Candidate, chooseServing } from './serving.ts';
+import { type Candidate, type ClientPlace, chooseServing } from './serving.ts';
 import { type Family, headerFamily, itemFamily, type Output, type PlanReader } from './unit.ts';
 
 /** An endpoint of a Service. */
-export type PlannedBackend = Candidate & { readonly addr: Uint8Array; readonly ports: readonly ServicePort[] };
+export type PlannedBackend = Candidate & {
+  readonly addr: Uint8Array;
+  readonly ports: readonly ServicePort[];
+  /** Of one that is a host: where it listens, while `addr` is its port's as a node. Absent: there. */
+  readonly hostAddress?: string;
+};
 
 const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 
@@ -62,13 +67,44 @@ function nodesOf(routerId: string, reader: PlanReader): readonly LocalPort[] {
 /** An endpoint is its Service's. */
 export const BACKENDS: Family = itemFamily(
   { name: 'endpoint of a Service', slice: 'backends', subject: 'host' },
-  ({ item }, { serviceId, ipAddress, ports, terminating, host = '', zoneHints = [], hostHints = [] }) => {
+  ({ scope, item }, backend, reader) => {
+    const {
+      serviceId,
+      ipAddress,
+      ports,
+      terminating,
+      host = '',
+      hostAddress,
+      zoneHints = [],
+      hostHints = [],
+    } = backend;
     const addr = parseAddress(ipAddress);
     if (addr === undefined) return {};
-    const value = { addr, ports, isReady: terminating !== true, host, zoneHints, hostHints };
-    return { facts: [{ topic: 'backend-of', key: serviceId, member: item, value }] };
+    const value = {
+      ...{ addr, ports, isReady: terminating !== true, host, zoneHints, hostHints },
+      ...(hostAddress === undefined ? {} : { hostAddress }),
+    };
+    const entrances = hostAddress === undefined ? [] : toItself(backend, hostAddress, reader.facts('let-in', scope));
+    return {
+      facts: [{ topic: 'backend-of', key: serviceId, member: item, value }],
+      ...(entrances.length === 0 ? {} : { entrances }),
+    };
   },
 );
+
+/** Of an endpoint that is this host: what comes to its port as a node is for the address at which it listens. */
+function toItself(
+  { ipAddress, ports }: ServiceBackend,
+  hostAddress: string,
+  letIn: ReadonlyMap<string, { readonly value: NodePlace }>,
+): readonly Entrance[] {
+  const ipVersion = versionOf(ipAddress);
+  if (letIn.get('')?.value.addresses.includes(ipAddress) !== true) return [];
+  if (parseAddress(hostAddress) === undefined || versionOf(hostAddress) !== ipVersion) return [];
+  return ports.map(({ protocol, port }) => ({
+    ...{ address: ipAddress, isEndpoint: true as const, protocol, ipVersion, port, to: { address: hostAddress, port } },
+  }));
+}
 
 /** A Service: a row for each port of each of its addresses, one for each address, and the lists that they lead to. */
 export const CLUSTER_SERVICES: Family = itemFamily(
@@ -156,9 +192,40 @@ function versionOf(text: string): 4 | 6 {
   return text.includes(':') ? 6 : 4;
 }
 
-function letInOf(service: ClusterService, node: NodePlace, reader: PlanReader): Pick<Output, 'entrances' | 'health'> {
-  const entrances = entrancesOf(service).map((one) => ({ ...one, to: besideOf(one, service, node, reader) ?? one.to }));
-  return { ...(entrances.length === 0 ? {} : { entrances }), ...healthOf(service, reader) };
+function letInOf(
+  service: ClusterService,
+  node: NodePlace,
+  reader: PlanReader,
+): Pick<Output, 'entrances' | 'health' | 'announces'> {
+  const led = entrancesOf(service).map((one) => ({ ...one, to: besideOf(one, service, node, reader) ?? one.to }));
+  const announces = announcedOf(service, reader);
+  const entrances = [...led, ...announces.map(closedAt)];
+  return {
+    ...(entrances.length === 0 ? {} : { entrances }),
+    ...(announces.length === 0 ? {} : { announces }),
+    ...healthOf(service, reader),
+  };
+}
+
+/** What is at no port of the Service. */
+function closedAt({ address }: Announced): Entrance {
+  return { address, protocol: 'TCP', ipVersion: versionOf(address), port: 0, to: { address, port: 0 } };
+}
+
+/** Each address has one place: with `externalTrafficPolicy` Local on a host that has endpoints which are ready, or, where none is, some that terminate. */
+function announcedOf(service: ClusterService, reader: PlanReader): readonly Announced[] {
+  const { id, clusterIps, announcedIps = [], outerLocal } = service;
+  const versions = new Set(clusterIps.map(versionOf));
+  return announcedIps
+    .filter((one) => isAddress(one) && versions.has(versionOf(one)))
+    .map((address) => {
+      if (outerLocal !== true) return { address, service: id, hosts: undefined };
+      const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
+      const own = all.filter(({ addr, host }) => host !== '' && isMapped(addr) === (versionOf(address) === 4));
+      const ready = own.filter(({ isReady }) => isReady);
+      const hosts = (ready.length > 0 ? ready : own).map(({ host }) => host);
+      return { address, service: id, hosts: [...new Set(hosts)].sort() };
+    });
 }
 
 /** Addresses of this host's port as a node. */
@@ -178,12 +245,15 @@ function besideOf(
   const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
   const { counting } = chooseServing(
     all.filter(({ addr }) => isMapped(addr) === (ipVersion === 4)),
-    { host: reader.host, zone: reader.zone },
+    placeOfClients(reader),
     true,
   );
-  const places = counting.flatMap((one) => placeOf(one, port.name, protocol));
-  const own = places.map(({ addr, portBe }) => ({ address: formatAddress(addr), port: portBe }));
-  return own.every(({ address }) => addresses.includes(address)) ? own[0] : undefined;
+  const own = counting.flatMap((one) =>
+    placeOf(one, port.name, protocol).map(({ addr, portBe }) => ({ at: formatAddress(addr), port: portBe, ...one })),
+  );
+  const [first] = own;
+  if (first === undefined || !own.every(({ at }) => addresses.includes(at))) return undefined;
+  return { address: first.hostAddress ?? first.at, port: first.port };
 }
 
 /** How many endpoints of this host are ready, where somebody may ask. Of a Service of both versions of IP those of its first. */
@@ -200,6 +270,12 @@ function healthOf(service: ClusterService, reader: PlanReader): { readonly healt
   return { health: { port, service: name, endpoints } };
 }
 
+/** The zone is that of the node, as Kubernetes says it, which makes the hints. */
+function placeOfClients(reader: PlanReader): ClientPlace {
+  const own = reader.sortedFacts('machine-port', '').find(({ value }) => value.zone !== '');
+  return { host: reader.host, zone: own?.value.zone ?? reader.zone };
+}
+
 /** `isLocal`: only endpoints of this host count. */
 type Side = { readonly scope: number; readonly addresses: readonly string[]; readonly isLocal: boolean };
 
@@ -211,11 +287,7 @@ function serviceEntries(
   const { id, affinitySeconds: affinityS = 0 } = service;
   const all = reader.sortedFacts('backend-of', id).map(({ value }) => value);
   const addresses = side.addresses.flatMap((ip) => parseAddress(ip) ?? []);
-  const about = {
-    affinityS,
-    service: Number.parseInt(id.slice(0, 8), 16) >>> 0,
-    flags: isLocal ? CB_SERVICE_F_LOCAL : 0,
-  };
+  const about = { affinityS, service: Number.parseInt(id.slice(0, 8), 16) >>> 0 };
   const entries: Planned[] = [];
   for (const isIpv4 of [true, false]) {
     const own = addresses.filter((addr) => isMapped(addr) === isIpv4);
@@ -223,13 +295,15 @@ function serviceEntries(
     for (const addr of own) entries.push(encodeEntry('cb_service_1', { scope, addr, protocol: 0, portBe: 0 }, ADDRESS));
     const { counting, kept } = chooseServing(
       all.filter(({ addr }) => isMapped(addr) === isIpv4),
-      { host: reader.host, zone: reader.zone },
+      placeOfClients(reader),
       isLocal,
     );
     for (const { name, protocol, port } of service.ports) {
       const backends = distinct([counting, kept].map((some) => some.flatMap((one) => placeOf(one, name, protocol))));
       const { list, chunks } = listOf(backends.flat());
-      const value = { ...about, list, count: backends[0]?.length ?? 0, total: backends.flat().length };
+      const [count, total] = [backends[0]?.length ?? 0, backends.flat().length];
+      // Of one that nobody serves anywhere whoever asks is refused, and not left waiting.
+      const value = { ...about, list, count, total, flags: isLocal && total > 0 ? CB_SERVICE_F_LOCAL : 0 };
       const keys = own.map((addr) => ({ scope, addr, protocol: PROTOCOLS[protocol], portBe: port }));
       entries.push(...chunks, ...keys.map((key) => encodeEntry('cb_service_1', key, value)));
     }

@@ -481,6 +481,26 @@ test('what no other route leads to goes to the node port of this host', async ()
   assert.equal(hostLinks.get(node.id)?.forwards, true);
 });
 
+test('subnets behind a node keep their addresses that are said to, but to other nodes', async () => {
+  const fields = { deviceOwner: 'kubernetes:node', portSecurityEnabled: false, policy: null } as const;
+  const node = samplePort(5, { vifKind: 'host', ...fields });
+  const other = sampleEndpoint(samplePort(9), 'h2', '192.0.2.2');
+  const keeping = async (natOutgoing: false | undefined, router: Partial<RouterHeader> = { nodeEgress: true }) => {
+    const more = natOutgoing === undefined ? {} : { natOutgoing };
+    const slices = flat(
+      sampleHost('h1', [node]),
+      sampleNetwork(1, {}, [other]),
+      sampleNetwork(2, { subnets: [sampleSubnet(2, more)] }),
+      sampleNetwork(3),
+      sampleRouter(1, [1, 2, 3], router),
+    );
+    return (await plannedBed(slices)).planner.hostLinks.get(node.id)?.keeping;
+  };
+  assert.deepEqual(await keeping(false), { prefixes: ['10.0.1.0/24'], nodes: ['192.0.2.2'] });
+  assert.equal(await keeping(undefined), undefined);
+  assert.equal(await keeping(false, {}), undefined, 'a router whose way outside is another');
+});
+
 test('a port whose network or policy has not come is not programmed and says why', async () => {
   const missing = (await plannedBed(flat(sampleHost('h1', [TAP]), NETWORK), [TAP])).planner;
   assert.match(missing.errors.get(TAP.id) ?? '', /policy policy:p@.* has not been received/);

@@ -7,7 +7,8 @@ import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './float
 import { FLOOD } from './flood.ts';
 import { FORWARDS } from './forwards.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
-import { ADDRESS_GROUPS, CLUSTER_PODS, GROUP_MEMBERS, PODS } from './group-members.ts';
+import { ADDRESS_GROUPS, CLUSTER_PODS, GROUP_MEMBERS, PODS, PRIVATE_LEGS } from './group-members.ts';
+import { HOST_PORTS } from './host-ports.ts';
 import { LEASES, LEASING_ROUTERS, LEASING_WAYS, REMOTE_BLOCKS } from './leases.ts';
 import { FLOATING_LIMITS, FLOATS_LIMITS, FORWARDS_LIMITS, GATEWAY_LIMITS, LIMITS } from './limits.ts';
 import { MACHINE_LINKS } from './machine-links.ts';
@@ -16,7 +17,7 @@ import { PEERING_ROUTES, PEERINGS } from './peerings.ts';
 import { PEERS } from './peers.ts';
 import { POLICIES } from './policies.ts';
 import { POLICY_ROUTES, STEERED_NETWORKS } from './policy-routes.ts';
-import { GATEWAY_HOSTS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
+import { GATEWAY_HOSTS, NODE_PROBERS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
 import { PROBES } from './probes.ts';
 import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
@@ -45,6 +46,7 @@ export const FAMILIES: readonly Family[] = [
   GROUP_MEMBERS,
   PODS,
   CLUSTER_PODS,
+  PRIVATE_LEGS,
   ATTACHMENTS,
   STANDBY_ATTACHMENTS,
   ROUTERS,
@@ -71,6 +73,7 @@ export const FAMILIES: readonly Family[] = [
   REACH,
   POLICIES,
   VIFS,
+  HOST_PORTS,
   STANDBY_VIFS,
   STANDBY_ENDPOINTS,
   ENDPOINTS,
@@ -89,6 +92,7 @@ export const FAMILIES: readonly Family[] = [
   ANNOUNCEMENTS,
   TRANSIT_PEERS,
   PROBERS,
+  NODE_PROBERS,
   PROBE_PEERS,
   MACHINE_LINKS,
 ];

@@ -21,6 +21,12 @@ export const CLUSTER_PODS: Family = itemFamily(
   ({ scope }, member) => ({ facts: memberFacts(scope, member) }),
 );
 
+/** The same of a leg of a pod in private subnets. */
+export const PRIVATE_LEGS: Family = itemFamily(
+  { name: 'leg of a private subnet', slice: 'private_legs', subject: 'host' },
+  ({ scope }, member) => ({ facts: memberFacts(scope, member) }),
+);
+
 function memberFacts(scope: string, { networkId, addresses }: GroupMember): readonly StatedFact[] {
   const key = groupTopic(scope, networkId);
   return addresses.flatMap((text): StatedFact[] => {

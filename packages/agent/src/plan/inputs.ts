@@ -1,5 +1,6 @@
 import type { QosLimits, SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { SliceReader } from '../stream/slice-reader.ts';
+import type { HostPort } from './host-ports.ts';
 
 /** What the planner reads of the slices. */
 export type PlannedSlices = Pick<SliceReader, 'header' | 'item' | 'items'>;
@@ -11,12 +12,17 @@ export type PluggedLimits = {
   readonly ingress: Pick<QosLimits, 'bandwidth'>;
 };
 
+/** Ports of the host that lead to a port, as the runtime wants it that plugged that. */
+export type PluggedHostPorts = { readonly portId: string; readonly hostPorts: readonly HostPort[] };
+
 /** A network device of this machine. */
 export type LocalDevice = {
   readonly name: string;
   readonly ifindex: number;
   /** Absent: it says none. */
   readonly limits?: PluggedLimits;
+  /** Absent: none. */
+  readonly hostPorts?: PluggedHostPorts;
   /** Somebody captures on it: packets must pass it both ways. */
   readonly isWatched?: true;
   /** Somebody follows its ports' flows: all are told. */
@@ -28,6 +34,12 @@ export type DeviceReader = { byName(name: string): LocalDevice | undefined };
 
 /** What this host's own probes say of members, by id; undefined: nothing. */
 export type HealthReader = { stateOf(memberId: string): 'up' | 'down' | undefined };
+
+/** Addresses (`Prefix.order`) that DNS told a port, each with the names (`dnsNameKey`) that it asked for, as far as they count. */
+export type ToldReader = { of(portId: string): ReadonlyMap<string, ReadonlyMap<string, unknown>> };
+
+/** A port was told another address, or one counts no more. `order`: `Prefix.order`. */
+export type ToldChange = { readonly portId: string; readonly order: string };
 
 /** Hosts of gateways as this host sees them. */
 export type GatewayReader = {

@@ -36,8 +36,24 @@ function linkOf(owned: Owned, reader: PlanReader, taken: Set<string>): HostLink 
     mtuBytes: network.mtuBytes,
     addresses: subnets.map(({ ipAddress, subnet }) => `${ipAddress}/${subnet.cidr.split('/')[1]}`),
     routes: machineRoutes(owned, reader, taken),
-    ...(port.deviceOwner === NODE_OWNER ? { forwards: true as const } : {}),
+    ...(port.deviceOwner === NODE_OWNER ? { forwards: true as const, ...keeping(owned, reader) } : {}),
   };
+}
+
+/** Subnets of the routers by which this node is the way outside that are not to be seen as the node there. */
+function keeping({ network }: Owned, reader: PlanReader): Pick<HostLink, 'keeping'> {
+  const prefixes = new Set<string>();
+  for (const { value: leg } of reader.sortedFacts('leg-in', network.id)) {
+    if (reader.header('router', leg.routerId)?.nodeEgress !== true) continue;
+    for (const { value: other } of reader.sortedFacts('leg-of', leg.routerId)) {
+      const subnets = reader.header('network', other.networkId)?.subnets ?? [];
+      if (subnets.some(({ id, natOutgoing }) => id === other.subnetId && natOutgoing === false))
+        prefixes.add(other.cidr);
+    }
+  }
+  if (prefixes.size === 0) return {};
+  const nodes = reader.sortedFacts('host-in', network.id).map(({ member }) => member);
+  return { keeping: { prefixes: [...prefixes].sort(), nodes: nodes.sort() } };
 }
 
 /**

@@ -1,12 +1,12 @@
 import { type Logger, startTurns, type Turns } from '@cable/kit';
-import { DEFAULT_ZONE, type SliceKey, type SliceKind } from '@cable/model';
+import { DEFAULT_ZONE, type LocalPort, type SliceKey, type SliceKind } from '@cable/model';
 import { CB_POLICY_NONE } from '../bpf/abi.gen.ts';
 import type { DesiredVif, GuestRecord, HostLink, ProbeTarget } from '../desired.ts';
 import type { SliceChange } from '../stream/slice-reader.ts';
 
-import { Admission } from './admission.ts';
+import { Admission, TOLD_BUDGET } from './admission.ts';
 import { Claims, type EntryChange } from './claims.ts';
-import { type Entrance, entranceKey, type HealthPort } from './entrances.ts';
+import { type Announced, type Entrance, entranceKey, type HealthPort } from './entrances.ts';
 import { Facts, type Subject } from './facts.ts';
 import { FAMILIES, sliceFamilies } from './families.ts';
 import {
@@ -18,13 +18,16 @@ import {
   idOf,
   kindOf,
   type PlannedSlices,
+  type ToldChange,
+  type ToldReader,
   typedSlices,
 } from './inputs.ts';
 
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
+import type { Deciders, Judged } from './policy-tiers.ts';
 import { type AllReads, createReads, type Readable } from './reads.ts';
 import { Run } from './run.ts';
-import type { PlannedAsker } from './topics.ts';
+import { type PlannedAsker, policyName } from './topics.ts';
 import type { NumberedTopic, Output, PlanReader, PolicySize, UnitMemory } from './unit.ts';
 import { type Unit, UnitQueue, UnitTable } from './units.ts';
 
@@ -46,6 +49,8 @@ export type PlannerDeps = {
   readonly health?: HealthReader;
   /** Default: gateways are where the server says. */
   readonly gateways?: GatewayReader;
+  /** Default: no port was told anything. */
+  readonly told?: ToldReader;
   readonly ids: Readonly<Record<IdKind, IdSource>>;
   readonly log: Logger;
   /** Default: `firstBits`. */
@@ -89,6 +94,7 @@ export class Planner {
   readonly #facts: Facts;
   readonly #numbers: Readonly<Record<NumberedTopic, Numbering>>;
   readonly #admission: Admission;
+  readonly #toldAdmission = new Admission(TOLD_BUDGET);
   readonly #run: Run;
   readonly #vifs = new Map<string, DesiredVif>();
   readonly #guests = new Map<number, GuestRecord>();
@@ -103,8 +109,10 @@ export class Planner {
   #linksChanged = false;
   readonly #probes = new Map<string, ProbeTarget>();
   readonly #entrances = new Map<string, Entrance>();
+  readonly #entrancesAt = new Map<string, readonly Entrance[]>();
   #entrancesChanged = new Set<string>();
   readonly #healthPorts = new Map<number, HealthPort>();
+  readonly #announced = new Map<string, Announced>();
   #probesChanged = false;
 
   constructor(deps: PlannerDeps) {
@@ -131,6 +139,7 @@ export class Planner {
       devices: deps.devices,
       health: deps.health ?? NO_HEALTH,
       gateways: deps.gateways ?? { hostOf: () => undefined, isCutOff: () => false },
+      told: deps.told ?? NOTHING_TOLD,
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
@@ -138,9 +147,13 @@ export class Planner {
       facts: this.#facts,
       claims: this.#claims,
       number: (topic, key) => this.#numbers[topic].get(key),
-      admit: (name, size) => {
-        this.#wakePolicies(this.#admission.set(name, size));
+      admit: (name, size, projectId) => {
+        this.#wakePolicies(this.#admission.set(name, size, projectId));
         return this.#admission.admits(name);
+      },
+      admitTold: (name, size, projectId) => {
+        this.#wakePolicies(this.#toldAdmission.set(name, size, projectId));
+        return this.#toldAdmission.admits(name);
       },
     });
   }
@@ -190,6 +203,11 @@ export class Planner {
     return this.#healthPorts;
   }
 
+  /** Addresses of Services that hosts announce, by address and Service. */
+  get announced(): ReadonlyMap<string, Announced> {
+    return this.#announced;
+  }
+
   /** Ports of this host that have the policy (`policyName`). */
   portsOf(policy: string): Iterable<string> {
     return this.#facts.of('policy-use', policy).keys();
@@ -212,6 +230,65 @@ export class Planner {
     }
   }
 
+  /**
+   * Whose policy denies the packet, of a policy with tiers: first 32 bits of its id; 0: none does, NetworkPolicies isolate and none allows it. Undefined: the policy has
+   * no tiers, or denies no such packet. `address`: the other end's, as `Prefix.order`.
+   */
+  denierOf(policy: number, address: string, packet: Judged): number | undefined {
+    for (const name of this.policies()) {
+      if (this.#numbers['policy-use'].get(name) !== policy) continue;
+      for (const table of this.#tables) {
+        const found = table.get(name, '')?.memory?.denierOf?.(address, packet);
+        if (found !== undefined) return found;
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Who decides about the packet, of the network policies that the port has: as of now. Undefined: it has none that are known here. `address`: the other end's, as
+   * `Prefix.order`.
+   */
+  decidersOf(
+    port: Pick<LocalPort, 'networkPolicies' | 'networkId'>,
+    address: string,
+    packet: Judged,
+  ): Deciders | undefined {
+    if (port.networkPolicies === undefined) return undefined;
+    const name = policyName(port.networkPolicies, port.networkId);
+    for (const table of this.#tables) {
+      const found = table.get(name, '')?.memory?.decidersOf?.(address, packet);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Names that rules mean of the policies of a port of this host (`parseDomainPattern`): what it is told for these counts. */
+  domainsOf(portId: string): readonly string[] {
+    const port = typedSlices(this.#deps.slices).item('host', this.#deps.host, portId);
+    if (port?.networkPolicies === undefined) return NOTHING;
+    const name = policyName(port.networkPolicies, port.networkId);
+    for (const table of this.#tables) {
+      const found = table.get(name, '')?.memory?.domains;
+      if (found !== undefined) return found;
+    }
+    return NOTHING;
+  }
+
+  /** Underlay addresses of other hosts to which there are tunnels. */
+  otherHosts(): Iterable<string> {
+    return this.#facts.keys('tunnel');
+  }
+
+  /** Addresses that DNS told ports of this host, and for which their policies have no room. */
+  get toldWithheld(): number {
+    let count = 0;
+    for (const name of this.policies()) {
+      for (const table of this.#tables) count += table.get(name, '')?.memory?.withheld ?? 0;
+    }
+    return count;
+  }
+
   /** Names of the policies that ports of this host have. */
   policies(): Iterable<string> {
     return this.#facts.keys('policy-use');
@@ -219,13 +296,15 @@ export class Planner {
 
   /**
    * Brings the desired state up to date, in turns of the event loop. One call at a time. Names of `devices`: those that came, went or are
-   * another device now. `members`: of those this host's own probes say something else. `routers`: those whose gateway is on another host now, as this one sees it.
+   * another device now. `members`: of those this host's own probes say something else. `routers`: those whose gateway is on another host now, as this one sees it. `told`: what DNS
+   * told ports is otherwise.
    */
   async update(
     changes: Iterable<SliceChange>,
     devices: Iterable<string>,
     members: Iterable<string> = [],
     routers: Iterable<string> = [],
+    told: Iterable<ToldChange> = [],
   ): Promise<PlanChanges> {
     const turns = startTurns();
     await this.#noteAll(changes, turns);
@@ -234,6 +313,7 @@ export class Planner {
     for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
     for (const id of members) this.#touch(this.#reads.host.find('health', id), undefined);
     for (const id of routers) this.#touch(this.#reads.host.find('gateway', id), undefined);
+    for (const { portId, order } of told) this.#touch(this.#reads.host.find('told', portId), order);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
       else await this.#runMemory(unit, unit.family.start, turns);
@@ -408,6 +488,7 @@ export class Planner {
     unit.touched = 'everything';
     unit.facts = this.#facts.replace(unit.facts, []);
     this.#wakePolicies(this.#admission.set(unit.scope, undefined));
+    this.#wakePolicies(this.#toldAdmission.set(unit.scope, undefined));
   }
 
   #yield(unit: Unit, output: Output): void {
@@ -415,8 +496,9 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links, probe, entrances, health } = output;
-    const nothing = [vif, guest, error, links, probe, entrances, health].every((one) => one === undefined);
+    const { vif, guest, error, links, probe, entrances, health, announces } = output;
+    const rest = [vif, guest, error, links, probe, entrances, health, announces];
+    const nothing = rest.every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
     this.#replaceRest(unit.item, before ?? {}, output);
@@ -427,11 +509,13 @@ export class Planner {
       this.#replaceProbe(before.probe, after.probe);
       return;
     }
-    if ([before.entrances, before.health, after.entrances, after.health].some((one) => one !== undefined)) {
+    if ([before, after].some((one) => (one.entrances ?? one.health ?? one.announces) !== undefined)) {
       this.#replaceEntrances(before.entrances ?? NOTHING, after.entrances ?? NOTHING);
       const { port } = before.health ?? {};
       if (port !== undefined && this.#healthPorts.get(port) === before.health) this.#healthPorts.delete(port);
       if (after.health !== undefined) this.#healthPorts.set(after.health.port, after.health);
+      for (const one of before.announces ?? []) this.#announced.delete(`${one.address} ${one.service}`);
+      for (const one of after.announces ?? []) this.#announced.set(`${one.address} ${one.service}`, one);
       return;
     }
     // A port may have gone over to another unit, which has said its own already.
@@ -462,20 +546,33 @@ export class Planner {
     this.#probesChanged = true;
   }
 
-  /** A place may have gone over to another Service, which has said so already. */
+  /** Of several that are at one place, as the node ports of two clusters at one router may be, the first by where it leads counts, in whatever order they come. */
   #replaceEntrances(before: readonly Entrance[], after: readonly Entrance[]): void {
-    for (const one of before) {
-      const key = entranceKey(one);
-      if (this.#entrances.get(key) !== one) continue;
-      this.#entrances.delete(key);
-      this.#entrancesChanged.add(key);
-    }
+    const gone = new Set(before);
+    const come = new Map<string, Entrance[]>();
     for (const one of after) {
-      this.#entrances.set(entranceKey(one), one);
-      this.#entrancesChanged.add(entranceKey(one));
+      const others = come.get(entranceKey(one));
+      if (others === undefined) come.set(entranceKey(one), [one]);
+      else others.push(one);
+    }
+    for (const key of new Set([...before.map(entranceKey), ...come.keys()])) {
+      const all = [...(this.#entrancesAt.get(key) ?? []).filter((one) => !gone.has(one)), ...(come.get(key) ?? [])];
+      if (all.length === 0) this.#entrancesAt.delete(key);
+      else this.#entrancesAt.set(key, all);
+      const [first] = [...all].sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
+      if (first === undefined) this.#entrances.delete(key);
+      else this.#entrances.set(key, first);
+      this.#entrancesChanged.add(key);
     }
   }
 }
+
+/** Of two that lead to one place the one that fewer may come to. */
+function placeOf({ to, sources }: Entrance): string {
+  return `${to.address} ${to.port} ${sources?.join() ?? 'all'}`;
+}
+
+const NOTHING_TOLD: ToldReader = { of: () => new Map() };
 
 const NO_HEALTH: HealthReader = { stateOf: () => undefined };
 

@@ -234,7 +234,7 @@ function tooMany(): PolicyRule[] {
     }),
   );
   const wide = Array.from({ length: 20 }, (_, i) =>
-    sampleRule(1000 + i, { protocol: 6, portMin: 1, portMax: 65534 - i }),
+    sampleRule(1000 + i, { protocol: 100 + i, portMin: 1, portMax: 65534 }),
   );
   return [...rules, ...wide];
 }

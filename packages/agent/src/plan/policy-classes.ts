@@ -1,4 +1,5 @@
 import type { ByteText } from '../bpf/codec.ts';
+import { orderAround } from './address.ts';
 import { Numbering, type NumberOf } from './numbers.ts';
 import { PrefixRows, type Row } from './prefix-rows.ts';
 
@@ -9,12 +10,16 @@ export type PolicyClass = {
   readonly selectors: readonly string[];
   /** Prefixes that have it. */
   prefixes: number;
+  /** Those of them that only selectors list whose members are told. */
+  told: number;
 };
 
 /** A prefix: the selectors that list it, and its class. No class: what it would say, the prefix around it says already. */
 export type ClassedPrefix = Row<{
   own: readonly string[];
   class: PolicyClass | undefined;
+  /** It has a class, and only selectors list it whose members are told. */
+  isTold: boolean;
   /** Key of the entry that is claimed for it; undefined: none is. The owner's of the classes. */
   claimed: ByteText | undefined;
 }>;
@@ -38,10 +43,13 @@ export class PolicyClasses {
   readonly #rows = new PrefixRows<ClassedPrefix['state']>();
   readonly #classes = new Map<string, PolicyClass>();
   readonly #numbers: Numbering;
+  readonly #isTold: (selector: string) => boolean;
   #classed = 0;
 
-  constructor(numberOf: NumberOf) {
+  /** `isTold`: whether the members of a selector are told; absent: of none. */
+  constructor(numberOf: NumberOf, isTold: (selector: string) => boolean = () => false) {
     this.#numbers = new Numbering(numberOf);
+    this.#isTold = isTold;
   }
 
   /** Prefixes that have a class. */
@@ -55,6 +63,15 @@ export class PolicyClasses {
 
   get classes(): ReadonlyMap<string, PolicyClass> {
     return this.#classes;
+  }
+
+  /** The class of an address (`Prefix.order`); undefined: it has none. */
+  classAt(address: string): PolicyClass | undefined {
+    for (let length = 128; length >= 0; length -= 1) {
+      const found = this.#rows.get(orderAround(address, length))?.state.class;
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   numberOf(one: PolicyClass): number {
@@ -94,7 +111,9 @@ export class PolicyClasses {
   #list(order: string, own: readonly string[]): ClassedPrefix | undefined {
     const row = this.#rows.get(order);
     if (row === undefined)
-      return own.length === 0 ? undefined : this.#rows.add(order, { own, class: undefined, claimed: undefined });
+      return own.length === 0
+        ? undefined
+        : this.#rows.add(order, { own, class: undefined, isTold: false, claimed: undefined });
     if (sameNames(row.state.own, own)) return undefined;
     row.state.own = own;
     if (own.length === 0) this.#rows.delete(row);
@@ -108,7 +127,7 @@ export class PolicyClasses {
     const name = selectors.length === 1 ? (selectors[0] ?? '') : selectors.join('+');
     const known = this.#classes.get(name);
     if (known !== undefined) return known;
-    const made = { name, selectors, prefixes: 0 };
+    const made = { name, selectors, prefixes: 0, told: 0 };
     this.#classes.set(name, made);
     return made;
   }
@@ -125,7 +144,12 @@ export class PolicyClasses {
   #move({ state }: ClassedPrefix, to: PolicyClass | undefined, seen: Set<PolicyClass>): boolean {
     const from = state.class;
     if (to !== undefined) seen.add(to);
-    if (from === to) return false;
+    const isTold = to !== undefined && state.own.every((one) => this.#isTold(one));
+    const isOther = isTold !== state.isTold;
+    if (state.isTold && from !== undefined) from.told -= 1;
+    if (isTold) to.told += 1;
+    state.isTold = isTold;
+    if (from === to) return isOther;
     if (from !== undefined) {
       from.prefixes -= 1;
       this.#classed -= 1;

@@ -1,6 +1,7 @@
-import type { NetworkPolicyPorts, NetworkPolicyRule, PolicyRule } from '@cable/model';
+import type { ClusterPolicyRule, NetworkPolicyPorts, NetworkPolicyRule, PolicyRule } from '@cable/model';
 import { CB_DIR_EGRESS, CB_DIR_INGRESS, CB_FAMILY_V4, CB_FAMILY_V6 } from '../bpf/abi.gen.ts';
 import { encodeEntry, type Planned } from './entries.ts';
+import type { TierStep } from './policy-tiers.ts';
 import { type PortPrefix, portPrefixes } from './port-ranges.ts';
 
 /** One LPM entry of a rule, but for policy and class. */
@@ -12,11 +13,14 @@ export type RuleMatch = {
   readonly portBe: number;
   /** First 32 bits of the id of the rule, or of the network policy. */
   readonly rule: number;
+  /** Of a policy of the cluster, as long as the tiers are not flattened; absent: it allows. */
+  readonly step?: TierStep;
 };
 
-const ANY_PROTOCOL_BITS = 80;
-const ANY_PORT_BITS = 88;
-const PORT_BITS = 96;
+/** Length of prefixes that say no protocol; a protocol; and beginnings of a port, less its bits. */
+export const ANY_PROTOCOL_BITS = 80;
+export const ANY_PORT_BITS = 88;
+export const PORT_BITS = 96;
 const ICMP = 1;
 const ICMPV6 = 58;
 const ANY_PORT: readonly PortPrefix[] = [{ value: 0, length: 0 }];
@@ -40,7 +44,7 @@ export function ruleMatches(rule: PolicyRule): readonly RuleMatch[] {
 
 /** The same of a rule of a network policy, for addresses of one version of IP or of both. */
 export function networkPolicyMatches(
-  { policyId, direction, ports }: NetworkPolicyRule,
+  { policyId, direction, ports, ...step }: NetworkPolicyRule | ClusterPolicyRule,
   version?: 4 | 6,
 ): readonly RuleMatch[] {
   const families = version === undefined ? [CB_FAMILY_V4, CB_FAMILY_V6] : [version === 4 ? CB_FAMILY_V4 : CB_FAMILY_V6];
@@ -49,6 +53,7 @@ export function networkPolicyMatches(
       direction: direction === 'ingress' ? CB_DIR_INGRESS : CB_DIR_EGRESS,
       family,
       rule: Number.parseInt(policyId.slice(0, 8), 16) >>> 0,
+      ...('tier' in step ? { step: { tier: step.tier, order: step.order, action: step.action } } : {}),
     };
     if (ports === undefined) return [{ ...base, prefixlen: ANY_PROTOCOL_BITS, protocol: 0, portBe: 0 }];
     return ports.flatMap((one) => portMatches(one).map((match) => ({ ...base, ...match })));

@@ -1,7 +1,16 @@
-import { formatCidr, type IpPrefix, type NetworkPolicyRule, type PolicyRule, parseCidr } from '@cable/model';
+import {
+  type ClusterPolicyRule,
+  formatCidr,
+  type IpPrefix,
+  type NetworkPolicyRule,
+  type PolicyRule,
+  type PrivateSubnet,
+  parseCidr,
+} from '@cable/model';
 import { parsePrefix } from './address.ts';
 import { networkPolicyMatches, type RuleMatch, ruleMatches } from './policy-rules.ts';
 import { cutPrefix } from './prefix-cut.ts';
+import { type Keeper, keeperOf } from './private-subnets.ts';
 
 /** What a rule's remote names: the members of groups, and prefixes (neither when the rule's CIDR is malformed: it matches nothing). */
 export type Selector = {
@@ -11,25 +20,34 @@ export type Selector = {
   readonly groupIds: readonly string[];
   /** Each as `Prefix.order`. */
   readonly prefixes: readonly string[];
+  /** Names: what DNS told for them; absent: it names none. */
+  readonly domains?: readonly string[];
 };
 
 /** The matches of one rule each. */
 export type RuleLists = readonly (readonly RuleMatch[])[];
 
-/** A policy's rules by the selector of their remote. `any` counts for every address. */
+/**
+ * A policy's rules by the selector of their remote. `any` counts for every address. `tiers`: they have tiers, and what NetworkPolicies isolate; absent: each of them allows.
+ * `keepers`: private subnets, which are asked before all tiers; absent: there are none.
+ */
 export type SelectorRules = {
   readonly any: RuleLists;
   /** By name. */
   readonly selectors: ReadonlyMap<string, Selector & { readonly rules: RuleLists }>;
+  readonly tiers?: Pick<Isolation, 'ingress' | 'egress'>;
+  readonly keepers?: readonly Keeper[];
 };
 
-/** So many prefixes may be left of all that have holes, in one set of policies. */
+/** So many prefixes may be left of all that NetworkPolicies name, in one set of policies. */
 const MAX_CUT = 16_384;
+/** And so many of all that policies of the cluster name: an administrator's, in which each address of a node is one. What a tenant names takes nothing of it. */
+const MAX_CUT_OF_CLUSTER = 65_536;
 
 /** Collects what `SelectorRules` has. */
 class Sorting {
-  /** Prefixes that are left of what has holes, at the most. */
-  cut = 0;
+  /** How many more prefixes may be left of what has holes, and of what has none. */
+  room = MAX_CUT;
   readonly any: (readonly RuleMatch[])[] = [];
   readonly selectors = new Map<string, Selector & { readonly rules: (readonly RuleMatch[])[] }>();
 
@@ -76,16 +94,58 @@ export function* sortNetworkPolicyRules(
     const node = { name: `node:${nodePrefixes.join()}`, groupIds: [], prefixes: nodePrefixes };
     for (const rule of Object.values(EVERYTHING)) sorting.add(node, networkPolicyMatches(rule));
   }
-  for (const rule of rules) {
-    if (rule.peers === undefined) sorting.add('any', networkPolicyMatches(rule));
-    for (const peer of rule.peers ?? []) {
-      if (peer.cidr === undefined) sorting.add(podsSelector(peer.pods), networkPolicyMatches(rule));
-      else addPrefix(sorting, peer, rule);
-      yield;
-    }
+  for (const rule of rules) yield* addRule(sorting, rule);
+  return sorting;
+}
+
+/**
+ * The same where there are policies of the cluster, or private subnets. What comes from the node passes whatever they say; what goes there passes as if a NetworkPolicy allowed it,
+ * so that Admin policies, and private subnets, can keep pods from nodes.
+ */
+export function* sortTieredRules(
+  { ingress, egress, nodePrefixes }: Isolation,
+  rules: Iterable<NetworkPolicyRule>,
+  ofCluster: Iterable<ClusterPolicyRule>,
+  privateIn: Iterable<PrivateSubnet>,
+): Generator<void, SelectorRules> {
+  const sorting = new Sorting();
+  if (nodePrefixes.length > 0) {
+    const node = { name: `node:${nodePrefixes.join()}`, groupIds: [], prefixes: nodePrefixes };
+    const first = { tier: 'admin', order: '', action: 'allow' } as const;
+    sorting.add(node, networkPolicyMatches({ ...EVERYTHING.ingress, ...first }));
+    sorting.add(node, networkPolicyMatches(EVERYTHING.egress));
+  }
+  for (const rule of rules) yield* addRule(sorting, rule);
+  sorting.room = MAX_CUT_OF_CLUSTER;
+  for (const rule of ofCluster) yield* addRule(sorting, rule);
+  const keepers: Keeper[] = [];
+  for (const subnet of privateIn) {
+    const { keeper, selectors } = keeperOf(subnet);
+    keepers.push(keeper);
+    for (const selector of selectors) sorting.add(selector, []);
     yield;
   }
-  return sorting;
+  return { any: sorting.any, selectors: sorting.selectors, tiers: { ingress, egress }, keepers };
+}
+
+function* addRule(sorting: Sorting, rule: NetworkPolicyRule | ClusterPolicyRule): Generator<void, void> {
+  if (rule.peers === undefined) sorting.add('any', networkPolicyMatches(rule));
+  for (const peer of rule.peers ?? []) {
+    if (peer.cidr !== undefined) {
+      if (!addPrefix(sorting, peer, rule)) closeFor(sorting, rule);
+    } else if (peer.domains === undefined) sorting.add(podsSelector(peer.pods), networkPolicyMatches(rule));
+    else if ('tier' in rule && rule.action !== 'allow') closeFor(sorting, rule);
+    else sorting.add(domainsSelector(peer.domains), networkPolicyMatches(rule));
+    yield;
+  }
+  yield;
+}
+
+/** What cannot be kept apart allows nothing, and where it might deny something it denies everything. */
+function closeFor(sorting: Sorting, rule: NetworkPolicyRule | ClusterPolicyRule): void {
+  if (!('tier' in rule) || rule.action === 'allow') return;
+  const { policyId, direction, tier, order } = rule;
+  sorting.add('any', networkPolicyMatches({ policyId, direction, tier, order, action: 'deny' }));
 }
 
 /** `policyId`: no policy says so. */
@@ -99,31 +159,44 @@ function podsSelector(keys: readonly string[]): Selector {
   return { name: `pods:${groupIds.join('|')}`, groupIds, prefixes: [] };
 }
 
-/** An address of the other version is in no prefix, and so is passed over by its rules. */
+const DOMAINS = 'domains:';
+
+/** Are the members of the selector of this name what DNS tells? */
+export function isOfDomains(name: string): boolean {
+  return name.startsWith(DOMAINS);
+}
+
+/** It only allows: who was told an address more has no less than before. */
+function domainsSelector(domains: readonly string[]): Selector {
+  return { name: `${DOMAINS}${domains.join('|')}`, groupIds: [], prefixes: [], domains };
+}
+
+/** An address of the other version is in no prefix, and so is passed over by its rules. False: it cannot be kept apart. */
 function addPrefix(
   sorting: Sorting,
   { cidr, except }: { readonly cidr: string; readonly except: readonly string[] },
-  rule: NetworkPolicyRule,
-): void {
+  rule: NetworkPolicyRule | ClusterPolicyRule,
+): boolean {
   const whole = parseCidr(cidr);
   const holes = except.map((one) => parseCidr(one));
   // Holes that are not understood could be anywhere.
-  if (whole === undefined || holes.includes(undefined)) return;
+  if (whole === undefined || holes.includes(undefined)) return false;
   const version = whole.base.version;
-  sorting.cut += (holes as readonly IpPrefix[]).reduce(
+  const most = (holes as readonly IpPrefix[]).reduce(
     (sum, one) => sum + Math.max(0, one.prefixLength - whole.prefixLength),
     1,
   );
-  // Too much of it to be kept apart: it allows nothing.
-  if (sorting.cut > MAX_CUT) return;
+  if (most > sorting.room) return false;
+  sorting.room -= most;
   const name = `prefix:${cidr}!${except.join()}`;
   if (whole.prefixLength === 0 && holes.length === 0) {
     sorting.add('any', networkPolicyMatches(rule, version));
-    return;
+    return true;
   }
   const left = cutPrefix(whole, holes as readonly IpPrefix[]);
   const prefixes = left.flatMap((one) => parsePrefix(formatCidr(one))?.order ?? []);
   sorting.add({ name, groupIds: [], prefixes }, networkPolicyMatches(rule, version));
+  return true;
 }
 
 /** A prefix of length 0 is `any`. */

@@ -3,6 +3,7 @@ import { CB_PEER_F_PROBE } from '../bpf/abi.gen.ts';
 import { parseAddress } from './address.ts';
 import { encodeEntry } from './entries.ts';
 import { gatewayHosts } from './live-gateway.ts';
+import { portsOfNode } from './node-port.ts';
 import { peerName, type StatedFact } from './topics.ts';
 import { tunnelName } from './tunnels.ts';
 import { type Family, headerFamily, topicFamily } from './unit.ts';
@@ -39,6 +40,20 @@ export const PROBERS: Family = headerFamily(
     for (const { value: leg } of reader.sortedFacts('leg-of', routerId)) {
       for (const [name, { value }] of reader.facts('host-in', leg.networkId)) tunnels.set(name, value);
     }
+    return {
+      facts: [...tunnels].map(([name, value]): StatedFact => ({ topic: 'probe-peer', key: name, member: '', value })),
+    };
+  },
+);
+
+/** Nodes of a cluster ask each other, for addresses of Services that one of them announces. */
+export const NODE_PROBERS: Family = headerFamily(
+  { name: 'prober among nodes', slice: 'services', subject: 'host' },
+  (_unit, { routerIds }, reader) => {
+    const networks = routerIds.flatMap((id) => reader.sortedFacts('leg-of', id).map(({ value }) => value.networkId));
+    const nodes = new Set(portsOfNode(reader, new Set(networks)).map(({ networkId }) => networkId));
+    const tunnels = new Map<string, number>();
+    for (const id of nodes) for (const [name, { value }] of reader.facts('host-in', id)) tunnels.set(name, value);
     return {
       facts: [...tunnels].map(([name, value]): StatedFact => ({ topic: 'probe-peer', key: name, member: '', value })),
     };

@@ -79,8 +79,8 @@ export class Reads<Space extends string> {
 export type AllReads = {
   readonly slices: Reads<'header' | 'items' | SliceKey>;
   readonly facts: Reads<Topic>;
-  /** Numbers by topic. `admission`: whether the policy fits the host. */
-  readonly host: Reads<'device' | 'health' | 'gateway' | 'admission' | NumberedTopic>;
+  /** Numbers by topic. `told`: what DNS told a port. `admission`: whether the policy fits the host. */
+  readonly host: Reads<'device' | 'health' | 'gateway' | 'told' | 'admission' | NumberedTopic>;
 };
 
 export function createReads(): AllReads {

@@ -9,6 +9,7 @@ import type {
   IdKind,
   IdSource,
   LocalDevice,
+  ToldReader,
   TypedSlices,
 } from './inputs.ts';
 import type { AllReads, Readable } from './reads.ts';
@@ -26,6 +27,7 @@ export type RunParts = {
   readonly devices: DeviceReader;
   readonly health: HealthReader;
   readonly gateways: GatewayReader;
+  readonly told: ToldReader;
   readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
   /** Units that found no number free. */
   readonly lacking: Set<Unit>;
@@ -34,7 +36,8 @@ export type RunParts = {
   readonly claims: Claims;
   readonly reads: AllReads;
   readonly number: (topic: NumberedTopic, key: string) => number | undefined;
-  readonly admit: (name: string, size: PolicySize) => boolean;
+  readonly admit: (name: string, size: PolicySize, projectId: string | undefined) => boolean;
+  readonly admitTold: (name: string, size: PolicySize, projectId: string | undefined) => boolean;
 };
 
 /** What the unit that runs reads and writes, with its reads recorded. One unit at a time. */
@@ -174,6 +177,15 @@ export class Run implements MemoryRun {
     return this.#details(this.#parts.reads.facts.find(topic, key));
   }
 
+  told(portId: string): ReturnType<ToldReader['of']> {
+    this.#note(this.#parts.reads.host.of('told', portId));
+    return this.#parts.told.of(portId);
+  }
+
+  touchedTold(portId: string): Iterable<string> {
+    return this.#details(this.#parts.reads.host.find('told', portId));
+  }
+
   put(map: AgentMap, entry: MapEntry): void {
     if (this.#unit !== undefined) this.#parts.claims.put(this.#unit, map, entry);
   }
@@ -189,7 +201,13 @@ export class Run implements MemoryRun {
   admit(size: PolicySize): boolean {
     const name = this.#unit?.scope ?? '';
     this.#note(this.#parts.reads.host.of('admission', name));
-    return this.#parts.admit(name, size);
+    return this.#parts.admit(name, size, this.#unit?.projectId);
+  }
+
+  admitTold(size: PolicySize): boolean {
+    const name = this.#unit?.scope ?? '';
+    this.#note(this.#parts.reads.host.of('admission', name));
+    return this.#parts.admitTold(name, size, this.#unit?.projectId);
   }
 
   #note(one: Readable): void {

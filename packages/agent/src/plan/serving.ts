@@ -6,7 +6,7 @@ export type Candidate = {
   readonly isReady: boolean;
   /** Empty: none. */
   readonly host: string;
-  /** Availability zones, and hosts, whose clients should use it; empty: it has no such hint. */
+  /** Zones, and hosts, whose clients should use it; empty: it has no such hint. */
   readonly zoneHints: readonly string[];
   readonly hostHints: readonly string[];
 };

@@ -27,8 +27,8 @@ export type Topics = {
   readonly 'policy-use': PolicyUse;
   /** Key: network. Member: an address (`Prefix.order`) that this host has there as a node of a Kubernetes cluster. */
   readonly 'node-address': null;
-  /** Key: ''. Member: a port of this host that the agent makes the link of. */
-  readonly 'machine-port': null;
+  /** Key: ''. Member: a port of this host that the agent makes the link of. `zone`: of that of a node, its zone; empty: it says none. */
+  readonly 'machine-port': { readonly zone: string };
   /** Key: router that is administratively up, the way outside of floating IPs through it (`exitOf`), a peering of it (`peeringOf`), or a scope of Services (`scopeOf`). Member: ''. */
   readonly router: null;
   /** Key: router. Member: a floating IP through it that this host answers for, as its port is here. */
@@ -158,6 +158,11 @@ export function peerName(networkId: string, underlay: string): string {
 export function peerParts(name: string): { readonly networkId: string; readonly underlay: string } {
   const at = name.indexOf(' ');
   return { networkId: name.slice(0, at), underlay: name.slice(at + 1) };
+}
+
+/** Whether the policy (`policyName`) has tiers or private subnets, and so may deny: who gets a class there may get less than before. */
+export function mayDeny(policy: string): boolean {
+  return policy.startsWith('network_policies:') && policy.includes('|');
 }
 
 /** Name of a policy in a network: its number is made from it. */

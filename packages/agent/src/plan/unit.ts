@@ -1,10 +1,11 @@
 import type { SliceHeader, SliceItem, SliceKey, SliceKind } from '@cable/model';
 import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry, ProbeTarget } from '../desired.ts';
-import type { Entrance, HealthPort } from './entrances.ts';
+import type { Announced, Entrance, HealthPort } from './entrances.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
-import type { IdKind, LocalDevice } from './inputs.ts';
+import type { IdKind, LocalDevice, ToldReader } from './inputs.ts';
 import type { NumberOf } from './numbers.ts';
+import type { Deciders, Judged } from './policy-tiers.ts';
 import type { StatedFact, Topic } from './topics.ts';
 
 /** Names a unit within its family: the id of its slice and the key of its item there, or the key of the facts that it is about and ''. */
@@ -36,6 +37,8 @@ export type Output = {
   readonly entrances?: readonly Entrance[];
   /** Who may ask at a port of this host whether that Service has endpoints here. */
   readonly health?: HealthPort;
+  /** Addresses of that Service that hosts announce. */
+  readonly announces?: readonly Announced[];
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */
@@ -85,11 +88,17 @@ export type MemoryRun = PlanReader & {
   touchedItems(slice: SliceKey): Iterable<string>;
   /** Members of the facts that changed since the last run. */
   touchedFacts(topic: Topic, key: string): Iterable<string>;
+  /** What DNS told a port. */
+  told(portId: string): ReturnType<ToldReader['of']>;
+  /** Addresses (`Prefix.order`) of which that is otherwise than at the last run. */
+  touchedTold(portId: string): Iterable<string>;
   put(map: AgentMap, entry: MapEntry): void;
   remove(map: AgentMap, key: string): void;
   setProject(projectId: string | undefined): void;
   /** Whether the host's policy maps have room for a policy of this size, beside the others. Runs the unit again when that changes. */
   admit(size: PolicySize): boolean;
+  /** The same of what DNS told the policy's ports, which has room of its own. */
+  admitTold(size: PolicySize): boolean;
 };
 
 /** Entries that a policy takes in `cb_rule_1` and `cb_class_1`. */
@@ -102,6 +111,14 @@ export type PolicySize = { readonly rules: number; readonly classes: number };
 export type UnitMemory = {
   /** Brings what the unit yields up to date; returns its facts. */
   update(run: MemoryRun): Generator<void, readonly StatedFact[]>;
+  /** Of a policy: names that its rules mean. */
+  readonly domains?: readonly string[];
+  /** Of a policy: addresses that DNS told for its rules and for which there is no room. */
+  readonly withheld?: number;
+  /** Of a policy: as `Planner.denierOf`. */
+  denierOf?(address: string, packet: Judged): number | undefined;
+  /** Of network policies: as `Planner.decidersOf`. */
+  decidersOf?(address: string, packet: Judged): Deciders;
   /** Removes whatever entries the unit yielded. */
   clear(run: MemoryRun): Generator<void, void>;
 };

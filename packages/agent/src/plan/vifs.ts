@@ -19,6 +19,7 @@ import {
   CB_VIF_F_STATELESS,
 } from '../bpf/abi.gen.ts';
 import { CLOUD, logsOf } from '../packet-log/logs-of.ts';
+import { loggedPolicies } from '../packet-log/policies-of.ts';
 import { isMapped, NO_ADDRESS, parseAddress, parseMac, parseUuid } from './address.ts';
 import { type Router6, router6Of } from './advertisements.ts';
 import { devicePlace, vifDeviceName, vifVlan } from './device-names.ts';
@@ -253,7 +254,7 @@ function reachesNames({ networkId }: LocalPort, reader: PlanReader): boolean {
 
 /** Somebody has packets of the port written down. */
 function isLogged(port: LocalPort, reader: PlanReader): boolean {
-  return logsOf(port, reader.items('logs', CLOUD)).length > 0;
+  return logsOf(port, reader.items('logs', CLOUD)).length > 0 || loggedPolicies(port, reader).length > 0;
 }
 
 /** Numbers of the port, its network and its project; or why there are none. */

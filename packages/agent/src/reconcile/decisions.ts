@@ -1,6 +1,7 @@
 import { CB_ROUTE_F_PEER, MAPS } from '../bpf/abi.gen.ts';
 import { type ByteText, fieldAt } from '../bpf/codec.ts';
 import type { AgentMap } from '../desired.ts';
+import { mayDeny } from '../plan/topics.ts';
 import type { Due } from './due.ts';
 import { isRowMap, type RowMap } from './rows.ts';
 
@@ -20,11 +21,16 @@ export class Decisions {
   /** VIF rows by policy: of security groups, and of network policies. */
   readonly #users = new Map<ByteText, Set<ByteText>>();
 
-  concern({ map, key, have }: Due, raise: Raise): void {
+  concern({ map, key, have, want }: Due, raise: Raise): void {
     // A route added to a router that has routes may take packets from a shorter one. Other additions revoke nothing: a class of a longer
-    // prefix holds at least the rules of the prefix around it, and refusals are not remembered in flows.
+    // prefix holds at least the rules of the prefix around it, and refusals are not remembered in flows. But where something is denied a class of
+    // its own may have less.
     // Policy routes come before all routes.
-    if (have === undefined && map !== 'cb_steer_1' && !(map === 'cb_route_2' && this.#routes.has(headOf(key)))) return;
+    const mayRevoke =
+      map === 'cb_steer_1' ||
+      (map === 'cb_route_2' && this.#routes.has(headOf(key))) ||
+      (map === 'cb_class_1' && want !== undefined && want.onlyAllows === undefined && mayDeny(want.unit.scope));
+    if (have === undefined && !mayRevoke) return;
     if (isRowMap(map)) raise(map, key);
     else if (map === 'cb_rule_1' || map === 'cb_class_1') each(this.#users.get(headOf(key)), 'cb_vif_2', raise);
     else if (map === 'cb_source_2') raise('cb_vif_2', rowKey(headOf(key)));
@@ -48,6 +54,11 @@ export class Decisions {
     else if (map === 'cb_ep_2' || map === 'cb_mac_2') this.#countLeg(rowKey(key), value, by);
     else if (map === 'cb_nat_1') this.#countExit(key, value, by);
     else if (map === 'cb_vif_2') this.#countUser(key, value, by);
+  }
+
+  /** Rows of the VIFs that have the policy whose number an entry of `cb_rule_1` or `cb_class_1` is about. */
+  usersOf(key: ByteText): readonly ByteText[] {
+    return [...(this.#users.get(headOf(key)) ?? [])];
   }
 
   /** Clients of a load balancer, and its members, are in its network and in those that routers join to it. */
@@ -101,6 +112,15 @@ const SVC_NET_AT = fieldAt(MAPS.cb_svc_1.key, 'net');
 const MEMBER_NET_AT = fieldAt(MAPS.cb_member_1.value, 'net');
 const ROUTE_NET_AT = fieldAt(MAPS.cb_route_2.value, 'net');
 const ROUTE_FLAGS_AT = fieldAt(MAPS.cb_route_2.value, 'flags');
+/** Number of the network policies of a VIF, and of the policy that an entry of `cb_rule_1` or `cb_class_1` is about. */
+export function networkPoliciesIn(vif: ByteText): ByteText {
+  return vif.slice(POLICY_ATS[1], POLICY_ATS[1] + NUMBER_BYTES);
+}
+
+export function policyIn(key: ByteText): ByteText {
+  return headOf(key);
+}
+
 const POLICY_ATS = [fieldAt(MAPS.cb_vif_2.value, 'policy'), fieldAt(MAPS.cb_vif_2.value, 'networkPolicies')] as const;
 
 function isPeered(route: ByteText): boolean {

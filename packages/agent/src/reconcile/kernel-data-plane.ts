@@ -155,6 +155,11 @@ export class KernelDataPlane implements DataPlane {
     return { heard: this.#map('cb_heard_1'), beacon: this.#map('cb_beacon_1') };
   }
 
+  /** Which addresses of Services this host answers for on its links. As `probes`. */
+  get announced(): BpfMap {
+    return this.#map('cb_announced_1');
+  }
+
   /** Which guests were asked for their groups, and what they have joined. As `probes`. */
   get groups(): GroupMaps {
     return { asked: this.#map('cb_asked_2'), joined: this.#map('cb_joined_1'), vifs: this.#map('cb_vif_2') };
@@ -318,6 +323,11 @@ export class KernelDataPlane implements DataPlane {
   /** Raw entries of any map, some hundreds at a time, for display. */
   readRaw(name: keyof typeof MAPS): Iterable<readonly { readonly key: Uint8Array; readonly value: Uint8Array }[]> {
     return this.#map(name).batches();
+  }
+
+  /** A record of cb_flow_2 by its number as a key; undefined: there is none. */
+  flowRecord(key: Uint8Array): Uint8Array | undefined {
+    return this.#map('cb_flow_2').lookup(key);
   }
 
   /** Lets go of the handles; what is pinned runs on. */

@@ -3,11 +3,12 @@ import type { ByteText } from '../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap, type MapEntry } from '../desired.ts';
 import type { Claim, EntryChange } from '../plan/claims.ts';
 import type { Planner } from '../plan/planner.ts';
+import { mayDeny } from '../plan/topics.ts';
 import type { Unit } from '../plan/units.ts';
 import { isMost } from '../stream/removal-guard.ts';
 import { Attachments } from './attached-programs.ts';
 import type { DataPlane, Programmed } from './data-plane.ts';
-import { Decisions } from './decisions.ts';
+import { Decisions, networkPoliciesIn, policyIn } from './decisions.ts';
 import { type Due, DueTable, holds } from './due.ts';
 import { desiredChunk, FloodLists, floodNet, MAX_CHUNKS } from './flood-lists.ts';
 import { withMemoryTries } from './memory-tries.ts';
@@ -348,7 +349,7 @@ export class Reconciler {
   }
 
   async #putAll(dues: readonly Due[], count: Count, turns: Turns): Promise<void> {
-    const failed: Failed = { units: new Map(), maps: new Map() };
+    const failed: Failed = { units: new Map(), light: new Map(), maps: new Map() };
     const lists = new Set<number>();
     for (const due of dues) {
       if (due.map === 'cb_flood_2') {
@@ -358,6 +359,27 @@ export class Reconciler {
       } else if (!this.#waits(due) && this.#put(due, failed)) count.puts += 1;
       if (turns.due()) await turns.next();
     }
+  }
+
+  /** VIFs pass nothing whose network policies may deny and lack the entry. They are put again when nothing is lacking. */
+  #shut(key: ByteText, reason: string): void {
+    for (const vif of this.#decisions.usersOf(key)) {
+      const want = this.#desired.entries.get('cb_vif_2', vif);
+      const known = this.#due.get('cb_vif_2', vif);
+      // One that nobody wants any more goes in this pass anyhow.
+      if (want === undefined) continue;
+      const due = known ?? { ...dueOf('cb_vif_2', vif, want, want), project: want.projectId };
+      this.#due.add(due);
+      this.#refuse(due, reason);
+    }
+  }
+
+  /** Why a VIF may not be put: its network policies lack an entry and may deny. */
+  #shutReason({ value }: MapEntry): string | undefined {
+    for (const { key, reason } of this.#refusals.ofDenying()) {
+      if (networkPoliciesIn(value) === policyIn(key)) return reason;
+    }
+    return undefined;
   }
 
   /** What was refused, once more: there may be room now. */
@@ -423,13 +445,17 @@ export class Reconciler {
     if (want === undefined) return false;
     // What a unit puts after a refused entry may refer to it. What replaces an entry may revoke something, and does not wait; but a class
     // whose rules are not there is better not there itself.
+    const isLight = want.onlyAllows !== undefined;
+    const before = failed.units.get(want.unit) ?? (isLight ? failed.light.get(want.unit) : undefined);
     const reason =
-      have === undefined || (map === 'cb_class_1' && failed.units.has(want.unit))
-        ? (failed.units.get(want.unit) ?? failed.maps.get(map) ?? this.#shares.refusal(map, want.projectId))
+      have === undefined || (map === 'cb_class_1' && before !== undefined)
+        ? (before ?? failed.maps.get(map) ?? this.#shares.refusal(map, want.projectId))
         : undefined;
-    const refusal = reason ?? this.#tryPut(map, want, failed);
+    const shut = map === 'cb_vif_2' ? this.#shutReason(want) : undefined;
+    const refusal = reason ?? shut ?? this.#tryPut(map, want, failed);
     if (refusal !== undefined) {
-      failed.units.set(want.unit, refusal);
+      (isLight ? failed.light : failed.units).set(want.unit, refusal);
+      if (isOfPolicy(map) && !isLight && mayDeny(want.unit.scope)) this.#shut(due.key, refusal);
       this.#refuse(due, refusal);
       return false;
     }
@@ -486,7 +512,12 @@ export class Reconciler {
 type Stale = Readonly<Record<AgentMap, Map<string, MapEntry>>>;
 
 /** Of this pass: units of which an entry was refused, and maps that are full. */
-type Failed = { readonly units: Map<Unit, string>; readonly maps: Map<AgentMap, string> };
+/** `light`: units of which only entries were refused that `onlyAllows`: others of theirs do not refer to these. */
+type Failed = {
+  readonly units: Map<Unit, string>;
+  readonly light: Map<Unit, string>;
+  readonly maps: Map<AgentMap, string>;
+};
 
 type Count = { puts: number; deletes: number };
 
@@ -508,6 +539,10 @@ function revokes({ map, loser }: Due, gaining: ReadonlySet<Unit>): boolean {
   // Neither revokes anything by itself, and what has moved leads there until it is written: endpoints, and a route that has one next hop now.
   if (map === 'cb_tunnel_1' || map === 'cb_next_1') return false;
   return loser !== undefined && !gaining.has(loser) && !retired(loser);
+}
+
+function isOfPolicy(map: AgentMap): boolean {
+  return map === 'cb_rule_1' || map === 'cb_class_1';
 }
 
 /** A policy that nobody has any more. */

@@ -1,4 +1,6 @@
+import type { ByteText } from '../bpf/codec.ts';
 import { AGENT_MAPS, type AgentMap } from '../desired.ts';
+import { mayDeny } from '../plan/topics.ts';
 import type { Unit } from '../plan/units.ts';
 import type { Due } from './due.ts';
 
@@ -7,6 +9,9 @@ export type RefusalChanges = { readonly ports: ReadonlySet<string>; readonly pol
 
 /** Refusals that belong to no port or policy of this host: how many entries a map lacks, and one of the reasons. */
 export type RefusalCount = { readonly map: AgentMap; readonly entries: number; readonly reason: string };
+
+/** What keys of refusals of policies begin with. */
+const POLICY = 'policy ';
 
 /** Key of refusals that are of no port and no policy. */
 const OTHERS = 'other';
@@ -62,6 +67,17 @@ export class Refusals {
     return AGENT_MAPS.flatMap((map) => all.filter((due) => due.map === map));
   }
 
+  /** An entry of each policy that may deny and lacks entries: without these it could let pass what it denies. */
+  *ofDenying(): Generator<{ readonly key: ByteText; readonly reason: string }> {
+    for (const [subject, dues] of this.#bySubject) {
+      if (!mayDeny(subject.slice(POLICY.length))) continue;
+      for (const { key, refusal } of dues) {
+        yield { key, reason: refusal?.reason ?? '' };
+        break;
+      }
+    }
+  }
+
   /** Why something of the port itself was refused. */
   ofPort(portId: string): string | undefined {
     return this.#first(`port ${portId}`);
@@ -69,7 +85,7 @@ export class Refusals {
 
   /** The same of a policy, by its name. */
   ofPolicy(name: string): string | undefined {
-    return this.#first(`policy ${name}`);
+    return this.#first(`${POLICY}${name}`);
   }
 
   others(): readonly RefusalCount[] {
@@ -104,5 +120,5 @@ export class Refusals {
 
 function keyOf({ family: { subject }, scope, item }: Unit): string {
   if (subject === 'port') return `port ${item}`;
-  return subject === 'policy' ? `policy ${scope}` : OTHERS;
+  return subject === 'policy' ? `${POLICY}${scope}` : OTHERS;
 }

@@ -109,9 +109,17 @@ export function* readNames(source: NameSource): Generator<void, Names> {
       yield;
     }
   }
-  for (const id of idsOf('network_policies')) {
-    for (const [, { policyId }] of [...slices.items('network_policies', id)]) {
-      rules.set(Number.parseInt(policyId.slice(0, 8), 16) >>> 0, policyId);
+  for (const kind of ['network_policies', 'cluster_policies'] as const) {
+    for (const id of idsOf(kind)) {
+      for (const [, { policyId }] of [...slices.items(kind, id)]) {
+        rules.set(Number.parseInt(policyId.slice(0, 8), 16) >>> 0, policyId);
+        yield;
+      }
+    }
+  }
+  for (const id of idsOf('private_subnets')) {
+    for (const [, { subnetId }] of [...slices.items('private_subnets', id)]) {
+      rules.set(Number.parseInt(subnetId.slice(0, 8), 16) >>> 0, subnetId);
       yield;
     }
   }

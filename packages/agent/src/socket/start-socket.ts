@@ -1,6 +1,7 @@
 import type { LoopDelay } from '@cable/kit';
+import type { Announcing } from '../announced/start-announcing.ts';
 import { Captures } from '../capture/captures.ts';
-import { createCniHandler } from '../cni/index.ts';
+import { type Cni, createCni, hostPortsView, networkWays } from '../cni/index.ts';
 import type { AgentDeps } from '../deps.ts';
 import type { Devices } from '../devices/open-devices.ts';
 import type { UplinkKeeper } from '../devices/uplink-keeper.ts';
@@ -13,13 +14,17 @@ import type { HostLoop } from '../host/host-loop.ts';
 import type { PodClient } from '../joining/server-access.ts';
 import type { ChosenOptions } from '../options.ts';
 import type { PacketLogCounters } from '../packet-log/packet-log.ts';
+import type { PolicyLogCounters } from '../packet-log/policy-log.ts';
+import { ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { HostState } from '../stream/host-state.ts';
 import type { StreamClient } from '../stream/stream-client.ts';
+import type { ToldNames } from '../told/told-names.ts';
 import { startAgentSocket } from './agent-socket.ts';
 import { createAgentView } from './agent-view.ts';
+import { startProbeListener } from './probe-listener.ts';
 
-/** Serves CNI, `cable agent status` and the operator's commands on a Unix socket until the signal aborts. */
+/** Serves CNI, `cable agent status` and the operator's commands on a Unix socket until the signal aborts. Answers the CNI plug-in's part. */
 export async function startSocket(
   path: string,
   parts: {
@@ -35,12 +40,14 @@ export async function startSocket(
     readonly handover: Pick<Handover, 'status'>;
     readonly stream: StreamClient;
     readonly prober: Prober;
+    readonly announcing: Pick<Announcing, 'view'>;
     readonly flows: Pick<FlowExport, 'counters'>;
-    readonly packetLog: { readonly counters: PacketLogCounters };
+    readonly packetLog: { readonly counters: PacketLogCounters & PolicyLogCounters };
+    readonly toldNames: Pick<ToldNames, 'counters'>;
     readonly delay: LoopDelay;
   },
   deps: AgentDeps,
-): Promise<void> {
+): Promise<Cni> {
   const { options, version, plane, services, client, devices, state, host, stream } = parts;
   const view = createAgentView({
     host: options.host,
@@ -57,6 +64,7 @@ export async function startSocket(
       underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
       underlayPath: parts.uplinks.view,
       gateways: host.failOver.view,
+      announced: parts.announcing.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       foreignPrograms: devices.foreign.found(),
@@ -65,22 +73,34 @@ export async function startSocket(
         ...parts.prober.counters(),
         ...parts.flows.counters,
         ...parts.packetLog.counters,
+        ...parts.toldNames.counters,
       },
       handover: parts.handover.status,
+      hostPorts: hostPortsView(host.hostPorts.all),
       event_loop_p999_ms: parts.delay.take([0.999])[0] ?? 0,
     }),
   });
   const { table } = devices.links;
-  const cni = await createCniHandler({
+  const own = ownPortsOf(options.probeListen);
+  const hostPorts = {
+    store: host.hostPorts,
+    isNode: () => devices.nodeLinks.names.length > 0,
+    planned: () => host.planner.entrances,
+    ownPorts: () => [...own, ...ownHealthPorts(host.planner.healthPorts)],
+    keeper: devices.entrances,
+  };
+  const cni = await createCni({
     host: options.host,
     cluster: options.cluster,
     client,
     kernel: { socket: devices.socket, remover: devices.remover, links: table },
+    hostPorts,
     localFacts: {
       synced: () => state.synced,
       network: (id) => state.slices.header(`network:${id}`),
-      port: (id) => state.slices.item(`host:${options.host}`, id),
+      port: (id) => state.slices.item(`host:${options.host}`, id) ?? state.slices.item(`standby:${options.host}`, id),
       portsByDeviceId: (deviceId) => host.ports.get(deviceId),
+      ways: (networkId) => networkWays(state.slices, host.beside, networkId),
       watch: (deviceId, onChange) => host.ports.watch(deviceId, onChange),
       unready: () => unreadyOf(state, host.loop),
     },
@@ -90,15 +110,19 @@ export async function startSocket(
     },
     waitPlugged: (wanted, signal) => host.loop.waitPlugged(wanted, signal),
     log: deps.log.child('cni'),
+    signal: deps.signal,
   });
   await startAgentSocket(path, {
     view,
-    cni,
+    cni: cni.handle,
     captures: new Captures({ ...host, log: deps.log.child('capture'), signal: deps.signal }),
     operator: operatorOf(stream, host.loop),
     log: deps.log.child('socket'),
     signal: deps.signal,
   });
+  if (options.probeListen !== null)
+    await startProbeListener(options.probeListen, () => unreadyOf(state, host.loop), deps.signal);
+  return cni;
 }
 
 /** What this host was sent it plugs also while the server is away. */

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
 import { AGENT_FEATURES, type RefusedEntries, TAP_BRIDGES } from '@cable/model';
+import type { Announcing } from '../announced/start-announcing.ts';
+import { concernsWays } from '../cni/index.ts';
 import type { AgentDeps } from '../deps.ts';
 import type { Devices } from '../devices/open-devices.ts';
 import type { TapBridgeSweep } from '../devices/tap-bridges.ts';
@@ -28,7 +30,10 @@ export function createStream(
     readonly bridges: Pick<TapBridgeSweep, 'take'>;
     readonly handover: Pick<Handover, 'take' | 'takeGateways'>;
     readonly prober: Prober;
+    readonly announcing: Pick<Announcing, 'here' | 'takeState'>;
     readonly answer: Answer;
+    /** What VPCs of pods lead to may be different. */
+    readonly waysChanged: () => void;
   },
   { log, signal }: AgentDeps,
 ): StreamClient {
@@ -46,18 +51,22 @@ export function createStream(
         refused: () => sumOf(host.loop.view.refused),
         gateways: () => host.failOver.taken,
         leases: () => host.leases.uses,
+        announces: () => parts.announcing.here,
       },
       members: prober,
       onUpdate: (update) => {
         host.ports.take(update);
+        const isServedOtherwise = host.beside.take(update);
         host.zones.take(update);
         host.clusters.take(update);
+        parts.announcing.takeState(update);
         handover.take(update);
         const moved = host.failOver.take(update.changes);
         handover.takeGateways(update, moved);
         host.loop.takeState(update);
         host.loop.takeGateways(moved);
         bridges.take(update);
+        if (isServedOtherwise || concernsWays(update.changes)) parts.waysChanged();
         if (concernsNetworks(update.changes)) devices.mtu.checkNetworks(state.slices);
       },
       answer,

@@ -22,6 +22,7 @@ import { createInterface } from 'node:readline';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createLogger, type Logger, silentLogger } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import { open } from 'lmdb';
 import { openHostState } from './open-state.ts';
 import type { SliceWrite } from './slice-plan.ts';
@@ -119,7 +120,7 @@ test('kill -9 at any time leaves a whole revision, not older than the last one h
   const script = fileURLToPath(new URL('testing/state-writer.ts', import.meta.url));
   let revision = 0;
   for (let run = 0; run < 8; run += 1) {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', script, stateDir], {
+    const child = spawn(process.execPath, [...sourceProgram(script), stateDir], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const exited = once(child, 'exit');
@@ -228,7 +229,7 @@ test('files whose reading ends the process are given up after two starts', { tim
   let starts = 0;
   for (let printed = false; !printed; starts += 1) {
     assert.ok(starts < 4, 'the agent never starts');
-    const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', script, stateDir], {
+    const child = spawn(process.execPath, [...sourceProgram(script), stateDir], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const exited = once(child, 'exit');

@@ -21,6 +21,8 @@ export type ReportSource = {
   gateways?(): readonly string[];
   /** Leases that need more blocks, or fewer; absent: none. */
   leases?(): readonly LeaseUse[];
+  /** Addresses of Services that it announces; undefined, or absent: it has no part in that. */
+  announces?(): readonly string[] | undefined;
 };
 
 /** Characters of a reason that the server takes. */
@@ -66,11 +68,13 @@ export class StatusReports {
     const refused = this.#source.refused();
     const gateways = this.#source.gateways?.() ?? [];
     const leases = this.#source.leases?.() ?? [];
+    const announces = this.#source.announces?.();
     const head = {
       revision,
       ...(refused === undefined ? {} : { refused: { ...refused, reason: cutReason(refused.reason) } }),
       ...(gateways.length === 0 ? {} : { gateways: gateways.slice(0, MAX_GATEWAYS_A_REPORT) }),
       ...(leases.length === 0 ? {} : { leases: leases.slice(0, MAX_LEASES_A_REPORT) }),
+      ...(announces === undefined ? {} : { announces }),
     };
     const ports = this.#source.ports();
     if (ports === undefined) return [{ ...head, full: false, vifs: [] }];
@@ -113,7 +117,7 @@ export class StatusReports {
   }
 }
 
-type Head = Pick<HostStatusReport, 'revision' | 'refused' | 'gateways' | 'leases'>;
+type Head = Pick<HostStatusReport, 'revision' | 'refused' | 'gateways' | 'leases' | 'announces'>;
 
 /** A full report of so many as a line may have is a part too: to an older server it would look like the first of several. */
 function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly HostStatusReport[] {

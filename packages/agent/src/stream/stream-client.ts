@@ -182,6 +182,11 @@ export class StreamClient {
     this.#active?.portsChanged();
   }
 
+  /** `source` names other addresses of Services. */
+  announcedChanged(): void {
+    this.#active?.portsChanged();
+  }
+
   /** `source` names other leases. */
   leasesUsed(): void {
     this.#active?.portsChanged();

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import type { OverlayIpVersion } from '@cable/model';
 import { type FakeServer, startFakeServer } from './fake-server.ts';
 
@@ -92,7 +93,7 @@ function createHost(bed: {
   const socket = join(home, 'run', 'agent.sock');
   const enter = [`--net=/run/netns/${netns}`];
   const command = (...more: readonly string[]): string[] => {
-    const node = [process.execPath, '--import', 'tsx', '--conditions=cable-source', MAIN];
+    const node = [process.execPath, ...sourceProgram(MAIN)];
     const who = ['--host', name, '--server', `unix:${join(bed.dir, 'server.sock')}`, '--underlay', underlay];
     const where = ['--state', join(home, 'state'), '--run', join(home, 'run'), '--log-level', 'error'];
     return [...enter, ...node, ...who, ...where, ...more];

@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { sourceProgram } from '@cable/kit/testing';
 import type { LocalPort } from '@cable/model';
 import { createNetns, type TestNetns } from '../net/testing.ts';
 import { deviceName } from '../plan/device-names.ts';
@@ -50,7 +51,7 @@ export function createBedGuest(host: BedHost, port: LocalPort): BedGuest {
     metadata: (path) => inside('curl', '-sS', '-f', '-m', '20', `http://169.254.169.254${path}`),
     dig: (...words) => inside('dig', '@169.254.169.254', '+tries=1', '+time=20', ...words),
     flood: async (kind) => {
-      const command = [process.execPath, '--import', 'tsx', '--conditions=cable-source', FLOODER, kind, address];
+      const command = [process.execPath, ...sourceProgram(FLOODER), kind, address];
       const flood = await startFlood(
         spawn('nsenter', [...enter, ...command], { stdio: ['ignore', 'pipe', 'inherit'] }),
       );

@@ -36,6 +36,7 @@ function endpoint(reader: Reader, port: PortRow): Endpoint {
     ...(pairs.length === 0
       ? {}
       : { pairs: pairs.map((pair) => ({ ipAddress: pair.ip_address, macAddress: pair.mac_address })) }),
+    ...(port['cable:announces'] ? {} : { announces: false as const }),
   };
 }
 

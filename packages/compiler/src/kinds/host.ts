@@ -1,10 +1,11 @@
 import type { ExtraDhcpOpt, LocalPort, PublicKey, SliceKey, VifKind } from '@cable/model';
-import { hasLeft, hostOf, isBound, type PortRow } from '../compiler-tables.ts';
+import { deviceOn, hasLeft, hostOf, isBound, type PortRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { mayAnswer } from './floating.ts';
 import { hasLogs, LOGS } from './logs.ts';
-import { networkPoliciesOf } from './network-policies.ts';
+import { NO_POLICIES, networkPoliciesOf, withPrivateSubnets } from './network-policies.ts';
+import { privateSubnetsOf } from './private-subnets.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -48,11 +49,17 @@ export const standbyKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, port, id) => {
       if (!isBound(port)) return [];
-      const value = { ...portOf(reader, port), left: hasLeft(port, id) };
+      const value = { ...portOf(reader, port), ...ofPod(port, id), left: hasLeft(port, id) };
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
 });
+
+/** A virtual machine that moves has a pod on each of its hosts. */
+function ofPod(port: PortRow, host: string): Partial<Pick<LocalPort, 'deviceId'>> {
+  const deviceId = deviceOn(port, host);
+  return deviceId === port.device_id ? {} : { deviceId };
+}
 
 function portOf(reader: Reader, port: PortRow): LocalPort {
   const flowExport = flowExportOf(reader, port);
@@ -64,12 +71,20 @@ function portOf(reader: Reader, port: PortRow): LocalPort {
   };
 }
 
-/** Who does not know network policies lets a pod that has some pass nothing. */
+/** Who does not know network policies lets a pod that has some pass nothing; who does not know private subnets lets what is in one meet its node alone. */
 function networkPolicies(reader: Reader, port: PortRow): Partial<Pick<LocalPort, 'policy' | 'networkPolicies'>> {
   const key = networkPoliciesOf(reader, port);
-  if (key === undefined) return {};
-  const isKnown = reader.get('host', hostOf(port))?.features?.includes('network-policies') ?? false;
-  return isKnown ? { networkPolicies: key } : { policy: 'policy:' };
+  const privateIn = privateSubnetsOf(reader, port);
+  if (key === undefined && privateIn === undefined) return {};
+  const known = reader.get('host', hostOf(port))?.features ?? [];
+  if (!known.includes('network-policies')) return { policy: 'policy:' };
+  const isUnknown =
+    key === NO_POLICIES ||
+    (key?.includes('|') === true && !known.includes('network-policy-tiers')) ||
+    (privateIn !== undefined && !known.includes('private-subnets'));
+  if (isUnknown) return { networkPolicies: NO_POLICIES };
+  const all = privateIn === undefined ? key : withPrivateSubnets(key, privateIn);
+  return all === undefined ? {} : { networkPolicies: all };
 }
 
 /** The port's own word, else its network's. */
@@ -93,7 +108,12 @@ function qosPolicyOf(reader: Reader, port: PortRow): string | null {
 
 /** The port as its own host needs it. */
 function localPort(port: PortRow, qosPolicyId: string | null): LocalPort {
-  const { 'cable:public_keys': publicKeys, 'cable:vendor_data': vendorData } = port;
+  const {
+    'cable:public_keys': publicKeys,
+    'cable:vendor_data': vendorData,
+    'cable:default_route': defaultRoute,
+    'cable:zone': zone,
+  } = port;
   return {
     id: port.id,
     name: port.name,
@@ -116,6 +136,8 @@ function localPort(port: PortRow, qosPolicyId: string | null): LocalPort {
     ...(publicKeys.length === 0 ? {} : { publicKeys: publicKeys.map(publicKey) }),
     ...(vendorData === null ? {} : { vendorData }),
     ...(qosPolicyId === null ? {} : { qosPolicyId }),
+    ...(defaultRoute === null ? {} : { defaultRoute }),
+    ...(zone === '' ? {} : { zone }),
     ...(port.extra_dhcp_opts.length === 0 ? {} : { extraDhcpOpts: port.extra_dhcp_opts.map(extraDhcpOpt) }),
   };
 }

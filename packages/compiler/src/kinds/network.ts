@@ -43,5 +43,6 @@ function subnetState(subnet: SubnetRow): SubnetState {
     hostRoutes: subnet.host_routes.map(({ destination, nexthop }) => ({ destination, nexthop })),
     ...(ipv6RaMode === null ? {} : { ipv6RaMode }),
     ...(ipv6AddressMode === null ? {} : { ipv6AddressMode }),
+    ...(subnet['cable:nat_outgoing'] === false ? { natOutgoing: false as const } : {}),
   };
 }

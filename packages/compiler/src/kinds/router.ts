@@ -52,10 +52,11 @@ function underlayOf(reader: Reader, host: string): string | null {
   return host === '' ? null : (reader.get('host', host)?.underlay ?? null);
 }
 
-/** Whether ports of the router's addresses are leased: as it is set, where the gateway's host knows how. */
+/** Whether ports of the router's addresses are leased: as it is set, or as some ports have addresses of their own, where the gateway's host knows how. */
 function isLeased(reader: Reader, router: RouterRow, host: string): boolean {
-  const snat = router['cable:snat'] ?? 'shared';
-  return snat !== 'shared' && host !== '' && (reader.get('host', host)?.features?.includes('blocks') ?? false);
+  const isWanted =
+    (router['cable:snat'] ?? 'shared') !== 'shared' || reader.by('router_egress', 'router_id', router.id).length > 0;
+  return isWanted && host !== '' && (reader.get('host', host)?.features?.includes('blocks') ?? false);
 }
 
 type InterfaceItem = ComputedItem & { readonly value: RouterInterface };

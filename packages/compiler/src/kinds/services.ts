@@ -64,11 +64,16 @@ function nodePortsOf({ ports }: ServiceRow): Pick<ClusterService, 'nodePorts'> {
 /** A Service of before has none of it. */
 function loadBalancerOf({
   load_balancer_ips: ips = [],
+  announced_ips: announced = [],
   load_balancer_source_ranges: ranges = [],
   health_check_node_port: healthPort = null,
-}: Partial<ServiceRow>): Pick<ClusterService, 'loadBalancerIps' | 'sourceRanges' | 'healthCheckNodePort'> {
+}: Partial<ServiceRow>): Pick<
+  ClusterService,
+  'loadBalancerIps' | 'announcedIps' | 'sourceRanges' | 'healthCheckNodePort'
+> {
   return {
     ...(ips.length === 0 ? {} : { loadBalancerIps: [...ips] }),
+    ...(announced.length === 0 ? {} : { announcedIps: [...announced] }),
     ...(ranges.length === 0 ? {} : { sourceRanges: [...ranges] }),
     ...(healthPort === null ? {} : { healthCheckNodePort: healthPort }),
   };
@@ -88,6 +93,7 @@ function backendItems(
       ports,
       ...(one.ready ? {} : { terminating: true as const }),
       ...(one.host_id === '' ? {} : { host: one.host_id }),
+      ...(one.host_address ? { hostAddress: one.host_address } : {}),
       // Of before endpoints had any it says nothing.
       ...(one.hostname ? { hostname: one.hostname } : {}),
       ...(one.zone_hints.length === 0 ? {} : { zoneHints: [...one.zone_hints] }),

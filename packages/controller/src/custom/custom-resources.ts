@@ -10,6 +10,7 @@ import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { getIfThere, isConflict, isNotFound, type KubeApi, keyOf, placeOf, Reflector, WorkQueue } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
+import { sharing } from '../answer-sharing.ts';
 import { isGone, isRefusal } from '../cable-access.ts';
 import type { ClusterNetwork } from '../cluster-networks.ts';
 import type { ObjectEvents } from '../object-events.ts';
@@ -18,7 +19,8 @@ import { Refusals } from '../refusals.ts';
 import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { DeletionGuard } from './deletion-guard.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
-import { boundBy } from './subnet.ts';
+import { boundBy, subnetKind } from './subnet.ts';
+import { SubnetUsage, type UsedSubnet } from './subnet-usage.ts';
 import { isView, ViewKeeper, type ViewKeeperDeps } from './view-keeper.ts';
 import {
   type Condition,
@@ -42,12 +44,18 @@ export class CustomLists {
   #bound: ReadonlyMap<string, string> | undefined;
   readonly #synced = new Set<string>();
   #tell: (kind: string, key: string) => void = () => {};
+  readonly #api: KubeApi;
+  readonly #sharedNow: () => Promise<readonly CustomObject[]>;
+  /** The same of other namespaces, while somebody asks. */
+  readonly #ownNow = new Map<string, () => Promise<readonly CustomObject[]>>();
 
   constructor(
     common: { readonly api: KubeApi; readonly log: Logger; readonly signal: AbortSignal },
     operatorNamespace: string,
   ) {
     this.#operatorNamespace = operatorNamespace;
+    this.#api = common.api;
+    this.#sharedNow = sharing(() => subnetsIn(common.api, operatorNamespace));
     this.#lists = new Map(
       CUSTOM_KINDS.map(({ declared }) => [
         declared.kind,
@@ -84,14 +92,31 @@ export class CustomLists {
 
   /** Key of the Subnet that pods of the namespace have addresses of; undefined: the cluster’s own network. Of several its own counts first, then the oldest. */
   boundTo(namespace: string): string | undefined {
-    this.#bound ??= this.#bindings();
+    this.#bound ??= this.#bindings(this.of('Subnet').values());
     return this.#bound.get(namespace);
   }
 
-  #bindings(): ReadonlyMap<string, string> {
+  /** The same, asked of the API server where nothing is known: what is followed of Subnets may be behind what is of pods, or not be listed yet. */
+  async boundNow(namespace: string): Promise<string | undefined> {
+    return this.boundTo(namespace) ?? this.#bindings(await this.#whichMayBind(namespace)).get(namespace);
+  }
+
+  /** Those of the namespace itself and of the operator’s: no others bind it. */
+  async #whichMayBind(namespace: string): Promise<readonly CustomObject[]> {
+    if (namespace === this.#operatorNamespace) return await this.#sharedNow();
+    const own = this.#ownNow.get(namespace) ?? sharing(() => subnetsIn(this.#api, namespace));
+    this.#ownNow.set(namespace, own);
+    try {
+      return (await Promise.all([own(), this.#sharedNow()])).flat();
+    } finally {
+      this.#ownNow.delete(namespace);
+    }
+  }
+
+  #bindings(subnets: Iterable<CustomObject>): ReadonlyMap<string, string> {
     const bound = new Map<string, string>();
     const age = ({ metadata }: CustomObject): string => `${metadata.creationTimestamp} ${metadata.uid}`;
-    const all = [...this.of('Subnet').values()]
+    const all = [...subnets]
       .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
       .sort((a, b) => (age(a) < age(b) ? -1 : 1));
     for (const isOwn of [true, false]) {
@@ -106,6 +131,26 @@ export class CustomLists {
   }
 }
 
+/** All of a namespace; none where the kind is not installed. */
+async function subnetsIn(api: KubeApi, namespace: string): Promise<readonly CustomObject[]> {
+  const found: CustomObject[] = [];
+  let next: string | undefined;
+  try {
+    do {
+      const more = next === undefined ? {} : { continue: next };
+      const page = await api.list<CustomObject>(kubeKindOf(subnetKind.declared), { namespace, limit: PAGE, ...more });
+      found.push(...page.items);
+      next = page.continue;
+    } while (next !== undefined);
+    return found;
+  } catch (err) {
+    if (isNotFound(err)) return [];
+    throw err;
+  }
+}
+
+const PAGE = 500;
+
 export type CustomDeps = Omit<WorkDeps, 'find'> &
   Pick<ViewKeeperDeps, 'given'> & {
     readonly lists: CustomLists;
@@ -115,8 +160,12 @@ export type CustomDeps = Omit<WorkDeps, 'find'> &
     readonly signal: AbortSignal;
     /** Around each piece of work: who is superseded ends. */
     readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
+    /** Pods of these namespaces may have addresses of a Subnet from now on. */
+    readonly subnetReady: (namespaces: readonly string[]) => void;
     readonly nowMs?: () => number;
   };
+
+const SUBNET = subnetKind.declared.kind;
 
 /** How long until something that is waited for is looked at anew, if nobody tells of it. */
 const HELD_MS = 30_000;
@@ -135,9 +184,13 @@ export class CustomResources {
   readonly #guards: ReadonlyMap<string, DeletionGuard>;
   readonly #refusals = new Refusals();
   readonly #views: ViewKeeper;
+  readonly #usage: SubnetUsage;
+  /** By key of a Subnet, the last work on it that has ended: of which version; none while it is worked on. */
+  readonly #looked = new Map<string, { readonly resourceVersion: string | undefined }>();
   /** Views, by kind and key. */
   readonly #shown = new Set<string>();
   #viewTimer: NodeJS.Timeout | undefined;
+  #viewsAt = 0;
   /** By kind and key, what Cable has of it as far as this controller has seen; what it says in status others can write. */
   readonly #outcomes = new Map<string, { readonly uid: string; readonly outcome: Outcome }>();
   /** What is not as spec says, and why not. */
@@ -161,6 +214,14 @@ export class CustomResources {
     this.#guards = new Map(
       CUSTOM_KINDS.map(({ declared }) => [declared.kind, new DeletionGuard(kube, declared, nowMs)]),
     );
+    this.#usage = new SubnetUsage({
+      ...{ cable: deps.cable, kube, log, signal },
+      workedOn: ({ metadata }) => {
+        const looked = this.#looked.get(keyOf({ metadata }));
+        return looked?.resourceVersion === metadata.resourceVersion ? looked : undefined;
+      },
+      subnets: (keys = new Set(deps.lists.of(SUBNET).keys())) => [...keys].flatMap((key) => this.#usedSubnet(key)),
+    });
     this.#views = new ViewKeeper({
       ...{ cable: deps.cable, kube, events: deps.events, log, given: deps.given },
       list: (kind) => deps.lists.of(kind),
@@ -170,6 +231,7 @@ export class CustomResources {
         const isNew = this.#outcomes.get(place)?.uid !== uid;
         this.#shown.add(place);
         this.#outcomes.set(place, { uid, outcome });
+        if (isNew && kind === SUBNET) this.#usage.changed(key);
         if (isNew) this.#wakeAll(placeOf(key).namespace ?? '');
       },
     });
@@ -210,8 +272,13 @@ export class CustomResources {
   /** Looks at views in so many milliseconds, and every minute from then on: nobody tells what is changed by Neutron’s door. */
   #viewsIn(ms: number): void {
     if (this.#deps.signal.aborted) return;
+    const at = performance.now() + ms;
+    // What is due sooner stays so, whoever asks for it later.
+    if (this.#viewTimer !== undefined && this.#viewsAt <= at) return;
     clearTimeout(this.#viewTimer);
+    this.#viewsAt = at;
     this.#viewTimer = setTimeout(() => {
+      this.#viewTimer = undefined;
       void this.#views.run().finally(() => this.#viewsIn(VIEWS_MS));
     }, ms);
   }
@@ -227,8 +294,8 @@ export class CustomResources {
   }
 
   /** Where pods of the namespace have addresses, or what a Subnet of that name is; undefined: nothing here says so. Throws `Unmet` of one that is not ready. */
-  placeFor(namespace: string, name?: string): ClusterNetwork | undefined {
-    const key = name === undefined ? this.#deps.lists.boundTo(namespace) : this.#named(namespace, name);
+  async placeFor(namespace: string, name?: string): Promise<ClusterNetwork | undefined> {
+    const key = name === undefined ? await this.#deps.lists.boundNow(namespace) : this.#named(namespace, name);
     if (key === undefined) return undefined;
     const outcome = this.#find('Subnet', key)?.outcome;
     if (outcome?.subnetIds === undefined) throw new Unmet('WaitsFor', `Subnet ${key} is not ready`);
@@ -252,7 +319,26 @@ export class CustomResources {
     return { outcome: known?.uid === object.metadata.uid ? known?.outcome : undefined };
   }
 
+  /** None: Cable does not have it yet. */
+  #usedSubnet(key: string): readonly UsedSubnet[] {
+    const object = this.#deps.lists.of(SUBNET).get(key);
+    const outcome = this.#find(SUBNET, key)?.outcome;
+    if (object?.metadata.deletionTimestamp !== undefined) return [];
+    if (object === undefined || outcome?.subnetIds === undefined) return [];
+    return [{ object, networkId: outcome.id, projectId: outcome.projectId, subnetIds: outcome.subnetIds }];
+  }
+
   async #reconcile(kind: CustomKind, key: string): Promise<void> {
+    if (kind !== subnetKind) return await this.#lookAt(kind, key);
+    const object = this.#deps.lists.of(SUBNET).get(key);
+    this.#looked.delete(key);
+    // Numbers of addresses alone are new.
+    const isOwn = object !== undefined && this.#usage.isOwnWrite(object) && !this.#waiting.has(`${SUBNET} ${key}`);
+    if (!isOwn) await this.#lookAt(kind, key);
+    if (object !== undefined) this.#looked.set(key, { resourceVersion: object.metadata.resourceVersion });
+  }
+
+  async #lookAt(kind: CustomKind, key: string): Promise<void> {
     const place = `${kind.declared.kind} ${key}`;
     const object = this.#deps.lists.of(kind.declared.kind).get(key);
     this.#indexPods(kind, place, object);
@@ -261,7 +347,9 @@ export class CustomResources {
       this.#forget(place);
       return;
     }
-    if (isView(object) && !hasFinalizer(object)) {
+    // Who takes the marks off a view makes it no object of its own.
+    const isShown = this.#shown.has(place) && this.#outcomes.get(place)?.uid === object.metadata.uid;
+    if ((isView(object) || isShown) && !hasFinalizer(object)) {
       this.#viewsIn(VIEW_SOON_MS);
       return;
     }
@@ -307,21 +395,46 @@ export class CustomResources {
     if (project === undefined) throw new Error(`the namespace of ${key} is not known yet`);
     const work = new Work(this.#workDeps(), kind.declared.kind, object, project);
     try {
-      const outcome = await kind.apply(work);
-      const isNew = this.#find(kind.declared.kind, key)?.outcome?.id !== outcome.id;
+      const outcome = this.#withMissing(kind, object, await kind.apply(work));
+      const before = this.#find(kind.declared.kind, key)?.outcome;
+      const isNew = before?.id !== outcome.id;
       this.#outcomes.set(place, { uid: object.metadata.uid ?? '', outcome });
       if (isNew) this.#wake(kind, object.metadata.namespace ?? '', place);
+      if (kind === subnetKind) this.#usage.changed(key);
+      const isForMore = isNew || before.unmet?.message !== outcome.unmet?.message;
+      if (isForMore && kind === subnetKind) this.#deps.subnetReady(boundBy(object, this.#deps.operatorNamespace));
       const { id, projectId: projectID, status, unmet } = outcome;
       if (unmet === undefined) this.#nothingWrong(place);
       else await this.#unmet(kind, key, object, unmet);
       const is = unmet === undefined ? READY : said(unmet);
       const isTold = await this.#tell(kind, object, is, { id, projectID, ...status });
+      // Its way outside may be what others wait for.
+      if (isTold && !isNew) this.#wakeAll(object.metadata.namespace ?? '');
       for (const peer of isTold ? (kind.peers?.(object) ?? []) : [])
         if (peer !== key) this.#queueOf(kind.declared.kind).add(peer);
     } catch (err) {
       if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
       await this.#unmet(kind, key, object, err);
       await this.#tell(kind, object, said(err), {});
+    }
+  }
+
+  /** A Subnet is shared with whose pods have addresses of it, which namespaces are not that are not there. */
+  #withMissing(kind: CustomKind, object: CustomObject, outcome: Outcome): Outcome {
+    if (kind !== subnetKind || outcome.unmet !== undefined) return outcome;
+    const { operatorNamespace, podProjectOf } = this.#deps;
+    const missing = boundBy(object, operatorNamespace).filter((one) => podProjectOf(one) === undefined);
+    if (missing.length === 0) return outcome;
+    const message = `namespaces: there is no namespace ${missing.join(', ')}: its pods have addresses of it as soon as it is there`;
+    return { ...outcome, unmet: new Unmet('WaitsFor', message) };
+  }
+
+  /** The namespace may have come: Subnets may have waited for it. */
+  namespaceChanged(namespace: string): void {
+    for (const subnet of this.#deps.lists.of('Subnet').values()) {
+      const isWaiting = this.#waiting.has(`Subnet ${keyOf(subnet)}`);
+      if (isWaiting && boundBy(subnet, this.#deps.operatorNamespace).includes(namespace))
+        this.#add(`Subnet ${keyOf(subnet)}`);
     }
   }
 
@@ -354,10 +467,7 @@ export class CustomResources {
 
   /** What may have waited for this one: of its namespace, and peers elsewhere. */
   #wake({ declared }: CustomKind, namespace: string, place: string): void {
-    for (const [one] of this.#waiting) {
-      const isNear = one.includes(` ${namespace}/`);
-      if (one !== place && isNear) this.#add(one);
-    }
+    this.#wakeAll(namespace, place);
     // Peerings of others may be with it.
     if (declared.kind !== 'Vpc') return;
     for (const key of this.#deps.lists.of('Vpc').keys()) if (`Vpc ${key}` !== place) this.#queueOf('Vpc').add(key);
@@ -391,16 +501,18 @@ export class CustomResources {
     this.#wakeAll(namespace);
   }
 
-  /** What holds another one may be gone. */
-  #wakeAll(namespace: string): void {
-    for (const [one] of this.#waiting) if (one.includes(` ${namespace}/`)) this.#add(one);
+  /** Those of the namespace that wait for something. */
+  #wakeAll(namespace: string, but = ''): void {
+    for (const [one] of this.#waiting) if (one !== but && one.includes(` ${namespace}/`)) this.#add(one);
   }
 
   async #objection({ declared }: CustomKind, key: string, namespace: string): Promise<string | undefined> {
     let left = 0;
+    // One of which Cable has nothing is none that is left.
     for (const one of this.#deps.lists.of(declared.kind).values())
-      if (one.metadata.deletionTimestamp === undefined) left += 1;
-    const objection = await this.#guards.get(declared.kind)?.objection(key, left);
+      if (one.metadata.deletionTimestamp === undefined && this.#outcomes.has(`${declared.kind} ${keyOf(one)}`))
+        left += 1;
+    const objection = await this.#guards.get(declared.kind)?.objection(key, { namespace, left });
     if (objection === undefined || objection.includes('CustomResourceDefinition')) return objection;
     // Whoever deletes a namespace has said what is to go.
     const place = { group: '', version: 'v1', plural: 'namespaces', isNamespaced: false };
@@ -490,7 +602,8 @@ export class CustomResources {
       if (list.get(origin.key)?.metadata.uid === origin.uid) continue;
       const there = await getIfThere(kube, kubeKindOf(kind.declared), placeOf(origin.key));
       if (there?.metadata.uid === origin.uid) continue;
-      const objection = await this.#guards.get(name)?.objection(text, list.size);
+      const { namespace = '' } = placeOf(origin.key);
+      const objection = await this.#guards.get(name)?.objection(text, { namespace, left: list.size });
       if (objection !== undefined) {
         log.error({ kind: name, origin: text, reason: objection }, 'what is left of a custom resource is kept');
         return;

@@ -12,6 +12,8 @@ export type Schema = {
   readonly type: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   readonly description: string;
   readonly properties?: Readonly<Record<string, Schema>>;
+  /** Of a map: what each value is. */
+  readonly additionalProperties?: Schema;
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly enum?: readonly string[];
@@ -137,4 +139,12 @@ export function immutable(...fields: readonly string[]): readonly Rule[] {
     rule: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
     message: `${field} cannot be changed: make another one`,
   }));
+}
+
+/** Those of which `immutable` says so. */
+export function immutableFields({
+  properties = {},
+  'x-kubernetes-validations': rules = [],
+}: Schema): readonly string[] {
+  return Object.keys(properties).filter((field) => rules.some(({ rule }) => rule === immutable(field)[0]?.rule));
 }

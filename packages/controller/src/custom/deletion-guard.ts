@@ -15,12 +15,14 @@ const FEW = 10;
 /** What goes within so long goes at once. */
 const AT_ONCE_MS = 10 * 60_000;
 
+type Asking = { readonly namespace: string; readonly left: number };
+
 export class DeletionGuard {
   readonly #kube: Pick<KubeApi, 'get'>;
   readonly #declared: Declaration;
   readonly #nowMs: () => number;
-  /** When each key was let go of. */
-  readonly #gone = new Map<string, number>();
+  /** When each key was let go of, and in which namespace. */
+  readonly #gone = new Map<string, { readonly atMs: number; readonly namespace: string }>();
 
   constructor(kube: Pick<KubeApi, 'get'>, declared: Declaration, nowMs: () => number) {
     this.#kube = kube;
@@ -28,27 +30,38 @@ export class DeletionGuard {
     this.#nowMs = nowMs;
   }
 
-  /** What is said in place of a deletion; undefined: it may go. `left`: objects of the kind that nobody deletes. */
-  async objection(key: string, left: number): Promise<string | undefined> {
+  /**
+   * What is said in place of a deletion; undefined: it may go. `left`: objects of the kind that Cable has and nobody deletes. What goes in one other namespace does not count: who makes and
+   * deletes many keeps nobody else from it.
+   */
+  async objection(key: string, { namespace, left }: Asking): Promise<string | undefined> {
     const name = definitionName(this.#declared);
     const definition = await getIfThere<KubeObject>(this.#kube, DEFINITIONS, { name });
     // From here on without a pause: others of the kind are asked about meanwhile.
     const now = this.#nowMs();
-    for (const [one, atMs] of this.#gone) if (now - atMs > AT_ONCE_MS) this.#gone.delete(one);
-    const count = new Set([...this.#gone.keys(), key]).size;
-    const isGoing = definition?.metadata.deletionTimestamp !== undefined;
-    if (!isGoing && (count <= FEW || count <= left)) {
-      this.#gone.set(key, now);
-      return undefined;
-    }
+    for (const [one, { atMs }] of this.#gone) if (now - atMs > AT_ONCE_MS) this.#gone.delete(one);
+    const count = this.#countFor(key, namespace);
+    const isGoing = definition === undefined || definition.metadata.deletionTimestamp !== undefined;
     const confirmed = definition?.metadata.annotations?.[CONFIRMED] ?? '';
-    if (confirmed === 'all' || count <= Number(confirmed)) {
-      this.#gone.set(key, now);
+    const isFew = !isGoing && (count <= FEW || count <= left);
+    if (isFew || confirmed === 'all' || count <= Number(confirmed)) {
+      this.#gone.set(key, { atMs: now, namespace });
       return undefined;
     }
+    if (definition === undefined)
+      return `the CustomResourceDefinition ${name} is gone: apply it again, with the annotation ${CONFIRMED}=all if Cable is to delete what it has of every ${this.#declared.kind}`;
     const why = isGoing
       ? `the CustomResourceDefinition ${name} is being deleted, and every ${this.#declared.kind} with it`
       : `more than half of all objects of kind ${this.#declared.kind} would go within ten minutes`;
     return `${why}: to let Cable delete what it has of them, kubectl annotate crd ${name} ${CONFIRMED}=all`;
+  }
+
+  /** Without those of the namespace that lets most go, if that is another one. */
+  #countFor(key: string, namespace: string): number {
+    const counts = new Map<string, number>([[namespace, this.#gone.has(key) ? 0 : 1]]);
+    for (const one of this.#gone.values()) counts.set(one.namespace, (counts.get(one.namespace) ?? 0) + 1);
+    const others = [...counts].flatMap(([one, count]) => (one === namespace ? [] : [count]));
+    const all = [...counts.values()].reduce((sum, count) => sum + count, 0);
+    return all - Math.max(0, ...others);
   }
 }

@@ -1,7 +1,8 @@
 /** The kinds of custom resources that there are. A kind more is a line here. */
 import type { KubeKind } from '@cable/kube';
-import { definitionOf, kubeKindOf } from './definition.ts';
+import { definitionOf, immutableFields, kubeKindOf } from './definition.ts';
 import { floatingIpKind } from './floating-ip.ts';
+import { gatewayKind } from './gateway.ts';
 import { mirrorKind } from './mirror.ts';
 import { portKind } from './port.ts';
 import { qosPolicyKind } from './qos-policy.ts';
@@ -17,12 +18,19 @@ export const CUSTOM_KINDS: readonly CustomKind[] = [
   qosPolicyKind,
   portKind,
   floatingIpKind,
+  gatewayKind,
   mirrorKind,
 ];
 
-/** As the API server serves them. */
-export function customKinds(): readonly (KubeKind & { readonly kind: string })[] {
-  return CUSTOM_KINDS.map(({ declared }) => ({ ...kubeKindOf(declared), kind: declared.kind }));
+/** As the API server serves them. `immutable`: fields of spec that it lets nobody change. */
+export function customKinds(): readonly (KubeKind & {
+  readonly kind: string;
+  readonly immutable: readonly string[];
+})[] {
+  return CUSTOM_KINDS.map(({ declared }) => ({
+    ...kubeKindOf(declared),
+    ...{ kind: declared.kind, immutable: immutableFields(declared.spec) },
+  }));
 }
 
 /** Their CustomResourceDefinitions. */

@@ -91,10 +91,12 @@ async function apply(work: Work): Promise<Outcome> {
     wanted: { name: work.name, description: spec.description ?? '' },
   });
   const same = spec.allowSameGroupTraffic === true ? EVERYTHING : [];
+  const { ingressRules = [], egressRules = EVERYTHING } = spec;
+  const remotes = await remotesOf(work, group.id, [...ingressRules, ...egressRules]);
   const wanted = [
-    ...(await bodiesOf(work, group.id, 'ingress', spec.ingressRules ?? [])),
+    ...bodiesOf(remotes, group.id, 'ingress', ingressRules),
     ...same.map((one) => ({ ...bodyOf(group.id, 'ingress', one), remote_group_id: group.id })),
-    ...(await bodiesOf(work, group.id, 'egress', spec.egressRules ?? EVERYTHING)),
+    ...bodiesOf(remotes, group.id, 'egress', egressRules),
   ];
   const there = group['security_group_rules'] as readonly AnyObject[];
   const known = new Map(there.map((one) => [meaningOf(one), one]));
@@ -128,16 +130,25 @@ async function addRule(
   }
 }
 
-async function bodiesOf(work: Work, groupId: string, direction: string, rules: readonly Rule[]) {
-  return await Promise.all(
-    rules.map(async (rule) => {
-      const { remoteSecurityGroup: remote } = rule;
-      const body = bodyOf(groupId, direction, rule);
-      if (remote === undefined) return body;
-      const remoteId = remote === work.name ? groupId : await work.refer('SecurityGroup', 'security_group', remote);
-      return { ...body, remote_group_id: remoteId };
-    }),
-  );
+/** IDs of groups that rules name, by name: each is asked for once, however many rules name it. */
+async function remotesOf(work: Work, groupId: string, rules: readonly Rule[]): Promise<ReadonlyMap<string, string>> {
+  const names = new Set(rules.flatMap(({ remoteSecurityGroup: remote }) => remote ?? []));
+  const others = [...names].filter((name) => name !== work.name);
+  const ids = await work.referAll('SecurityGroup', 'security_group', others);
+  return new Map([...ids, [work.name, groupId]]);
+}
+
+function bodiesOf(
+  remotes: ReadonlyMap<string, string>,
+  groupId: string,
+  direction: string,
+  rules: readonly Rule[],
+): readonly Readonly<Record<string, unknown>>[] {
+  return rules.map((rule) => {
+    const body = bodyOf(groupId, direction, rule);
+    const { remoteSecurityGroup: remote } = rule;
+    return remote === undefined ? body : { ...body, remote_group_id: remotes.get(remote) ?? null };
+  });
 }
 
 function bodyOf(groupId: string, direction: string, rule: Rule): Readonly<Record<string, unknown>> {

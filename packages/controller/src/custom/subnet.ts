@@ -1,15 +1,20 @@
 /** `Subnet`: a network with a prefix of each version of IP, in a Vpc or by itself. */
 import type { Client } from '@cable/api';
-import type { AnyObject } from '@cable/model';
+import { type AnyObject, formatCidr, parseIpOrCidr } from '@cable/model';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { canonical, type Family, familiesOf, type RangesSpec } from './subnet-ranges.ts';
+import { USAGE_STATUS } from './subnet-usage.ts';
 import { type CustomKind, type CustomObject, type Outcome, Unmet, type Work } from './work.ts';
 
 export type SubnetSpec = RangesSpec & {
   readonly description?: string;
   readonly vpc?: string;
+  readonly provider?: { readonly physicalNetwork: string; readonly vlan: number };
   readonly default?: boolean;
   readonly namespaces?: readonly string[];
+  readonly private?: boolean;
+  readonly allowSubnets?: readonly string[];
+  readonly natOutgoing?: boolean;
   readonly enableDHCP?: boolean;
   readonly dnsServers?: readonly string[];
   readonly routes?: readonly { readonly cidr: string; readonly nextHop: string }[];
@@ -26,7 +31,7 @@ const DECLARED: Declaration = {
     properties: {
       description: { type: 'string', maxLength: 255, description: 'A text for people.' },
       vpc: reference(
-        'The Vpc of the namespace that it is in. Absent: none, so that nothing leaves it; in the namespace of Cable’s controller: the cluster’s own.',
+        'The Vpc of the namespace that it is in. Absent: none, so that its addresses reach nothing else; in the namespace of Cable’s controller: the cluster’s own.',
       ),
       cidrBlock: {
         ...{ type: 'string', minLength: 1, maxLength: 100 },
@@ -46,12 +51,39 @@ const DECLARED: Declaration = {
           description: 'An address, or a range: 10.1.0.1..10.1.0.9.',
         },
       },
+      provider: {
+        type: 'object',
+        description:
+          'Where it is carried: a VLAN of a physical network that nodes are on, of those that an administrator of Cable has given the cluster. Absent: in tunnels between nodes. Without vpc the gateway is a router there.',
+        required: ['physicalNetwork', 'vlan'],
+        properties: {
+          physicalNetwork: {
+            ...{ type: 'string', minLength: 1, maxLength: 64 },
+            description: 'Name of the physical network, as nodes map it to an interface.',
+          },
+          vlan: { type: 'integer', minimum: 1, maximum: 4094, description: 'The VLAN, which one network has.' },
+        },
+      },
       default: { type: 'boolean', description: 'True: pods of its namespace have addresses of it.' },
       namespaces: {
         ...{ type: 'array', maxItems: 1000 },
         description:
           'Namespaces whose pods have addresses of it; besides its own in the namespace of Cable’s controller alone. They see it and its network.',
         items: { type: 'string', minLength: 1, maxLength: 63, description: 'Name of a namespace.' },
+      },
+      private: {
+        type: 'boolean',
+        description: 'True: it exchanges packets with nobody but itself, allowSubnets, and the nodes of its pods.',
+      },
+      allowSubnets: {
+        ...{ type: 'array', maxItems: 256 },
+        description: 'With whom a private one exchanges packets besides.',
+        items: { type: 'string', minLength: 1, maxLength: 49, description: 'A prefix.' },
+      },
+      natOutgoing: {
+        type: 'boolean',
+        description:
+          'False: what its pods send outside by their nodes keeps its own address, for which outside must have a way back. In the cluster’s own network alone, of Subnets in the namespace of Cable’s controller; a Vpc has what its externalGateway does.',
       },
       enableDHCP: {
         ...{ type: 'boolean', default: true },
@@ -79,7 +111,7 @@ const DECLARED: Declaration = {
         'QosPolicy of ports in it that have none: one of the namespace, or name or ID of what its project sees.',
       ),
     },
-    'x-kubernetes-validations': immutable('cidrBlock', 'vpc'),
+    'x-kubernetes-validations': immutable('cidrBlock', 'vpc', 'provider'),
   },
   status: {
     networkID: { type: 'string', description: 'ID of the network in Cable’s API.' },
@@ -88,12 +120,19 @@ const DECLARED: Declaration = {
       description: 'IDs of its subnets in Cable’s API, in the order of cidrBlock.',
     },
     gateway: { type: 'string', description: 'The Vpc’s address in it, of each version of IP.' },
+    ...USAGE_STATUS,
   },
   columns: [
     { name: 'VPC', type: 'string', jsonPath: '.spec.vpc' },
     { name: 'CIDR', type: 'string', jsonPath: '.spec.cidrBlock' },
     { name: 'Gateway', type: 'string', jsonPath: '.status.gateway', priority: 1 },
+    { name: 'VLAN', type: 'integer', jsonPath: '.spec.provider.vlan', priority: 1 },
     { name: 'Default', type: 'boolean', jsonPath: '.spec.default' },
+    { name: 'Private', type: 'boolean', jsonPath: '.spec.private' },
+    { name: 'Used', type: 'integer', jsonPath: '.status.usedIPs.ipv4' },
+    { name: 'Available', type: 'integer', jsonPath: '.status.availableIPs.ipv4' },
+    { name: 'Used-IPv6', type: 'integer', jsonPath: '.status.usedIPs.ipv6', priority: 1 },
+    { name: 'Available-IPv6', type: 'integer', jsonPath: '.status.availableIPs.ipv6', priority: 1 },
   ],
 };
 
@@ -115,17 +154,24 @@ async function apply(work: Work): Promise<Outcome> {
     throw new Unmet('NamespaceNotAllowed', `namespaces: ${foreign} is another namespace; ${where}`);
   }
   const families = familiesOf(spec);
+  const allowed = allowedBy(spec, families);
   const routerId = await routerOf(work, spec);
+  const natOutgoing = natOf(work, spec, routerId);
   const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
   const called = { name: work.name, description: spec.description ?? '' };
-  const network = await work.ensure('network', { wanted: { ...called, qos_policy_id: qos } });
+  const network = await work.ensure('network', {
+    fixed: carriedBy(spec),
+    wanted: { ...called, qos_policy_id: qos },
+  });
+  refuseOtherCarriage(network, spec);
   const before = await work.rows('subnet');
   if (before.some((one) => !families.some(({ cidr }) => cidr === one['cidr']))) {
     const is = before.map((one) => one['cidr']).join(',');
     throw new Unmet('Immutable', `cidrBlock is ${is}, and cannot be changed: make another Subnet`);
   }
   const subnets: AnyObject[] = [];
-  for (const family of families) subnets.push(await ensureSubnet(work, network.id, family, spec));
+  for (const family of families)
+    subnets.push(await ensureSubnet(work, network.id, { family, allowed, natOutgoing }, spec));
   const ids = subnets.map(({ id }) => id);
   await ensureLegs(work.client, network.id, routerId, ids);
   await ensureShared(work, network.id);
@@ -134,12 +180,64 @@ async function apply(work: Work): Promise<Outcome> {
   return { id: network.id, projectId: work.projectId, status, subnetIds: ids };
 }
 
-async function routerOf(work: Work, { vpc }: SubnetSpec): Promise<string | undefined> {
+/** A router on the wire may be the gateway of a VLAN: no other one is put there unasked. */
+async function routerOf(work: Work, { vpc, provider }: SubnetSpec): Promise<string | undefined> {
   if (vpc !== undefined) return await work.refer('Vpc', 'router', vpc);
-  return work.isOperators ? work.deps.networks().routerId : undefined;
+  return work.isOperators && provider === undefined ? work.deps.networks().routerId : undefined;
 }
 
-async function ensureSubnet(work: Work, networkId: string, family: Family, spec: SubnetSpec): Promise<AnyObject> {
+/** As the network’s attributes say it. */
+function carriedBy({ provider }: SubnetSpec): Readonly<Record<string, unknown>> {
+  if (provider === undefined) return {};
+  return {
+    'provider:network_type': 'vlan',
+    'provider:physical_network': provider.physicalNetwork,
+    'provider:segmentation_id': provider.vlan,
+  };
+}
+
+/** One that was made for a VLAN stays there. Throws `Unmet`. */
+function refuseOtherCarriage(network: AnyObject, { provider }: SubnetSpec): void {
+  if (provider !== undefined || network['provider:network_type'] !== 'vlan') return;
+  const is = `VLAN ${network['provider:segmentation_id']} of ${network['provider:physical_network']}`;
+  throw new Unmet('Immutable', `provider: it is on ${is}, which cannot be changed: make another Subnet`);
+}
+
+/** Whether what leaves it has another address, where that is to be said here. Throws `Unmet`. */
+function natOf(work: Work, { natOutgoing = true }: SubnetSpec, routerId: string | undefined): boolean {
+  if (natOutgoing || (work.isOperators && routerId === work.deps.networks().routerId)) return natOutgoing;
+  const why = work.isOperators
+    ? 'it is in no network whose pods leave by their nodes: leave vpc away, for the cluster’s own'
+    : `what is to be known outside by its own address the operator says, of Subnets in the namespace ${work.deps.operatorNamespace}`;
+  throw new Unmet('NatOutgoingNotAllowed', `natOutgoing: false cannot be: ${why}`);
+}
+
+/** `allowSubnets`, as the API writes them. Throws `Unmet`. */
+function allowedBy({ allowSubnets = [] }: SubnetSpec, families: readonly Family[]): readonly string[] {
+  for (const text of allowSubnets) {
+    const prefix = parseIpOrCidr(text);
+    if (prefix === undefined) throw new Unmet('Invalid', `allowSubnets: ${text} is no prefix, such as 10.2.0.0/16`);
+    const { version } = prefix.base;
+    if (!families.some((one) => one.version === version))
+      throw new Unmet('Invalid', `allowSubnets: ${text} is of IPv${version}, of which cidrBlock has no prefix`);
+  }
+  return [...new Set(allowSubnets.flatMap((text) => prefixIn(text)))].sort();
+}
+
+/** An address is a prefix of its own; bits behind the length do not count. */
+function prefixIn(text: string): readonly string[] {
+  const prefix = parseIpOrCidr(text);
+  return prefix === undefined ? [] : [formatCidr(prefix)];
+}
+
+type Ways = { readonly family: Family; readonly allowed: readonly string[]; readonly natOutgoing: boolean };
+
+async function ensureSubnet(
+  work: Work,
+  networkId: string,
+  { family, allowed, natOutgoing }: Ways,
+  spec: SubnetSpec,
+): Promise<AnyObject> {
   const { version, cidr, gateway, pools } = family;
   const isOwn = (address: string): boolean => address.includes(':') === (version === 6);
   return await work.ensure('subnet', {
@@ -148,6 +246,9 @@ async function ensureSubnet(work: Work, networkId: string, family: Family, spec:
     fixed: { network_id: networkId, ip_version: version, cidr },
     wanted: {
       ...{ name: work.name, gateway_ip: gateway, allocation_pools: pools, enable_dhcp: spec.enableDHCP ?? true },
+      'cable:private': spec.private ?? false,
+      'cable:allow_subnets': allowed.filter(isOwn),
+      'cable:nat_outgoing': natOutgoing,
       dns_nameservers: (spec.dnsServers ?? []).filter(isOwn).map(canonical),
       host_routes: (spec.routes ?? [])
         .filter((one) => isOwn(one.cidr))

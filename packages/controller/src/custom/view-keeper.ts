@@ -1,12 +1,13 @@
 /** Keeps the views of namespaces that are projects of OpenStack: makes what is missing, puts back what was changed, takes away what shows nothing any more. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '@cable/kit';
-import { isConflict, isNotFound, type KubeApi, keyOf, placeOf } from '@cable/kube';
+import { isConflict, isInvalid, isNotFound, type KubeApi, keyOf, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
 import type { ObjectEvents } from '../object-events.ts';
 import { GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
+import { withoutUsage } from './subnet-usage.ts';
 import { MANAGED_BY, NEUTRON, SHOWN_ID, VIEWS, type View, type ViewOf, viewName } from './views.ts';
 import type { CustomObject, Outcome } from './work.ts';
 
@@ -26,9 +27,9 @@ export type ViewKeeperDeps = {
 /** Most of one kind in a namespace: etcd is not the place for more. */
 export const VIEWS_MAX = 1000;
 
-/** True: it only shows what Neutron's door has made. */
+/** True: it only shows what Neutron's door has made. One of the two marks is enough: somebody may have taken the other one off. */
 export function isView({ metadata }: CustomObject): boolean {
-  return metadata.labels?.[MANAGED_BY] === NEUTRON;
+  return metadata.labels?.[MANAGED_BY] === NEUTRON || metadata.annotations?.[SHOWN_ID] !== undefined;
 }
 
 export class ViewKeeper {
@@ -67,7 +68,8 @@ export class ViewKeeper {
 
   async #keep(of: ViewOf): Promise<void> {
     const there = new Map<string, CustomObject>();
-    for (const one of this.#deps.list(of.kind).values()) if (isView(one)) there.set(keyOf(one), one);
+    for (const one of this.#deps.list(of.kind).values())
+      if (isView(one) || this.#written.has(`${of.kind} ${keyOf(one)}`)) there.set(keyOf(one), one);
     for (const [namespace, project] of this.#deps.given()) {
       try {
         await this.#keepIn(of, namespace, project, there);
@@ -125,17 +127,27 @@ export class ViewKeeper {
     const place = placeOf(key);
     const { spec } = view;
     let now = before;
-    if (before === undefined) {
-      const metadata = { ...place, labels: { [MANAGED_BY]: NEUTRON }, annotations: { [SHOWN_ID]: row.id } };
-      const object: CustomObject = { apiVersion: `${GROUP}/${VERSION}`, kind, metadata, spec };
-      now = await ignoring(kube.create<CustomObject>(kindOf(kind), object));
-    } else if (!covers(before.spec, spec)) {
+    const marks = { labels: { [MANAGED_BY]: NEUTRON }, annotations: { [SHOWN_ID]: row.id } };
+    const isMarked =
+      before?.metadata.labels?.[MANAGED_BY] === NEUTRON && before.metadata.annotations?.[SHOWN_ID] === row.id;
+    const make = (): Promise<CustomObject> => {
+      const metadata = { ...place, ...marks };
+      return kube.create<CustomObject>(kindOf(kind), { apiVersion: `${GROUP}/${VERSION}`, kind, metadata, spec });
+    };
+    if (before === undefined) now = await ignoring(make());
+    else if (!isMarked || !covers(before.spec, spec)) {
       const isOthers = isDeepStrictEqual(this.#written.get(id), spec);
       const { resourceVersion, uid = '' } = before.metadata;
       // All of it: what somebody has added goes, too.
       const cleared = Object.fromEntries(Object.keys(before.spec ?? {}).map((name) => [name, null]));
-      const change = { metadata: { resourceVersion }, spec: { ...cleared, ...spec } };
-      now = await ignoring(kube.patch<CustomObject>(kindOf(kind), place, change));
+      const change = { metadata: { resourceVersion, ...marks }, spec: { ...cleared, ...spec } };
+      const replace = async (err: unknown): Promise<CustomObject> => {
+        if (!isInvalid(err)) throw err;
+        // What nobody may change in Kubernetes the other door can change: then it is another object, which nothing hangs on.
+        await kube.delete(kindOf(kind), place, { uid });
+        return await make();
+      };
+      now = await ignoring(kube.patch<CustomObject>(kindOf(kind), place, change).catch(replace));
       const { namespace = '', name } = place;
       const subject = { apiVersion: `${GROUP}/${VERSION}`, kind, namespace, name, uid };
       const said = `it only shows ${kind} ${row.id} of project ${project}, which Neutron’s API changes: what was changed here is put back`;
@@ -162,7 +174,7 @@ export class ViewKeeper {
     const said = { type: 'Ready', status: 'True', reason: 'ManagedByNeutron', message };
     const conditions = [{ ...said, observedGeneration: generation, lastTransitionTime }];
     const wanted = { id, projectID: projectId, observedGeneration: generation, ...status, conditions };
-    if (covers(object.status, wanted)) return;
+    if (covers(withoutUsage(object.status), wanted)) return;
     await ignoring(this.#deps.kube.patch(kindOf(kind), placeOf(keyOf(object)), { status: wanted }, 'status'));
   }
 }

@@ -71,6 +71,9 @@ function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | undefin
   // A network that spec has no words for is seen by its name or ID.
   if (first === undefined || row['router:external'] === true || more.length > 0) return undefined;
   if (second !== undefined && second['ip_version'] === first['ip_version']) return undefined;
+  const isPrivate = first['cable:private'] === true;
+  if (own.some((one) => (one['cable:private'] === true) !== isPrivate)) return undefined;
+  const allowed = own.flatMap((one) => (one['cable:allow_subnets'] ?? []) as readonly string[]);
   const gateway = own.flatMap((one) => one['gateway_ip'] ?? []).join(',');
   const servers = own.flatMap((one) => one['dns_nameservers'] as readonly string[]);
   return {
@@ -79,6 +82,9 @@ function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | undefin
       ...{ cidrBlock: own.map((one) => one['cidr']).join(','), enableDHCP: first['enable_dhcp'] },
       ...(gateway === '' ? {} : { gateway }),
       ...(servers.length === 0 ? {} : { dnsServers: servers.slice(0, 6) }),
+      ...(isPrivate ? { private: true } : {}),
+      ...(own.some((one) => one['cable:nat_outgoing'] === false) ? { natOutgoing: false } : {}),
+      ...(allowed.length === 0 ? {} : { allowSubnets: allowed.slice(0, 256) }),
     },
     status: { networkID: row.id, subnetIDs: own.map(({ id }) => id), gateway },
     subnetIds: own.map(({ id }) => id),

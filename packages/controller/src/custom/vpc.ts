@@ -1,12 +1,12 @@
 /** `Vpc`: a router, between the Subnets that name it. */
 import { isDeepStrictEqual } from 'node:util';
-import type { AnyObject } from '@cable/model';
+import { type AnyObject, ROUTER_POLICIES_MAX } from '@cable/model';
 import { isRefusal } from '../cable-access.ts';
 import { type Declaration, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
 import { type CustomKind, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
 
-type PolicyRoute = {
+export type PolicyRoute = {
   readonly priority: number;
   readonly action: 'allow' | 'drop' | 'reroute';
   readonly nextHop?: string;
@@ -168,7 +168,12 @@ async function apply(work: Work): Promise<Outcome> {
       unmet ??= err;
     }
   };
-  const changed = await gateway(work, router, spec);
+  let changed = router;
+  await attempt(() =>
+    refusals(async () => {
+      changed = await gateway(work, router, spec);
+    }),
+  );
   // Peers may find it from here on: what it waits for is not theirs.
   const peerings: PeeringStatus[] = [];
   await attempt(async () => {
@@ -217,18 +222,42 @@ function sorted(routes: readonly { readonly destination: string; readonly nextho
   return routes.map(({ destination, nexthop }) => `${destination} ${nexthop}`).sort();
 }
 
-async function applyPolicies(work: Work, routerId: string, routes: readonly PolicyRoute[]): Promise<void> {
+/** One that waits for something keeps none of the others, and stays as it is. What moves is there at its new priority before it leaves the old one. */
+export async function applyPolicies(work: Work, routerId: string, routes: readonly PolicyRoute[]): Promise<void> {
   const policies = work.client.within(routerId);
-  const there = (await policies.list('router_policy')) as readonly AnyObject[];
+  const there = new Map(
+    ((await policies.list('router_policy')) as readonly AnyObject[]).map((one) => [Number(one['priority']), one]),
+  );
+  let unmet: Unmet | undefined;
+  const attempt = async <T>(run: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await run();
+    } catch (err) {
+      if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
+      unmet ??= err instanceof Unmet ? err : unmetBy(err);
+      return undefined;
+    }
+  };
   const wanted = new Map<number, Readonly<Record<string, unknown>>>();
-  for (const one of routes) wanted.set(one.priority, await policyOf(work, one));
-  for (const { id, priority } of there as readonly (AnyObject & { priority: number })[])
-    if (!wanted.has(priority)) await policies.delete('router_policy', id);
-  for (const [priority, body] of wanted) {
-    const before = there.find((one) => one['priority'] === priority);
+  for (const one of routes) {
+    const body = await attempt(() => policyOf(work, one));
+    if (body !== undefined) wanted.set(one.priority, body);
+  }
+  const named = new Set(routes.map(({ priority }) => priority));
+  const gone = [...there].filter(([priority]) => !named.has(priority));
+  const write = async ([priority, body]: readonly [number, Readonly<Record<string, unknown>>]): Promise<void> => {
+    const before = there.get(priority);
     if (before === undefined) await policies.create('router_policy', body);
     else if (differs(before, body)) await policies.update('router_policy', before.id, body);
-  }
+  };
+  const isNew = ([priority]: readonly [number, unknown]): boolean => !there.has(priority);
+  const [come, kept] = [[...wanted].filter(isNew), [...wanted].filter((one) => !isNew(one))];
+  // A router has room for so many.
+  const first = come.slice(0, Math.max(0, ROUTER_POLICIES_MAX - there.size));
+  for (const one of [...first, ...kept]) await attempt(() => write(one));
+  for (const [, { id }] of gone) await policies.delete('router_policy', id);
+  for (const one of come.slice(first.length)) await attempt(() => write(one));
+  if (unmet !== undefined) throw unmet;
 }
 
 function differs(before: AnyObject, wanted: Readonly<Record<string, unknown>>): boolean {
@@ -237,7 +266,7 @@ function differs(before: AnyObject, wanted: Readonly<Record<string, unknown>>): 
 
 async function policyOf(work: Work, route: PolicyRoute): Promise<Readonly<Record<string, unknown>>> {
   const { priority, action } = route;
-  const subnets = route.subnet === undefined ? [] : await subnetsOf(work, route.subnet);
+  const subnets = route.subnet === undefined ? [] : await work.subnets(route.subnet);
   if (subnets.length > 1)
     throw new Unmet('Invalid', `Subnet ${route.subnet} has prefixes of both versions of IP: give source instead`);
   return {
@@ -269,7 +298,7 @@ async function applyPeerings(work: Work, routerId: string, peerings: readonly Pe
       continue;
     }
     const changing = {
-      subnet_ids: (await Promise.all(subnets.map((one) => subnetsOf(work, one)))).flat(),
+      subnet_ids: (await Promise.all(subnets.map((one) => work.subnets(one)))).flat(),
       accepted_prefixes: acceptedPrefixes.map(canonical),
     };
     const before = there.find((one) => one['name'] === name && one['peer_router_id'] === peer);
@@ -291,13 +320,6 @@ async function applyPeerings(work: Work, routerId: string, peerings: readonly Pe
 function peerOf(work: Work, { vpc, routerID }: Peering): string | undefined {
   if (vpc === undefined) return routerID;
   return work.deps.find('Vpc', `${vpc.namespace ?? work.namespace}/${vpc.name}`)?.outcome?.id;
-}
-
-async function subnetsOf(work: Work, text: string): Promise<readonly string[]> {
-  const known = work.deps.find('Subnet', `${work.namespace}/${text}`);
-  if (known?.outcome?.subnetIds !== undefined) return known.outcome.subnetIds;
-  if (known !== undefined) throw new Unmet('WaitsFor', `Subnet ${text} is not ready`);
-  return [(await work.findOne('subnet', text)).id];
 }
 
 /** Its own routes and peerings hold nothing but itself. */

@@ -6,6 +6,8 @@ import type { KubeObject } from '@cable/kube';
 import { type AnyObject, isUuid } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
 import type { ClusterNetworks } from '../cluster-networks.ts';
+import { LEG_OWNER } from '../legs.ts';
+import { nearest } from '../nearest.ts';
 import { originText, type PortBook } from '../port-book.ts';
 import type { Declaration } from './definition.ts';
 
@@ -175,24 +177,57 @@ export class Work {
     return (await this.findOne(type, text)).id;
   }
 
+  /** The same of many, by text, with one request for each few dozen that are no custom resources. Throws `Unmet`. */
+  async referAll(kind: string, type: string, texts: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const ids = new Map<string, string>();
+    const unknown: string[] = [];
+    for (const text of texts) {
+      const known = this.deps.find(kind, `${this.namespace}/${text}`);
+      if (known === undefined) unknown.push(text);
+      else ids.set(text, await this.refer(kind, type, text));
+    }
+    for (const attribute of ['id', 'name'] as const) {
+      const named = unknown.filter((text) => isUuid(text) === (attribute === 'id'));
+      for (let at = 0; at < named.length; at += AT_ONCE) {
+        const some = named.slice(at, at + AT_ONCE);
+        const found = (await this.client.list(type, { [attribute]: some })) as readonly AnyObject[];
+        for (const text of some) {
+          const own = found.filter((row) => row[attribute] === text);
+          ids.set(text, one(type, text, this.#meant(type, text, own)).id);
+        }
+      }
+    }
+    return ids;
+  }
+
   /** What the project sees under that name or ID. Throws `Unmet`. */
   async findOne(type: string, text: string, more: Readonly<Record<string, string | boolean>> = {}): Promise<AnyObject> {
     const query = { ...(isUuid(text) ? { id: text } : { name: text }), ...more };
     const found = (await this.client.list(type, query)) as readonly AnyObject[];
-    // As the cluster's own project more is seen than is meant: what its namespaces have made is theirs.
-    const [first, second] = found.filter(
-      (one) => one['cable:cluster'] !== this.deps.cluster || one['project_id'] === this.projectId,
-    );
-    if (first === undefined) throw new Unmet('NotFound', `there is no ${type} ${text} that its project sees`);
-    if (second !== undefined) throw new Unmet('Ambiguous', `its project sees several of ${type} ${text}: give the ID`);
-    return first;
+    return one(type, text, this.#meant(type, text, found));
+  }
+
+  /** As the cluster's own project more is seen than is meant: what its namespaces have made is theirs. */
+  #meant(type: string, text: string, found: readonly AnyObject[]): readonly AnyObject[] {
+    const { cluster } = this.deps;
+    const meant = found.filter((row) => row['cable:cluster'] !== cluster || row['project_id'] === this.projectId);
+    return isUuid(text) ? meant : nearest(type, meant, this.projectId);
+  }
+
+  /** IDs of what a Subnet of this namespace has of each version of IP, or of what the project sees under that name or ID. Throws `Unmet`. */
+  async subnets(text: string): Promise<readonly string[]> {
+    const known = this.deps.find('Subnet', `${this.namespace}/${text}`);
+    if (known?.outcome?.subnetIds !== undefined) return known.outcome.subnetIds;
+    if (known !== undefined) throw new Unmet('WaitsFor', `Subnet ${text} is not ready`);
+    return [(await this.findOne('subnet', text)).id];
   }
 
   /** The port that is spoken of. Throws `Unmet`. */
   async port({ pod, port, portID }: PortReference): Promise<string> {
     if (pod !== undefined) {
-      const ports = this.deps.ports.of('Pod', `${this.namespace}/${pod}`);
-      const found = ports.find(({ deviceId }) => deviceId.endsWith(':eth0')) ?? ports[0];
+      const ports = this.deps.ports.ofPod(`${this.namespace}/${pod}`);
+      const own = ports.filter(({ deviceOwner }) => deviceOwner !== LEG_OWNER);
+      const found = own.find(({ deviceId }) => FIRST.test(deviceId)) ?? own[0];
       if (found === undefined) throw new Unmet('WaitsFor', `pod ${pod} has no port`);
       return found.id;
     }
@@ -200,6 +235,20 @@ export class Work {
     if (portID !== undefined) return (await this.findOne('port', portID)).id;
     throw new Unmet('Invalid', 'give one of pod, port and portID');
   }
+}
+
+/** Names in one request: its line has some thousand characters. */
+const AT_ONCE = 20;
+
+function one(type: string, text: string, found: readonly AnyObject[]): AnyObject {
+  const [first, second] = found;
+  if (first === undefined) {
+    const isNamed = type === 'security_group' && !isUuid(text);
+    const where = isNamed ? 'has: name one of others by ID' : 'sees';
+    throw new Unmet('NotFound', `there is no ${type} ${text} that its project ${where}`);
+  }
+  if (second !== undefined) throw new Unmet('Ambiguous', `its project sees several of ${type} ${text}: give the ID`);
+  return first;
 }
 
 export type Wanted = {
@@ -210,5 +259,8 @@ export type Wanted = {
   readonly query?: Readonly<Record<string, string | number>>;
   readonly place?: string;
 };
+
+/** `device_id` of the port of a pod's first interface, or of the one in its VPC. */
+const FIRST = /:(eth0|vpc0)$/;
 
 export type PortReference = { readonly pod?: string; readonly port?: string; readonly portID?: string };

@@ -11,6 +11,8 @@ export type FakeKind = KubeKind & {
   readonly hasStatus?: boolean;
   /** A CustomResourceDefinition has added it: it is replaced only by what says of which version it was. Its schema is not looked at. */
   readonly isCustom?: boolean;
+  /** Fields of spec that rules of its definition (CEL) let nobody change. */
+  readonly immutable?: readonly string[];
 };
 
 export type FakeApiServer = {
@@ -25,6 +27,8 @@ export type FakeApiServer = {
   bookmark(): void;
   /** Answers everything so, until it is called without: an outage. */
   refuse(status?: number): void;
+  /** Watches of the kind that are there are told nothing, until it is called without: they are behind. */
+  hold(plural?: string): void;
   close(): Promise<void>;
 };
 
@@ -56,6 +60,8 @@ class Refused extends Error {
 export async function startFakeApiServer(kinds: readonly FakeKind[]): Promise<FakeApiServer> {
   const fake = new Fake(kinds);
   const server = createServer((request, response) => void fake.answer(request, response));
+  // A test that waits by standing still must not find its connection closed.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -65,6 +71,7 @@ export async function startFakeApiServer(kinds: readonly FakeKind[]): Promise<Fa
     cutWatches: () => fake.cutWatches(),
     bookmark: () => fake.bookmark(),
     refuse: (status) => fake.refuse(status),
+    hold: (plural) => fake.hold(plural),
     close: () => closeServer(server),
   };
 }
@@ -86,6 +93,8 @@ class Fake {
   /** Changes up to this one are forgotten. */
   #compacted = 0;
   #refusing: number | undefined;
+  #heldPlural: string | undefined;
+  #held: (() => void)[] = [];
 
   constructor(kinds: readonly FakeKind[]) {
     this.#kinds = kinds;
@@ -103,11 +112,17 @@ class Fake {
   }
 
   bookmark(): void {
-    for (const { kind, response } of this.#watches) response.write(this.#bookmarkLine(kind));
+    for (const { kind, response } of this.#watches)
+      if (kind.plural !== this.#heldPlural) response.write(this.#bookmarkLine(kind));
   }
 
   refuse(status?: number): void {
     this.#refusing = status;
+  }
+
+  hold(plural?: string): void {
+    this.#heldPlural = plural;
+    for (const told of this.#held.splice(0)) told();
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -116,6 +131,11 @@ class Fake {
     try {
       const text = await bodyOf(request);
       if (this.#refusing !== undefined) throw new Refused(this.#refusing, 'ServiceUnavailable', 'refuses everything');
+      const group = this.#groupAt(url.pathname);
+      if (request.method === 'GET' && group !== undefined) {
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(group));
+        return;
+      }
       const place = this.#placeOf(url.pathname);
       if (request.method === 'GET' && place.name === undefined && url.searchParams.get('watch') === '1')
         return this.#watch(place, url.searchParams, response);
@@ -139,10 +159,23 @@ class Fake {
       const type = request.headers['content-type'];
       if (type !== 'application/merge-patch+json')
         throw new Refused(415, 'UnsupportedMediaType', `the body of the request was in an unknown format: ${type}`);
-      return [200, this.#update(place, merged(this.#found(place), body) as Stored)];
+      const before = this.#found(place);
+      const after = merged(before, body) as Stored;
+      if (after.metadata.uid !== before.metadata.uid)
+        throw new Refused(422, 'Invalid', `metadata.uid: Invalid value: "${after.metadata.uid}": field is immutable`);
+      return [200, this.#update(place, after)];
     }
     if (place.name !== undefined && request.method === 'DELETE') return [200, this.#delete(place, body)];
     throw new Refused(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+  }
+
+  /** Discovery of a group, `/apis/GROUP`; undefined: the path is another, or nothing is of the group. */
+  #groupAt(path: string): object | undefined {
+    const name = /^\/apis\/([^/]+)$/.exec(path)?.[1];
+    const versions = new Set(this.#kinds.filter(({ group }) => group === name).map(({ version }) => version));
+    if (name === undefined || versions.size === 0) return undefined;
+    const served = [...versions].map((version) => ({ groupVersion: `${name}/${version}`, version }));
+    return { kind: 'APIGroup', apiVersion: 'v1', name, versions: served, preferredVersion: served[0] };
   }
 
   #placeOf(path: string): Place {
@@ -246,11 +279,14 @@ class Fake {
       );
     }
     const isStatus = place.part === 'status';
-    const given = isStatus ? { ...before, status: object['status'] } : object;
+    // Of Kubernetes' own kinds labels and annotations go with either part.
+    const told = place.kind.isCustom === true ? before.metadata : object.metadata;
+    const given = isStatus ? { ...before, metadata: told, status: object['status'] } : object;
     const status = isStatus || place.kind.hasStatus !== true ? {} : { status: before['status'] };
     const kept = { uid: before.metadata.uid, creationTimestamp: before.metadata.creationTimestamp };
     const next = { ...given, ...status, metadata: { ...given.metadata, ...kept, ...deletionOf(before.metadata) } };
     if (isSame(next, before)) return before;
+    refuseChanged(place.kind, specOf(next as Stored), specOf(before));
     const generation = before.metadata.generation;
     const isNewSpec = generation !== undefined && !isSame(specOf(next as Stored), specOf(before));
     const metadata = {
@@ -298,9 +334,20 @@ class Fake {
     else this.#objects.set(key, stored);
     const change = { revision: this.#revision, type, object: stored, before };
     this.#changes.push(change);
-    for (const watch of this.#watches) tell(watch, change);
+    for (const watch of this.#watches) {
+      if (watch.kind.plural === this.#heldPlural) this.#held.push(() => tell(watch, change));
+      else tell(watch, change);
+    }
     return stored;
   }
+}
+
+/** As a rule `self.field == oldSelf.field` of the definition does. */
+function refuseChanged({ immutable = [], plural }: FakeKind, next: unknown, before: unknown): void {
+  const fieldsOf = (object: unknown) => (object as { readonly spec?: Readonly<Record<string, unknown>> }).spec ?? {};
+  const changed = immutable.find((field) => !isSame(fieldsOf(next)[field], fieldsOf(before)[field]));
+  if (changed !== undefined)
+    throw new Refused(422, 'Invalid', `${plural}: spec: Invalid value: ${changed} cannot be changed`);
 }
 
 type Token = { readonly revision: number; readonly after: string };

@@ -24,6 +24,14 @@ type Deployment = KubeObject & {
 };
 export const DEPLOYMENTS: KubeKind = { group: 'apps', version: 'v1', plural: 'deployments', isNamespaced: true };
 
+/** A pod needs one that is there. */
+export const SERVICE_ACCOUNTS: KubeKind = {
+  ...{ group: '', version: 'v1', plural: 'serviceaccounts', isNamespaced: true },
+};
+export const PODS: KubeKind = { group: '', version: 'v1', plural: 'pods', isNamespaced: true };
+
+type Pod = KubeObject & { readonly spec: object; readonly status?: { readonly message?: string } };
+
 const SECONDS = 20;
 
 /** `start` is called for each test. */
@@ -67,6 +75,12 @@ export function kubeApiSuite(
     await assert.rejects(api.delete(CONFIG_MAPS, { namespace, name: 'a' }), isNotFound);
     const nowhere: KubeKind = { group: 'nobody.example', version: 'v1', plural: 'things', isNamespaced: true };
     await assert.rejects(api.list(nowhere), isNotFound);
+  });
+
+  test(`${name}: which versions of a group are served`, async (t) => {
+    const { api } = await start(t);
+    assert.ok((await api.versions(DEPLOYMENTS.group)).includes('v1'));
+    assert.deepEqual(await api.versions('nobody.example'), []);
   });
 
   test(`${name}: an object without a name gets one`, async (t) => {
@@ -219,6 +233,24 @@ export function kubeApiSuite(
       api.update<Deployment>(DEPLOYMENTS, { ...changed, status: { replicas: 6 } }, 'status'),
       isConflict,
     );
+  });
+
+  test(`${name}: annotations of a pod are written with its status`, async (t) => {
+    const { api, namespace } = await start(t);
+    await api
+      .create(SERVICE_ACCOUNTS, { metadata: { name: 'default', namespace } })
+      .catch((err: unknown) => assert.ok(isConflict(err)));
+    const spec = { containers: [{ name: 'a', image: 'a' }], automountServiceAccountToken: false };
+    const made = await api.create<Pod>(PODS, { metadata: { name: 'a', namespace }, spec });
+    const metadata = { uid: made.metadata.uid, annotations: { 'cable.io/vpc-address': '10.1.0.5' } };
+    const patch = { metadata, spec: { hostname: 'other' } };
+    const patched = await api.patch<Pod>(PODS, { namespace, name: 'a' }, patch, 'status');
+    assert.deepEqual(patched.metadata.annotations, metadata.annotations);
+    assert.deepEqual(patched.spec, made.spec);
+    const ofAnother = { metadata: { ...metadata, uid: '11111111-2222-3333-4444-555555555555' } };
+    const invalid = (err: unknown): boolean => err instanceof KubeError && err.reason === 'Invalid';
+    await assert.rejects(api.patch(PODS, { namespace, name: 'a' }, ofAnother, 'status'), invalid);
+    await api.delete(PODS, { namespace, name: 'a' });
   });
 
   test(`${name}: a watch from what is forgotten says so`, async (t) => {

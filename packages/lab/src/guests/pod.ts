@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mustRun, run } from '../exec.ts';
 import { agentPaths, type LabHost, REPOSITORY } from '../names.ts';
 import { createNamespace } from '../topology.ts';
@@ -37,7 +37,8 @@ export async function startPod(
   const { name, host } = options;
   const netns = `${deps.names.lab}-${name}`;
   await createNamespace(netns, deps.ledger);
-  const containerId = randomUUID();
+  // As containerd's; a UUID would be taken for a pod's on a host of a Kubernetes cluster.
+  const containerId = randomBytes(32).toString('hex');
   const startedAt = performance.now();
   const added = JSON.parse(await callCni('ADD', containerId, netns, options)) as AddResult;
   const tookMs = performance.now() - startedAt;

@@ -36,7 +36,7 @@ export const cableKubernetesExtension = {
   name: 'Kubernetes clusters',
   description: 'Pods as ports: clusters, and of each object which one has made it for what.',
   updated: '2026-11-29T00:00:00-00:00',
-  requires: ['binding', 'router', 'security-group', 'qos', 'taas', 'cable-service'],
+  requires: ['binding', 'router', 'security-group', 'qos', 'taas', 'cable-service', 'cable-router-egress'],
   resources: [kubernetesClusterResource] as readonly Resource[],
   attributes: {
     network: ORIGIN as Origin,
@@ -48,9 +48,32 @@ export const cableKubernetesExtension = {
     qos_policy: ORIGIN as Origin,
     tap_service: ORIGIN as Origin,
     tap_flow: ORIGIN as Origin,
+    router_egress: ORIGIN as Origin,
     service_scope: ORIGIN as Origin,
     service: ORIGIN as Origin,
     endpoint_set: ORIGIN as Origin,
+  },
+} as const;
+
+/** Which interface of a pod has its default route. */
+export const cableDefaultRouteExtension = {
+  alias: 'cable-default-route',
+  name: 'Default routes of pods',
+  description: 'Which of a pod’s interfaces has its default route.',
+  updated: '2026-11-30T00:00:00-00:00',
+  requires: ['cable-kubernetes'],
+  attributes: {
+    port: {
+      'cable:default_route': {
+        type: 'boolean',
+        nullable: true,
+        write: 'both',
+        writeBy: 'admin',
+        default: null,
+        description:
+          'Of a port that a CNI plug-in plugs: true: the pod’s default routes are by it, or it is not plugged; false: they are not; null: what the plug-in’s configuration says, else the interface that came first has them. It counts when the pod is plugged the next time.',
+      },
+    },
   },
 } as const;
 

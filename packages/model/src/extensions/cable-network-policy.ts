@@ -1,4 +1,5 @@
 import type { Resource } from '../declaration.ts';
+import { clusterNetworkPolicyResource } from '../resources/cluster-network-policy.ts';
 import { kubernetesNamespaceResource, networkPolicyResource } from '../resources/network-policy.ts';
 import { ORIGIN, type Origin } from './cable-kubernetes.ts';
 
@@ -9,10 +10,11 @@ export const cableNetworkPolicyExtension = {
   description: 'What pods let pass, by the labels of pods and namespaces.',
   updated: '2026-11-29T00:00:00-00:00',
   requires: ['cable-kubernetes'],
-  resources: [kubernetesNamespaceResource, networkPolicyResource] as readonly Resource[],
+  resources: [kubernetesNamespaceResource, networkPolicyResource, clusterNetworkPolicyResource] as readonly Resource[],
   attributes: {
     kubernetes_namespace: ORIGIN as Origin,
     network_policy: ORIGIN as Origin,
+    cluster_network_policy: ORIGIN as Origin,
     port: {
       'cable:namespace': {
         type: 'string',

@@ -32,6 +32,11 @@ export const joinTokenResource = {
           description:
             'True, with host: a host of this name that is there or has joined gives way, and its certificates are refused from then on.',
         },
+        unless_revoked: {
+          type: 'boolean',
+          description:
+            'True, with host: no token for a host that was revoked or deleted. For those who make tokens without being asked by an operator.',
+        },
         uses: {
           type: 'integer',
           minimum: 1,

@@ -11,6 +11,11 @@ export function namespaceProject(cluster: string, namespace: string): string {
   return `${cluster}.${namespace}`;
 }
 
+/** True when the project is a cluster's own, in which its controller makes what is of no namespace. */
+export function isClusterOwn(projectId: string): boolean {
+  return projectId.endsWith('.') && isClusterName(projectId.slice(0, -1));
+}
+
 /** In a list of whom an object is shared with: all projects of the cluster, as `namespaceProject` names them. */
 export function clusterProjects(cluster: string): string {
   return `${cluster}.*`;
@@ -94,6 +99,39 @@ export const kubernetesClusterResource = {
       example: [{ uid: '6d7f0a52-77c5-4c7d-8f0b-0a4b6c1d2e3f', project_id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f' }],
       description:
         'Namespaces that are of another project than `<name>.<namespace>`, such as one of OpenStack’s. By UID: a namespace that is made anew is another one.',
+    },
+    provider_networks: {
+      type: 'list',
+      write: 'both',
+      default: [],
+      maxLength: 100,
+      filter: false,
+      items: {
+        type: 'object',
+        properties: {
+          physical_network: {
+            type: 'string',
+            required: true,
+            minLength: 1,
+            maxLength: 64,
+            description: 'A physical network.',
+          },
+          minimum: { type: 'integer', required: true, minimum: 1, maximum: 4094, description: 'First VLAN of it.' },
+          maximum: { type: 'integer', required: true, minimum: 1, maximum: 4094, description: 'Last VLAN of it.' },
+          project_id: {
+            type: 'string',
+            nullable: true,
+            default: null,
+            minLength: 1,
+            maxLength: 255,
+            description:
+              'Project of the cluster that may; null: its own, `<name>.`, of which Subnets in the controller’s namespace are.',
+          },
+        },
+      },
+      example: [{ physical_network: 'physnet1', minimum: 100, maximum: 199, project_id: null }],
+      description:
+        'VLANs of which its controller may make networks, for Subnets that name them (`spec.provider`). Networks that are there stay when they are taken out.',
     },
     epoch: { type: 'integer', default: 0, example: 4, description: 'Of the controller that writes; 0: none has come.' },
     holder: { type: 'string', default: '', example: 'node-1_7f3a', description: 'That controller; empty: none.' },

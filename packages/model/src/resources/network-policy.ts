@@ -97,6 +97,15 @@ export const networkPolicyResource = {
       example: ['ingress'],
       description: 'In which directions the pods pass only what is allowed.',
     },
+    log: {
+      type: 'string',
+      write: 'both',
+      default: 'none',
+      values: ['none', 'allow', 'drop', 'all'],
+      example: 'drop',
+      description:
+        'What hosts write down of pods that it selects. allow: the first packet of each connection that it lets pass. drop: packets that it does not let pass. all: both.',
+    },
     rules: {
       type: 'list',
       write: 'both',

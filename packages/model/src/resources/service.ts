@@ -119,6 +119,32 @@ export const serviceResource = {
       example: ['198.51.100.20'],
       description: 'Addresses of its load balancer: whatever comes to a node for one of these is let in.',
     },
+    announced_ips: {
+      type: 'list',
+      write: 'both',
+      default: [],
+      maxLength: 128,
+      filter: false,
+      items: { type: 'ip' },
+      example: ['198.51.100.20'],
+      description:
+        'Those of load_balancer_ips and external_ips that one host each announces by ARP or ND, where they are in a subnet of its link.',
+    },
+    announced_by: {
+      type: 'list',
+      default: [],
+      filter: false,
+      items: {
+        type: 'object',
+        properties: {
+          address: { type: 'ip', required: true, example: '198.51.100.20' },
+          host_id: { type: 'string', required: true, example: 'node-1' },
+        },
+      },
+      example: [{ address: '198.51.100.20', host_id: 'node-1' }],
+      description:
+        'Which host announces which of announced_ips, as hosts report it. Two for one address: they do not see each other.',
+    },
     load_balancer_source_ranges: {
       type: 'list',
       write: 'both',
@@ -299,6 +325,14 @@ export const endpointSetResource = {
             description: 'The port that has the address; null: it is no port’s. Told by traces.',
           },
           host_id: { type: 'string', default: '', maxLength: 255, description: 'The host that it is on; empty: none.' },
+          host_address: {
+            type: 'ip',
+            nullable: true,
+            default: null,
+            example: '192.0.2.11',
+            description:
+              'Of an endpoint that is a host, whose port as a node has the address: the host’s own address at which it listens; null: it listens at that of the port.',
+          },
           hostname: {
             type: 'string',
             default: '',

@@ -57,11 +57,11 @@ async function create(call: Call): Promise<Answered> {
 
 /** The same for a create that is sent again because it was not answered; null: the plug-in does not say of which request it is. */
 async function idempotencyKeyOf(call: Call): Promise<string | null> {
-  const { model, plugin, caller, request, reply, repeats } = call;
+  const { deps, model, plugin, caller, request, reply, repeats } = call;
   const { requestId, userId, projectId } = plugin.context;
   if (requestId === null) return null;
   const said = [userId, projectId, plugin.resource];
-  const idOf = (key: string): string => repeatableId(caller.credentials, model.type, key, 0);
+  const idOf = (key: string): string => repeatableId(deps.idSecret, caller.credentials, model.type, key, 0);
   return await repeats.begin({ type: model.type, requestId, said, idOf, asked: askedOf(request) }, reply.raw);
 }
 

@@ -78,6 +78,8 @@ export type EngineDeps = {
   /** 0..1. */
   readonly random: () => number;
   readonly newId: () => string;
+  /** The store's: ids of requests with a key are made of it. */
+  readonly idSecret: Buffer;
 };
 
 /** One request, as far as the engine is concerned. */

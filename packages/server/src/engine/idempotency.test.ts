@@ -1,25 +1,38 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUuid } from '@cable/model';
+import { ID_SECRET } from '../keys.ts';
 import { credentialsOf } from '../policy/credentials.ts';
 import { assertInvariants, startHarness } from '../testing/harness.ts';
+import { ensureIdSecret } from './id-secret.ts';
 import { repeatableId, requestOf } from './idempotency.ts';
 import { createObjects } from './write.ts';
 
-test('an id made from a key is a UUID of version 5, another one for another project, type, key or place', () => {
+test('an id made from a key is a UUID of version 8, another one for another secret, project, type, key or place', () => {
   const p = { projectId: 'p', userId: 'u' };
+  const secret = Buffer.alloc(32);
   const ids = [
-    repeatableId(p, 'port', 'k', 0),
-    repeatableId({ ...p, projectId: 'q' }, 'port', 'k', 0),
-    repeatableId({ ...p, projectId: null }, 'port', 'k', 0),
-    repeatableId({ projectId: null, userId: 'v' }, 'port', 'k', 0),
-    repeatableId(p, 'network', 'k', 0),
-    repeatableId(p, 'port', 'k1', 0),
-    repeatableId(p, 'port', 'k', 1),
+    repeatableId(Buffer.alloc(32, 1), p, 'port', 'k', 0),
+    repeatableId(secret, p, 'port', 'k', 0),
+    repeatableId(secret, { ...p, projectId: 'q' }, 'port', 'k', 0),
+    repeatableId(secret, { ...p, projectId: null }, 'port', 'k', 0),
+    repeatableId(secret, { projectId: null, userId: 'v' }, 'port', 'k', 0),
+    repeatableId(secret, p, 'network', 'k', 0),
+    repeatableId(secret, p, 'port', 'k1', 0),
+    repeatableId(secret, p, 'port', 'k', 1),
   ];
-  assert.ok(ids.every((id) => isUuid(id) && /^.{14}5.{4}[89ab]/.test(id)));
+  assert.ok(ids.every((id) => isUuid(id) && /^.{14}8.{4}[89ab]/.test(id)));
   assert.equal(new Set(ids).size, ids.length);
-  assert.equal(repeatableId({ ...p, userId: 'v' }, 'port', 'k', 0), ids[0]);
+  assert.equal(repeatableId(secret, { ...p, userId: 'v' }, 'port', 'k', 0), ids[1]);
+});
+
+test('the servers of a store make these ids of one secret, which the store keeps', async (t) => {
+  const { store, server } = await startHarness(t);
+  const { idSecret } = server.deps;
+  assert.equal(idSecret.length, 32);
+  assert.deepEqual(await Promise.all([ensureIdSecret(store), ensureIdSecret(store)]), [idSecret, idSecret]);
+  await store.txn([], [{ kind: 'put', key: ID_SECRET, value: 'short' }]);
+  await assert.rejects(ensureIdSecret(store), /is not 32 bytes/);
 });
 
 test('the order of attributes is no difference, a value is', () => {

@@ -2,29 +2,27 @@
  * `Idempotency-Key`: the id of an object is made from the key, so the object itself is what tells that the request was done before. Nothing is kept besides, and
  * nothing runs out.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
 import type { Credentials } from '../policy/credentials.ts';
 import { REQUEST } from './hidden.ts';
 import type { Given } from './module.ts';
 import type { Look } from './view.ts';
 
-/** Namespace of these ids: a random UUID, as RFC 9562 (version 5) wants one. */
-const NAMESPACE = Buffer.from('5b1f0d2e8c3a4f6796d10e7f4a2c9b38', 'hex');
-
 /**
  * The id of the object at a place of the request (0: the first, or the only one): the same for the same project, type and key. Those who have no project have
- * their keys each for himself.
+ * their keys each for himself. A UUID of version 8 (RFC 9562). `secret`: the store's (`ensureIdSecret`).
  */
 export function repeatableId(
+  secret: Buffer,
   { projectId, userId }: Pick<Credentials, 'projectId' | 'userId'>,
   type: string,
   key: string,
   place: number,
 ): string {
   const name = JSON.stringify([projectId ?? { user: userId }, type, key, place]);
-  const hash = createHash('sha1').update(NAMESPACE).update(name).digest();
-  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
+  const hash = createHmac('sha256', secret).update(name).digest();
+  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x80, 6);
   hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = hash.toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');

@@ -36,6 +36,7 @@ export function refusePartOfCluster(planning: Planning, resource: ResourceModel,
 /** Parts with collections of their own. */
 const PART_OF: Readonly<Record<string, { readonly type: string; readonly attribute: string }>> = {
   security_group_rule: { type: 'security_group', attribute: 'security_group_id' },
+  router_egress: { type: 'router', attribute: 'router_id' },
   subnet: { type: 'network', attribute: 'network_id' },
 };
 
@@ -43,6 +44,15 @@ const PART_OF: Readonly<Record<string, { readonly type: string; readonly attribu
 export function isPlugging(row: AnyObject, changes: object): boolean {
   return String(row['cable:origin']).startsWith('Port/') && Object.keys(changes).every((name) => PLUGGING.test(name));
 }
+
+/** Of the networks that a cluster itself has pods in, with no custom resource, administrators say with which addresses what is there leaves. */
+export function isWayOut(row: AnyObject, changes: object): boolean {
+  return (
+    WAYS_OUT.test(String(row['cable:origin'])) && Object.keys(changes).every((name) => name === 'cable:nat_outgoing')
+  );
+}
+
+const WAYS_OUT = /^Subnet\/pods-ipv[46]$/;
 
 const PLUGGING = /^(binding:\w+|device_id|device_owner)$/;
 

@@ -9,7 +9,7 @@
  * row, which each revises, and the objects are counted. Slots at or above the bound only go, and objects without a slot too, as long as the row is as it is:
  * so if one server sees such a slot no longer, there is none, and every create takes one of the numbers below the bound.
  */
-import type { AnyObject, ResourceModel } from '@cable/model';
+import { type AnyObject, isClusterOwn, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { EngineDeps, Planning } from './context.ts';
 import { SLOT } from './hidden.ts';
@@ -38,8 +38,8 @@ export function countedTypes(resources: Resources): readonly string[] {
   return attributes.filter((type) => quotaOf(resources, type) !== undefined);
 }
 
-/** What a neutron-server has in its configuration if nobody says otherwise. Other types: any number. */
-const NEUTRON_QUOTAS: Readonly<Record<string, number>> = {
+/** What a neutron-server has in its configuration if nobody says otherwise, and what takes addresses outside as floating IPs do. Other types: any number. */
+const TENANTS_QUOTAS: Readonly<Record<string, number>> = {
   network: 100,
   subnet: 100,
   port: 500,
@@ -48,14 +48,21 @@ const NEUTRON_QUOTAS: Readonly<Record<string, number>> = {
   security_group: 10,
   security_group_rule: 100,
   rbac_policy: 10,
+  router_egress: 10,
 };
 
-/** A project's limit for a type: that of its row, else the server's. -1: none. */
-export function limitOf(settings: EngineDeps['settings'], row: AnyObject | undefined, type: string): number {
+/** A project's limit for a type: that of its row, else the server's; a cluster's own project has none but of its row, for nobody but the controller makes anything there. -1: none. */
+export function limitOf(
+  settings: EngineDeps['settings'],
+  row: AnyObject | undefined,
+  type: string,
+  projectId: string | undefined = row?.id,
+): number {
   const own = row?.[type];
   if (typeof own === 'number') return own;
+  if (projectId !== undefined && isClusterOwn(projectId)) return -1;
   const { quotas = {}, tenants = false } = settings;
-  return quotas[type] ?? (tenants ? NEUTRON_QUOTAS[type] : undefined) ?? -1;
+  return quotas[type] ?? (tenants ? TENANTS_QUOTAS[type] : undefined) ?? -1;
 }
 
 /** What a new object has because its type is counted, reserved in the plan. Throws `OverQuota`. */
@@ -63,7 +70,7 @@ export function takeSlot({ deps, plan, isService }: Planning, resource: Resource
   const { type } = resource;
   const model = quotaOf(deps.resources, type);
   if (model === undefined || projectId === NO_PROJECT) return {};
-  const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type);
+  const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type, projectId);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
   const isUnrefused = isService && resource.madeBeyondQuota === true;
@@ -91,7 +98,7 @@ type AnySlot = { readonly [SLOT]?: number };
 /** Keys on which creates wait for one another that would meet anyway. */
 export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: string): readonly string[] {
   if (quotaOf(deps.resources, type) === undefined || projectId === NO_PROJECT) return [];
-  const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type);
+  const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type, projectId);
   return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
 }
 

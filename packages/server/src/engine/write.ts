@@ -16,7 +16,7 @@ import { findRepeated, repeatableId, requestOf } from './idempotency.ts';
 import { isGiven, rowOrImplied, takenBack } from './implied.ts';
 import { refuseUnloaded } from './loaded-types.ts';
 import type { Given, Instead } from './module.ts';
-import { isPlugging, refuseOfCluster, refusePartOfCluster } from './of-clusters.ts';
+import { isPlugging, isWayOut, refuseOfCluster, refusePartOfCluster } from './of-clusters.ts';
 import { mayNameProject, permit } from './permission.ts';
 import { lookAt } from './plan.ts';
 import { notFound } from './read.ts';
@@ -88,8 +88,10 @@ export async function updateObject(
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const build = (planning: Planning): AnyObject => {
     const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
-    if (!isPlugging(before, changes)) refuseOfCluster(planning, resource, before);
-    refusePartOfCluster(planning, resource, before);
+    if (!isWayOut(before, changes)) {
+      if (!isPlugging(before, changes)) refuseOfCluster(planning, resource, before);
+      refusePartOfCluster(planning, resource, before);
+    }
     checkRevision(before, ifRevision);
     checkReferences(planning, resource, changes);
     return planUpdate(planning, resource, before, changes);
@@ -298,7 +300,7 @@ function startObject(
   if (typeof attributes['id'] === 'string') return { ...attributes, project_id: projectId, id: attributes['id'] };
   if (idempotencyKey === null) return { ...attributes, project_id: projectId, id: deps.newId() };
   const start = { ...attributes, project_id: projectId };
-  const id = repeatableId(credentials, resource.type, idempotencyKey, place);
+  const id = repeatableId(deps.idSecret, credentials, resource.type, idempotencyKey, place);
   return { ...start, id, [REQUEST]: requestOf(start, count) };
 }
 

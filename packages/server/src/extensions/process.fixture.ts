@@ -6,12 +6,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { sourceProgram } from '@cable/kit/testing';
 import type { Json } from '../testing/harness.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
-
-/** How a program of the source tree is started. */
-export const START: readonly string[] = ['--import', 'tsx', '--conditions=cable-source'];
 
 /** What the log says when a reload has ended. */
 export const LOADED: RegExp = /extensions are loaded/;
@@ -47,7 +45,7 @@ export async function makePlace(t: TestContext): Promise<Place> {
 
 /** Killed when the test ends. */
 async function startProcess(t: TestContext, args: readonly string[]): Promise<Running> {
-  const child = spawn(process.execPath, [...START, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...sourceProgram(MAIN), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const log: string[] = [];
   let heard = (_line: string): void => {};

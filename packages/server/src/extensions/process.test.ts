@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { LOADED, makePlace, REFUSED, type Running, START } from './process.fixture.ts';
+import { sourceProgram } from '@cable/kit/testing';
+import { LOADED, makePlace, REFUSED, type Running } from './process.fixture.ts';
 
 const COMMAND = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
 const GUIDE = fileURLToPath(new URL('../../../../docs/guide/adding-an-extension.md', import.meta.url));
@@ -33,7 +34,7 @@ test('a declaration in a file is a resource with everything, from SIGHUP to SIGH
     assert.match(JSON.stringify((await send('GET', place)).body), /gadget/, place);
   }
   const env = { ...process.env, CABLE_SERVER: url, XDG_CACHE_HOME: directory };
-  const listed = await promisify(execFile)(process.execPath, [...START, COMMAND, 'gadget', 'list'], { env });
+  const listed = await promisify(execFile)(process.execPath, [...sourceProgram(COMMAND), 'gadget', 'list'], { env });
   assert.match(listed.stdout, /one/);
 
   await rm(join(extensions, 'gadget.json'));
@@ -47,7 +48,7 @@ test('a declaration in a file is a resource with everything, from SIGHUP to SIGH
   for (const place of ['/openapi.json', '/v2.0/extensions', '/cable/v1/schema', '/v2.0']) {
     assert.doesNotMatch(JSON.stringify((await send('GET', place)).body), /gadget/, place);
   }
-  await assert.rejects(promisify(execFile)(process.execPath, [...START, COMMAND, 'gadget', 'list'], { env }));
+  await assert.rejects(promisify(execFile)(process.execPath, [...sourceProgram(COMMAND), 'gadget', 'list'], { env }));
   assert.deepEqual((await send('GET', '/cable/v1/check')).body['violations'], []);
 });
 

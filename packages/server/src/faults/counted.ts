@@ -6,6 +6,7 @@ import { answerValue } from './answer-values.ts';
 import type { AskHost } from './ask-host.ts';
 import type { Eyes } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
+import { meaningFor } from './private-subnets.ts';
 import { peerAddress, type Shown, showEnds } from './shown-ends.ts';
 
 export type FaultDeps = Pick<EngineDeps, 'tables' | 'addresses'> & { readonly ask: AskHost };
@@ -17,15 +18,15 @@ export function boundHost(port: Port): string {
 }
 
 /** `GET .../drops` */
-export async function showDrops({ ask }: FaultDeps, port: Port, eyes: Eyes): Promise<unknown> {
+export async function showDrops({ ask, tables }: FaultDeps, port: Port, eyes: Eyes): Promise<unknown> {
   const host = boundHost(port);
   const answer = answerValue('drops', host, await ask(host, { kind: 'drops', portId: port.id }));
-  const drops = answer.drops.map(({ reason: { name, meaning, remedy }, packets, lastSecondsAgo }) => ({
-    reason: name,
+  const drops = answer.drops.map(({ reason, packets, lastSecondsAgo }) => ({
+    reason: reason.name,
     packets,
     last_seconds_ago: lastSecondsAgo,
-    meaning,
-    remedy,
+    meaning: meaningFor(reason, tables, [port], eyes),
+    remedy: reason.remedy,
   }));
   return {
     port: { id: port.id, name: port.name },

@@ -1,13 +1,20 @@
 import type { Port, ResourceModel } from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { hiddenFrom, type Reader, sees } from '../engine/reader.ts';
+import { keptPort } from './private-subnets.ts';
 
 /** An object as it is shown. */
 export type Named = { readonly id: string; readonly name: string };
 
 /** What a caller may know of what is found out: names and ids of what the rules let him see; null for the rest. */
-/** Who let something pass: a rule of a security group, or a network policy. */
-export type AllowingRule = { readonly id: string; readonly group: Named | null; readonly policy: Named | null };
+/** Who let something pass, or did not: a rule of a security group, a network policy, or a private subnet. */
+export type AllowingRule = {
+  readonly id: string;
+  readonly group: Named | null;
+  readonly policy: Named | null;
+  /** A private subnet, which allows nothing but denies. Absent: it is none. */
+  readonly subnet?: Named;
+};
 
 export class Eyes {
   readonly #deps: Pick<EngineDeps, 'tables' | 'resources'>;
@@ -30,6 +37,10 @@ export class Eyes {
     return this.#named('router', id);
   }
 
+  subnet(id: string): Named | null {
+    return this.#named('subnet', id);
+  }
+
   policyRoute(id: string): Named | null {
     return this.#named('router_policy', id);
   }
@@ -47,7 +58,7 @@ export class Eyes {
     return this.#named('tap_flow', id) ?? this.#named('tap_mirror', id);
   }
 
-  /** The rule of one of the port's groups, or the network policy of its pod's namespace, whose id begins so. */
+  /** The rule of one of the port's groups, the network policy of its pod's namespace, or the private subnet that it is in, whose id begins so. */
   rule(start: string, port: Port | undefined): AllowingRule | null {
     const { tables } = this.#deps;
     for (const groupId of port?.security_groups ?? []) {
@@ -59,7 +70,16 @@ export class Eyes {
     const namespace = port?.['cable:namespace'] ?? null;
     const policies = namespace === null ? [] : tables.of('network_policy').by('namespace', namespace);
     const policy = this.#named('network_policy', policies.find(({ id }) => id.startsWith(start))?.id ?? null);
-    return policy === null ? null : { id: policy.id, group: null, policy };
+    if (policy !== null) return { id: policy.id, group: null, policy };
+    const cluster = port?.['cable:cluster'] ?? null;
+    const others = cluster === null ? [] : tables.of('cluster_network_policy').by('cluster', cluster);
+    const other = this.#named('cluster_network_policy', others.find(({ id }) => id.startsWith(start))?.id ?? null);
+    if (other !== null) return { id: other.id, group: null, policy: other };
+    const networkId = port === undefined ? '' : keptPort(tables, port).network_id;
+    const subnets = tables.of('subnet').by('network_id', networkId);
+    const keeper = subnets.find((one) => one['cable:private'] && one.id.startsWith(start));
+    const subnet = this.#named('subnet', keeper?.id ?? null);
+    return subnet === null ? null : { id: subnet.id, group: null, policy: null, subnet };
   }
 
   /** Where ports are is for those alone who may see the host of this one. */
@@ -71,9 +91,11 @@ export class Eyes {
     type:
       | 'port'
       | 'network'
+      | 'subnet'
       | 'router'
       | 'security_group'
       | 'network_policy'
+      | 'cluster_network_policy'
       | 'router_policy'
       | 'router_peering'
       | 'service'

@@ -1054,3 +1054,29 @@ test('ports that no router joins are told apart from those whose addresses are a
   assert.equal(body['ways']?.length, 0);
   assert.match(JSON.stringify(body['ports']), /not_bound/);
 });
+
+test('drops, traces and findings name the private subnet that keeps packets to itself', async (t) => {
+  const { harness, a, b } = await cloud(t);
+  const { send } = harness;
+  const subnetId = String(a['fixed_ips']?.[0]?.['subnet_id']);
+  const kept = { name: 'backend', 'cable:private': true };
+  assert.equal((await send('PUT', `/v2.0/subnets/${subnetId}`, { subnet: kept })).status, 200);
+  const reason = { name: 'private_subnet', meaning: 'it keeps to itself', remedy: 'allow it' };
+  const denied = { kind: 'rule', direction: 'egress', rule: null, deniedBy: subnetId.slice(0, 8) } as const;
+  await agent(t, harness, 'h1', ({ kind }) =>
+    kind === 'drops'
+      ? { value: { drops: [{ reason, packets: 3, lastSecondsAgo: 1 }], rxPackets: 1, txPackets: 2 } }
+      : hop({ kind: 'drop', reason }, { steps: [denied] }),
+  );
+  const told = (what: string) => send('GET', `/cable/v1/ports/${a['id']}/${what}`, undefined, ANN);
+  const { body: drops } = await told('drops');
+  assert.equal((drops['drops'] as Json)[0]?.['meaning'], 'it keeps to itself: backend');
+  const { body: trace } = await told(`trace?to=${addressOf(b)}`);
+  const subnet = { id: subnetId, name: 'backend' };
+  const cause = trace['cause'] as Json;
+  assert.deepEqual([cause['private_subnet'], cause['meaning']], [subnet, 'it keeps to itself: backend']);
+  const steps = (trace['there'] as Json)[0]?.['steps'] as Json;
+  const rule = [...steps].find((step) => String(step['kind']) === 'rule');
+  assert.deepEqual([rule?.['allowed'], rule?.['private_subnet']], [false, subnet]);
+  assert.match(String(rule?.['text']), /^private subnets: backend keeps to itself/);
+});

@@ -4,6 +4,7 @@ import { answerValue } from './answer-values.ts';
 import { boundHost, type FaultDeps } from './counted.ts';
 import type { Eyes } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
+import { meaningFor } from './private-subnets.ts';
 import { type FollowMarker, formatFollowMarker } from './queries.ts';
 import { peerAddress, type Shown, showEnds } from './shown-ends.ts';
 
@@ -104,7 +105,7 @@ export function showEvent(
     security_group: rule?.group ?? null,
     ended: event.ended,
     reason: event.reason?.name ?? null,
-    meaning: event.reason?.meaning ?? null,
+    meaning: event.reason === null ? null : meaningFor(event.reason, tables, [port, peer], eyes),
     remedy: event.reason?.remedy ?? null,
   };
 }

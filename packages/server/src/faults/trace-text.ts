@@ -228,14 +228,20 @@ function tunnelStep(underlay: string, { eyes, port, tables }: Context): ShownSte
 /** Of a reply the connection's rules are asked: the sender of an answer is the connection's receiver. */
 function ruleStep(step: Extract<TraceStep, { kind: 'rule' }>, hop: TraceHop, context: Context): ShownStep {
   const { direction, rule } = step;
-  if (rule === null)
+  if (rule === null) {
+    const by = step.deniedBy === undefined ? null : ruleOf(step.deniedBy, hop, context);
+    const denier = by?.policy ?? null;
+    if (by?.subnet !== undefined) {
+      const text = `private subnets: ${by.subnet.name || by.subnet.id} keeps to itself and its cable:allow_subnets (${direction})`;
+      return { kind: 'rule', text, direction, rule: null, allowed: false, private_subnet: by.subnet };
+    }
+    const why =
+      denier === null ? `no ${direction} rule allows it` : `${deniedBy(denier, context)} denies it (${direction})`;
     return {
-      kind: 'rule',
-      text: `${asked(direction, hop)}: no ${direction} rule allows it`,
-      direction,
-      rule: null,
-      allowed: false,
+      ...{ kind: 'rule', text: `${asked(direction, hop)}: ${why}`, direction, rule: null, allowed: false },
+      ...(denier === null ? {} : { network_policy: denier }),
     };
+  }
   if (rule === NO_POLICY) {
     const text = `network policies: none isolates it (${direction}), or its node is the other end`;
     return { kind: 'rule', text, direction, allowed: true, rule: null };
@@ -257,11 +263,18 @@ function ruleStep(step: Extract<TraceStep, { kind: 'rule' }>, hop: TraceHop, con
   };
 }
 
+/** The policy and its tier. */
+function deniedBy(policy: Named, { tables }: Context): string {
+  const tier = tables.of('cluster_network_policy').get(policy.id)?.tier ?? 'admin';
+  return `${policy.name || policy.id} of the tier ${tier}`;
+}
+
 /** What is told of a network policy's default instead of a rule. */
 const NO_POLICY = '00000000';
 
 /** Who has refused it. */
 function asked(direction: string, { end }: TraceHop): string {
+  if (end?.kind === 'drop' && end.reason.name === 'private_subnet') return 'private subnets';
   const isByPolicy = end?.kind === 'drop' && end.reason.name === `network_policy_${direction}`;
   return isByPolicy ? 'network policies' : 'security groups';
 }

@@ -33,6 +33,8 @@ export type Cause = {
   readonly reason: string;
   readonly meaning: string;
   readonly remedy: string;
+  /** The subnet that keeps it to itself. */
+  readonly private_subnet?: { readonly id: string; readonly name: string };
 };
 
 export type Trace = {
@@ -317,7 +319,13 @@ export function judge(
     case 'refusal': {
       const { name, meaning, remedy } = end.reason;
       const verdict = end.kind === 'drop' ? 'dropped' : 'refused';
-      return { verdict, cause: { ...at, reason: name, meaning, remedy } };
+      const steps = broken.hops.flatMap((hop) => hop.steps);
+      const keeper = steps.findLast((step) => step['private_subnet'] !== undefined)?.['private_subnet'] as
+        | Cause['private_subnet']
+        | undefined;
+      const named = keeper === undefined ? {} : { private_subnet: keeper };
+      const why = keeper === undefined ? meaning : `${meaning}: ${keeper.name || keeper.id}`;
+      return { verdict, cause: { ...at, reason: name, meaning: why, remedy, ...named } };
     }
     case 'group': {
       const judged = judgeGroup(end);

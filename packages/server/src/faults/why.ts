@@ -8,6 +8,7 @@ import type { FaultDeps } from './counted.ts';
 import type { Eyes, Named } from './eyes.ts';
 import { Neighbours } from './neighbours.ts';
 import { peeringCause } from './peering-causes.ts';
+import { meaningFor } from './private-subnets.ts';
 import { type Trace, type TraceQuery, trace } from './trace.ts';
 
 /** One thing that is wrong, or worth knowing, with what to do about it. */
@@ -37,7 +38,7 @@ const MAX_DROPS = 3;
 export async function explainPort(deps: FaultDeps, port: Port, eyes: Eyes): Promise<WhyPort> {
   const causes = [...findCauses(deps.tables, port, eyes)];
   // Drops of a port that is there tell more than its state.
-  const drops = causes.length > 0 ? [] : await findDrops(deps, port);
+  const drops = causes.length > 0 ? [] : await findDrops(deps, port, eyes);
   return { port: { id: port.id, name: port.name }, status: port.status, findings: [...causes, ...drops] };
 }
 
@@ -157,7 +158,7 @@ function* findRefused(tables: Tables, name: string, host: string): Generator<Fin
 const LONG_AGO = Number.MAX_SAFE_INTEGER;
 
 /** What its host drops most of its packets for. That the host cannot be asked says nothing about an ACTIVE port. */
-async function findDrops({ ask }: FaultDeps, port: Port): Promise<readonly Finding[]> {
+async function findDrops({ ask, tables }: FaultDeps, port: Port, eyes: Eyes): Promise<readonly Finding[]> {
   const host = hostOf(port);
   if (!isBound(port) || isRouterInterface(port)) return [];
   try {
@@ -167,13 +168,11 @@ async function findDrops({ ask }: FaultDeps, port: Port): Promise<readonly Findi
       .filter(({ reason: { name } }) => !name.startsWith('mirror_'))
       .sort((a, b) => (a.lastSecondsAgo ?? LONG_AGO) - (b.lastSecondsAgo ?? LONG_AGO) || b.packets - a.packets)
       .slice(0, MAX_DROPS)
-      .map(({ reason: { name, meaning, remedy }, packets, lastSecondsAgo }) =>
-        finding(
-          `drops_${name}`,
-          `${packets} packets were dropped${lastSecondsAgo === null ? '' : `, the last ${lastSecondsAgo} s ago`}: ${meaning}`,
-          remedy,
-        ),
-      );
+      .map(({ reason, packets, lastSecondsAgo }) => {
+        const ago = lastSecondsAgo === null ? '' : `, the last ${lastSecondsAgo} s ago`;
+        const why = meaningFor(reason, tables, [port], eyes);
+        return finding(`drops_${reason.name}`, `${packets} packets were dropped${ago}: ${why}`, reason.remedy);
+      });
   } catch (err) {
     if (!(err instanceof CableError)) throw err;
     return [finding('host_unreachable', err.message.replace(/\.$/, ''), err.remedy)];

@@ -130,6 +130,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   readonly #others: OtherServers;
   #leasesUsed: (host: string, uses: readonly LeaseUse[]) => void = () => undefined;
   #gatewaysTaken: (host: string, portIds: readonly string[]) => void = () => undefined;
+  #announced: (host: string, addresses: readonly string[]) => void = () => undefined;
   readonly #abort: AbortController;
   /** Ports that have changed, with the revision, until the slices have it: what was proven of them before says nothing. */
   readonly #uncompiled = new Map<string, number>();
@@ -238,6 +239,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         await this.#reports.tell(host, session, report);
         if (report.gateways !== undefined) this.#gatewaysTaken(host, report.gateways);
         if (report.leases !== undefined) this.#leasesUsed(host, report.leases);
+        this.#announced(host, report.announces ?? []);
       },
       health: (host, session, report) => this.#members.tell(host, session, report),
       ackWithinMs: () => this.#pace.ackWithinMs(),
@@ -272,6 +274,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Who is told of gateways whose place a host says that it has taken; one. It says so again as long as they are elsewhere. */
   onGatewaysTaken(listener: (host: string, portIds: readonly string[]) => void): void {
     this.#gatewaysTaken = listener;
+  }
+
+  /** Who is told of addresses of Services that a host says it announces; one. With each report it is told all of them. */
+  onAnnounced(listener: (host: string, addresses: readonly string[]) => void): void {
+    this.#announced = listener;
   }
 
   /** Who is told how a host's guests use the blocks that they have; one. It says so again as long as it is so. */

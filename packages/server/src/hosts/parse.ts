@@ -9,6 +9,7 @@ import {
   isUuid,
   isZoneName,
   type LeaseUse,
+  MAX_ANNOUNCED_A_REPORT,
   MAX_BLOCKS_A_LEASE,
   MAX_GATEWAYS_A_REPORT,
   MAX_KBPS,
@@ -186,7 +187,7 @@ function parseId(value: unknown, field: string): string {
 /** Throws `InvalidInput` naming the field. When a port is named twice the last word counts. */
 export function parseStatusReport(body: unknown): HostStatusReport {
   const fields = parseFields(body, 'body');
-  const { revision, full, vifs, part, refused, gateways, leases } = fields;
+  const { revision, full, vifs, part, refused, gateways, leases, announces } = fields;
   if (!Number.isSafeInteger(revision) || (revision as number) < 0) throw invalid('revision', 'a revision, or 0');
   if (typeof full !== 'boolean') throw invalid('full', 'true or false');
   if (!Array.isArray(vifs) || vifs.length > MAX_VIFS_A_REPORT) {
@@ -201,6 +202,7 @@ export function parseStatusReport(body: unknown): HostStatusReport {
     ...(refused === undefined ? {} : { refused: parseRefused(refused) }),
     ...(gateways === undefined ? {} : { gateways: parseGateways(gateways) }),
     ...(leases === undefined ? {} : { leases: parseLeases(leases) }),
+    ...(announces === undefined ? {} : { announces: parseAnnounced(announces) }),
   };
 }
 
@@ -223,6 +225,21 @@ function parseGateways(value: unknown): readonly string[] {
   const isList = Array.isArray(value) && value.length <= MAX_GATEWAYS_A_REPORT;
   if (isList && value.every((id) => typeof id === 'string' && isUuid(id))) return value as readonly string[];
   throw invalid('gateways', `a list of at most ${MAX_GATEWAYS_A_REPORT} ids of ports`);
+}
+
+/** As the server writes addresses, each once. */
+function parseAnnounced(value: unknown): readonly string[] {
+  const wrong = invalid('announces', `a list of at most ${MAX_ANNOUNCED_A_REPORT} addresses`);
+  if (!Array.isArray(value) || value.length > MAX_ANNOUNCED_A_REPORT) throw wrong;
+  const addresses = value.map((one) => (typeof one === 'string' ? parseIp(one) : undefined));
+  return [
+    ...new Set(
+      addresses.map((one) => {
+        if (one === undefined) throw wrong;
+        return formatIp(one);
+      }),
+    ),
+  ];
 }
 
 function parseLeases(value: unknown): readonly LeaseUse[] {

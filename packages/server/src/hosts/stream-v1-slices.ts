@@ -29,8 +29,11 @@ const LATER_KINDS = [
   'backends',
   'logs',
   'network_policies',
+  'cluster_policies',
   'pods',
   'cluster_pods',
+  'private_subnets',
+  'private_legs',
 ] as const;
 
 type Composed = {

@@ -1,7 +1,7 @@
 /** Kubernetes clusters: what their controllers may write, and who may change it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
+import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const UID = '0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21';
 const ORIGIN = { 'cable:cluster': 'prod', 'cable:origin': 'Pod/shop/web-1/u1' };
@@ -58,6 +58,7 @@ test('a cluster is claimed with a higher epoch each time, and by one Kubernetes 
     description: '',
     uid: UID,
     namespace_projects: [],
+    provider_networks: [],
     epoch: 3,
     holder: 'a',
   });
@@ -175,6 +176,107 @@ test('a controller binds ports of pods and nodes to hosts of its cluster, and ch
   await refused(post(harness, 'port', pod, as('other.shop', 1)), 404, 'NetworkNotFound');
 });
 
+test('a controller prepares, activates and ends bindings of a pod’s port, each for the pod there; what is plugged keeps its own', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send, server } = harness;
+  const { network } = await cluster(harness);
+  const node2 = { underlay: '192.0.2.3', agentVersion: '1', cluster: 'prod' };
+  await send('PUT', '/cable/v1/hosts/node-2', node2);
+  const [source, target] = ['a', 'b'].map((one) => `0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e2${one}:eth0`);
+  const controller = as('prod.shop', 1);
+  const pod = { network_id: network['id'], device_owner: 'kubernetes:pod', security_groups: [] };
+  const origin = { ...ORIGIN, 'cable:origin': 'VirtualMachine/shop/db/u2' };
+  const made = { ...pod, ...origin, device_id: source, 'binding:host_id': 'node-1' };
+  const port = await create('port', made, controller);
+  const path = `/v2.0/ports/${port['id']}`;
+  const bind = (host: string, profile: object, headers = controller) =>
+    send('POST', `${path}/bindings`, { binding: { host, profile } }, headers);
+  const plugged = (host: string, state: string) =>
+    send('POST', `/cable/v1/hosts/${host}/status`, {
+      revision: 0,
+      full: false,
+      vifs: [{ portId: port['id'], state, reason: null }],
+    });
+  const shown = async () => {
+    const { body } = await send('GET', path);
+    return [body['port']?.['binding:host_id'], body['port']?.['device_id'], body['port']?.['binding:profile']];
+  };
+  await refused(bind('elsewhere', { device_id: target }), 400, 'InvalidInput');
+  await refused(bind('node-2', { device_id: target, pci_slot: '0:1' }), 400, 'InvalidInput');
+  await refused(bind('node-2', { device_id: target }, member('prod.shop')), 403, 'PolicyNotAuthorized');
+  // Whatever Nova asks for: it is the controller's.
+  await refused(send('POST', `${path}/bindings`, { binding: { host: 'node-2' } }), 409, 'ManagedByKubernetes');
+  assert.equal((await bind('node-2', { device_id: target })).status, 201);
+  for (const host of ['node-1', 'node-2']) await plugged(host, 'up');
+  const end = (host: string) => send('DELETE', `${path}/bindings/${host}`, undefined, controller);
+  await refused(end('node-2'), 409, 'PortStillPlugged');
+  await refused(send('PUT', path, { port: { device_id: target } }, controller), 409, 'PortStillPlugged');
+  await refused(send('PUT', path, { port: { 'binding:host_id': 'node-2' } }, controller), 409, 'PortStillPlugged');
+  await refused(send('DELETE', path, undefined, controller), 409, 'PortStillPlugged');
+  const activate = (host: string) => send('PUT', `${path}/bindings/${host}/activate`, undefined, controller);
+  assert.equal((await activate('node-2')).status, 200);
+  assert.deepEqual(await shown(), ['node-2', target, {}]);
+  const left = (await send('GET', `${path}/bindings/node-1`, undefined, controller)).body['binding'];
+  assert.deepEqual([left?.['status'], left?.['profile']], ['INACTIVE', { device_id: source }]);
+  // It has failed after all.
+  assert.equal((await activate('node-1')).status, 200);
+  assert.deepEqual(await shown(), ['node-1', source, {}]);
+  assert.equal((await activate('node-2')).status, 200);
+  await refused(end('node-1'), 409, 'PortStillPlugged');
+  await plugged('node-1', 'down');
+  assert.equal((await end('node-1')).status, 204);
+  await plugged('node-2', 'down');
+  assert.equal((await send('DELETE', path, undefined, controller)).status, 204);
+  await assertInvariants(server);
+});
+
+test('on its cluster’s network a controller lets no pod send as another', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const pod = { ...ORIGIN, network_id: network['id'], device_owner: 'kubernetes:pod', security_groups: [] };
+  const controller = as('prod.shop', 1);
+  const port = await create('port', pod, controller);
+  for (const chosen of [{ port_security_enabled: false }, { allowed_address_pairs: [{ ip_address: '10.0.0.78' }] }]) {
+    await refused(post(harness, 'port', { ...pod, ...chosen }, controller), 403, 'PolicyNotAuthorized');
+    const change = send('PUT', `/v2.0/ports/${port['id']}`, { port: chosen }, controller);
+    await refused(change, 403, 'PolicyNotAuthorized');
+  }
+  const own = await create('network', { ...ORIGIN, 'cable:origin': 'Subnet/shop/front/u2' }, controller);
+  await create('port', { ...pod, network_id: own['id'], port_security_enabled: false }, controller);
+});
+
+test('nobody’s port is taken for that of a pod or a node which it is not', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  await cluster(harness);
+  const uid = '0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21';
+  const tenant = member('tenant');
+  const network = await create('network', {}, tenant);
+  const vmOn = async (host: string, more: object = {}) => {
+    const vm = { network_id: network['id'], project_id: 'tenant', device_owner: 'compute:nova', ...more };
+    const port = await create('port', { ...vm, 'binding:host_id': host });
+    return (changes: object, headers?: Record<string, string>) =>
+      send('PUT', `/v2.0/ports/${port['id']}`, { port: changes }, headers);
+  };
+  const [there, elsewhere] = [await vmOn('node-1'), await vmOn('elsewhere')];
+  const pods = (device: string) => ({ device_owner: 'kubernetes:pod', device_id: device });
+  // As a pod's the agent of the node would plug it into the pod; as a node's into the node itself.
+  for (const device of [`${uid}:eth0`, `${uid.replaceAll('-', '')}:net1`])
+    await refused(there(pods(device), tenant), 400, 'InvalidInput');
+  for (const owner of ['kubernetes:node', 'kubernetes:leg'])
+    for (const change of [there, elsewhere])
+      await refused(change({ device_owner: owner }, tenant), 400, 'InvalidInput');
+  // A runtime alone names containers otherwise, and where no cluster is, nobody looks for pods by their UID.
+  assert.equal((await there(pods(`${'0f'.repeat(32)}:eth0`), tenant)).status, 200);
+  assert.equal((await elsewhere(pods(`${uid}:eth0`), tenant)).status, 200);
+  await refused(elsewhere({ 'binding:host_id': 'node-1' }), 400, 'InvalidInput');
+  // A port that Kubernetes has made for somebody's machine is no pod's either.
+  const claimed = { ...ORIGIN, 'cable:origin': 'Port/shop/database/u3' };
+  const plugged = await vmOn('node-1', claimed);
+  await refused(plugged(pods(`${uid}:eth0`), tenant), 400, 'InvalidInput');
+});
+
 test('on a network that is not its cluster’s a controller is a member as others are', async (t) => {
   const harness = await startHarness(t);
   const { create } = harness;
@@ -199,6 +301,30 @@ test('on a network that is not its cluster’s a controller is a member as other
   const outside = await create('network', { 'router:external': true });
   for (const headers of [controller, theirs])
     await refused(post(harness, 'port', { ...pod, network_id: outside['id'] }, headers), 403, 'PolicyNotAuthorized');
+});
+
+test('in a project of OpenStack’s a controller makes ports of pods in the network of pods, and no others', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  await cluster(harness);
+  const projects = [{ uid: UID, project_id: 'tenant' }];
+  const path = '/cable/v1/kubernetes-clusters/prod';
+  assert.equal((await send('PUT', path, { kubernetes_cluster: { namespace_projects: projects } })).status, 200);
+  const network = await create('network', { ...ORIGIN, 'cable:origin': 'Network/pods' }, as('prod.', 1));
+  const prefix = { network_id: network['id'], cidr: '10.244.0.0/16' };
+  await create('subnet', { ...ORIGIN, ...prefix, 'cable:origin': 'Subnet/pods-ipv4' }, as('prod.', 1));
+  const controller = as('tenant', 1);
+  const port = { ...ORIGIN, network_id: network['id'], security_groups: [] };
+  const chosen = { fixed_ips: [{ ip_address: '10.244.0.77' }], mac_address: 'fa:16:3e:00:00:77' };
+  await create('port', { ...port, ...chosen, device_owner: 'kubernetes:pod' }, controller);
+  await create('port', { ...port, device_owner: 'kubernetes:leg' }, controller);
+  const claimed = { ...port, 'cable:origin': 'Port/shop/database/u3' };
+  for (const more of [{}, { mac_address: 'fa:16:3e:00:00:78' }, { device_owner: 'compute:nova' }])
+    await refused(post(harness, 'port', { ...claimed, ...more }, controller), 403, 'PolicyNotAuthorized');
+  // In networks of its own it makes whatever its namespace asks for.
+  const own = await create('network', { ...ORIGIN, 'cable:origin': 'Subnet/shop/front/u2' }, controller);
+  await create('port', { ...claimed, network_id: own['id'], mac_address: 'fa:16:3e:00:00:79' }, controller);
+  await refused(post(harness, 'port', { network_id: network['id'] }, member('tenant')), 404, 'NetworkNotFound');
 });
 
 test('actions do not pass by what a controller has made', async (t) => {

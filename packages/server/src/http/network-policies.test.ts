@@ -103,3 +103,77 @@ test('a namespace is there once, of its cluster', async (t) => {
   assert.match(JSON.stringify(others[0]?.body), /the controller of prod asks/);
   assert.match(JSON.stringify(others[1]?.body), /let it begin with it/);
 });
+
+test('policies of a cluster are stored in the same words, and refused with the place', async (t) => {
+  const { post, policy, send, server } = await cluster(t);
+  const make = (fields: object, headers = KUBE) =>
+    post('cluster-network-policies', 'cluster_network_policy', { cluster: 'prod', priority: 1, ...fields }, headers);
+  const rule = { direction: 'ingress', action: 'deny' } as const;
+  const peers = [{ pods: 'a==1', namespaces: '' }, { cidr: '10.0.0.0/8' }];
+  const id = randomUUID();
+  const rules = [
+    { ...rule, peers, ports: [{ port: 80 }] },
+    { ...rule, action: 'pass' },
+    { direction: 'egress', action: 'allow', peers: [{ domain: '*.Example.COM.' }] },
+  ];
+  const made = await make({ id, tier: 'admin', namespaces: 'b in (x)', domain_except: ['192.0.2.1/32'], rules });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const stored = made.body['cluster_network_policy'] as Json & { rules: Json[] };
+  assert.deepEqual([stored['namespaces'], stored['pods'], stored['priority']], ['b=x', '', 1]);
+  assert.deepEqual(stored.rules[0]?.['peers'], [
+    { pods: 'a=1', namespaces: '', cidr: null, domain: null },
+    { pods: null, namespaces: null, cidr: '10.0.0.0/8', domain: null },
+  ]);
+  assert.deepEqual(stored.rules[2]?.['peers'], [{ pods: null, namespaces: null, cidr: null, domain: '*.example.com' }]);
+  assert.deepEqual(stored['domain_except'], ['192.0.2.1/32']);
+  assert.deepEqual([stored.rules[1]?.['peers'], stored.rules[1]?.['ports']], [null, null]);
+  await assertInvariants(server);
+  const cases: readonly (readonly [object, RegExp])[] = [
+    [{ tier: 'other' }, /tier/],
+    [{ tier: 'admin', priority: 1002 }, /priority/],
+    [{ tier: 'admin', cluster: 'dev' }, /cluster is "dev\/", and the controller of prod asks/],
+    [{ tier: 'admin', namespaces: '=' }, /namespaces is "="/],
+    [{ tier: 'admin', pods: 'a b' }, /pods is "a b"/],
+    [{ tier: 'admin', rules: [{ ...rule, action: 'log' }] }, /action/],
+    [{ tier: 'admin', rules: [{ ...rule, peers: [{}] }] }, /rules\[0\]: peers\[0\]: give one of pods with namespaces/],
+    [
+      { tier: 'admin', rules: [{ ...rule, peers: [{ domain: 'a.example' }] }] },
+      /rules\[0\]: peers\[0\]: domain goes with egress rules that allow/,
+    ],
+    [
+      { tier: 'admin', rules: [{ direction: 'egress', action: 'deny', peers: [{ domain: 'a.example' }] }] },
+      /domain goes with egress rules that allow/,
+    ],
+    [
+      { tier: 'admin', rules: [{ direction: 'egress', action: 'allow', peers: [{ domain: '*.example' }] }] },
+      /domain is "\*\.example": give a name of two labels or more/,
+    ],
+    [
+      {
+        tier: 'admin',
+        rules: [{ direction: 'egress', action: 'allow', peers: [{ domain: 'a.b', cidr: '10.0.0.0/8' }] }],
+      },
+      /give one of pods with namespaces/,
+    ],
+    [{ tier: 'admin', domain_except: ['here'] }, /domain_except/],
+    [
+      { tier: 'admin', rules: [{ ...rule, peers: [{ pods: '' }] }] },
+      /rules\[0\]: peers\[0\]: give pods and namespaces/,
+    ],
+    [{ tier: 'admin', rules: [{ ...rule, ports: [{ end_port: 9 }] }] }, /rules\[0\]: ports\[0\]: end_port needs port/],
+  ];
+  for (const [fields, message] of cases) {
+    const answer = await make(fields);
+    assert.equal(answer.status, 400, JSON.stringify([fields, answer.body]));
+    assert.match(JSON.stringify(answer.body).replaceAll('\\"', '"'), message);
+  }
+  assert.equal((await make({ tier: 'admin' }, MEMBER)).status, 403);
+  assert.equal((await policy({}, MEMBER)).status, 403);
+  const changed = await send(
+    'PUT',
+    `/cable/v1/cluster-network-policies/${id}`,
+    { cluster_network_policy: { pods: 'x=y' } },
+    KUBE,
+  );
+  assert.equal(changed.status, 200);
+});

@@ -23,6 +23,7 @@ const TYPES = [
     'floatingip',
     'port_forwarding',
     'router_peering',
+    'router_egress',
     'router_policy',
     'rbac_policy',
     'address_group',
@@ -45,7 +46,13 @@ test('where projects are of tenants, Neutron’s limits hold unless the operator
   const { send } = await startHarness(t, { tenants: true, quotas: { port: -1, router: 3 } });
   const { body } = await send('GET', '/v2.0/quotas/p');
   const wanted = { ...UNLIMITED, network: 100, subnet: 100, port: -1, router: 3, floatingip: 50 };
-  assert.deepEqual(body['quota'], { ...wanted, security_group: 10, security_group_rule: 100, rbac_policy: 10 });
+  assert.deepEqual(body['quota'], {
+    ...wanted,
+    security_group: 10,
+    security_group_rule: 100,
+    rbac_policy: 10,
+    router_egress: 10,
+  });
 });
 
 test('an update makes a quota, further ones change what they name, and a delete takes all back', async (t) => {

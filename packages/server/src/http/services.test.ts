@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import { silentLogger } from '@cable/kit';
 import { checkStore } from '../engine/check.ts';
 import { objectKey } from '../keys.ts';
+import { AnnouncedKeeper } from '../resources/announced-keeper.ts';
 import { type Answer, assertInvariants, type Harness, type Json, startHarness } from '../testing/harness.ts';
 
 type Headers = Record<string, string>;
@@ -39,6 +41,39 @@ async function cluster({ create, send }: Harness, cidrs: readonly string[] = ['1
       send('PUT', `/cable/v1/${path}/${of}`, { [name]: fields }, KUBE),
   };
 }
+
+test('a controller puts Services behind routers of its cluster’s projects alone', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { router, id, put, scopes } = await cluster(harness);
+  const theirs = await create('router', {}, OTHER);
+  const given = await create('router', {}, { 'x-project-id': 'f0e1d2c3', 'x-roles': 'member,reader' });
+  const cidrs = ['198.51.100.0/24'];
+  for (const answer of [
+    await scopes({ cidrs, router_ids: [theirs['id']] }),
+    await put('service-scopes', 'service_scope', id, { router_ids: [router['id'], theirs['id']] }),
+    await scopes({ cidrs, router_ids: [given['id']] }),
+  ]) {
+    assert.equal(answer.status, 404, JSON.stringify(answer.body));
+    assert.match(JSON.stringify(answer.body), /Router .* could not be found/);
+  }
+  const asThem = { ...KUBE, 'x-project-id': 'f0e1d2c3' };
+  const within = {
+    service_scope: {
+      ...{ cidrs, router_ids: [given['id']] },
+      ...{ 'cable:cluster': 'prod', 'cable:origin': `ServiceScope/${given['id']}` },
+    },
+  };
+  const made = await send('POST', '/cable/v1/service-scopes', within, asThem);
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const seen = await send('GET', '/cable/v1/service-scopes?fields=router_ids', undefined, KUBE);
+  const all = (seen.body['service_scopes'] as unknown as Json[]).flatMap((one) => one['router_ids'] ?? []);
+  assert.deepEqual(
+    new Set(all),
+    new Set([router['id'], given['id']]),
+    'as the cluster’s own project it sees all that is its',
+  );
+});
 
 test('a node port is one Service’s at a protocol', async (t) => {
   const harness = await startHarness(t);
@@ -90,6 +125,53 @@ test('addresses of load balancers are one Service’s at a port, as external one
   }
 });
 
+test('which host announces an address of a Service is what nodes of its cluster report', async (t) => {
+  const harness = await startHarness(t);
+  const { server, send } = harness;
+  const { services, put } = await cluster(harness);
+  const stray = await services({ announced_ips: ['198.51.100.20'] });
+  assert.equal(stray.status, 400);
+  assert.match(JSON.stringify(stray.body), /announced_ips has 198\.51\.100\.20, which is none of load_balancer_ips/);
+  const [a, b] = ['198.51.100.20', '198.51.100.21'];
+  const ips = { load_balancer_ips: [a, b], announced_ips: [a], announced_by: [{ address: a, host_id: 'x' }] };
+  assert.equal((await services(ips)).status, 400, 'who announces is not written');
+  const made = await services({ ...ips, announced_by: undefined });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const { id } = made.body['service'] as Json;
+  for (const [n, of] of ['prod', 'prod', 'other'].entries()) {
+    await server.plane.register(`h${n}`, { underlay: `192.0.2.${n + 1}`, agentVersion: '1', cluster: of });
+  }
+  const clock = { ms: 0 };
+  const stop = new AbortController();
+  const keeper = new AnnouncedKeeper({
+    ...{ ...server.deps, monotonicMs: () => clock.ms },
+    ...{ log: silentLogger(), signal: stop.signal },
+  });
+  t.after(() => stop.abort());
+  const by = async (): Promise<string> => {
+    await keeper.round();
+    const answer = await send('GET', `/cable/v1/services/${id}`, undefined, KUBE);
+    const all = (answer.body['service'] as Json)['announced_by'] as unknown as readonly {
+      address: string;
+      host_id: string;
+    }[];
+    return all.map(({ address, host_id: host }) => `${address} ${host}`).join(', ');
+  };
+  assert.equal(await by(), '');
+  keeper.take('h0', [a, b]);
+  keeper.take('h2', [a]);
+  assert.equal(await by(), `${a} h0`, 'not the address that it is not to announce, nor the node of another cluster');
+  keeper.take('h1', [a]);
+  assert.equal(await by(), `${a} h0, ${a} h1`);
+  keeper.take('h0', []);
+  assert.equal(await by(), `${a} h1`);
+  clock.ms += 60_000;
+  assert.equal(await by(), `${a} h1`, 'it may report to another server');
+  await put('services', 'service', id, { announced_ips: [] });
+  assert.equal(await by(), '');
+  await assertInvariants(server);
+});
+
 test('a Service and its endpoints are written with ids of the writer’s, and a create that is sent again makes nothing twice', async (t) => {
   const harness = await startHarness(t);
   const { send, server } = harness;
@@ -118,7 +200,7 @@ test('a Service and its endpoints are written with ids of the writer’s, and a 
     service_id: id,
     ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
     endpoints: [
-      { address: '10.1.0.5', host_id: 'node-1' },
+      { address: '10.1.0.5', host_id: 'node-1', host_address: '192.0.2.11' },
       { address: '10.1.0.6', ready: false, zone_hints: ['b'] },
     ],
   });
@@ -126,10 +208,12 @@ test('a Service and its endpoints are written with ids of the writer’s, and a 
   const { scope_id: scopeId, endpoints } = set.body['endpoint_set'] as Json;
   assert.equal(scopeId, service['scope_id']);
   assert.deepEqual(
-    (endpoints as unknown as Json[]).map(({ ready, serving, terminating }) => [ready, serving, terminating]),
+    (endpoints as unknown as Json[]).map(({ ready, serving, terminating, host_address: own }) => [
+      ...[ready, serving, terminating, own],
+    ]),
     [
-      [true, true, false],
-      [false, true, false],
+      [true, true, false, '192.0.2.11'],
+      [false, true, false, null],
     ],
   );
   assert.equal((await put('endpoint-sets', 'endpoint_set', setId, { endpoints: [] })).status, 200);
@@ -237,6 +321,10 @@ test('what cannot be is refused with the field and the remedy', async (t) => {
   const both = [{ address: '10.1.0.5' }, { address: 'fd00::5' }];
   await told(sets({ service_id: serviceId, endpoints: both }), 400, /both versions of IP/);
   await told(sets({ service_id: serviceId, endpoints: [both[0], both[0]] }), 400, /Duplicate address/);
+  for (const host_address of ['fd00::1', '127.0.0.1', '0.0.0.0', '224.0.0.1']) {
+    const endpoints = [{ address: '10.1.0.5', host_address }];
+    await told(sets({ service_id: serviceId, endpoints }), 400, /host_address .* give an address of the host/);
+  }
   const badName = [{ address: '10.1.0.5', hostname: 'a.b' }];
   await told(sets({ service_id: serviceId, endpoints: badName }), 400, /endpoints has hostname a\.b: give one label/);
   await told(send('DELETE', `/cable/v1/service-scopes/${id}`, undefined, KUBE), 409, /in use/);

@@ -29,7 +29,7 @@ const issue: ActionHandler = async (deps, _id, body, asked) => {
   const { credentials } = asked;
   permitRead(deps, { credentials, row: () => undefined }, { type: 'join_token', action: 'issue', before: { id: '' } });
   const { serverAuthority } = joiningOf(deps);
-  const { host, replace, uses, ttl } = parse(body);
+  const { host, replace, unlessRevoked, uses, ttl } = parse(body);
   const text = createJoinToken(serverAuthority);
   const now = deps.now();
   const token: JoinToken = {
@@ -43,10 +43,18 @@ const issue: ActionHandler = async (deps, _id, body, asked) => {
   };
   const { hash: _hash, created_at: _at, ...shown } = token;
   await transact(deps, asked, ({ plan }) => {
+    // Who revokes it later takes the token away with it.
+    if (unlessRevoked && host !== null && plan.rely('host_certificate', host)?.revoked === true) throw wasRevoked(host);
     const all = [...deps.tables.of('join_token').values()];
-    const expired = all.filter((one) => Date.parse(one.expires_at) <= now.getTime()).slice(0, SWEPT);
-    for (const { id } of expired) plan.delete('join_token', id);
-    if (all.length - expired.length >= MOST_TOKENS) {
+    // Who asks for a host again and again, as its pod may, has one token for it.
+    const isReplaced = (one: JoinToken): boolean => unlessRevoked && one.host === host;
+    const isExpired = (one: JoinToken): boolean => Date.parse(one.expires_at) <= now.getTime();
+    const gone = [...all.filter(isReplaced), ...all.filter((one) => !isReplaced(one) && isExpired(one))].slice(
+      0,
+      SWEPT,
+    );
+    for (const { id } of gone) plan.delete('join_token', id);
+    if (all.length - gone.length >= MOST_TOKENS) {
       throw new CableError('HTTPConflict', `There are ${MOST_TOKENS} join tokens.`, { detail: 'Delete some first.' });
     }
     plan.create('join_token', token as unknown as AnyObject);
@@ -57,27 +65,45 @@ const issue: ActionHandler = async (deps, _id, body, asked) => {
 function parse(body: Readonly<Record<string, unknown>>): {
   readonly host: string | null;
   readonly replace: boolean;
+  readonly unlessRevoked: boolean;
   readonly uses: number;
   readonly ttl: number;
 } {
   const {
     host = null,
     replace = false,
+    unless_revoked: unlessRevoked = false,
     uses = 1,
     ttl = TTL_SECONDS,
   } = body as {
     readonly host?: string | null;
     readonly replace?: boolean;
+    readonly unless_revoked?: boolean;
     readonly uses?: number;
     readonly ttl?: number;
   };
   if (replace && host === null) {
     throw new CableError('InvalidInput', 'Invalid input for replace. Reason: name the host that is to give way.');
   }
+  if (unlessRevoked && host === null) {
+    throw new CableError('InvalidInput', 'Invalid input for unless_revoked. Reason: name the host.');
+  }
   if (host !== null && uses !== 1) {
     throw new CableError('InvalidInput', 'Invalid input for uses. Reason: one host joins once.');
   }
-  return { host: host === null ? null : parseHostName(host), replace, uses, ttl };
+  return { host: host === null ? null : parseHostName(host), replace, unlessRevoked, uses, ttl };
+}
+
+/** Ports may be bound to that name: who has taken its trust away says so himself when it is to come back. */
+function wasRevoked(host: string): CableError {
+  return new CableError(
+    'HostWasRevoked',
+    `Host ${host} was revoked or deleted, and nobody has said that it may join.`,
+    {
+      detail: `Make a token with cable join-token create --host ${host} --replace true, or give this machine another name with --host.`,
+      fields: { host },
+    },
+  );
 }
 
 /** Tokens: the type. */
@@ -136,13 +162,7 @@ export function planSpend(plan: Plan, attempt: JoinAttempt, now: Date): void {
   const before = plan.rely('host_certificate', host);
   if (before !== undefined && !before.revoked && before.token === id && before.key === key) return;
   if (token.uses_left < 1) throw new CableError('JoinTokenUsed', 'The join token is used up.');
-  // Ports may be bound to that name: who has taken its trust away says so himself when it is to come back.
-  if (before?.revoked && token.host === null) {
-    throw new CableError('HostWasRevoked', `Host ${host} was revoked or deleted, and the join token names no host.`, {
-      detail: `Make a token with cable join-token create --host ${host} --replace true, or give this machine another name with --host.`,
-      fields: { host },
-    });
-  }
+  if (before?.revoked && token.host === null) throw wasRevoked(host);
   const holds = before?.expires_at && !before.revoked && Date.parse(before.expires_at) > now.getTime();
   if (!token.replace && (holds || plan.rely('host', host) !== undefined)) {
     throw new CableError('HostHasJoined', `There is a host ${host} already.`, { fields: { host } });

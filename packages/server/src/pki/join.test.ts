@@ -336,6 +336,28 @@ describe('a host that has joined', () => {
     assert.equal(typeOf(registered), 'CertificateRefused');
   });
 
+  test('gets no token of one who is not asked by an operator, once it was revoked', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const body = { host: 'a', replace: true, unless_revoked: true };
+    const ask = () => edge.ask('POST', '/cable/v1/join-tokens/issue', { shown, body });
+    const first = await ask();
+    assert.equal(first.status, 201);
+    assert.equal(
+      (await edge.join('a', (first.body as { join_token: { token: string } }).join_token.token)).answer.status,
+      201,
+    );
+    const pending = await ask();
+    assert.equal((await edge.ask('PUT', '/cable/v1/hosts/a/revoke', { shown })).status, 204);
+    const { status, error } = await ask();
+    assert.deepEqual([status, error?.type], [409, 'HostWasRevoked']);
+    // The one that was made before went with it.
+    const { token } = (pending.body as { join_token: { token: string } }).join_token;
+    assert.equal(typeOf((await edge.join('a', token)).answer), 'JoinTokenInvalid');
+    const nameless = { shown, body: { unless_revoked: true } };
+    assert.equal((await edge.ask('POST', '/cable/v1/join-tokens/issue', nameless)).status, 400);
+  });
+
   test('comes back after it was revoked or deleted by a token that names it alone', async (t) => {
     const edge = await startSecureEdge(t);
     const shown = await admin(edge);

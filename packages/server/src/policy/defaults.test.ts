@@ -217,6 +217,30 @@ for (const set of SETS) {
   });
 }
 
+test('in a network of its cluster that is neither his nor shared with him a controller makes ports of pods alone', () => {
+  const ofCluster = { shared_with: [], 'router:external': false, 'cable:cluster': 'prod' };
+  const row = rowsOf({
+    network: [
+      { id: 'pods', project_id: 'prod.', ...ofCluster },
+      { id: 'own', project_id: 'p', ...ofCluster },
+    ],
+  });
+  const others = { cluster: 'prod' };
+  const controller = credentials({ roles: ['member', 'reader', 'kubernetes'], others });
+  const rules = ['', ':mac_address', ':fixed_ips', ':fixed_ips:ip_address'].map((one) => `create_port${one}`);
+  for (const set of SETS) {
+    const may = (network_id: string, device_owner: string): readonly string[] =>
+      rules.filter((rule) => {
+        const target = { type: 'port', object: { ...OWN, network_id, device_owner }, row };
+        return POLICIES[set].for(controller).allows(rule, target);
+      });
+    for (const owner of ['kubernetes:pod', 'kubernetes:leg']) assert.deepEqual(may('pods', owner), rules);
+    for (const owner of ['', 'compute:nova', 'kubernetes:node', 'network:dhcp', 'x:kubernetes:pod'])
+      assert.deepEqual(may('pods', owner), [], `${set} ${owner}`);
+    assert.deepEqual(may('own', ''), rules);
+  }
+});
+
 test('the defaults load without a warning, each has a description, and Zed’s are said where they differ alone', () => {
   for (const set of SETS) assert.deepEqual(POLICIES[set].warnings, []);
   assert.deepEqual(

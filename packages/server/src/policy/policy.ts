@@ -71,6 +71,7 @@ const CLASSES_MAX = 1000;
 const NAMED = 20;
 const ADMIN_RULE = 'context_is_admin';
 const SERVICE_RULES = ['context_is_advsvc', 'service_api'] as const;
+const CLUSTER_PODS = 'cluster_pods';
 const VERBS = ['create', 'get', 'update', 'delete'] as const;
 const NO_RELATIONS: Relations = new Map();
 const NOTHING: TargetObject = {};
@@ -294,7 +295,7 @@ export class PolicyView {
 }
 
 /**
- * A cluster’s controller sees besides what is of the cluster.
+ * A cluster’s controller sees besides what is of the cluster, and the network of its pods as any project.
  * As in Neutron, whoever is neither an administrator nor a service (`context_is_advsvc`, `service_api`) sees of what RBAC policies share only what is theirs or granted to them, whatever
  * the rule says: `rule:external` alone would show a network to all that leads outside for one.
  */
@@ -310,7 +311,8 @@ function scoped(
     if (!isShareable(model)) continue;
     const lists = Object.values(GRANT_LISTS).filter((list) => model.storedAttributes[list] !== undefined);
     const rule = `get_${model.type}`;
-    const ofCluster = model.storedAttributes['cable:cluster'] === undefined ? [] : [OF_CLUSTER];
+    const pods = model.type === 'network' && rules.expressions.has(CLUSTER_PODS) ? [conditionOf(CLUSTER_PODS)] : [];
+    const ofCluster = model.storedAttributes['cable:cluster'] === undefined ? [] : [OF_CLUSTER, ...pods];
     const theirs = joined('or', [...services, ...ofCluster, { kind: 'granted', lists }]);
     granted.set(rule, joined('and', [conditionOf(rule), theirs]));
   }

@@ -4,6 +4,9 @@ import type { Tables } from '../tables.ts';
 /** An address in a map. Small numbers take no memory of their own, big ones do; a subnet has addresses of one family. */
 type AddressKey = number | bigint;
 
+/** Both ends are in it. */
+export type AddressRange = { readonly first: bigint; readonly last: bigint };
+
 /** The addresses taken in each subnet, kept from the port table, so that an allocation looks at few of them. */
 export class AddressBook {
   readonly #used = new Map<string, Map<AddressKey, string>>();
@@ -32,6 +35,16 @@ export class AddressBook {
 
   usedCount(subnetId: string): number {
     return this.#used.get(subnetId)?.size ?? 0;
+  }
+
+  /** How many addresses of the subnet that some port has lie in the ranges, which do not overlap. Looks at all that are taken. */
+  usedWithin(subnetId: string, ranges: readonly AddressRange[]): number {
+    let count = 0;
+    for (const key of this.#used.get(subnetId)?.keys() ?? []) {
+      const value = typeof key === 'bigint' ? key : BigInt(key >>> 0);
+      if (ranges.some(({ first, last }) => first <= value && value <= last)) count += 1;
+    }
+    return count;
   }
 
   /** Where the next search starts: after the last allocated address, so that one just freed is not used again at once. */

@@ -6,6 +6,7 @@ import { agentModule } from './agent.ts';
 import { autoAllocatedTopologyModule, defaultExternalModule } from './auto-allocated-topology.ts';
 import { automaticAddressesModule } from './automatic-addresses.ts';
 import { availabilityZoneModule, networkZonesModule, routerZonesModule } from './availability-zone.ts';
+import { clusterNetworkPolicyModule } from './cluster-network-policy.ts';
 import { defaultSecurityGroupRuleModule } from './default-security-group-rule.ts';
 import { floatingIpDnsModule, networkDnsModule, portDnsModule } from './dns.ts';
 import { endpointSetModule } from './endpoint-set.ts';
@@ -32,6 +33,8 @@ import { portBindingsModule } from './port-bindings.ts';
 import { portDhcpOptionsModule } from './port-dhcp-options.ts';
 import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToModule } from './port-forwarding.ts';
 import { portGuestModule } from './port-guest.ts';
+import { privateSubnetModule } from './private-subnet.ts';
+import { providerOfClusterModule, providerRangesModule } from './provider-of-cluster.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
@@ -40,6 +43,8 @@ import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
 import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
 import { routerModule } from './router.ts';
+import { routerEgressModule } from './router-egress.ts';
+import { routerEgressStatusModule } from './router-egress-status.ts';
 import { routerGatewayModule } from './router-gateway.ts';
 import { routerDistributedModule, routerHaModule } from './router-ha.ts';
 import { routerInterfacesModule } from './router-interfaces.ts';
@@ -74,6 +79,7 @@ export const MODULES: ModuleTable = {
   '*': [tagsModule],
   network: [
     shareableModule('network'),
+    providerOfClusterModule,
     networkSegmentsModule,
     networkModule,
     externalNetworkModule,
@@ -87,7 +93,7 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
-  kubernetes_cluster: [kubernetesClusterModule],
+  kubernetes_cluster: [kubernetesClusterModule, providerRangesModule],
   address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],
@@ -99,6 +105,7 @@ export const MODULES: ModuleTable = {
     subnetModule,
     automaticAddressesModule,
     subnetServiceTypesModule,
+    privateSubnetModule,
     originModule,
   ],
   subnetpool: [
@@ -142,7 +149,9 @@ export const MODULES: ModuleTable = {
   endpoint_set: [endpointSetModule, originModule],
   kubernetes_namespace: [kubernetesNamespaceModule, originModule],
   network_policy: [networkPolicyModule, originModule],
+  cluster_network_policy: [clusterNetworkPolicyModule, originModule],
   router_peering: [routerPeeringModule],
+  router_egress: [routerEgressModule, routerEgressStatusModule, originModule],
   router_policy: [routerPolicyModule],
   service: [serviceModule, originModule],
   service_scope: [serviceScopeModule, originModule],

@@ -1,5 +1,5 @@
 /** Endpoints of Services. */
-import { type AnyObject, CableError, type EndpointSet, parseIp, type Service } from '@cable/model';
+import { type AnyObject, CableError, type EndpointSet, isUnderlayAddress, parseIp, type Service } from '@cable/model';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
 import { named } from './service.ts';
 
@@ -31,7 +31,7 @@ function completed({ endpoints = [], ports = [] }: Partial<EndpointSet>): Partia
 }
 
 const NOTHING_SAID = {
-  ...{ port_id: null, host_id: '', hostname: '', ready: true, serving: true, terminating: false },
+  ...{ port_id: null, host_id: '', host_address: null, hostname: '', ready: true, serving: true, terminating: false },
   ...{ zone_hints: [], host_hints: [] },
 } as const;
 
@@ -40,10 +40,19 @@ function shapeProblem({ endpoints }: EndpointSet): string | undefined {
   if (named !== undefined)
     return `endpoints has hostname ${named.hostname}: give one label, of a to z, 0 to 9 and "-", first and last none of "-"`;
   const [first] = endpoints;
+  const unfit = endpoints.find(({ host_address: own = null, address }) => own !== null && !isOwnOf(own, address));
+  if (unfit !== undefined)
+    return `endpoints has host_address ${unfit.host_address} for ${unfit.address}: give an address of the host, of the same version of IP, that others reach it at`;
   const version = first === undefined ? undefined : parseIp(first.address)?.version;
   const other = endpoints.find(({ address }) => parseIp(address)?.version !== version);
   if (first === undefined || other === undefined) return undefined;
   return `endpoints has ${first.address} and ${other.address}, of both versions of IP: make an object of each version`;
+}
+
+/** May a host have it, and be known in the cluster by the other? */
+function isOwnOf(own: string, address: string): boolean {
+  const ip = parseIp(own);
+  return ip !== undefined && isUnderlayAddress(ip) && ip.version === parseIp(address)?.version;
 }
 
 const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i;

@@ -75,7 +75,7 @@ export const portOfNamespaceModule: Contribution<AnyObject> = contribute<Port>({
 const PORT_DEFAULTS = { protocol: 'TCP' } as const;
 
 /** A controller says what holds in its own cluster. */
-function refuseOther({ asked }: Planning, field: string, namespace: string): void {
+export function refuseOther({ asked }: Pick<Planning, 'asked'>, field: string, namespace: string): void {
   const { controller } = asked.credentials;
   if (controller === undefined || namespace.startsWith(`${controller.cluster}/`)) return;
   throw invalid(`${field} is ${JSON.stringify(namespace)}, and the controller of ${controller.cluster} asks`);
@@ -105,10 +105,11 @@ function completedPeer({ pods = null, namespaces = null, cidr = null, except = [
   };
 }
 
-const NO_PORT = { ...PORT_DEFAULTS, port: null, end_port: null, port_name: null } as const;
+/** What a rule leaves out of a port. */
+export const NO_PORT: PolicyPort = { protocol: 'TCP', port: null, end_port: null, port_name: null };
 
 /** Text that is no selector stays, and is refused by `check`. */
-function canonical(text: string): string {
+export function canonical(text: string): string {
   const selector = parseLabelSelector(text);
   return selector === undefined ? text : formatLabelSelector(selector);
 }
@@ -153,14 +154,15 @@ function peerProblem({ pods, namespaces, cidr, except }: Peer): string | undefin
   return outside === undefined ? undefined : `except has ${formatCidr(outside)}, which is not in ${cidr}`;
 }
 
-function portProblem({ port, end_port: end, port_name: name }: PolicyPort): string | undefined {
+/** What is wrong with a port whatever else there is; undefined: nothing. */
+export function portProblem({ port, end_port: end, port_name: name }: PolicyPort): string | undefined {
   if (name !== null && (port !== null || end !== null)) return 'give port_name, or port, not both';
   if (end === null) return undefined;
   if (port === null) return 'end_port needs port';
   return end < port ? `end_port is ${end}, less than port ${port}` : undefined;
 }
 
-function noSelector(field: string, text: string): string {
+export function noSelector(field: string, text: string): string {
   const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;
   return `${field} is ${JSON.stringify(shown)}, which is no label selector: give one such as app=web,tier in (a,b),!old`;
 }
@@ -170,6 +172,6 @@ function namespaceProblem(field: string, text: string): string | undefined {
   return `${field} is ${JSON.stringify(text)}: give the cluster and the namespace, such as prod/shop`;
 }
 
-function invalid(reason: string): CableError {
+export function invalid(reason: string): CableError {
   return new CableError('InvalidInput', `Invalid input for operation: ${reason}.`);
 }

@@ -1,8 +1,10 @@
 /** Bindings of a port to several hosts, one of them active: how a machine moves while it runs. */
+import { deviceOn } from '@cable/compiler';
 import { type AnyObject, CableError, type Port } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
+import { isPlugging, refuseOfCluster } from '../engine/of-clusters.ts';
 import { permitRead } from '../engine/permission.ts';
 import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
@@ -42,13 +44,14 @@ export const portBindingsModule: Contribution<AnyObject> = contribute<Port>({
   broken: brokenBindings,
   actions: {
     create_port_binding: onPort('create_port_binding', (planning, port, host, given) => {
-      if (!port.device_owner.startsWith('compute:')) throw unsupported('create_port_binding', port);
+      if (!isMachines(port)) throw unsupported('create_port_binding', port);
       if (hostOf(port) === '') throw unbound(port);
       if (bindingOf(port, host) !== undefined) throw exists(port, host);
       if (isRefused(planning, host)) {
         throw refused(port, host, `The agent of host ${host} is set down (admin_state_up of /v2.0/agents).`);
       }
       refuseUnable(planning, port, host);
+      refuseProfile(planning, given.profile);
       const added = { host, vnic_type: given.vnic_type ?? port['binding:vnic_type'], profile: given.profile ?? {} };
       return { inactive_bindings: [...port.inactive_bindings, { ...added, was_active: false }] };
     }),
@@ -142,15 +145,19 @@ function* brokenBindings(_look: Look, port: Port): Iterable<Broken> {
 function activated(port: Port, host: string): Partial<Port> {
   const { vnic_type: vnicType, profile } = found(port, host);
   const last = hostOf(port);
+  const [deviceId, { device_id: _, ...kept }] = [deviceOn(port, host), profile];
   if (host === last) {
     throw new CableError('PortBindingAlreadyActive', `Binding for port ${port.id} on host ${host} is already active.`);
   }
-  const left = { host: last, vnic_type: port['binding:vnic_type'], profile: port['binding:profile'] ?? {} };
+  const isOther = deviceId !== port.device_id;
+  const ofLast = { ...port['binding:profile'], ...(isOther ? { device_id: port.device_id } : {}) };
+  const left = { host: last, vnic_type: port['binding:vnic_type'], profile: ofLast };
   const others = port.inactive_bindings.filter((one) => one.host !== host);
   return {
     'binding:host_id': host,
     'binding:vnic_type': vnicType,
-    'binding:profile': profile,
+    'binding:profile': isOther ? kept : profile,
+    ...(isOther ? { device_id: deviceId } : {}),
     inactive_bindings: last === '' ? others : [...others, { ...left, was_active: true }],
   };
 }
@@ -209,6 +216,22 @@ function isPlacedByOthers({ device_owner: owner }: Port): boolean {
   return owner.startsWith('network:router_') || owner === TRUNK_SUBPORT;
 }
 
+/** A port of a machine that may move while it runs: Nova's, or one of a virtual machine in a pod. */
+function isMachines(port: Port): boolean {
+  if (port.device_owner.startsWith('compute:')) return true;
+  return port['cable:cluster'] !== null && POD_OWNERS.includes(port.device_owner);
+}
+
+const POD_OWNERS: readonly string[] = ['kubernetes:pod', 'kubernetes:leg'];
+
+/** A controller says by it which pod is there, and nothing of devices. */
+function refuseProfile({ asked }: Planning, profile: Binding['profile'] = {}): void {
+  const other = Object.keys(profile).find((name) => name !== 'device_id');
+  if (asked.credentials.controller === undefined || other === undefined) return;
+  const reason = 'a controller says device_id, the UID of the pod on that host and its interface, and nothing else';
+  throw new CableError('InvalidInput', `Invalid input for profile. Reason: ${reason}.`, { detail: `It has ${other}.` });
+}
+
 function unsupported(action: string, { id, device_owner: owner }: Port): CableError {
   return new CableError(
     'UnsupportedPortDeviceOwner',
@@ -255,6 +278,8 @@ function onPort(
       const port = planning.plan.get('port', id);
       if (port === undefined) throw notFound(resource, id);
       if (isPlacedByOthers(port)) throw unsupported(action, port);
+      if (!isPlugging(port as AnyObject, { 'binding:host_id': host }))
+        refuseOfCluster(planning, resource, port as AnyObject);
       return planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
     };
     const written = await deps.lock.run([objectKey('port', id)], asked, () =>

@@ -19,6 +19,7 @@ import { floatingIpsOf } from './floating-ip.ts';
 import { asGatewayRouter, gatewayHostFor, standbysFor } from './gateway-hosts.ts';
 import { allocateVni, vniClaim } from './network-segment.ts';
 import { gatewayPortOf, interfacesOf, subnetsOf } from './router.ts';
+import { refuseWithEgresses } from './router-egress.ts';
 import { refuseServicesAt } from './service-scope.ts';
 import { prefixOf } from './subnet-range.ts';
 
@@ -102,11 +103,14 @@ function changeGateway(planning: Planning, before: Router, wanted: Wanted | null
       ? planUpdate(asService(planning), resource, port, { fixed_ips: wanted.external_fixed_ips })
       : port;
     checkAddresses(planning, before.id, after as Port);
+    const left = (after as Port).fixed_ips.map((fixed) => fixed.ip_address);
+    refuseWithEgresses(planning, before.id, left);
     const kept: Wanted = before.external_gateway_info ?? {};
     const { qos_policy_id: policy = kept.qos_policy_id } = wanted;
     return { external_gateway_info: infoOf(planning, after as Port, { ...wanted, qos_policy_id: policy ?? null }) };
   }
   refuseWithFloatingIps(planning, before.id, port.network_id);
+  refuseWithEgresses(planning, before.id, []);
   planDelete(asService(planning), resource, port);
   return wanted === null ? NO_GATEWAY : openGateway(planning, before, wanted);
 }

@@ -62,6 +62,7 @@ function shapeProblem({
   external_ips: outer,
   external_name: name,
   load_balancer_ips: balanced,
+  announced_ips: announced = [],
   load_balancer_source_ranges: ranges,
   ports,
 }: Service): string | undefined {
@@ -78,6 +79,10 @@ function shapeProblem({
   if (new Set(outer).size < outer.length) return 'external_ips has an address twice';
   if (ports.length === 0 && ips.length > 0) return 'ports is empty: give what the Service serves';
   if (new Set(balanced).size < balanced.length) return 'load_balancer_ips has an address twice';
+  const stray = announced.find((one) => !outer.includes(one) && !balanced.includes(one));
+  if (stray !== undefined)
+    return `announced_ips has ${stray}, which is none of load_balancer_ips and external_ips: give it there too, or leave it out`;
+  if (new Set(announced).size < announced.length) return 'announced_ips has an address twice';
   if (ports.length * ranges.length * balanced.length > MOST_RANGES)
     return `load_balancer_source_ranges times ports and load_balancer_ips is more than ${MOST_RANGES}: give wider prefixes, or fewer ports`;
   const places = ports.map(({ protocol, port }) => `${protocol} ${port}`);

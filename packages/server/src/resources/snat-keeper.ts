@@ -1,11 +1,19 @@
 import { type Logger, type Loop, startLoop } from '@cable/kit';
-import { type LeaseUse, MAX_BLOCKS_A_LEASE, type Port, SNAT_BLOCK_PORTS, type SnatLease } from '@cable/model';
+import {
+  type AnyObject,
+  type LeaseUse,
+  MAX_BLOCKS_A_LEASE,
+  type Port,
+  SNAT_BLOCK_PORTS,
+  type SnatLease,
+} from '@cable/model';
 import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
 import { acknowledgedRevision } from '../hosts/acknowledgements.ts';
 import { SNAT_LOG, snatLogKey } from '../keys.ts';
 import type { TableChange } from '../tables.ts';
+import { egressFor, inMatchingOrder } from './router-egress.ts';
 import { SnatForgotten } from './snat-forgotten.ts';
 import { blocksOf } from './snat-lease.ts';
 import { recordsOf, type SnatRecord } from './snat-log.ts';
@@ -128,6 +136,7 @@ export class SnatKeeper {
     for (const kind of ['leased', 'distributed']) {
       for (const { id } of tables.any('router').by('cable:snat', kind)) ids.add(id);
     }
+    for (const { router_id: id } of tables.of('router_egress').values()) ids.add(id);
     return ids;
   }
 
@@ -136,19 +145,30 @@ export class SnatKeeper {
     const before = this.#dirty.size;
     for (const { type, id, ...change } of changes) {
       if (type === 'router') this.#dirty.add(id);
+      else if (type === 'router_egress') for (const one of rowsOf(change)) this.#dirty.add(String(one['router_id']));
       else if (type === 'host') for (const one of this.#leasing()) this.#dirty.add(one);
       else if (type === 'port') this.#forgotten.take(revision, change);
-      if (type === 'port' && !isSamePlace(change)) {
-        for (const row of [change.before, change.after] as readonly (Port | undefined)[]) {
-          if (row === undefined) continue;
-          if (row.device_owner.startsWith('network:router')) this.#dirty.add(row.device_id);
-          for (const leg of tables.any('router_interface').by('network_id', row.network_id)) {
-            this.#dirty.add(String(leg['device_id']));
-          }
+      if (type !== 'port') continue;
+      const isElsewhere = !isSamePlace(change);
+      if (!isElsewhere && isSameToEgresses(change)) continue;
+      for (const row of [change.before, change.after] as readonly (Port | undefined)[]) {
+        if (row === undefined) continue;
+        if (row.device_owner.startsWith('network:router')) this.#dirty.add(row.device_id);
+        for (const leg of tables.any('router_interface').by('network_id', row.network_id)) {
+          const router = String(leg['device_id']);
+          if (isElsewhere || this.#leavesOtherwise(router, change)) this.#dirty.add(router);
         }
       }
     }
     if (this.#dirty.size > before) this.#loop.trigger();
+  }
+
+  /** Does the port come under another egress of the router by what was changed? Most routers have none, and labels change often. */
+  #leavesOtherwise(routerId: string, { before, after }: Pick<TableChange, 'before' | 'after'>): boolean {
+    const egresses = inMatchingOrder(this.#deps.tables.of('router_egress').by('router_id', routerId));
+    if (egresses.length === 0) return false;
+    const [one, other] = [before, after].map((port) => egressFor(egresses, port as unknown as Port));
+    return one !== other;
   }
 
   /** Does a part of what is to be done for a router. Returns whether there may be more. */
@@ -192,7 +212,7 @@ export class SnatKeeper {
     for (const lease of leases) {
       if (steps.length > LEASES_A_TXN) return steps;
       const sender = lease.first_ports.length === 0 ? undefined : wanted.get(lease.port_id);
-      const isFit = addresses?.networkId === lease.network_id && addresses.ips.includes(lease.external_address);
+      const isFit = addresses?.networkId === lease.network_id && sender?.ips.includes(lease.external_address);
       if (sender !== undefined && isFit) {
         wanted.delete(lease.port_id);
         const step = (await this.#keep(lease, sender)) ?? this.#resize(lease, sender, steps);
@@ -201,35 +221,34 @@ export class SnatKeeper {
       else steps.push(...(await this.#end(lease)));
     }
     if (addresses === undefined) return steps;
+    const without: Sender[] = [];
+    const full = new Set<string>();
     for (const [, sender] of wanted) {
       if (steps.length > LEASES_A_TXN) return steps;
-      const step = this.#lease(routerId, addresses, sender, steps);
-      if (step === undefined) {
-        this.#tellFull(routerId, wanted.size);
-        return steps;
+      const where = sender.ips.join();
+      const step = full.has(where) ? undefined : this.#lease(routerId, addresses.networkId, sender, steps);
+      if (step !== undefined) steps.push(step);
+      else {
+        full.add(where);
+        without.push(sender);
       }
-      steps.push(step);
     }
-    this.#full.delete(routerId);
+    if (without.length > 0) this.#tellFull(routerId, without);
+    else this.#full.delete(routerId);
     return steps;
   }
 
-  #tellFull(routerId: string, senders: number): void {
+  #tellFull(routerId: string, without: readonly Sender[]): void {
     if (this.#full.has(routerId)) return;
     this.#full.add(routerId);
     this.#deps.log.warn(
-      { router: routerId, senders },
-      'all ports of the external addresses of a router are leased: give it another address',
+      { router: routerId, senders: without.length, addresses: [...new Set(without.flatMap(({ ips }) => ips))] },
+      'all ports of the external addresses by which some of a router’s guests may leave are leased: give it another address',
     );
   }
 
   /** A port gets its blocks; undefined: none is free. */
-  #lease(
-    routerId: string,
-    { networkId, ips }: { readonly networkId: string; readonly ips: readonly string[] },
-    { port, host }: Sender,
-    steps: readonly Step[],
-  ): Step | undefined {
+  #lease(routerId: string, networkId: string, { port, host, ips }: Sender, steps: readonly Step[]): Step | undefined {
     const free = this.#free(networkId, ips, steps);
     if (free === undefined) return undefined;
     const becomes: SnatLease = {
@@ -398,6 +417,10 @@ function isOlder({ to }: SnatRecord, before: string): boolean {
   return to !== null && to < before;
 }
 
+function rowsOf({ before, after }: Pick<TableChange, 'before' | 'after'>): readonly AnyObject[] {
+  return [before, after].flatMap((row) => row ?? []);
+}
+
 /** True for a change of a port that concerns no lease, as that of its status. */
 function isSamePlace({ before, after }: Pick<TableChange, 'before' | 'after'>): boolean {
   if (before === undefined || after === undefined) return false;
@@ -407,5 +430,14 @@ function isSamePlace({ before, after }: Pick<TableChange, 'before' | 'after'>): 
     one.device_id === other.device_id &&
     one.device_owner === other.device_owner &&
     JSON.stringify(one.fixed_ips) === JSON.stringify(other.fixed_ips)
+  );
+}
+
+/** The same of what egresses select ports by besides their subnets. */
+function isSameToEgresses({ before, after }: Pick<TableChange, 'before' | 'after'>): boolean {
+  const [one, other] = [before, after] as unknown as readonly [Port, Port];
+  return (
+    one['cable:namespace'] === other['cable:namespace'] &&
+    JSON.stringify(one['cable:labels']) === JSON.stringify(other['cable:labels'])
   );
 }

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@cable/kit';
+import { sourceProgram } from '@cable/kit/testing';
 import type { Store } from '../contract.ts';
 import { StoreError } from '../errors.ts';
 import { contractSuite } from '../testing/contract-suite.ts';
@@ -69,7 +70,7 @@ test('lmdb: a path that cannot be a directory is refused at once, with the remed
 /** Runs the writer until it has printed so many keys, kills it with SIGKILL, and gives every key it printed. */
 async function killedWriter(path: string, count: number): Promise<readonly string[]> {
   const script = fileURLToPath(new URL('../testing/writer.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=cable-source', script, path], {
+  const child = spawn(process.execPath, [...sourceProgram(script), path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const kill = (): void => void child.kill('SIGKILL');

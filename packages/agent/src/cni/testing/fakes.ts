@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { ApiError } from '@cable/api';
 import type { Netns } from '../../net/netns.ts';
+import type { CniDeps } from '../deps.ts';
 import { CNI_CODE, CniError } from '../errors.ts';
 import type { LocalFacts } from '../local-facts.ts';
-import type { PodLink, PodLinks } from '../pod-link.ts';
+import { isDefault, type PodLink, type PodLinks, type PodRoute } from '../pod-link.ts';
 import type { ApiQuery, CniApi, NetworkFacts, PortFacts, PortRequest, SubnetFacts } from '../server-api.ts';
 
 export const NETWORK_ID = '11111111-0000-4000-8000-000000000001';
@@ -151,6 +152,27 @@ export function fakeLinks(): FakeLinks {
       const link = plugged.get(hostName);
       return link === undefined ? `${hostName} is not on the host` : { ...link, hostUp: true, up: true };
     },
+    follow: (netns, hostName, name, ways) => {
+      assert.ok(opened.has(netns));
+      const link = plugged.get(hostName);
+      if (link === undefined || link.name !== name) return `${hostName} is not on the host`;
+      const { own, other, beside } = ways.defaults;
+      const second = plugged.get(beside.hostName);
+      const [mine, theirs] = [link, second].map(
+        (one) => one?.routes.filter((route) => isDefault(route.destination)) ?? [],
+      );
+      const has = (routes: readonly PodRoute[] | undefined) => (route: PodRoute) =>
+        routes?.some(({ destination }) => destination === route.destination) === true;
+      const [come, gone] = [own.filter(has(theirs)), other.filter(has(mine))];
+      const stay = mine?.filter((one) => !has(gone)(one)) ?? [];
+      plugged.set(hostName, { ...link, routes: [...ways.routes, ...stay, ...come] });
+      if (second !== undefined)
+        plugged.set(beside.hostName, {
+          ...second,
+          routes: [...second.routes.filter((one) => !has(come)(one)), ...gone],
+        });
+      return undefined;
+    },
     held: () => [...plugged.values()],
     sweep: async () => undefined,
   };
@@ -162,6 +184,16 @@ export const NO_FACTS: LocalFacts = {
   network: () => undefined,
   port: () => undefined,
   portsByDeviceId: () => [],
+  ways: () => ({ prefixes: [], services: [], leadsOut: [] }),
   watch: () => () => undefined,
   unready: () => null,
+};
+
+/** Whoever wants host ports has them. */
+export const ANY_HOST_PORTS: CniDeps['hostPorts'] = {
+  reserve: () => undefined,
+  inForce: async () => undefined,
+  release: () => undefined,
+  prune: () => undefined,
+  check: () => undefined,
 };

@@ -43,8 +43,9 @@ export function createPlanBed(deps: Partial<PlannerDeps> = {}): PlanBed {
 export async function plannedBed(
   slices: readonly (SampleSlice | readonly SampleSlice[])[],
   ports: readonly LocalPort[] = [],
+  deps: Partial<PlannerDeps> = {},
 ): Promise<PlanBed> {
-  const bed = createPlanBed();
+  const bed = createPlanBed(deps);
   for (const [i, port] of ports.entries()) bed.plug(port, 50 + i);
   await bed.plan(...slices);
   return bed;

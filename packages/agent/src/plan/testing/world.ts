@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type {
+  ClusterPolicyRule,
   ClusterService,
   Endpoint,
   HostPlace,
@@ -11,6 +12,8 @@ import type {
   SliceKey,
 } from '@cable/model';
 import { vifDeviceName } from '../device-names.ts';
+import { firstBits } from '../numbers.ts';
+import { mayDeny, policyName } from '../topics.ts';
 import { createRandom, type Random } from './random.ts';
 import {
   legKey,
@@ -43,10 +46,16 @@ const CIDRS = [
 ];
 
 /** The slices and devices of host `h1`, with its ports by number, and what changes them. */
-export type World = { readonly state: SampleState; readonly random: Random; readonly ports: Map<number, LocalPort> };
+export type World = {
+  readonly state: SampleState;
+  readonly random: Random;
+  readonly ports: Map<number, LocalPort>;
+  /** Some of its ports are in private subnets. */
+  readonly hasPrivate: boolean;
+};
 
-export function createWorld(seed: number): World {
-  return { state: new SampleState(), random: createRandom(seed), ports: new Map() };
+export function createWorld(seed: number, hasPrivate = false): World {
+  return { state: new SampleState(), random: createRandom(seed), ports: new Map(), hasPrivate };
 }
 
 /** One random change of any kind. */
@@ -73,6 +82,9 @@ export function change(world: World): void {
     changeMember,
     changeNetworkPolicies,
     changeNetworkPolicies,
+    changeClusterPolicies,
+    changeClusterPolicies,
+    ...(world.hasPrivate ? [changePrivateSubnets, changePrivateSubnets] : []),
     changeSelected,
     changePolicy,
     changeQos,
@@ -88,7 +100,7 @@ const oneOf = <T>(random: Random, list: readonly T[]): T => {
 
 const address = (random: Random, net: number): string => `10.0.${net - 1}.${random(9)}`;
 
-function randomPort({ random }: World, n: number): LocalPort {
+function randomPort({ random, hasPrivate }: World, n: number): LocalPort {
   const net = 1 + random(3);
   const secure = random(5) > 0;
   const ips = Array.from({ length: random(3) }, () => ({
@@ -107,7 +119,7 @@ function randomPort({ random }: World, n: number): LocalPort {
     portSecurityEnabled: secure,
     policy: secure ? oneOf<SliceKey>(random, ['policy:', 'policy:g0', 'policy:g0+g1']) : null,
     ...(random(4) === 0 ? { trunk: { parentPortId: sampleId('port', 1 + random(9)), vlan: 100 + random(3) } } : {}),
-    ...(random(4) === 0 ? { networkPolicies: oneOf(random, NETWORK_POLICIES) } : {}),
+    ...(random(4) === 0 ? { networkPolicies: oneOf(random, policiesOf({ hasPrivate })) } : {}),
     allowedAddressPairs: random(3) === 0 ? [{ ipAddress: oneOf(random, CIDRS), macAddress: sampleMac(n) }] : [],
     ...(random(3) === 0 ? { qosPolicyId: oneOf(random, ['q0', 'q1']) } : {}),
     ...(random(3) === 0
@@ -296,25 +308,73 @@ function changePolicy({ state, random }: World): void {
   state.setHeader(key, random(5) === 0 ? undefined : { id: key.slice('policy:'.length) });
 }
 
-const NETWORK_POLICIES = ['network_policies:n0', 'network_policies:n1'] as const;
+const NETWORK_POLICIES = [
+  ...['network_policies:n0', 'network_policies:n1'],
+  ...['network_policies:n2|c0', 'network_policies:n3|c1'],
+] as const satisfies readonly SliceKey[];
+
+function policiesOf({ hasPrivate }: Pick<World, 'hasPrivate'>): readonly SliceKey[] {
+  return hasPrivate ? [...NETWORK_POLICIES, 'network_policies:n4||p0', 'network_policies:n5|c0|p0'] : NETWORK_POLICIES;
+}
+
+/** Numbers of policies that may deny, as a planner with numbers of its own gives them. */
+export const DENYING: ReadonlySet<number> = new Set(
+  NETWORK_POLICIES.flatMap((key) => [1, 2, 3, 4].map((n) => policyName(key, sampleId('net', n))))
+    .filter(mayDeny)
+    .map(firstBits),
+);
+
+const CLUSTER_POLICIES = ['cluster_policies:c0', 'cluster_policies:c1'] as const;
 const SELECTED = ['pods:s0', 'pods:s1', 'cluster_pods:s2'] as const;
 
-function changeNetworkPolicies({ state, random }: World): void {
-  const key = oneOf(random, NETWORK_POLICIES);
-  const header = { id: key.slice('network_policies:'.length), ingress: random(2) === 0, egress: random(2) === 0 };
+function changeNetworkPolicies(world: World): void {
+  const { state, random } = world;
+  const key = oneOf(random, policiesOf(world));
+  const [id = '', tiers = '', privateIn = ''] = key.slice('network_policies:'.length).split('|');
+  const header = {
+    ...{ id, ingress: random(2) === 0, egress: random(2) === 0 },
+    ...(tiers === '' ? {} : { tiers: `cluster_policies:${tiers}` as const }),
+    ...(privateIn === '' ? {} : { privateIn: `private_subnets:${privateIn}` as const }),
+  };
   if (random(3) === 0) state.setHeader(key, random(5) === 0 ? undefined : header);
+  state.setItem(key, `k/${random(4)}`, random(3) === 0 ? undefined : randomPolicyRule(random));
+}
+
+function changeClusterPolicies({ state, random }: World): void {
+  const key = oneOf(random, CLUSTER_POLICIES);
+  if (random(3) === 0) state.setHeader(key, random(5) === 0 ? undefined : { id: key });
+  const rule: ClusterPolicyRule = {
+    ...randomPolicyRule(random),
+    tier: oneOf(random, ['admin', 'baseline'] as const),
+    order: `${random(5)}`,
+    action: oneOf(random, ['allow', 'deny', 'pass'] as const),
+  };
+  state.setItem(key, `k/${random(4)}`, random(3) === 0 ? undefined : rule);
+}
+
+/** Subnets come and go by themselves, and the slice that they are in. */
+function changePrivateSubnets({ state, random }: World): void {
+  const key = 'private_subnets:p0';
+  if (random(3) === 0) state.setHeader(key, random(8) === 0 ? undefined : { id: key });
+  const subnetId = sampleId('sub', random(2));
+  const ipVersion = random(9) === 0 ? 6 : 4;
+  const all = ipVersion === 6 ? ['2001:db8::/32', 'fd00::/8', '::/0'] : CIDRS.filter((one) => !one.includes(':'));
+  const peers = [...(random(3) > 0 ? all.slice(0, 1) : []), oneOf(random, all)];
+  state.setItem(key, subnetId, random(2) === 0 ? undefined : { subnetId, ipVersion, peers });
+}
+
+function randomPolicyRule(random: Random): NetworkPolicyRule {
   const first = random(20);
   const peers = [
     { pods: [oneOf(random, SELECTED), oneOf(random, SELECTED)] },
     { cidr: oneOf(random, CIDRS), except: random(2) === 0 ? [] : [oneOf(random, CIDRS)] },
   ] as const;
-  const rule: NetworkPolicyRule = {
+  return {
     policyId: sampleId('rule', random(4)),
     direction: oneOf(random, ['ingress', 'egress'] as const),
     ...(random(3) === 0 ? {} : { peers: random(2) === 0 ? peers : [oneOf(random, peers)] }),
     ...(random(2) === 0 ? {} : { ports: [{ protocol: oneOf(random, [6, 17]), first, last: first + random(9) }] }),
   };
-  state.setItem(key, `k/${random(4)}`, random(3) === 0 ? undefined : rule);
 }
 
 function changeSelected({ state, random }: World): void {

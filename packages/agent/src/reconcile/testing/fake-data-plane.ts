@@ -19,15 +19,15 @@ export type FakeDataPlane = DataPlane & {
 /**
  * A data plane in memory. It refuses what would be wrong for packets in flight: a class before its rules, a VIF before its network or its
  * program, a way in before what it leads to; a row of which epoch and fields change at once, or that goes from one owner to another; a number that is
- * given out again before the flows that name it were ended.
+ * given out again before the flows that name it were ended. `mayDeny`: of which policies (numbers) classes may have no rule at all; default: of none.
  */
-export function createFakeDataPlane(): FakeDataPlane {
+export function createFakeDataPlane(mayDeny: (policy: number) => boolean = () => false): FakeDataPlane {
   const maps = Object.fromEntries(AGENT_MAPS.map((map) => [map, new Map()])) as Maps;
   const limits = new Map<AgentMap, number>();
   const failing = new Map<AgentMap, { readonly code: string; times: number }>();
   const attached = new Set<number>();
   const devices = new Set<number>();
-  const order = new OrderCheck(maps, attached);
+  const order = new OrderCheck(maps, attached, mayDeny);
   let commands: string[] = [];
   let programmed: Programmed = { revision: 0, state: 0n, commit: 0 };
   return {

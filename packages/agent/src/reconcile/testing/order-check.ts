@@ -28,13 +28,16 @@ type Row = CbVif | CbNet;
 export class OrderCheck {
   readonly #maps: Maps;
   readonly #attached: ReadonlySet<number>;
+  readonly #mayDeny: (policy: number) => boolean;
   readonly #uses = new Map<string, ClassUse>();
   /** Rows whose last owner's flows have not been ended. */
   readonly #unpurged: Readonly<Record<RowMap, Set<number>>> = { cb_vif_2: new Set(), cb_net_1: new Set() };
 
-  constructor(maps: Maps, attached: ReadonlySet<number>) {
+  /** `mayDeny`: of which policies classes may have no rule at all. */
+  constructor(maps: Maps, attached: ReadonlySet<number>, mayDeny: (policy: number) => boolean) {
     this.#maps = maps;
     this.#attached = attached;
+    this.#mayDeny = mayDeny;
   }
 
   /** The entry of the key comes to be, or goes. */
@@ -54,7 +57,9 @@ export class OrderCheck {
   checkPut(map: AgentMap, entry: MapEntry): void {
     const value = textBytes(entry.value);
     if (map === 'cb_class_1') {
-      check(this.#useOf(map, entry).rules > 0, `class ${cbClass.decode(value).classId} before its rules`);
+      const { policy } = MAPS.cb_class_1.key.decode(textBytes(entry.key));
+      const hasRules = this.#useOf(map, entry).rules > 0 || this.#mayDeny(policy);
+      check(hasRules, `class ${cbClass.decode(value).classId} before its rules`);
     } else if (map === 'cb_ep_2' || map === 'cb_mac_2') {
       const { kind, tunnel } = cbEndpoint.decode(value);
       if (kind === CB_ENDPOINT_REMOTE) this.#needTunnel(tunnel, 'endpoint');
@@ -74,8 +79,11 @@ export class OrderCheck {
     check(!isRowMap(map), `a row of ${map} deleted, its epoch with it`);
     if (map !== 'cb_rule_1' || !this.#maps.cb_rule_1.has(entry.key)) return;
     const { rules, addresses } = this.#useOf(map, entry);
-    const { classId } = MAPS.cb_rule_1.key.decode(textBytes(entry.key));
-    check(rules > 1 || addresses === 0, `last rule of class ${classId} removed under its addresses`);
+    const { policy, classId } = MAPS.cb_rule_1.key.decode(textBytes(entry.key));
+    check(
+      rules > 1 || addresses === 0 || this.#mayDeny(policy),
+      `last rule of class ${classId} removed under its addresses`,
+    );
   }
 
   #checkFlood(key: ByteText, value: Uint8Array): void {

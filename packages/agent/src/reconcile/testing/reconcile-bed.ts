@@ -1,4 +1,5 @@
 import { silentLogger } from '@cable/kit';
+import type { PlannerDeps } from '../../plan/planner.ts';
 import { createPlanBed, type PlanBed } from '../../plan/testing/plan-bed.ts';
 import type { SampleSlice } from '../../plan/testing/sample.ts';
 import type { DataPlane } from '../data-plane.ts';
@@ -14,8 +15,12 @@ export type ReconcileBed = PlanBed & {
   restart(): void;
 };
 
-export function createReconcileBed(plane: DataPlane, sizes?: MapSizes): ReconcileBed {
-  const plan = createPlanBed();
+export function createReconcileBed(
+  plane: DataPlane,
+  sizes?: MapSizes,
+  planning: Partial<PlannerDeps> = {},
+): ReconcileBed {
+  const plan = createPlanBed(planning);
   const deps = { log: silentLogger(), ...(sizes === undefined ? {} : { sizes }) };
   let revision = 0;
   let everything = true;

@@ -24,6 +24,13 @@ const RULES: readonly RuleDefault[] = [
     description:
       'Controllers of Kubernetes clusters, of which a certificate says so: in the projects of their cluster.',
   },
+  {
+    name: 'cluster_pods',
+    check:
+      'rule:kubernetes_api and cluster:%(cable:cluster)s and (field:networks:cable:origin=Network/pods or field:subnets:cable:origin=~^Subnet/pods-ipv.$)',
+    description:
+      'The network of pods of the controller’s cluster, or a subnet of it: it makes pods’ ports there, and no others, whatever project they are of.',
+  },
   { name: 'owner', check: 'project_id:%(project_id)s', description: 'The object is of the caller’s project.' },
   { name: 'admin_only', check: 'rule:context_is_admin', description: 'Administrators alone.' },
   {

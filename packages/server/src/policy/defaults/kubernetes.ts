@@ -6,8 +6,20 @@ const OWN = `${ADMIN} or ${KUBERNETES} and cluster:%(name)s`;
 
 /** Types whose objects say which cluster’s they are. */
 const OF_CLUSTERS = [
-  ...['network', 'subnet', 'port', 'router', 'security_group', 'floatingip', 'qos_policy', 'tap_service', 'tap_flow'],
+  ...[
+    'network',
+    'subnet',
+    'port',
+    'router',
+    'security_group',
+    'floatingip',
+    'qos_policy',
+    'tap_service',
+    'tap_flow',
+    'router_egress',
+  ],
   ...['service_scope', 'service', 'endpoint_set', 'kubernetes_namespace', 'network_policy'],
+  'cluster_network_policy',
 ] as const;
 
 /** By which network policies select. */
@@ -30,6 +42,18 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
       name: `${verb}:${attribute}`,
       check: `${ADMIN} or ${KUBERNETES}`,
       description: `Say of a port which pod’s it is: ${attribute.slice(attribute.indexOf(':') + 1)}.`,
+    })),
+  ),
+  ...['create_port', 'update_port'].map((verb) => ({
+    name: `${verb}:cable:default_route`,
+    check: `${ADMIN} or ${KUBERNETES}`,
+    description: 'Say whether a pod has its default route by a port.',
+  })),
+  ...['create_port', 'update_port'].flatMap((verb) =>
+    ['cable:zone', 'cable:announces'].map((attribute) => ({
+      name: `${verb}:${attribute}`,
+      check: `${ADMIN} or ${KUBERNETES}`,
+      description: 'Say of the port of a node its zone, or that it announces no address of a Service.',
     })),
   ),
   ...OF_CLUSTERS.flatMap((type) =>

@@ -1,7 +1,22 @@
 import type { RuleDefault } from '../rules.ts';
-import { ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_OWNER, ADMIN_OR_READER, ANYBODY, OF_CLUSTER, SERVICE } from './words.ts';
+import {
+  ADMIN,
+  ADMIN_OR_MEMBER,
+  ADMIN_OR_OWNER,
+  ADMIN_OR_READER,
+  ANYBODY,
+  KUBERNETES,
+  OF_CLUSTER,
+  SERVICE,
+} from './words.ts';
 
 const FOR_ALL = 'rule:shared or rule:external or rule:context_is_advsvc';
+
+/** Of a cluster’s controller the server looks at which VLANs an administrator has given the cluster. */
+const ADMIN_OR_KUBERNETES = `${ADMIN} or ${KUBERNETES}`;
+
+/** A controller sees how networks are carried that are its cluster’s. */
+const ADMIN_OR_CLUSTER = `${ADMIN} or ${OF_CLUSTER}`;
 
 /** Who may do what with networks. */
 export const NETWORK_RULES: readonly RuleDefault[] = [
@@ -16,32 +31,36 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'create_network:provider:network_type',
-    check: ADMIN,
+    check: ADMIN_OR_KUBERNETES,
     description: 'Choose how a new network is carried.',
   },
   {
     name: 'create_network:provider:physical_network',
-    check: ADMIN,
+    check: ADMIN_OR_KUBERNETES,
     description: 'Choose the physical network that carries a new network.',
   },
   {
     name: 'create_network:provider:segmentation_id',
-    check: ADMIN,
+    check: ADMIN_OR_KUBERNETES,
     description: 'Choose the VNI or VLAN of a new network.',
   },
   {
     name: 'get_network',
-    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or ${SERVICE} or ${FOR_ALL}`,
-    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or ${FOR_ALL}`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or rule:cluster_pods or ${SERVICE} or ${FOR_ALL}`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or rule:cluster_pods or ${FOR_ALL}`,
     description: 'See a network.',
   },
-  { name: 'get_network:provider:network_type', check: ADMIN, description: 'See how a network is carried.' },
+  { name: 'get_network:provider:network_type', check: ADMIN_OR_CLUSTER, description: 'See how a network is carried.' },
   {
     name: 'get_network:provider:physical_network',
-    check: ADMIN,
+    check: ADMIN_OR_CLUSTER,
     description: 'See the physical network of a network.',
   },
-  { name: 'get_network:provider:segmentation_id', check: ADMIN, description: 'See the VNI or VLAN of a network.' },
+  {
+    name: 'get_network:provider:segmentation_id',
+    check: ADMIN_OR_CLUSTER,
+    description: 'See the VNI or VLAN of a network.',
+  },
   { name: 'update_network', check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER, description: 'Change a network.' },
   {
     name: 'update_network:shared',
@@ -58,7 +77,8 @@ export const NETWORK_RULES: readonly RuleDefault[] = [
   { name: 'delete_network', check: ADMIN_OR_MEMBER, zed: ADMIN_OR_OWNER, description: 'Delete a network.' },
   {
     name: 'get_network_ip_availability',
-    check: ADMIN,
+    // A Kubernetes cluster’s controller says it in the status of its Subnets.
+    check: `${ADMIN} or ${KUBERNETES} and project_id:%(project_id)s`,
     description: 'See how many addresses of a network are taken.',
   },
   { name: 'create_network:is_default', check: ADMIN, description: 'Make a new external network the default.' },

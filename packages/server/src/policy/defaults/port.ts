@@ -14,23 +14,36 @@ import {
   SERVICE,
 } from './words.ts';
 
-/** A cluster’s controller, on a network that is the cluster’s: on any other it is a member of its project as others are. */
-const ON_OWN_NETWORK = `(${KUBERNETES} and cluster:%(network:cable:cluster)s)`;
+const ON_CLUSTERS_NETWORK = `${KUBERNETES} and cluster:%(network:cable:cluster)s`;
+/**
+ * A cluster’s controller, for a pod, on a network that is the cluster’s: on any other, and for what others plug their machines into, it is a member of its project as
+ * others are.
+ */
+const FOR_POD = `(${ON_CLUSTERS_NETWORK} and rule:pod_device)`;
 
 /** What on a shared network could harm the others who are there. */
 const CHOICE = {
-  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${ON_OWN_NETWORK}`,
-  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc or ${ON_OWN_NETWORK}`,
+  check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${FOR_POD}`,
+  zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc or ${FOR_POD}`,
 } as const;
 
-/** What lets a port send as another. */
-const PAIRS = { check: CHOICE.check, zed: ADMIN_OR_NETWORK_OWNER } as const;
+/** What lets a port send as another: on the cluster’s own network, where pods of all namespaces are, a controller says it for none of them. */
+const PAIRS = { check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE}`, zed: ADMIN_OR_NETWORK_OWNER } as const;
+
+/** The same of all addresses. */
+const SPOOFING = { check: PAIRS.check, zed: `${ADMIN_OR_NETWORK_OWNER} or rule:context_is_advsvc` } as const;
 
 /** Where a port is, which is Nova's to say. */
 const BINDING = { check: `${ADMIN_OR_SERVICE} or ${KUBERNETES}`, zed: `${ADMIN} or ${KUBERNETES}` } as const;
 
 /** What a service alone says: with the profile of a binding a port gets at devices of its host. */
 const SERVICES = { check: SERVICE, zed: ADMIN } as const;
+
+/** A cluster’s controller lets the ports of its virtual machines move. */
+const MOVING = {
+  check: `${SERVICE} or (${KUBERNETES} and cluster:%(cable:cluster)s)`,
+  zed: `${ADMIN} or (${KUBERNETES} and cluster:%(cable:cluster)s)`,
+} as const;
 
 const MEMBERS = {
   check: `${ADMIN_OR_MEMBER} or ${SERVICE}`,
@@ -45,9 +58,14 @@ export const PORT_RULES: readonly RuleDefault[] = [
     description: 'The port is of a part of the network, such as a router.',
   },
   {
+    name: 'pod_device',
+    check: 'field:port:device_owner=~^kubernetes:(pod|leg)$',
+    description: 'The port is of a pod of Kubernetes.',
+  },
+  {
     name: 'create_port',
     check: `${CHOICE.check} or rule:shared`,
-    zed: 'not rule:external or rule:admin_or_network_owner or rule:shared',
+    zed: `not rule:external and not (${ON_CLUSTERS_NETWORK}) or ${FOR_POD} or rule:admin_or_network_owner or rule:shared`,
     description: 'Create a port on a network: of one’s own project, or that is shared.',
   },
   {
@@ -66,7 +84,7 @@ export const PORT_RULES: readonly RuleDefault[] = [
   { name: 'create_port:fixed_ips:ip_address', ...CHOICE, description: 'Choose the IP addresses of a new port.' },
   {
     name: 'create_port:port_security_enabled',
-    ...CHOICE,
+    ...SPOOFING,
     description: 'Choose whether a new port has port security.',
   },
   {
@@ -125,7 +143,7 @@ export const PORT_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'update_port:port_security_enabled',
-    ...CHOICE,
+    ...SPOOFING,
     description: 'Change whether a port has port security.',
     asked: 'changed',
   },
@@ -149,10 +167,10 @@ export const PORT_RULES: readonly RuleDefault[] = [
     zed: 'rule:admin_owner_or_network_owner or rule:context_is_advsvc',
     description: 'Delete a port.',
   },
-  { name: 'create_port_binding', ...SERVICES, description: 'Prepare another host for a port.' },
+  { name: 'create_port_binding', ...MOVING, description: 'Prepare another host for a port.' },
   { name: 'get_port_bindings', ...BINDING, description: 'List the bindings of a port.' },
   { name: 'get_port_binding', ...BINDING, description: 'See a binding of a port.' },
   { name: 'update_port_binding', ...SERVICES, description: 'Change a binding of a port.' },
-  { name: 'activate_port_binding', ...SERVICES, description: 'Let another host carry a port.' },
-  { name: 'delete_port_binding', ...SERVICES, description: 'End a binding of a port.' },
+  { name: 'activate_port_binding', ...MOVING, description: 'Let another host carry a port.' },
+  { name: 'delete_port_binding', ...MOVING, description: 'End a binding of a port.' },
 ];

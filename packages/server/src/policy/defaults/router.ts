@@ -64,6 +64,20 @@ export const ROUTER_RULES: readonly RuleDefault[] = [
   { name: 'add_extraroutes', ...MEMBERS, description: 'Add extra routes to a router.' },
   { name: 'remove_extraroutes', ...MEMBERS, description: 'Remove extra routes from a router.' },
   { name: 'delete_router', ...MEMBERS, description: 'Delete a router.' },
+  {
+    name: 'create_router_egress',
+    ...MEMBERS,
+    zed: ANYBODY,
+    description: 'Give some ports behind a router an address to leave by.',
+  },
+  {
+    name: 'get_router_egress',
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER}`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER}`,
+    description: 'See by which addresses some ports behind a router leave.',
+  },
+  { name: 'update_router_egress', ...MEMBERS, description: 'Change which ports leave by an address of a router.' },
+  { name: 'delete_router_egress', ...MEMBERS, description: 'Let ports leave by the addresses of all again.' },
   { name: 'add_router_interface', ...MEMBERS, description: 'Attach a subnet or a port to a router.' },
   { name: 'remove_router_interface', ...MEMBERS, description: 'Detach a subnet or a port from a router.' },
 ];

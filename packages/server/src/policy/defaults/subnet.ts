@@ -32,8 +32,8 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'get_subnet',
-    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or ${NETWORK_READER} or ${SERVICE} or rule:shared or rule:external_network`,
-    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or rule:shared`,
+    check: `${ADMIN_OR_READER} or ${OF_CLUSTER} or rule:cluster_pods or ${NETWORK_READER} or ${SERVICE} or rule:shared or rule:external_network`,
+    zed: `${ADMIN_OR_OWNER} or ${OF_CLUSTER} or rule:cluster_pods or rule:shared`,
     description: 'See a subnet.',
   },
   {
@@ -55,5 +55,11 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
     zed: ANYBODY,
     description: 'Say for which ports a new subnet is.',
   },
+  ...['create_subnet', 'update_subnet'].map((verb) => ({
+    name: `${verb}:cable:nat_outgoing`,
+    // As the cluster’s own project alone: outside, an address without translation is the operator’s to give.
+    check: `${ADMIN} or ${OF_CLUSTER}`,
+    description: 'Let what leaves a subnet by nodes keep its own address, or no more.',
+  })),
   { name: 'update_subnet:service_types', check: ADMIN, zed: ANYBODY, description: 'Say for which ports a subnet is.' },
 ];

@@ -1,0 +1,36 @@
+/** Ports of this host that are Cable's own: no host port leads away from them. */
+import type { HealthPort } from './entrances.ts';
+import type { HostPortPlace } from './host-ports.ts';
+
+/** `address` absent: at any of the host. */
+export type OwnPort = Pick<HostPortPlace, 'protocol' | 'port' | 'address'> & { readonly use: string };
+
+/** UDP: packets between hosts; TCP: flows that are handed over (`flow-server.ts`). */
+export const OVERLAY_PORTS: readonly OwnPort[] = [
+  { protocol: 'UDP', port: 4789, use: 'packets between hosts' },
+  { protocol: 'TCP', port: 4789, use: 'flows that are handed over between hosts' },
+];
+
+/** Of what the agent was told at its start. */
+export function ownPortsOf(probes: { readonly host: string; readonly port: number } | null): readonly OwnPort[] {
+  if (probes === null) return OVERLAY_PORTS;
+  const { host: address, port } = probes;
+  return [...OVERLAY_PORTS, { protocol: 'TCP', port, address, use: 'the probes of kubelet (--probe-listen)' }];
+}
+
+/** Where it is asked for endpoints of Services. */
+export function ownHealthPorts(ports: ReadonlyMap<number, HealthPort>): readonly OwnPort[] {
+  return [...ports.keys()].map((port) => ({ protocol: 'TCP', port, use: 'the health of a Service' }));
+}
+
+/** The one that a place would lead away from. */
+export function ownPortAt(own: readonly OwnPort[], place: HostPortPlace): OwnPort | undefined {
+  return own.find(
+    ({ protocol, port, address }) =>
+      protocol === place.protocol &&
+      port === place.port &&
+      (address === undefined ||
+        (address.includes(':') === (place.ipVersion === 6) &&
+          (place.address === undefined || place.address === address))),
+  );
+}

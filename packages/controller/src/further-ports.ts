@@ -1,0 +1,177 @@
+/**
+ * Ports of a pod's further interfaces: one for each network of the annotation that Multus reads, of those whose plug-in is ours. They are of the project of the pod's first
+ * port, and come and go with that.
+ */
+import { ApiError } from '@cable/api';
+import { FIRST_INTERFACE, VPC_INTERFACE } from '@cable/model';
+import { isRefusal, isStillPlugged } from './cable-access.ts';
+import { Unmet } from './custom/work.ts';
+import { type AttachmentFacts, type Selection, selectionsOf } from './further-interfaces.ts';
+import { type AddressDeps, withAddresses } from './pod-addresses.ts';
+import type { PodFacts } from './pod-facts.ts';
+import type { PodMirrors } from './pod-mirrors.ts';
+import { groupsOf, networkOf, type PlaceDeps, Unfit, type Viewer } from './pod-place.ts';
+import {
+  createPodPort,
+  deviceIdOf,
+  interfaceOf,
+  type OwnedPod,
+  POD_OWNER,
+  type PortDeps,
+  updatePodPort,
+} from './pod-ports.ts';
+import type { PortFacts } from './port-book.ts';
+import { type Extras, explaining, extrasBody, extrasChanges, extrasOf } from './port-extras.ts';
+import { WishError } from './wish-error.ts';
+import { type PodWishes, wishesOf } from './wishes.ts';
+
+export type FurtherDeps = PortDeps &
+  PlaceDeps &
+  AddressDeps & {
+    readonly mirrors: PodMirrors;
+    /** Of NetworkAttachmentDefinitions: undefined: there is none of that key. `isThere` false: nothing is known of them. */
+    readonly attachments: { get(key: string): AttachmentFacts | undefined; readonly isThere: boolean };
+  };
+
+/** A further interface, and what is asked for it. */
+export type Further = { readonly selection: Selection; readonly wishes: PodWishes };
+
+/** What the pod asks for, of networks of all plug-ins. Throws `WishError`. */
+export function furtherOf(pod: PodFacts): readonly Further[] {
+  return selectionsOf(pod).map((selection) => {
+    const wishes = wishesOf(pod, selection);
+    const { ipAddresses, macAddress } = selection;
+    const hasOwn = wishes.ipAddresses.length > 0 || wishes.pool !== undefined;
+    return {
+      selection,
+      wishes: {
+        ...(macAddress === undefined ? {} : { macAddress }),
+        ...wishes,
+        ...(hasOwn ? {} : { ipAddresses }),
+      },
+    };
+  });
+}
+
+export type FurtherWanted = {
+  readonly further: readonly Further[];
+  /** Those of further interfaces that the pod has, or that its StatefulSet keeps for it. */
+  readonly ports: readonly PortFacts[];
+  /** Of its first port. */
+  readonly projectId: string;
+  readonly routes: ReadonlyMap<string, boolean | null>;
+};
+
+/**
+ * Makes and changes them, each as far as that can be. Answers ports that the pod needs no more, and what was refused first, as an `Unfit` that names the interface.
+ * Throws what is to be tried again.
+ */
+export async function ensureFurther(
+  deps: FurtherDeps,
+  pod: OwnedPod,
+  { further, ports, projectId, routes }: FurtherWanted,
+): Promise<{ readonly surplus: readonly PortFacts[]; readonly refused: Unfit | undefined }> {
+  const named = new Set(further.map(({ selection }) => selection.interfaceName));
+  const surplus = ports.filter((port) => !named.has(interfaceOf(port)));
+  const faults: unknown[] = [];
+  for (const { selection, wishes } of further) {
+    const [there, ...more] = ports.filter((port) => interfaceOf(port) === selection.interfaceName);
+    surplus.push(...more);
+    const defaultRoute = routes.get(selection.interfaceName) ?? null;
+    try {
+      await ensureOne(deps, pod, { selection, wishes, there, projectId, defaultRoute });
+    } catch (err) {
+      faults.push(isUnfit(err) ? withName(selection, err) : err);
+    }
+  }
+  const failure = faults.find((one) => !(one instanceof Unfit));
+  if (failure !== undefined) throw failure;
+  return { surplus, refused: faults[0] as Unfit | undefined };
+}
+
+function isUnfit(err: unknown): err is Error {
+  if (isStillPlugged(err)) return false;
+  return err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err);
+}
+
+function withName({ interfaceName }: Selection, err: Error): Unfit {
+  const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
+  return new Unfit(
+    `its interface ${interfaceName}: ${err.message}${detail}`,
+    err instanceof Unfit ? err.reason : undefined,
+  );
+}
+
+type One = {
+  readonly selection: Selection;
+  readonly wishes: PodWishes;
+  readonly there: PortFacts | undefined;
+  readonly projectId: string;
+  readonly defaultRoute: boolean | null;
+};
+
+async function ensureOne(deps: FurtherDeps, pod: OwnedPod, one: One): Promise<void> {
+  const { selection, wishes, there, projectId } = one;
+  const viewer = { projectId: there?.projectId ?? projectId, client: deps.cable.as(there?.projectId ?? projectId) };
+  const { client } = viewer;
+  // One that is there stays, whatever becomes of the definition.
+  const attachment = there === undefined ? attachmentOf(deps, selection) : undefined;
+  if (there === undefined && attachment === undefined) return;
+  if (selection.interfaceName === FIRST_INTERFACE || selection.interfaceName === VPC_INTERFACE)
+    throw new Unfit('the name is that of an interface that pods have already: take another');
+  const extras = await extrasOf(client, wishes, one.defaultRoute);
+  const groups = (await groupsOf(viewer, wishes.securityGroups ?? [])).ids;
+  const deviceId = deviceIdOf(pod, selection.interfaceName);
+  const port = await explaining(extras, async () => {
+    const made = there ?? (await create(deps, pod, viewer, { ...one, attachment, extras, groups, deviceId }));
+    const more = await extrasChanges(client, made, extras);
+    return await updatePodPort(deps, pod, made, { deviceId, groups, rates: wishes.rates, more });
+  });
+  await deps.mirrors.ensure(client, pod.name, port, wishes.mirror);
+}
+
+/** Undefined: it is another plug-in's, or nothing is known of such definitions here. Throws `Unfit`. */
+function attachmentOf(
+  { attachments, cluster }: FurtherDeps,
+  { namespace, name }: Selection,
+): AttachmentFacts | undefined {
+  const found = attachments.get(`${namespace}/${name}`);
+  if (found === undefined && attachments.isThere)
+    throw new Unfit(`there is no NetworkAttachmentDefinition ${namespace}/${name}`);
+  return found?.cluster === cluster ? found : undefined;
+}
+
+type New = One & {
+  readonly attachment: AttachmentFacts | undefined;
+  readonly extras: Extras;
+  readonly groups: readonly string[];
+  readonly deviceId: string;
+};
+
+async function create(
+  deps: FurtherDeps,
+  pod: OwnedPod,
+  viewer: Viewer,
+  { selection, wishes, attachment, extras, groups, deviceId }: New,
+): Promise<PortFacts> {
+  const isSaid = wishes.network !== undefined || wishes.subnet !== undefined;
+  const where: Pick<PodWishes, 'network' | 'subnet'> = isSaid ? wishes : (attachment ?? {});
+  if (where.network === undefined && where.subnet === undefined) {
+    const { namespace, name } = selection;
+    throw new Unfit(
+      `neither NetworkAttachmentDefinition ${namespace}/${name} nor an annotation ${name}.${namespace}.cable.io/subnet says its network`,
+    );
+  }
+  // In the eyes of the pod's namespace, whoever has made the definition.
+  const place = await networkOf(deps, pod.namespace, viewer, where);
+  const { client } = viewer;
+  return await withAddresses(deps, pod, { client, place, wishes }, async (ips) => {
+    const body = {
+      ...{ network_id: place.networkId, fixed_ips: ips, security_groups: groups },
+      ...(wishes.macAddress === undefined ? {} : { mac_address: wishes.macAddress }),
+      ...extrasBody(extras),
+    };
+    const role = { deviceOwner: POD_OWNER, deviceId };
+    return await createPodPort(deps, pod, { client, role, body, rates: wishes.rates });
+  });
+}

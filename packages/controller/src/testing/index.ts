@@ -1,0 +1,1 @@
+export { leadCluster } from './lead-cluster.ts';

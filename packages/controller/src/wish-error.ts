@@ -1,0 +1,2 @@
+/** An annotation that is not understood. `message` names it. */
+export class WishError extends Error {}

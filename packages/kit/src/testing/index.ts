@@ -1,0 +1,2 @@
+export { sourceProgram } from './source-program.ts';
+export { ofAll } from './whole-run.ts';
