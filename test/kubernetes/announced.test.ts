@@ -81,7 +81,7 @@ test('a client on the link finds the node that announces a load balancer, and th
     await kube.create(SLICES, {
       metadata: { ...metadata, name: `web-${addressType.toLowerCase()}`, labels },
       ...{ addressType, ports: [{ name: '', protocol: 'TCP', port: 8080 }] },
-      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      endpoints: [{ addresses: [address], nodeName: far.name, conditions: { ready: true } }],
     } as KubeObject);
   }
   undo.push(serve(far.name, 8080, 'served'));
