@@ -332,6 +332,12 @@ test('pods reach each other, their nodes, and what is outside by the node’s ad
 
   // Pods keep their addresses outside where it is said so; other nodes, which take nobody on the wire for a pod, see the node.
   undo.push(serve(outside, 8080, 'seen $SOCAT_PEERADDR', 4), serve(bed.h2.name, 8082, 'seen $SOCAT_PEERADDR', 4));
+  // A Service of what is outside, and of no node: from pods, from processes of nodes, from outside by a node port.
+  const beyond = { addresses: [OUTSIDE], conditions: { ready: true } };
+  await createService(cluster.kube, 'beyond', '10.96.0.19', [beyond], { nodePort: NODE_PORT + 6 });
+  await eventually('a pod reaches what is outside', async () => (await askWho(a, '10.96.0.19')) === 'seen');
+  for (const from of [b, bed.h1.name, bed.h2.name]) assert.equal(await askWho(from, '10.96.0.19'), 'seen', from);
+  for (const one of bed.hosts) assert.equal(await askWho(outside, one.underlay, NODE_PORT + 6), 'seen', one.name);
   const seen = (): Promise<string> => ask(a, OUTSIDE, 8080);
   await eventually('a pod is seen as its node', async () => (await seen()) === 'seen 203.0.113.11');
   const [ofPods] = await bed.api.list('subnet', { 'cable:origin': 'Subnet/pods-ipv4' });

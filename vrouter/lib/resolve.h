@@ -274,6 +274,8 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 		return -1;
 	}
 	w->route = *route;
+	if (is_first)
+		pass_through_host(ctx);
 	return take_route(w);
 }
 

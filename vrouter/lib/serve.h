@@ -209,6 +209,26 @@ GLOBAL int hide_client(struct __sk_buff *ctx __attribute__((unused)), __u32 flag
 	return 0;
 }
 
+/*
+ * The packet in work, which begins a flow to a Service, goes to its endpoint by `route`. If it came by the host's own VIF and goes on by it, to what is outside, it gets the address of the
+ * Service: the host would take one with its own for forged, and an answer for one to itself.
+ */
+GLOBAL int pass_through_host(struct __sk_buff *ctx __attribute__((unused)))
+{
+	struct work *w = work();
+	struct cb_vif *vif;
+
+	if (!w || !w->served || w->nat.known)
+		return 0;
+	vif = vif_row(w->p.in_vif);
+	if (!vif || !(vif->flags & CB_VIF_F_NODE) || w->route.kind != CB_ROUTE_NEXTHOP ||
+	    !same_address(&w->route.nexthop, first_address(w, vif)))
+		return 0;
+	turn_to_itself(w);
+	w->nat.asked |= TRANSLATED_OUT;
+	return 0;
+}
+
 /* The packet in work, which begins a flow, is routed to Services of @scope: it becomes one to an endpoint. Returns 0; -1: `to` says why not. */
 GLOBAL int serve(struct __sk_buff *ctx, __u32 scope)
 {
