@@ -5,6 +5,7 @@ import type { FlowRecord } from '../flow-export/flow-record.ts';
 import { createRateLimit, type RateLimit } from '../guest/rate-limit.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { ListedSlices } from '../show/names.ts';
+import { type Judgement, judgedPort, judgementsOf } from './judgements.ts';
 import { CLOUD, logsOf } from './logs-of.ts';
 
 /** Lines of a port a second, and at once after a pause: as much as the vrouter tells of a port that exports nothing. */
@@ -17,8 +18,8 @@ const HOST_BURST = 2000;
 /** Drops by security groups, each with the end whose groups they are. */
 const DROPS: Readonly<Record<string, Side>> = { policy_egress: 'egress', policy_ingress: 'ingress' };
 
-type Side = 'egress' | 'ingress';
-type Action = 'ACCEPT' | 'DROP';
+type Side = Judgement['direction'];
+type Action = Judgement['action'];
 
 export type PacketLogCounters = {
   /** Lines that were written. */
@@ -56,20 +57,11 @@ export class PacketLogger {
   }
 
   take(record: FlowRecord): void {
-    if (record.kind === 'begin') {
-      this.#log(record, { side: 'egress', isSender: true, action: 'ACCEPT' });
-      this.#log(record, { side: 'ingress', isSender: false, action: 'ACCEPT' });
-    }
-    const side = record.kind === 'drop' ? DROPS[record.drop?.name ?? ''] : undefined;
-    if (side === undefined) return;
-    // An answer is refused by what its connection may: by the egress rules of whom it is for.
-    const by = record.refusedBy ?? (side === 'egress' ? 'from' : 'to');
-    this.#log(record, { side, isSender: by === 'from', action: 'DROP' });
+    for (const one of judgementsOf(record, DROPS)) this.#log(record, one);
   }
 
-  #log(record: FlowRecord, { side, isSender, action }: Pick<About, 'side' | 'isSender' | 'action'>): void {
-    const end = isSender ? record.from : record.to;
-    const port = end === null ? undefined : this.#portOf(end.portId);
+  #log(record: FlowRecord, { direction: side, isSender, action }: Judgement): void {
+    const port = judgedPort(record, isSender, this.#deps);
     if (port === undefined) return;
     const ids = this.#logsOf(port, action);
     if (ids.length === 0) return;
@@ -79,12 +71,6 @@ export class PacketLogger {
       this.#deps.write(JSON.stringify(lineOf(record, { port, side, isSender, action, ids })));
     if (isRoom) this.#lines += 1;
     else this.#held += 1;
-  }
-
-  #portOf(id: string): LocalPort | undefined {
-    const { host, slices } = this.#deps;
-    const of = typedSlices(slices);
-    return of.item('host', host, id) ?? of.item('standby', host, id);
   }
 
   #logsOf(port: LocalPort, action: Action): readonly string[] {

@@ -8,6 +8,7 @@ import { hex, isMapped } from '../plan/address.ts';
 import { typedSlices } from '../plan/inputs.ts';
 import type { Planner } from '../plan/planner.ts';
 import type { ListedSlices } from '../show/names.ts';
+import { type Judgement, judgedPort, judgementsOf } from './judgements.ts';
 import { loggedPolicies, namespaceOf } from './policies-of.ts';
 
 /** Lines of a port, of the pods of a namespace, and of the host, a second; twice as many at once after a pause. Who may write policies is a tenant, too: none has all of it. */
@@ -17,10 +18,8 @@ const HOST_RATE = 1000;
 /** Packets of the host about which it is asked who decided, whether a line comes of it or not. */
 const ASK_RATE = 5000;
 
-type Direction = 'egress' | 'ingress';
-
 /** Drops by network policies, each with the direction of whose rules they are. */
-const DROPS: Readonly<Record<string, Direction>> = {
+const DROPS: Readonly<Record<string, Judgement['direction']>> = {
   network_policy_egress: 'egress',
   network_policy_ingress: 'ingress',
 };
@@ -66,19 +65,11 @@ export class PolicyLogger {
   }
 
   take(record: FlowRecord): void {
-    if (record.kind === 'begin') {
-      this.#log(record, { direction: 'egress', isSender: true, action: 'ACCEPT' });
-      this.#log(record, { direction: 'ingress', isSender: false, action: 'ACCEPT' });
-    }
-    const direction = record.kind === 'drop' ? DROPS[record.drop?.name ?? ''] : undefined;
-    if (direction === undefined) return;
-    const by = record.refusedBy ?? (direction === 'egress' ? 'from' : 'to');
-    this.#log(record, { direction, isSender: by === 'from', action: 'DROP' });
+    for (const one of judgementsOf(record, DROPS)) this.#log(record, one);
   }
 
-  #log(record: FlowRecord, about: About): void {
-    const end = about.isSender ? record.from : record.to;
-    const port = end === null ? undefined : this.#portOf(end.portId);
+  #log(record: FlowRecord, about: Judgement): void {
+    const port = judgedPort(record, about.isSender, this.#deps);
     if (port === undefined) return;
     const asking = loggedPolicies(port, typedSlices(this.#deps.slices)).filter((one) =>
       about.action === 'ACCEPT' ? one.accepts : one.drops,
@@ -103,7 +94,7 @@ export class PolicyLogger {
   /** Those that decided so. */
   #deciding(
     record: FlowRecord,
-    { direction, isSender, action }: About,
+    { direction, isSender, action }: Judgement,
     port: LocalPort,
     asking: readonly LoggedPolicy[],
   ): readonly LoggedPolicy[] {
@@ -124,15 +115,7 @@ export class PolicyLogger {
         : found.by.includes(Number.parseInt(id.slice(0, 8), 16) >>> 0),
     );
   }
-
-  #portOf(id: string): LocalPort | undefined {
-    const { host, slices } = this.#deps;
-    const of = typedSlices(slices);
-    return of.item('host', host, id) ?? of.item('standby', host, id);
-  }
 }
-
-type About = { readonly direction: Direction; readonly isSender: boolean; readonly action: 'ACCEPT' | 'DROP' };
 
 /** What rules of an end are asked about: as `refused_by()` of the vrouter. */
 function viewOf(
@@ -150,7 +133,7 @@ function viewOf(
 /** The packet as the port has it; of one to a Service also the endpoint, about which the rules were asked. */
 function lineOf(
   record: FlowRecord,
-  { direction, isSender, action }: About,
+  { direction, isSender, action }: Judgement,
   port: LocalPort,
   policies: readonly LoggedPolicy[],
 ): Readonly<Record<string, unknown>> {

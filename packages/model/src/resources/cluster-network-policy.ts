@@ -1,3 +1,5 @@
+import { POLICY_PORTS } from './policy-ports.ts';
+
 /** A network policy of a whole cluster: ClusterNetworkPolicy, AdminNetworkPolicy or BaselineAdminNetworkPolicy of Kubernetes. */
 export const clusterNetworkPolicyResource = {
   name: 'cluster_network_policy',
@@ -148,43 +150,7 @@ export const clusterNetworkPolicyResource = {
               },
             },
           },
-          ports: {
-            type: 'list',
-            nullable: true,
-            default: null,
-            maxLength: 1000,
-            description: 'At which ports of who receives; null: at all, with any protocol. An empty list is none.',
-            items: {
-              type: 'object',
-              properties: {
-                protocol: { type: 'string', values: ['TCP', 'UDP', 'SCTP'], default: 'TCP' },
-                port: {
-                  type: 'integer',
-                  nullable: true,
-                  default: null,
-                  minimum: 1,
-                  maximum: 65_535,
-                  description: 'Null: all ports of the protocol, unless a name is given.',
-                },
-                end_port: {
-                  type: 'integer',
-                  nullable: true,
-                  default: null,
-                  minimum: 1,
-                  maximum: 65_535,
-                  description: 'The last of a range that begins with port; null: port alone.',
-                },
-                port_name: {
-                  type: 'string',
-                  nullable: true,
-                  default: null,
-                  minLength: 1,
-                  maxLength: 63,
-                  description: 'The port that who receives calls by this name; null: it is given by number.',
-                },
-              },
-            },
-          },
+          ports: POLICY_PORTS as typeof POLICY_PORTS,
         },
       },
       example: [
