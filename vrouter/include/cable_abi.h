@@ -1028,6 +1028,9 @@ enum cb_life {
 /* flag of struct cb_flow: it was handed over by another host. Its upper 16 bits: by which session of that (see struct cb_carry) */
 #define CB_FLOW_F_CARRIED 0x1
 #define CB_FLOW_F_TOLD 0x2 /* flag of struct cb_flow: its begin was told, so its end is, too */
+#define CB_FLOW_F_BEGUN_FREE 0x4 /* flag of struct cb_flow: it is not counted for who began it, the host itself */
+#define CB_FLOW_F_RECEIVED_FREE 0x8 /* flag of struct cb_flow: it is not counted for who received it, the host itself */
+#define CB_FLOW_F_LET_IN 0x10 /* flag of struct cb_flow: for who began it it is counted in CB_USE_LET_IN */
 
 /*
  * cb_flow_2: array, flow number -> flow. Written by the vrouter and by migrations. Flow 0 is never taken. An established packet reads and
@@ -1251,7 +1254,8 @@ struct cb_gauge {
 	__u64 reserve[5];
 };
 
-/* Rows of cb_use_1: VIFs by number, then projects. There is no project 0: its row has what only passes the host, from no VIF here to none. */
+/* Rows of cb_use_1: VIFs by number, then projects. There is no project 0: its row has what only passes the host, from no VIF here to none. Nor a VIF 0: its row has what was let in from outside for who is at another host. */
+#define CB_USE_LET_IN 0
 #define CB_USE_PROJECT 8192
 #define CB_USE_PASSING 8192
 #define CB_MAX_USE 24576

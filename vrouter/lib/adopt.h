@@ -125,7 +125,7 @@ static __noinline int adopt_flow(const struct adopted *from, __u64 now)
 		set_life(flow, CB_LIFE_FREE);
 		return 0;
 	}
-	count_owners(flow, 1);
+	count_owners(number, 1);
 	set_life(flow, CB_LIFE_LIVE);
 	return 1;
 }

@@ -269,7 +269,7 @@ static __always_inline __u32 refuses_flow(struct __sk_buff *ctx, struct work *w)
 	if (traces_answer())
 		return CB_REASON_NONE;
 	if (!w->replaced) {
-		if (share_is_full(w))
+		if (share_is_full(ctx))
 			return CB_REASON_FLOW_SHARE;
 		if (gauge && gauge->flows + 1 >= cfg_flows)
 			return CB_REASON_FLOW_TABLE;
@@ -315,13 +315,13 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 	make_answer(w, answer_net(w));
 	if (!gets_port(w) && is_own_answer(w))
 		return CB_REASON_INVALID_STATE;
-	reason = take_for_flow(w, &number);
+	reason = take_for_flow(ctx, w, &number);
 	if (reason)
 		return reason;
 	flow = flow_row(number);
 	if (!flow)
 		return CB_REASON_FLOW_TABLE;
-	fill_record(w, flow);
+	fill_record(ctx, w, flow);
 	if (w->nat.chooses)
 		reason = put_with_port(ctx, w, number);
 	else if (put_tuples(ctx, number) && (!make_way(w) || put_tuples(ctx, number)))
@@ -330,7 +330,7 @@ GLOBAL int begin_flow(struct __sk_buff *ctx)
 		set_life(flow, CB_LIFE_FREE);
 		return w->flow ? follow_other(w) : reason;
 	}
-	count_owners(flow, 1);
+	count_owners(number, 1);
 	told = flow_told(flow);
 	if (told == TOLD_ALL)
 		flow->flags |= CB_FLOW_F_TOLD;

@@ -43,16 +43,40 @@ static __always_inline void count_flows(int by)
 		__sync_fetch_and_add(&gauge->flows, (__s64)by);
 }
 
-/* Counts @flow for its owners; @by: 1 or -1. */
-static __always_inline void count_owners(const struct cb_flow *flow, int by)
+/* Rows to which an end of a flow with @flags is counted, that of @owner and that of @project; CB_MAX_USE: none. */
+struct use_rows {
+	__u32 owner;
+	__u32 project;
+};
+
+static __always_inline struct use_rows use_rows_of(__u32 flags, __u32 side, __u32 owner, __u32 project)
 {
+	struct use_rows rows = {.owner = owner, .project = CB_USE_PROJECT + project};
+
+	if (!owner || flags & (side ? CB_FLOW_F_RECEIVED_FREE : CB_FLOW_F_BEGUN_FREE))
+		rows.owner = rows.project = CB_MAX_USE;
+	else if (!side && flags & CB_FLOW_F_LET_IN) {
+		rows.owner = CB_USE_LET_IN;
+		rows.project = CB_MAX_USE;
+	}
+	return rows;
+}
+
+/* Counts flow @number, which is BUSY, for its owners; @by: 1 or -1. */
+GLOBAL int count_owners(__u32 number, int by)
+{
+	struct cb_flow *flow = flow_row(number);
+	struct use_rows rows;
+
+	if (!flow)
+		return 0;
 	for (__u32 side = 0; side < 2; side++) {
-		if (!flow->owner[side])
-			continue;
-		count_use(flow->owner[side], side, by);
-		count_use(CB_USE_PROJECT + flow->project[side], side, by);
+		rows = use_rows_of(flow->flags, side, flow->owner[side], flow->project[side]);
+		count_use(rows.owner, side, by);
+		count_use(rows.project, side, by);
 	}
 	count_flows(by);
+	return 0;
 }
 
 static __always_inline int holds_share(__u32 row, __u32 side, __u64 most)
@@ -84,23 +108,72 @@ static __always_inline __u32 owning_project(const struct work *w, __u32 side)
 	return net ? net->project : 0;
 }
 
+/* The address of @vif of the version of IP of the packet in work. */
+static __always_inline const struct cb_addr *first_address(const struct work *w, const struct cb_vif *vif)
+{
+	return w->p.family == CB_FAMILY_V6 ? &vif->addr6 : &vif->addr;
+}
+
+/* The VIF by which this host has let in the packet in work from outside, which others have sent; NULL: it came otherwise. */
+static __always_inline struct cb_vif *entrance_of(const struct work *w)
+{
+	struct cb_vif *vif = vif_row(w->p.in_vif);
+
+	if (!vif || !(vif->flags & CB_VIF_F_NODE) || same_address(first_address(w, vif), &w->p.key.src))
+		return NULL;
+	return vif;
+}
+
+static __always_inline int is_node(__u32 number)
+{
+	struct cb_vif *vif = number ? vif_row(number) : NULL;
+
+	return vif && vif->flags & CB_VIF_F_NODE;
+}
+
+/*
+ * The flags of the flow of the packet in work that say for which end nothing is counted. By the VIF of the host itself everybody's flows pass: what a guest sends outside is the guest's, what comes
+ * to a guest from there too, or none could reach the host, nor the host a guest, once somebody has filled its share. What was let in from outside for who is elsewhere is nobody's here: that has
+ * a share of its own.
+ */
+GLOBAL int free_ends(struct __sk_buff *ctx __attribute__((unused)))
+{
+	int from_node, to_node, flags = 0;
+	struct work *w = work();
+
+	if (!w)
+		return 0;
+	from_node = w->p.in_vif && w->sender.flags & CB_VIF_F_NODE;
+	to_node = is_node(w->way.out_vif);
+	if (from_node && w->way.out_vif && !to_node)
+		flags = CB_FLOW_F_BEGUN_FREE;
+	else if (from_node && entrance_of(w))
+		flags = CB_FLOW_F_LET_IN;
+	if (to_node && w->p.in_vif && (!from_node || flags))
+		flags |= CB_FLOW_F_RECEIVED_FREE;
+	return flags;
+}
+
 /*
  * Has one who answers for the flow of the packet in work its share of the table? A project may hold as many as are free, a VIF half of that; so a greedy one leaves room for others,
  * whoever they are, and nobody has to set a limit. What only passes is its project's alone.
  */
-static __noinline int share_is_full(const struct work *w)
+GLOBAL int share_is_full(struct __sk_buff *ctx)
 {
 	__u64 usable = cfg_flows - FLOW_RESERVE(cfg_flows), free;
-	__u32 owner;
 	struct cb_gauge *gauge = gauge_row();
+	__u32 owner, flags = free_ends(ctx);
+	struct work *w = work();
+	struct use_rows rows;
 
-	if (!gauge)
+	if (!gauge || !w)
 		return 0;
 	free = gauge->flows < usable ? usable - gauge->flows : 0;
 	for (__u32 side = 0; side < 2; side++) {
 		owner = owner_of(w, side);
-		if (owner && (holds_share(CB_USE_PROJECT + owning_project(w, side), side, free) ||
-			      (owner != CB_USE_PASSING && holds_share(owner, side, free / 2))))
+		rows = use_rows_of(flags, side, owner, owning_project(w, side));
+		if ((rows.project < CB_MAX_USE && holds_share(rows.project, side, free)) ||
+		    (rows.owner < CB_MAX_USE && owner != CB_USE_PASSING && holds_share(rows.owner, side, free / 2)))
 			return 1;
 	}
 	return 0;
@@ -130,7 +203,7 @@ static __noinline int take_apart(__u32 number)
 	flow->way[1].check = 0;
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[0]);
 	bpf_map_delete_elem(&cb_tuple_1, &flow->tuple[1]);
-	count_owners(flow, -1);
+	count_owners(number, -1);
 	if (flow->flags & CB_FLOW_F_TOLD || flow_told(flow))
 		tell_flow(number, CB_TOLD_END);
 	return 1;
@@ -296,7 +369,7 @@ static __always_inline void put_way(const struct work *w, struct cb_way *way)
 }
 
 /* Fills the record @flow, which is BUSY, with the flow whose first packet is in work. */
-static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
+static __always_inline void fill_record(struct __sk_buff *ctx, struct work *w, struct cb_flow *flow)
 {
 	__u8 state = first_state(&w->p);
 	__u64 timeout = flow_timeout_ns(w->p.key.protocol, state);
@@ -312,7 +385,7 @@ static __always_inline void fill_record(struct work *w, struct cb_flow *flow)
 	flow->member = w->member;
 	flow->served = w->served;
 	flow->held = 0;
-	flow->flags = 0;
+	flow->flags = free_ends(ctx);
 	flow->rule = w->rule;
 	set_state(&flow->way[0], state, w->p.now_ns, timeout);
 	set_state(&flow->way[1], state, w->p.now_ns, timeout);
@@ -454,7 +527,7 @@ static __noinline int make_way(struct work *w)
  * The record for a new flow, BUSY, in @number. Of a flow that the packet opens anew it is the same: else who opens and closes in turn would have a great
  * many records rest, which are counted to nobody. Returns 0, or a reason to drop.
  */
-static __noinline int take_for_flow(struct work *w, __u32 *number)
+static __noinline int take_for_flow(struct __sk_buff *ctx, struct work *w, __u32 *number)
 {
 	struct cb_flow *flow = flow_row(w->replaced);
 
@@ -463,7 +536,7 @@ static __noinline int take_for_flow(struct work *w, __u32 *number)
 		__sync_fetch_and_add(&flow->life, 4);
 		return CB_REASON_NONE;
 	}
-	if (share_is_full(w))
+	if (share_is_full(ctx))
 		return CB_REASON_FLOW_SHARE;
 	*number = take_record(w->p.now_ns);
 	return *number ? CB_REASON_NONE : CB_REASON_FLOW_TABLE;

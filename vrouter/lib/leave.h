@@ -51,13 +51,15 @@ static __always_inline int outlives_vif(const struct cb_flow *flow, __u32 vif)
 static __noinline int leave_flow(__u32 number, __u32 vif)
 {
 	struct cb_flow *flow = flow_row(number);
+	struct use_rows rows;
 
 	if (!flow || !take_busy(flow))
 		return 0;
 	for (__u32 side = 0; side < 2; side++) {
 		if (flow->owner[side] == vif) {
-			count_use(vif, side, -1);
-			count_use(CB_USE_PROJECT + flow->project[side], side, -1);
+			rows = use_rows_of(flow->flags, side, vif, flow->project[side]);
+			count_use(rows.owner, side, -1);
+			count_use(rows.project, side, -1);
 			flow->owner[side] = 0;
 			flow->project[side] = 0;
 		}

@@ -32,22 +32,6 @@ static __always_inline __u32 outer_scope_of(const struct cb_route *route)
 	return *(const __u32 *)(route->nexthop.b + 4);
 }
 
-/* The address of @vif of the version of IP of the packet in work. */
-static __always_inline const struct cb_addr *first_address(const struct work *w, const struct cb_vif *vif)
-{
-	return w->p.family == CB_FAMILY_V6 ? &vif->addr6 : &vif->addr;
-}
-
-/* The VIF by which this host has let in the packet in work from outside, which others have sent; NULL: it came otherwise. */
-static __always_inline struct cb_vif *entrance_of(const struct work *w)
-{
-	struct cb_vif *vif = vif_row(w->p.in_vif);
-
-	if (!vif || !(vif->flags & CB_VIF_F_NODE) || same_address(first_address(w, vif), &w->p.key.src))
-		return NULL;
-	return vif;
-}
-
 /* By which a flow knows the list that has its endpoint; never 0. */
 static __always_inline __u32 mark_of(const struct cb_service *service)
 {

@@ -1,9 +1,9 @@
 /** The flow table under pressure: shares, what one guest can do to another, time, several CPUs at once, and purges. */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
-import { DROP_REASONS } from '../../packages/agent/src/bpf/abi.gen.ts';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { CB_USE_PROJECT, CB_VIF_F_NODE, DROP_REASONS } from '../../packages/agent/src/bpf/abi.gen.ts';
 import { type Ipv4, TCP, tcp, udp } from './packet.ts';
-import { type Guest, World } from './world.ts';
+import { type Guest, OPEN_FLAGS, World } from './world.ts';
 
 const VNI = 800;
 const OTHER = 801;
@@ -53,6 +53,56 @@ function open(guest: Guest, count: number, sport = 1024): number {
   }
   return passed;
 }
+
+describe('the VIF of the host itself', () => {
+  const JOIN = VNI + 1;
+  const [NODE, R1, R2] = ['02:00:00:00:03:0a', '02:00:00:00:01:fe', '02:00:00:00:02:fe'];
+  const [OWN, OUT] = ['100.64.0.3', '198.51.100.77'];
+  let node: Guest;
+
+  beforeEach(() => {
+    node = world.addGuest('node', { mac: NODE, ip: OWN, vni: JOIN, flags: OPEN_FLAGS | CB_VIF_F_NODE, project: 3 });
+    world.addRouterInterface(1, { vni: VNI, cidr: '10.0.0.0/24', ip: '10.0.0.254', mac: R1 });
+    world.addRouterInterface(1, { vni: JOIN, cidr: '100.64.0.0/16', ip: '100.64.0.1', mac: R2 });
+    world.addRoute(1, '0.0.0.0/0', { vni: JOIN, mac: R2, nexthop: OWN });
+  });
+
+  const out = (guest: Guest): Ipv4 => ({ src: guest.mac, dst: R1, from: guest.ip, to: OUT });
+  const into = (from: string, to: string): Ipv4 => ({ src: NODE, dst: R2, from, to });
+  const sent = (guest: Guest, ip: Ipv4, count: number, sport = 1024): number => {
+    let passed = 0;
+    for (let n = 0; n < count; n += 1) {
+      if (!world.send(guest, udp(ip, { sport: sport + n, dport: 53 })).verdict.startsWith('drop')) passed += 1;
+    }
+    return passed;
+  };
+
+  test('is nobody’s share: one that fills its own by what it sends outside leaves others theirs', () => {
+    assert.ok(sent(greedy, out(greedy), FLOWS) < FLOWS / 2);
+    assert.equal(sent(a, out(a), 100), 100, 'another guest to outside');
+    assert.equal(sent(b, out(b), 100), 100);
+    assert.equal(sent(node, into(OWN, '10.0.0.2'), FLOOR), FLOOR, 'the host');
+  });
+
+  test('what comes from outside for one guest, or for other hosts, leaves the host itself, and other guests, theirs', () => {
+    assert.ok(sent(node, into(OUT, '10.0.0.4'), FLOWS) < FLOWS / 2, 'to one guest');
+    assert.equal(sent(node, into(OWN, '10.0.0.1'), 100), 100, 'of the host');
+    assert.equal(sent(node, into(OUT, '10.0.0.1'), 50), 50, 'to another guest');
+    assert.ok(sent(node, into(OUT, '10.0.0.9'), FLOWS) < FLOWS / 2, 'to another host');
+    assert.equal(sent(node, into(OWN, '10.0.0.9'), FLOOR), FLOOR, 'of the host to another');
+  });
+
+  test('counts nothing when all have ended', () => {
+    sent(a, out(a), 10);
+    for (const from of [OWN, OUT]) for (const to of ['10.0.0.2', '10.0.0.9']) sent(node, into(from, to), 10);
+    for (const { vif } of [a, b, node]) purge(1, vif);
+    const rows = [0, ...[1, 2, 3].map((project) => CB_USE_PROJECT + project)];
+    assert.deepEqual(
+      rows.map((row) => world.use(row).flows),
+      rows.map(() => [0, 0]),
+    );
+  });
+});
 
 test('a guest that opens ten times as many flows as there is room for ends nobody’s, and is refused', () => {
   const before = world.stat(greedy).drops[code('flow_share')] ?? 0n;

@@ -327,6 +327,15 @@ export const CB_FLOW_F_CARRIED = 0x1;
 /** flag of struct cb_flow: its begin was told, so its end is, too */
 export const CB_FLOW_F_TOLD = 0x2;
 
+/** flag of struct cb_flow: it is not counted for who began it, the host itself */
+export const CB_FLOW_F_BEGUN_FREE = 0x4;
+
+/** flag of struct cb_flow: it is not counted for who received it, the host itself */
+export const CB_FLOW_F_RECEIVED_FREE = 0x8;
+
+/** flag of struct cb_flow: for who began it it is counted in CB_USE_LET_IN */
+export const CB_FLOW_F_LET_IN = 0x10;
+
 export const CB_HELD_SHIFT = 30;
 
 /** its time was over */
@@ -366,6 +375,8 @@ export const CB_MEMBER_F_DOWN = 0x1;
 
 /** only endpoints of this host serve: without one, packets are dropped, not refused */
 export const CB_SERVICE_F_LOCAL = 0x1;
+
+export const CB_USE_LET_IN = 0;
 
 export const CB_USE_PROJECT = 8192;
 
