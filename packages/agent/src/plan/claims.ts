@@ -135,11 +135,14 @@ function same(claim: Claim, { value }: MapEntry, unit: Unit): boolean {
   return claim.projectId === unit.projectId && claim.value === value;
 }
 
-/** The chain without the unit's claim. A link that stands behind another is given a new place; those before it are made anew. */
+/** The chain without the unit's claim. A link that stands behind another is given a new place. Of one key many may claim: no recursion. */
 function without(head: Link | undefined, unit: Unit): Link | undefined {
-  if (head === undefined) return undefined;
-  if (head.unit === unit) return head.next;
-  head.next = without(head.next, unit);
+  if (head?.unit === unit) return head.next;
+  for (let at = head; at !== undefined; at = at.next) {
+    if (at.next?.unit !== unit) continue;
+    at.next = at.next.next;
+    break;
+  }
   return head;
 }
 
@@ -149,6 +152,9 @@ function inserted(head: Link | undefined, link: Link): Link {
     link.next = head;
     return link;
   }
-  head.next = inserted(head.next, link);
+  let at = head;
+  while (at.next !== undefined && !link.unit.before(at.next.unit)) at = at.next;
+  link.next = at.next;
+  at.next = link;
   return head;
 }

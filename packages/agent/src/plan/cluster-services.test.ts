@@ -167,6 +167,18 @@ test('long lists are chunks, and what two objects name is one', async () => {
   assert.equal(ports(bed)[0]?.split(', ').length, 2 * CB_BACKENDS + 1);
 });
 
+test('Services of the same endpoints have lists of their own, and each the share of its namespace', async () => {
+  const other = service({ id: '5e5e5e5e-0000-4000-8000-000000000002', name: 'bank/web', clusterIps: ['10.96.0.11'] });
+  const bed = await planned(
+    services([service({}), other]),
+    backends([backend('10.0.0.6'), ['other/10.0.0.6', backend('10.0.0.6', { serviceId: other.id })[1]]]),
+  );
+  const rows = rowsOf(bed, 'cb_service_1').filter(({ port }) => port !== undefined);
+  assert.equal(new Set(rows.map(({ list }) => list)).size, 2);
+  const owners = [...bed.planner.entries.of('cb_service_1').values()].map(({ projectId }) => projectId);
+  assert.deepEqual([...new Set(owners)].sort(), ['k, namespace bank,', 'k, namespace default,']);
+});
+
 test('Services are in force behind the routers of their scope alone', async () => {
   const bed = await planned(
     services([service({ externalIps: ['203.0.113.7'] })], [2]),

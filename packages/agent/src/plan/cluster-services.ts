@@ -117,6 +117,7 @@ export const CLUSTER_SERVICES: Family = itemFamily(
     const node = reader.facts('let-in', scopeId).get('')?.value;
     const outerScope = node !== undefined ? reader.number('router', outerScopeOf(scopeId)) : undefined;
     return {
+      projectId: ownerOf(service),
       entries: [
         ...serviceEntries(
           { scope, addresses: [...service.clusterIps, ...service.externalIps], isLocal: local },
@@ -130,6 +131,12 @@ export const CLUSTER_SERVICES: Family = itemFamily(
     };
   },
 );
+
+/** Of whose share its rows are: its namespace's, for all Services of a cluster are of one project. */
+function ownerOf({ projectId, name }: ClusterService): string {
+  const [namespace = ''] = name.split('/');
+  return name.includes('/') ? `${projectId}, namespace ${namespace},` : projectId;
+}
 
 function isAddress(text: string): boolean {
   return parseAddress(text) !== undefined;
@@ -300,7 +307,7 @@ function serviceEntries(
     );
     for (const { name, protocol, port } of service.ports) {
       const backends = distinct([counting, kept].map((some) => some.flatMap((one) => placeOf(one, name, protocol))));
-      const { list, chunks } = listOf(backends.flat());
+      const { list, chunks } = listOf(id, backends.flat());
       const [count, total] = [backends[0]?.length ?? 0, backends.flat().length];
       // Of one that nobody serves anywhere whoever asks is refused, and not left waiting.
       const value = { ...about, list, count, total, flags: isLocal && total > 0 ? CB_SERVICE_F_LOCAL : 0 };
@@ -335,10 +342,13 @@ function distinct(groups: readonly (readonly Backend[])[]): readonly (readonly B
   );
 }
 
-/** A list, and its chunks. Its number is made of what is in it: one that changes is another. */
-function listOf(backends: readonly Backend[]): { readonly list: bigint; readonly chunks: readonly Planned[] } {
+/** A list, and its chunks. Its number is made of the Service and of what is in it: one that changes is another, and no two Services, of thousands before the same pods, claim one. */
+function listOf(
+  serviceId: string,
+  backends: readonly Backend[],
+): { readonly list: bigint; readonly chunks: readonly Planned[] } {
   if (backends.length === 0) return { list: 0n, chunks: [] };
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(serviceId);
   for (const { addr, portBe } of backends) hash.update(addr).update(Buffer.of(portBe >> 8, portBe & 0xff));
   const list = hash.digest().readBigUInt64LE();
   const count = Math.ceil(backends.length / CB_BACKENDS);

@@ -30,8 +30,8 @@ import {
 } from '../bpf/abi.gen.ts';
 import type { AgentMap } from '../desired.ts';
 
-/** How many entries a map holds, and what makes room in it. */
-type MapRoom = { readonly size: number; readonly remedy: string };
+/** How many entries a map holds, what makes room in it, and into how many shares it is divided; absent: two. */
+type MapRoom = { readonly size: number; readonly remedy: string; readonly shares?: number };
 
 const FEWER_PORTS = 'move ports to another host';
 const FEWER_LIMITS = 'give fewer floating IPs and gateways a QoS policy, or move them to other hosts';
@@ -53,8 +53,12 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_neigh_1: { size: CB_MAX_NEIGHBOUR, remedy: 'use fewer next hops on external networks' },
   cb_next_1: { size: CB_MAX_NEXT, remedy: 'use fewer destinations with several next hops' },
   cb_steer_1: { size: CB_MAX_STEER, remedy: 'use policy routes at fewer routers' },
-  cb_backend_1: { size: CB_MAX_BACKEND, remedy: 'use fewer endpoints of Services' },
-  cb_service_1: { size: CB_MAX_SERVICE, remedy: 'use fewer Services, or fewer ports and addresses of each' },
+  cb_backend_1: { size: CB_MAX_BACKEND, remedy: 'use fewer endpoints of Services', shares: 4 },
+  cb_service_1: {
+    size: CB_MAX_SERVICE,
+    remedy: 'use fewer Services, or fewer ports and addresses of each',
+    shares: 4,
+  },
   cb_route_2: { size: CB_MAX_ROUTE, remedy: 'use fewer extra routes' },
   cb_source_2: { size: CB_MAX_SOURCE, remedy: `use fewer allowed address pairs, or ${FEWER_PORTS}` },
   cb_member_1: { size: CB_MAX_MEMBER, remedy: 'use fewer members of load balancers' },
@@ -91,7 +95,7 @@ export const MAP_SIZES: MapSizes = Object.fromEntries(
   Object.entries(ROOM).map(([map, { size }]) => [map, size]),
 ) as MapSizes;
 
-/** Entries in the maps by project: none may have more than half of a map. */
+/** Entries in the maps by project: none may have more than half of a map, of some less. */
 export class Shares {
   readonly #sizes: MapSizes;
   readonly #counts = new Map<AgentMap, Map<string, number>>();
@@ -112,9 +116,11 @@ export class Shares {
   /** Why the project may not have one more; undefined: it may. */
   refusal(map: AgentMap, project: string | undefined): string | undefined {
     if (project === undefined) return undefined;
-    const half = this.#sizes[map] >> 1;
-    if ((this.#counts.get(map)?.get(project) ?? 0) < half) return undefined;
-    return `project ${project} has half of map ${map} (${half} entries), which is all that one may have: ${ROOM[map].remedy}`;
+    const { shares = 2, remedy } = ROOM[map];
+    const most = Math.floor(this.#sizes[map] / shares);
+    if ((this.#counts.get(map)?.get(project) ?? 0) < most) return undefined;
+    const share = shares === 2 ? 'half' : `one of ${shares} shares`;
+    return `project ${project} has ${share} of map ${map} (${most} entries), which is all that one may have: ${remedy}`;
   }
 }
 
