@@ -17,6 +17,7 @@ import { AnnouncedAddresses, type AnnouncedView } from './announced-addresses.ts
 import { ClusterNodes } from './cluster-nodes.ts';
 import { kernelAnnouncedRows } from './kernel-rows.ts';
 import { type AnnouncingLinks, announcingLinks, type OwnLink } from './links.ts';
+import { merged } from './merged.ts';
 import { kernelGroups, SolicitedGroups } from './solicited-groups.ts';
 
 export type Announcing = {
@@ -128,7 +129,7 @@ export function createAnnouncing(
   return {
     takeState: (update) => nodes.take(update),
     take: (all, whole) => {
-      wanted = merged(all);
+      wanted = merged(all.values());
       isTold = true;
       isWhole ||= whole;
     },
@@ -155,19 +156,6 @@ export function createAnnouncing(
       return { done: loop.done.finally(() => frames.close()) };
     },
   };
-}
-
-/** One that several Services have may be where all of them have endpoints; where there is no such host, it is where the first has. */
-function merged(all: ReadonlyMap<string, Announced>): ReadonlyMap<string, Announced> {
-  const byAddress = new Map<string, Announced>();
-  for (const one of [...all.values()].sort((a, b) => (a.service < b.service ? -1 : 1))) {
-    const { hosts } = byAddress.get(one.address) ?? one;
-    const both = hosts === undefined ? one.hosts : hosts.filter((host) => one.hosts?.includes(host) ?? true);
-    const isFirst = !byAddress.has(one.address);
-    if (isFirst) byAddress.set(one.address, one);
-    else if (both === undefined || both.length > 0) byAddress.set(one.address, { ...one, hosts: both });
-  }
-  return byAddress;
 }
 
 function send(frames: FrameSocket, ifindex: number, frame: Uint8Array): void {

@@ -91,13 +91,13 @@ test('without default routes both answer all the same', () => {
   assert.deepEqual(leg?.answers?.routes, DEFAULTS);
 });
 
-test('no route of the VPC takes what is for nodes, Services and names', () => {
+test('no route of the VPC takes what is for nodes, Services and names; a wider one stays, for the longest counts', () => {
   const within = { subnetId: sampleId('sub', 3), ...byGateway('10.96.0.10/32') };
   const around = { subnetId: sampleId('sub', 3), ...byGateway('10.0.0.0/8') };
   const beside = { subnetId: sampleId('sub', 3), ...byGateway('10.9.0.0/16') };
   const [, vpc] = attachments({ prefixes: [within, around, beside], services: [], leadsOut: [] });
   assert.deepEqual(
     vpc?.routes.map(({ destination }) => destination),
-    ['10.9.0.0/16'],
+    ['10.0.0.0/8', '10.9.0.0/16'],
   );
 });

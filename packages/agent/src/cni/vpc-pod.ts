@@ -64,7 +64,7 @@ function ownAttachment(
     .filter((way) => has(way.subnetId) && !told.some(({ destination }) => destination === way.destination))
     .map(({ destination, gateway }) => ({ destination, gateway }));
   // Nodes, Services and names are reached by the leg, whatever the VPC has routes to; Services with members that no leg leads to, by the VPC.
-  const beyond = [...told, ...behind].filter(({ destination }) => !kept.some((one) => overlaps(one, destination)));
+  const beyond = [...told, ...behind].filter(({ destination }) => !kept.some((one) => contains(one, destination)));
   const served = ways.services
     .filter((way) => has(way.subnetId))
     .map(({ destination, gateway }) => ({ destination, gateway }));
@@ -90,10 +90,11 @@ function defaults({ addresses }: Attachment): readonly PodRoute[] {
   });
 }
 
-/** A default route is in nobody's way. */
-function overlaps(kept: string, destination: string): boolean {
+/** Wider routes are in nobody's way: the longest counts. */
+function contains(kept: string, destination: string): boolean {
   const [one, other] = [parseCidr(kept), parseCidr(destination)];
-  return !isDefault(kept) && one !== undefined && other !== undefined && cidrsOverlap(one, other);
+  if (one === undefined || other === undefined || isDefault(kept)) return false;
+  return other.prefixLength >= one.prefixLength && cidrsOverlap(one, other);
 }
 
 function bare(address: string): string {
