@@ -38,6 +38,7 @@ export { PARENT_GROUP } from './resources/default-security-group-rule.ts';
 export * from './resources/host.ts';
 export {
   clusterProjects,
+  HANDED_OVER,
   isClusterName,
   isClusterOwn,
   kubernetesClusterResource,
