@@ -45,6 +45,7 @@ export {
   namespaceProject,
 } from './resources/kubernetes-cluster.ts';
 export * from './resources/network.ts';
+export { POLICY_SLICES_MAX } from './resources/network-policy.ts';
 export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';
