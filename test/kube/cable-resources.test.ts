@@ -142,7 +142,6 @@ test('real: what the manifests define is taken, and the controller has all the r
   );
   await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' }, namespace);
   const subnet = await ready('Subnet', 'front', namespace);
-  assert.equal(subnet.spec?.['enableDHCP'], true, 'filled in');
   assert.equal((await cable.get('network', subnet.status?.id ?? '')).project_id, `prod.${namespace}`);
   const row = await rowOf(namespace, 'subnets');
   assert.deepEqual([row['Name'], row['VPC'], row['CIDR'], row['Ready']], ['front', 'blue', '10.0.0.0/24', 'True']);
@@ -155,7 +154,14 @@ test('real: what the manifests define is taken, and the controller has all the r
     { ingressRules: [{ protocol: 'tcp', portRangeMin: 80, portRangeMax: 80 }] },
     namespace,
   );
-  await ready('SecurityGroup', 'web', namespace);
+  const filled = (await ready('SecurityGroup', 'web', namespace)).spec?.['ingressRules'];
+  assert.match(JSON.stringify(filled), /"ipVersion":"ipv4"/);
+  const theirs = { name: 'theirs', description: 'by Neutron', project_id: `prod.${namespace}` };
+  const { id: theirId } = await cable.create('security_group', theirs);
+  await create('SecurityGroup', 'taken', {}, namespace, { 'cable.io/adopt': theirId });
+  assert.equal((await ready('SecurityGroup', 'taken', namespace)).spec?.['description'], 'by Neutron');
+  await remove('SecurityGroup', 'taken', namespace);
+  await gone('SecurityGroup', 'taken', namespace);
   await change('SecurityGroup', 'web', { ingressRules: [] }, namespace);
   assert.equal((await ready('SecurityGroup', 'web', namespace)).status?.['rules'], 2);
   const wide = (await rowOf(namespace, 'securitygroups'))['Rules'];

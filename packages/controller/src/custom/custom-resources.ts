@@ -376,7 +376,9 @@ export class CustomResources {
 
   /** Makes a custom resource of its own of a view that is to take over what it shows. False: it is to take over something else. */
   async #takeView(kind: CustomKind, object: CustomObject): Promise<boolean> {
-    const { annotations = {}, finalizers = [] } = object.metadata;
+    const { annotations = {}, finalizers = [], deletionTimestamp } = object.metadata;
+    // A mark that was taken off is put back first.
+    if (deletionTimestamp !== undefined || annotations[SHOWN_ID] === undefined) return false;
     if (annotations[SHOWN_ID] === adoptOf(object)) {
       await this.#patchMetadata(kind, object, {
         finalizers: [...finalizers, FINALIZER],
