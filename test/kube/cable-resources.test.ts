@@ -142,7 +142,6 @@ test('real: what the manifests define is taken, and the controller has all the r
   );
   await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' }, namespace);
   const subnet = await ready('Subnet', 'front', namespace);
-  assert.equal(subnet.spec?.['enableDHCP'], true, 'filled in');
   assert.equal((await cable.get('network', subnet.status?.id ?? '')).project_id, `prod.${namespace}`);
   const row = await rowOf(namespace, 'subnets');
   assert.deepEqual([row['Name'], row['VPC'], row['CIDR'], row['Ready']], ['front', 'blue', '10.0.0.0/24', 'True']);
@@ -155,7 +154,14 @@ test('real: what the manifests define is taken, and the controller has all the r
     { ingressRules: [{ protocol: 'tcp', portRangeMin: 80, portRangeMax: 80 }] },
     namespace,
   );
-  await ready('SecurityGroup', 'web', namespace);
+  const filled = (await ready('SecurityGroup', 'web', namespace)).spec?.['ingressRules'];
+  assert.match(JSON.stringify(filled), /"ipVersion":"ipv4"/);
+  const theirs = { name: 'theirs', description: 'by Neutron', project_id: `prod.${namespace}` };
+  const { id: theirId } = await cable.create('security_group', theirs);
+  await create('SecurityGroup', 'taken', {}, namespace, { 'cable.io/adopt': theirId });
+  assert.equal((await ready('SecurityGroup', 'taken', namespace)).spec?.['description'], 'by Neutron');
+  await remove('SecurityGroup', 'taken', namespace);
+  await gone('SecurityGroup', 'taken', namespace);
   await change('SecurityGroup', 'web', { ingressRules: [] }, namespace);
   assert.equal((await ready('SecurityGroup', 'web', namespace)).status?.['rules'], 2);
   const wide = (await rowOf(namespace, 'securitygroups'))['Rules'];
@@ -189,7 +195,8 @@ test('real: what the rules of the kinds forbid is refused, from Kubernetes 1.25 
   const web = { ...outside, target: { pod: 'web' } };
   const made: readonly (readonly [kind: string, name: string, spec: object])[] = [
     ['Subnet', 'front', { cidrBlock: '10.0.0.0/24' }],
-    ['Port', 'database', { subnet: 'front', ipAddresses: ['10.0.0.7'] }],
+    ['Subnet', 'back', { cidrBlock: '10.0.2.0/24', vpc: 'blue' }],
+    ['Port', 'database', { subnet: 'front', ipAddresses: ['10.0.0.7'], macAddress: '02:00:00:00:00:01' }],
     ['FloatingIP', 'www', { ...web, fixedIP: '10.0.0.9' }],
     ['Vpc', 'blue', { policyRoutes: [{ priority: 1, action: 'reroute', nextHop: '10.0.0.1' }] }],
   ];
@@ -212,14 +219,17 @@ test('real: what the rules of the kinds forbid is refused, from Kubernetes 1.25 
     await assert.rejects(create(kind, 'bad', spec, namespace), refused(says), JSON.stringify(spec));
   const changes: readonly (readonly [kind: string, name: string, spec: object, says: RegExp])[] = [
     ['Subnet', 'front', { cidrBlock: '10.0.1.0/24' }, /cidrBlock cannot be changed/],
-    ['Subnet', 'front', { vpc: 'blue' }, /vpc cannot be changed/],
+    ['Subnet', 'back', { vpc: 'red' }, /vpc cannot be changed/],
+    ['Subnet', 'back', { vpc: null }, /vpc cannot be changed/],
     ['Port', 'database', { ipAddresses: ['10.0.0.8'] }, /ipAddresses cannot be changed/],
     ['Port', 'database', { ipAddresses: null }, /ipAddresses cannot be changed/],
-    ['Port', 'database', { macAddress: '02:00:00:00:00:01' }, /macAddress cannot be changed/],
+    ['Port', 'database', { macAddress: '02:00:00:00:00:02' }, /macAddress cannot be changed/],
     ['Port', 'database', { subnet: 'back' }, /subnet cannot be changed/],
     ['FloatingIP', 'www', { externalNetwork: 'elsewhere' }, /externalNetwork cannot be changed/],
   ];
   for (const [kind, name, spec, says] of changes)
     await assert.rejects(change(kind, name, spec, namespace), refused(says), JSON.stringify(spec));
   await change('Subnet', 'front', { description: 'may be changed' }, namespace);
+  // What was absent is filled in when something is taken over.
+  await change('Subnet', 'front', { vpc: 'blue' }, namespace);
 });

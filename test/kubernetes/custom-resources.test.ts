@@ -629,11 +629,17 @@ test('what the guide prints is what it says', async (t) => {
   await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
   const examples = guideExamples();
   assert.equal(new Set(examples.map(({ kind }) => kind)).size, customKinds().length, 'one of each kind');
-  for (const { kind = '', metadata, spec = {} } of examples)
-    await create(kind, metadata.name, spec, metadata.namespace);
+  // Of what is taken over the guide says some ID.
+  const theirs = await world.cable.create('security_group', { name: 'theirs', project_id: 'prod.shop' });
+  for (const { kind = '', metadata, spec = {} } of examples) {
+    const { annotations = {} } = metadata;
+    const given = annotations['cable.io/adopt'] === undefined ? {} : { 'cable.io/adopt': theirs.id };
+    await create(kind, metadata.name, spec, metadata.namespace, { ...annotations, ...given });
+  }
   await ready('Subnet', 'front');
   await world.pod('web-1', { node: 'node-1' });
   for (const { kind = '', metadata } of examples) await ready(kind, metadata.name, metadata.namespace);
+  assert.equal((await world.cable.get('security_group', theirs.id)).description, 'who may ask the database');
   const port = (await world.ports((found) => found.has('web-1'))).get('web-1');
   assert.match(port?.fixed_ips[0]?.ip_address ?? '', /^10\.1\.0\.[1-9]\d\d$/);
 });

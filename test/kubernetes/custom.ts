@@ -15,8 +15,20 @@ export type Custom = KubeObject & {
 };
 
 export type Customs = {
-  create(kind: string, name: string, spec: object, namespace?: string): Promise<Custom>;
+  create(
+    kind: string,
+    name: string,
+    spec: object,
+    namespace?: string,
+    annotations?: Readonly<Record<string, string>>,
+  ): Promise<Custom>;
   change(kind: string, name: string, spec: object, namespace?: string): Promise<void>;
+  annotate(
+    kind: string,
+    name: string,
+    annotations: Readonly<Record<string, string | null>>,
+    namespace?: string,
+  ): Promise<void>;
   remove(kind: string, name: string, namespace?: string): Promise<void>;
   /** Undefined: it is not there. */
   get(kind: string, name: string, namespace?: string): Promise<Custom | undefined>;
@@ -37,10 +49,16 @@ export function customsOf({ kube }: Pick<Cluster, 'kube'>): Customs {
   };
   return {
     get,
-    create: (kind, name, spec, namespace = 'shop') =>
-      kube.create(kindOf(kind), { apiVersion: 'cable.io/v1', kind, metadata: { name, namespace }, spec } as Custom),
+    create: (kind, name, spec, namespace = 'shop', annotations) =>
+      kube.create(kindOf(kind), {
+        ...{ apiVersion: 'cable.io/v1', kind, spec },
+        metadata: { name, namespace, ...(annotations === undefined ? {} : { annotations }) },
+      } as Custom),
     change: async (kind, name, spec, namespace = 'shop') => {
       await kube.patch(kindOf(kind), { namespace, name }, { spec });
+    },
+    annotate: async (kind, name, annotations, namespace = 'shop') => {
+      await kube.patch(kindOf(kind), { namespace, name }, { metadata: { annotations } });
     },
     remove: (kind, name, namespace = 'shop') => kube.delete(kindOf(kind), { namespace, name }),
     ready: async (kind, name, namespace) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sleep } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
+import type { PortView } from '@cable/model';
 import { customsOf } from './custom.ts';
 import { EVENTS, NODES, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
 
@@ -248,6 +249,110 @@ test('pods of a StatefulSet have the same port one after the other, wherever the
   await kube.delete(STATEFUL_SETS, { namespace: 'shop', name: 'db' });
   await kube.create(STATEFUL_SETS, set(2));
   await world.ports((found) => found.size === 0);
+});
+
+/** A StatefulSet `db` of which pods come one after the other, as their template says meanwhile. */
+async function startSet({ kube, cable, pod, ...world }: World) {
+  for (const name of ['node-1', 'node-2']) await world.node(name);
+  const set = { metadata: { name: 'db', namespace: 'shop' }, spec: { replicas: 1 } } as KubeObject;
+  const made = await kube.create<KubeObject>(STATEFUL_SETS, set);
+  let port: PortView | undefined;
+  const next = async (annotations: Readonly<Record<string, string>>, node = 'node-1'): Promise<KubeObject> => {
+    if (port !== undefined) await kube.delete(PODS, { namespace: 'shop', name: 'db-0' });
+    return await pod('db-0', { node, set: made, annotations });
+  };
+  /** Its port, when it has one and those before have none. */
+  const taken = async (of: KubeObject, holds: (one: PortView) => boolean = () => true): Promise<PortView> => {
+    const [found] = await until(
+      () => cable.list('port', { name: 'db-0', device_owner: 'kubernetes:pod' }),
+      (all) => all.length === 1 && all.every((one) => one.device_id.startsWith(`${of.metadata.uid}:`) && holds(one)),
+    );
+    port = found as PortView;
+    return port;
+  };
+  const change = async (annotations: Readonly<Record<string, string>>, node?: string): Promise<PortView> =>
+    await taken(await next(annotations, node));
+  return { next, taken, change };
+}
+
+const addressOf = (port: PortView | undefined): string => port?.fixed_ips[0]?.ip_address ?? '';
+
+async function saysOf(world: World, pod: string, text: string): Promise<string> {
+  const said = await until(
+    () => eventsOf(world, pod),
+    (all) => all.some((one) => one.includes(text)),
+  );
+  return said.find((one) => one.includes(text)) ?? '';
+}
+
+test('a StatefulSet’s next pod has the addresses and the MAC that its template asks for by now; what cannot be had costs it nothing that it has', async (t) => {
+  const world = await startWorld(t);
+  const { kube, cable } = world;
+  world.control('a', { podCidrs: ['10.244.0.0/16', 'fd00:10:244::/64'] });
+  const { next, taken, change } = await startSet(world);
+  const first = await change({});
+  const { id, mac_address: mac } = first;
+  const same = await change({}, 'node-2');
+  assert.deepEqual(
+    [same.id, addressOf(same), same.mac_address],
+    [id, addressOf(first), mac],
+    'nothing else is asked for',
+  );
+  const six = first.fixed_ips[1]?.ip_address ?? '';
+  const is = (port: PortView) => {
+    assert.equal(port.fixed_ips[1]?.ip_address, six, 'nobody asks for another of IPv6');
+    return [port.id, port.mac_address, addressOf(port)];
+  };
+  assert.deepEqual(is(await change({ 'cable.io/ip-address': '10.244.3.3' })), [id, mac, '10.244.3.3']);
+  const [chosen, pool] = ['02:00:00:00:03:03', '10.244.4.4,10.244.4.5'];
+  assert.deepEqual(is(await change({ 'cable.io/mac-address': chosen })), [id, chosen, '10.244.3.3']);
+  assert.deepEqual(is(await change({ 'cable.io/ip-pool': pool }, 'node-2')), [id, chosen, '10.244.4.4']);
+  const last = await change({ 'cable.io/ip-pool': pool });
+  assert.deepEqual(is(last), [id, chosen, '10.244.4.4'], 'that is what it has');
+
+  await world.pod('other', { node: 'node-1', annotations: { 'cable.io/ip-address': '10.244.5.5' } });
+  const other = (await world.ports((found) => found.has('other'))).get('other');
+  const waiting = await next({ 'cable.io/ip-address': '10.244.5.5' });
+  assert.match(await saysOf(world, 'db-0', '10.244.5.5'), /^The pod has no port: /);
+  assert.deepEqual(is(await cable.get('port', id)), [id, chosen, '10.244.4.4']);
+  await kube.delete(PODS, { namespace: 'shop', name: 'other' });
+  await until(
+    () => cable.list('port', { id: other?.id ?? '' }),
+    (found) => found.length === 0,
+  );
+  await world.annotate('db-0', { 'cable.io/looked': 'again' });
+  assert.deepEqual(is(await taken(waiting)), [id, chosen, '10.244.5.5']);
+});
+
+test('a StatefulSet’s next pod whose template names another network gets a port there, and the one before goes when it is unplugged', async (t) => {
+  const world = await startWorld(t);
+  const { cable } = world;
+  world.control('a');
+  const mine = { project_id: 'prod.shop' };
+  const lan = await cable.create('network', { name: 'lan', ...mine });
+  for (const cidr of ['10.7.0.0/24', '10.8.0.0/24'])
+    await cable.create('subnet', { network_id: lan.id, cidr, name: `lan ${cidr}`, ...mine });
+  const { next, taken, change } = await startSet(world);
+  const port = await change({});
+  await world.plugged('node-1', port.id, 'up');
+  await next({ 'cable.io/network': 'no such' });
+  await saysOf(world, 'db-0', 'no such');
+  assert.equal((await cable.get('port', port.id)).device_id, port.device_id);
+  const inLan = (subnet: string) => ({ 'cable.io/network': 'lan', 'cable.io/subnet': `lan ${subnet}` });
+  const moved = await next(inLan('10.8.0.0/24'));
+  const both = await until(
+    () => cable.list('port', { name: 'db-0', device_owner: 'kubernetes:pod' }),
+    (found) => found.length === 2,
+  );
+  const there = both.find(({ id }) => id !== port.id);
+  assert.equal(there?.network_id, lan.id);
+  assert.match(addressOf(there), /^10\.8\.0\./);
+  await world.plugged('node-1', port.id, 'down');
+  assert.equal((await taken(moved)).id, there?.id);
+  const beside = await change(inLan('10.7.0.0/24'));
+  assert.equal(beside.id, there?.id);
+  assert.match(addressOf(beside), /^10\.7\.0\./);
+  assert.match(addressOf(await change({})), /^10\.244\./);
 });
 
 test('rates of a pod are a QoS policy that pods of the same rates share, and change while it runs', async (t) => {

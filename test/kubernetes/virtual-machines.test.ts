@@ -37,12 +37,12 @@ class Machine {
   }
 
   /** An instance of its name, and a pod for that. */
-  async start(launcher: string, node: string) {
+  async start(launcher: string, node: string, annotations: Readonly<Record<string, string>> = {}) {
     const owners = ownersOf('kubevirt.io/v1', 'VirtualMachine', this.#owner);
     const metadata = { ...SHOP, name: this.#name, ...(owners === undefined ? {} : { ownerReferences: owners }) };
     const given = { metadata, status: {} } as KubeObject;
     const instance = await this.#world.kube.create<KubeObject>(VIRTUAL_MACHINE_INSTANCES, given);
-    return { instance, launched: await this.#world.pod(launcher, { node, instance }) };
+    return { instance, launched: await this.#world.pod(launcher, { node, instance, annotations }) };
   }
 
   /** Where the guest is. */
@@ -165,6 +165,40 @@ test('ports of virtual machines', async (t) => {
       assert.deepEqual(items, []);
     },
   );
+
+  await t.test('a machine that is started again has what its template asks for by now', async () => {
+    const machine = new Machine(world, 'cache');
+    await machine.create();
+    const network = await cable.create('network', { name: 'lan', project_id: 'prod.shop' });
+    await cable.create('subnet', { network_id: network.id, cidr: '10.7.0.0/24', project_id: 'prod.shop' });
+    let launchers = 0;
+    const restart = async (annotations: Readonly<Record<string, string>>): Promise<PortView> => {
+      if (launchers > 0) {
+        await machine.delete(VIRTUAL_MACHINE_INSTANCES);
+        await kube.delete(PODS, { ...SHOP, name: `virt-launcher-cache-${launchers}` });
+      }
+      launchers += 1;
+      const { launched } = await machine.start(`virt-launcher-cache-${launchers}`, 'node-1', annotations);
+      const isIts = (one: PortView | undefined) => one?.device_id.startsWith(`${uidOf(launched)}:`) === true;
+      return await machine.port(isIts);
+    };
+    const port = await restart({});
+    const same = await restart({});
+    assert.deepEqual(identity(same), identity(port));
+    const changed = await restart({ 'cable.io/ip-address': '10.244.3.3', 'cable.io/mac-address': '02:00:00:00:03:03' });
+    const is = [changed.id, changed.fixed_ips[0]?.ip_address, changed.mac_address];
+    assert.deepEqual(is, [port.id, '10.244.3.3', '02:00:00:00:03:03']);
+    const moved = await restart({ 'cable.io/network': 'lan' });
+    assert.equal(moved.network_id, network.id);
+    await until(
+      () => cable.list('port', { name: 'cache', device_owner: 'kubernetes:pod' }),
+      (found) => found.length === 1 && found[0]?.id === moved.id,
+    );
+    await machine.delete(VIRTUAL_MACHINE_INSTANCES);
+    await kube.delete(PODS, { ...SHOP, name: `virt-launcher-cache-${launchers}` });
+    await machine.delete(VIRTUAL_MACHINES);
+    await machine.port((one) => one === undefined);
+  });
 });
 
 type Binding = { readonly host: string; readonly status: string; readonly profile: { readonly device_id?: string } };

@@ -135,6 +135,7 @@ export type Cluster = {
 /** With a server of its own, and nodes that are there for it alone. */
 export type World = Cluster & {
   readonly server: Program;
+  readonly address: string;
   /** A node with its agent, as far as the server knows. */
   node(name: string, cluster?: string): Promise<KubeObject>;
   /** The agent says that it has plugged the port, or no more. */
@@ -196,7 +197,7 @@ export async function startWorld(t: { after(undo: () => unknown): void }, option
   let underlays = 0;
   return {
     ...cluster,
-    server,
+    ...{ server, address },
     node: async (name, ofCluster = 'prod') => {
       underlays += 1;
       const registration = { underlay: `192.0.2.${underlays}`, agentVersion: '1', cluster: ofCluster };

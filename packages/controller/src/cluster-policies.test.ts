@@ -70,6 +70,7 @@ function written(
     kube: { get: async () => ({}) as never },
     lists: { get: (key) => all[key], isSynced: () => true, keys: keysOf(all), follow: () => {} },
     nodes: { values: () => [] },
+    namespaces: new Map(),
     clusterCidrs: [],
     portAddresses: () => [],
     apiServers: () => [],

@@ -21,6 +21,7 @@ import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import { isAbsent } from './optional-kind.ts';
 import { toldWithLog } from './policy-log.ts';
+import { type NamespaceList, roomProblem } from './policy-room.ts';
 import { Refusals } from './refusals.ts';
 import { remove, uidOf, type Written, write } from './services.ts';
 
@@ -91,6 +92,7 @@ export type ClusterPoliciesDeps = {
   readonly kube: Pick<KubeApi, 'get'>;
   readonly lists: Pick<ClusterPolicyLists, 'get' | 'isSynced' | 'keys' | 'follow'>;
   readonly nodes: { values(): Iterable<NodeFacts> };
+  readonly namespaces: NamespaceList;
   /** Where pods, Services and ports of nodes have addresses: no node has one of these by its own word. */
   readonly clusterCidrs: readonly string[];
   /** Addresses of a node's port. */
@@ -227,7 +229,7 @@ export class ClusterPolicies {
     try {
       await write(cable.own, this.#book, { ...order, wanted: toldWithLog(body, this.#book.get(key)) });
       this.#refusals.clear(key);
-      await this.#tellOf(policy);
+      await this.#tellOf(policy, roomProblem(body.rules, this.#deps.namespaces));
     } catch (err) {
       if (!isRefusal(err)) throw err;
       const { againMs } = this.#refusals.note(key);
@@ -238,15 +240,16 @@ export class ClusterPolicies {
   }
 
   /** What of it that is in force is not as it was asked for; one event tells all. */
-  async #tellOf(policy: ClusterPolicyFacts): Promise<void> {
-    const { kind, name, problems, logProblem } = policy;
+  async #tellOf(policy: ClusterPolicyFacts, room: string | undefined): Promise<void> {
+    const { kind, name, logProblem } = policy;
+    const problems = [...policy.problems, ...(room === undefined ? [] : [room])];
     const unlogged = logProblem === undefined ? [] : [`Nothing of it is written down: ${logProblem}`];
     const [closed, ...more] = [
       ...(problems.length === 0 ? [] : [`Not all of it is in force: ${problems.join('; ')}`]),
       ...unlogged,
     ];
     if (closed === undefined) this.#deps.events.well(kind.kind, `/${name}`);
-    else await this.#warn(policy, problems.length === 0 ? 'NotLogged' : 'NotUnderstood', [closed, ...more].join('. '));
+    else await this.#warn(policy, reasonOf(policy, room), [closed, ...more].join('. '));
   }
 
   /** Where its pods cannot be said either, it is of all. Throws when that is refused, too, as where a quota is used up. */
@@ -283,6 +286,11 @@ export class ClusterPolicies {
     const subject = { apiVersion: kind.apiVersion, kind: kind.kind, namespace: '', name, uid };
     await this.#deps.events.warn(subject, reason, text);
   }
+}
+
+function reasonOf({ problems }: ClusterPolicyFacts, room: string | undefined): string {
+  if (problems.length > 0) return 'NotUnderstood';
+  return room === undefined ? 'NotLogged' : 'TooManyPeers';
 }
 
 function textOf({ message, detail }: ApiError): string {

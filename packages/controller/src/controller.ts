@@ -271,7 +271,7 @@ async function lead(
     ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
   });
   const clusterPolicies = new ClusterPolicies({
-    ...{ cable, kube, nodes, guarded, log, signal, lists: followed.clusterPolicies },
+    ...{ cable, kube, nodes, namespaces, guarded, log, signal, lists: followed.clusterPolicies },
     ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
     portAddresses: (node) => book.of('Node', node).flatMap((port) => port.addresses),
     clusterCidrs: [...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs],

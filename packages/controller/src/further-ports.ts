@@ -7,10 +7,11 @@ import { FIRST_INTERFACE, VPC_INTERFACE } from '@cable/model';
 import { isRefusal, isStillPlugged } from './cable-access.ts';
 import { Unmet } from './custom/work.ts';
 import { type AttachmentFacts, type Selection, selectionsOf } from './further-interfaces.ts';
+import { isFormer, takeKept } from './kept-port.ts';
 import { type AddressDeps, withAddresses } from './pod-addresses.ts';
 import type { PodFacts } from './pod-facts.ts';
 import type { PodMirrors } from './pod-mirrors.ts';
-import { groupsOf, networkOf, type PlaceDeps, Unfit, type Viewer } from './pod-place.ts';
+import { groupsOf, networkOf, type Place, type PlaceDeps, Unfit, type Viewer } from './pod-place.ts';
 import {
   createPodPort,
   deviceIdOf,
@@ -75,11 +76,12 @@ export async function ensureFurther(
   const surplus = ports.filter((port) => !named.has(interfaceOf(port)));
   const faults: unknown[] = [];
   for (const { selection, wishes } of further) {
-    const [there, ...more] = ports.filter((port) => interfaceOf(port) === selection.interfaceName);
-    surplus.push(...more);
+    const own = ports.filter((port) => interfaceOf(port) === selection.interfaceName);
+    const there = own.find((port) => !isFormer(pod, port)) ?? own[0];
     const defaultRoute = routes.get(selection.interfaceName) ?? null;
     try {
-      await ensureOne(deps, pod, { selection, wishes, there, projectId, defaultRoute });
+      const port = await ensureOne(deps, pod, { selection, wishes, there, projectId, defaultRoute });
+      surplus.push(...own.filter(({ id }) => id !== port?.id));
     } catch (err) {
       faults.push(isUnfit(err) ? withName(selection, err) : err);
     }
@@ -110,39 +112,86 @@ type One = {
   readonly defaultRoute: boolean | null;
 };
 
-async function ensureOne(deps: FurtherDeps, pod: OwnedPod, one: One): Promise<void> {
+/** Undefined: it is another plug-in's. */
+async function ensureOne(deps: FurtherDeps, pod: OwnedPod, one: One): Promise<PortFacts | undefined> {
   const { selection, wishes, there, projectId } = one;
   const viewer = { projectId: there?.projectId ?? projectId, client: deps.cable.as(there?.projectId ?? projectId) };
   const { client } = viewer;
   // One that is there stays, whatever becomes of the definition.
-  const attachment = there === undefined ? attachmentOf(deps, selection) : undefined;
-  if (there === undefined && attachment === undefined) return;
+  const attachment = there === undefined ? attachmentOf(deps, selection) : definitionOf(deps, selection);
+  if (there === undefined && attachment === undefined) return undefined;
   if (selection.interfaceName === FIRST_INTERFACE || selection.interfaceName === VPC_INTERFACE)
     throw new Unfit('the name is that of an interface that pods have already: take another');
   const extras = await extrasOf(client, wishes, one.defaultRoute);
   const groups = (await groupsOf(viewer, wishes.securityGroups ?? [])).ids;
   const deviceId = deviceIdOf(pod, selection.interfaceName);
+  const { kept, place } = await spotOf(deps, pod, viewer, { selection, wishes, there, attachment });
   const port = await explaining(extras, async () => {
-    const made = there ?? (await create(deps, pod, viewer, { ...one, attachment, extras, groups, deviceId }));
-    const more = await extrasChanges(client, made, extras);
-    return await updatePodPort(deps, pod, made, { deviceId, groups, rates: wishes.rates, more });
+    const made = kept ?? (await create(deps, pod, viewer, { wishes, place, extras, groups, deviceId }));
+    const also = await extrasChanges(client, made, extras);
+    const write = async (changes: Readonly<Record<string, unknown>>): Promise<PortFacts> => {
+      const more = { ...also, ...changes };
+      return await updatePodPort(deps, pod, made, { deviceId, groups, rates: wishes.rates, more });
+    };
+    if (kept === undefined || place === undefined) return await write({});
+    return await takeKept(deps, pod, { client, port: kept, place, wishes }, write);
   });
   await deps.mirrors.ensure(client, pod.name, port, wishes.mirror);
+  return port;
+}
+
+/** The port that is there and stays, and where it is to have its addresses, of one that another pod had before; or where another one is to be. */
+type Spot =
+  | { readonly kept: PortFacts; readonly place: Place | undefined }
+  | { readonly kept: undefined; readonly place: Place };
+
+type Asked = Pick<One, 'selection' | 'wishes' | 'there'> & { readonly attachment: AttachmentFacts | undefined };
+
+async function spotOf(
+  deps: FurtherDeps,
+  pod: OwnedPod,
+  viewer: Viewer,
+  { selection, wishes, there, attachment }: Asked,
+): Promise<Spot> {
+  if (there !== undefined && !isFormer(pod, there)) return { kept: there, place: undefined };
+  const where = whereOf(wishes, attachment);
+  if (where === undefined) {
+    if (there === undefined) throw nowhere(selection);
+    return { kept: there, place: undefined };
+  }
+  // In the eyes of the pod's namespace, whoever has made the definition.
+  const place = await networkOf(deps, pod.namespace, viewer, where);
+  return there?.networkId === place.networkId ? { kept: there, place } : { kept: undefined, place };
+}
+
+type Where = Pick<PodWishes, 'network' | 'subnet'>;
+
+/** Undefined: neither says it. */
+function whereOf(wishes: PodWishes, attachment: AttachmentFacts | undefined): Where | undefined {
+  return [wishes, attachment ?? {}].find(({ network, subnet }: Where) => network !== undefined || subnet !== undefined);
 }
 
 /** Undefined: it is another plug-in's, or nothing is known of such definitions here. Throws `Unfit`. */
-function attachmentOf(
+function attachmentOf(deps: FurtherDeps, selection: Selection): AttachmentFacts | undefined {
+  const { attachments } = deps;
+  const { namespace, name } = selection;
+  if (attachments.get(`${namespace}/${name}`) === undefined && attachments.isThere)
+    throw new Unfit(`there is no NetworkAttachmentDefinition ${namespace}/${name}`);
+  return definitionOf(deps, selection);
+}
+
+/** That of this cluster's plug-in. */
+function definitionOf(
   { attachments, cluster }: FurtherDeps,
   { namespace, name }: Selection,
 ): AttachmentFacts | undefined {
   const found = attachments.get(`${namespace}/${name}`);
-  if (found === undefined && attachments.isThere)
-    throw new Unfit(`there is no NetworkAttachmentDefinition ${namespace}/${name}`);
   return found?.cluster === cluster ? found : undefined;
 }
 
-type New = One & {
-  readonly attachment: AttachmentFacts | undefined;
+type New = {
+  readonly wishes: PodWishes;
+  readonly place: Place;
   readonly extras: Extras;
   readonly groups: readonly string[];
   readonly deviceId: string;
@@ -151,20 +200,9 @@ type New = One & {
 async function create(
   deps: FurtherDeps,
   pod: OwnedPod,
-  viewer: Viewer,
-  { selection, wishes, attachment, extras, groups, deviceId }: New,
+  { client }: Viewer,
+  { wishes, place, extras, groups, deviceId }: New,
 ): Promise<PortFacts> {
-  const isSaid = wishes.network !== undefined || wishes.subnet !== undefined;
-  const where: Pick<PodWishes, 'network' | 'subnet'> = isSaid ? wishes : (attachment ?? {});
-  if (where.network === undefined && where.subnet === undefined) {
-    const { namespace, name } = selection;
-    throw new Unfit(
-      `neither NetworkAttachmentDefinition ${namespace}/${name} nor an annotation ${name}.${namespace}.cable.io/subnet says its network`,
-    );
-  }
-  // In the eyes of the pod's namespace, whoever has made the definition.
-  const place = await networkOf(deps, pod.namespace, viewer, where);
-  const { client } = viewer;
   return await withAddresses(deps, pod, { client, place, wishes }, async (ips) => {
     const body = {
       ...{ network_id: place.networkId, fixed_ips: ips, security_groups: groups },
@@ -174,4 +212,10 @@ async function create(
     const role = { deviceOwner: POD_OWNER, deviceId };
     return await createPodPort(deps, pod, { client, role, body, rates: wishes.rates });
   });
+}
+
+function nowhere({ namespace, name }: Selection): Unfit {
+  return new Unfit(
+    `neither NetworkAttachmentDefinition ${namespace}/${name} nor an annotation ${name}.${namespace}.cable.io/subnet says its network`,
+  );
 }

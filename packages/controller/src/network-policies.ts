@@ -16,6 +16,7 @@ import { objectId } from './object-id.ts';
 import { NAMESPACES } from './pod-facts.ts';
 import { NETWORK_POLICIES, type PolicyFacts } from './policy-facts.ts';
 import { toldWithLog } from './policy-log.ts';
+import { roomProblem } from './policy-room.ts';
 import { Refusals } from './refusals.ts';
 import { remove, uidOf, type Written, write } from './services.ts';
 
@@ -147,8 +148,7 @@ export class NetworkPolicies {
     try {
       await write(cable.own, this.#policies, { ...order, wanted: toldWithLog(policy.body, this.#policies.get(key)) });
       this.#refusals.clear(key);
-      if (policy.logProblem === undefined) events.well('NetworkPolicy', key);
-      else await this.#tell(policy, 'NotLogged', `Nothing of it is written down: ${policy.logProblem}`);
+      await this.#tellOf(key, policy);
     } catch (err) {
       if (!isRefusal(err)) throw err;
       // Who is isolated stays so: what cannot be said of a policy allows nothing.
@@ -159,6 +159,17 @@ export class NetworkPolicies {
     }
     this.#settled.set(key, policy);
     this.#noteSettled(key);
+  }
+
+  /** What of it that is in force is not as it was asked for; one event tells all. */
+  async #tellOf(key: string, policy: PolicyFacts): Promise<void> {
+    const { logProblem } = policy;
+    const room = roomProblem(policy.body.rules, this.#deps.namespaces);
+    const unlogged = logProblem === undefined ? [] : [`Nothing of it is written down: ${logProblem}`];
+    if (room !== undefined)
+      await this.#tell(policy, 'TooManyPeers', [`Not all of it is in force: ${room}`, ...unlogged].join('. '));
+    else if (unlogged[0] !== undefined) await this.#tell(policy, 'NotLogged', unlogged[0]);
+    else this.#deps.events.well('NetworkPolicy', key);
   }
 
   /** Where its pods cannot be said either, all of the namespace are. Throws when that is refused, too, as where a quota is used up. */

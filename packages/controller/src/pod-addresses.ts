@@ -17,13 +17,15 @@ export type Addressing = {
   readonly client: Client;
   readonly place: Place;
   readonly wishes: Pick<PodWishes, 'pool' | 'ipAddresses'>;
+  /** The port that gets them, where there is one already. */
+  readonly own?: PortFacts;
 };
 
-/** Makes a port with the addresses that the pod asks for; of a pool with the first place that is free. Throws `Unfit` where there is none. */
+/** Makes a port, or changes one, with the addresses that the pod asks for; of a pool with the first place that is free. Throws `Unfit` where there is none. */
 export async function withAddresses(
   deps: AddressDeps,
   pod: PodFacts,
-  { client, place, wishes }: Addressing,
+  { client, place, wishes, own }: Addressing,
   make: (ips: readonly object[] | undefined) => Promise<PortFacts>,
 ): Promise<PortFacts> {
   const { pool } = wishes;
@@ -32,7 +34,8 @@ export async function withAddresses(
   const [key, ordinal] = [`${pod.namespace}/${pod.name}`, ordinalOf(pod)];
   const places = placesFor(pool, ordinal);
   for (const addresses of places) {
-    if (addresses.some((address) => deps.book.holder(networkId, address) !== undefined)) continue;
+    const holders = addresses.flatMap((address) => deps.book.holder(networkId, address) ?? []);
+    if (holders.some(({ id }) => id !== own?.id)) continue;
     if (!deps.turns.enter(networkId, addresses, key)) continue;
     try {
       const made = await make(await fixedIps(client, place, addresses));
@@ -55,6 +58,6 @@ export async function withAddresses(
 }
 
 /** Of a StatefulSet's pod. */
-function ordinalOf({ namespace, name, setUid }: PodFacts): number | undefined {
+export function ordinalOf({ namespace, name, setUid }: PodFacts): number | undefined {
   return setUid === undefined ? undefined : placeInSet(`${namespace}/${name}`)?.ordinal;
 }

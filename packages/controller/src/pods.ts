@@ -11,6 +11,7 @@ import type { ClusterNetworks } from './cluster-networks.ts';
 import { Unmet } from './custom/work.ts';
 import { ensureFurther, type Further, type FurtherDeps, furtherOf } from './further-ports.ts';
 import type { PoolTurns } from './ip-pool.ts';
+import { takeKept } from './kept-port.ts';
 import { LEG_OWNER, type Legs, type PodGroups, type Vpc } from './legs.ts';
 import type { ObjectEvents } from './object-events.ts';
 import { withAddresses } from './pod-addresses.ts';
@@ -122,7 +123,7 @@ export async function ensurePorts(
   const legs = ports.filter(({ deviceOwner }) => deviceOwner === LEG_OWNER);
   const own = ports.filter((port) => !legs.includes(port) && isFirst(port));
   const running = own.find(({ deviceId }) => isOf(pod, deviceId));
-  const there = running ?? (isKept(pod) ? own[0] : undefined);
+  const kept = running === undefined && isKept(pod) ? own : [];
   let hasPort = running !== undefined;
   try {
     const [wishes, further] = [wishesOf(pod), furtherOf(pod)];
@@ -133,9 +134,9 @@ export async function ensurePorts(
       return [];
     }
     const defaultRoute = routes.get(FIRST_INTERFACE) ?? null;
-    const { port, vpc, groups } = await (there === undefined
-      ? createPort(deps, pod, wishes, defaultRoute)
-      : updatePort(deps, pod, there, wishes, defaultRoute));
+    const { port, vpc, groups } = await (running === undefined
+      ? takePort(deps, pod, kept, wishes, defaultRoute)
+      : updatePort(deps, pod, { port: running, wishes, defaultRoute }));
     const inVpc = vpc === undefined ? undefined : { port, vpc, groups, legs, wishes, defaultRoute };
     const surplus = inVpc === undefined ? legs : await ensureLeg(deps, pod, inVpc);
     hasPort = true;
@@ -147,7 +148,7 @@ export async function ensurePorts(
     if (made.refused !== undefined) throw made.refused;
     deps.refusals.clear(key);
     deps.events.well(KIND, key);
-    return [...surplus, ...made.surplus];
+    return [...surplus, ...made.surplus, ...own.filter((one) => isReplaced(one, port))];
   } catch (err) {
     await tellRefusal(deps, pod, err, hasPort);
     return [];
@@ -170,6 +171,11 @@ export async function tellRefusal(deps: PodsDeps, pod: PodFacts, err: unknown, h
   const subject = { apiVersion: 'v1', kind: KIND, namespace, name, uid };
   if (isNews) await deps.events.warn(subject, known ?? reason, `${what}: ${err.message}${detail}`);
   deps.again(key, againMs);
+}
+
+/** Another one that was made for the same, in the network that the pods before asked for. */
+function isReplaced(one: PortFacts, { id, origin }: PortFacts): boolean {
+  return one.id !== id && one.origin.kind === origin.kind && one.origin.uid === origin.uid;
 }
 
 /** Of a pod's first interface, or of the one in its VPC. */
@@ -223,22 +229,46 @@ async function createPort(
   return { port: await change(deps, pod, { port, groups, deviceId, wishes, extras }), vpc, groups };
 }
 
+/** Of those that are kept for the pod the one that is where it is to be, or a new one. */
+async function takePort(
+  deps: PodsDeps,
+  pod: OwnedPod,
+  kept: readonly PortFacts[],
+  wishes: PodWishes,
+  defaultRoute: boolean | null,
+): Promise<Made> {
+  const [first] = kept;
+  if (first === undefined) return await createPort(deps, pod, wishes, defaultRoute);
+  const { projectId } = first;
+  const place = await networkOf(deps, pod.namespace, { client: deps.cable.as(projectId), projectId }, wishes);
+  const port = kept.find(({ networkId }) => networkId === place.networkId);
+  if (port === undefined) return await createPort(deps, pod, wishes, defaultRoute);
+  return await updatePort(deps, pod, { port, wishes, defaultRoute, place });
+}
+
 type Change = {
   readonly port: PortFacts;
   readonly groups: PodGroups;
   readonly deviceId: string;
   readonly wishes: PodWishes;
   readonly extras: Extras;
+  /** Undefined: it has its addresses, and its MAC. */
+  readonly place?: Place | undefined;
 };
 
 async function change(
   deps: PodsDeps,
   pod: OwnedPod,
-  { port, groups, deviceId, wishes, extras }: Change,
+  { port, groups, deviceId, wishes, extras, place }: Change,
 ): Promise<PortFacts> {
+  const client = deps.cable.as(port.projectId);
   return await explaining(extras, async () => {
-    const more = await extrasChanges(deps.cable.as(port.projectId), port, extras);
-    return await updatePodPort(deps, pod, port, { deviceId, groups: groups.ids, rates: wishes.rates, more });
+    const also = await extrasChanges(client, port, extras);
+    const write = async (changes: Readonly<Record<string, unknown>>): Promise<PortFacts> => {
+      const more = { ...also, ...changes };
+      return await updatePodPort(deps, pod, port, { deviceId, groups: groups.ids, rates: wishes.rates, more });
+    };
+    return place === undefined ? await write({}) : await takeKept(deps, pod, { client, port, place, wishes }, write);
   });
 }
 
@@ -250,19 +280,21 @@ function refuseOverlap({ legs }: PodsDeps, vpc: Vpc): void {
   throw new Unfit(`its subnet ${cidr} overlaps ${legCidr}, where the cluster's nodes or Services are: take another`);
 }
 
-async function updatePort(
-  deps: PodsDeps,
-  pod: OwnedPod,
-  port: PortFacts,
-  wishes: PodWishes,
-  defaultRoute: boolean | null,
-): Promise<Made> {
+type Update = {
+  readonly port: PortFacts;
+  readonly wishes: PodWishes;
+  readonly defaultRoute: boolean | null;
+  /** Where it is to have its addresses, of one that another pod had before. */
+  readonly place?: Place;
+};
+
+async function updatePort(deps: PodsDeps, pod: OwnedPod, { port, wishes, defaultRoute, place }: Update): Promise<Made> {
   const client = deps.cable.as(port.projectId);
   const vpc = await vpcOfPort(deps, pod, port);
   const groups = await groupsOf({ client, projectId: port.projectId }, wishes.securityGroups ?? []);
   const deviceId = deviceIdOf(pod, vpc === undefined ? FIRST_INTERFACE : VPC_INTERFACE);
   const extras = await extrasOf(client, wishes, defaultRoute);
-  return { port: await change(deps, pod, { port, groups, deviceId, wishes, extras }), vpc, groups };
+  return { port: await change(deps, pod, { port, groups, deviceId, wishes, extras, place }), vpc, groups };
 }
 
 /** What the pod was plugged with stays, whatever has become of its network. */

@@ -79,7 +79,7 @@ export const ERRORS = {
   ManagedByKubernetes: {
     status: 409,
     remedy:
-      'Change it in Kubernetes; its controller would undo what is changed here. Once the cluster is deleted here it can be.',
+      'Change it in Kubernetes; its controller would undo what is changed here. To have it here, delete its custom resource with the annotation cable.io/deletion-policy: retain; an administrator lets go of it with cable kubernetes cluster release, and of all that a cluster has by deleting the cluster.',
   },
   ProviderNetworkNotAllowed: {
     status: 403,

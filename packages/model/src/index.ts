@@ -38,12 +38,14 @@ export { PARENT_GROUP } from './resources/default-security-group-rule.ts';
 export * from './resources/host.ts';
 export {
   clusterProjects,
+  HANDED_OVER,
   isClusterName,
   isClusterOwn,
   kubernetesClusterResource,
   namespaceProject,
 } from './resources/kubernetes-cluster.ts';
 export * from './resources/network.ts';
+export { POLICY_SLICES_MAX } from './resources/network-policy.ts';
 export * from './resources/port.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';

@@ -5,6 +5,7 @@ import {
   type NetworkPolicyPeer,
   type NetworkPolicyPorts,
   type NetworkPolicyRule,
+  POLICY_SLICES_MAX,
   parseLabelSelector,
   parseLabels,
   type SliceKey,
@@ -24,15 +25,12 @@ export const PROTOCOLS = { TCP: 6, UDP: 17, SCTP: 132 } as const;
 /** Stands for no name of a port, and for no condition on ports. */
 export const NONE = '-';
 
-/** Slices of pods that the rules of one policy may name: peers times namespaces, each once. */
-export const MOST_SLICES = 4096;
-
-/** Closes the rules that name more slices than are left of `MOST_SLICES` when they are taken in their order; others stand. */
+/** Closes the rules that name more slices than are left of `POLICY_SLICES_MAX` when they are taken in their order; others stand. */
 export function bounded<R extends NetworkPolicyRule>(rules: readonly R[], closed: (rule: R) => R): readonly R[] {
   const named = new Set<SliceKey>();
   return rules.map((rule) => {
     const more = refsOf(rule).filter((key) => !named.has(key));
-    if (named.size + more.length > MOST_SLICES) return closed(rule);
+    if (named.size + more.length > POLICY_SLICES_MAX) return closed(rule);
     for (const key of more) named.add(key);
     return rule;
   });

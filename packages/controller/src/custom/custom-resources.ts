@@ -8,20 +8,32 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import { getIfThere, isConflict, isNotFound, type KubeApi, keyOf, placeOf, Reflector, WorkQueue } from '@cable/kube';
+import {
+  getIfThere,
+  isConflict,
+  isInvalid,
+  isNotFound,
+  type KubeApi,
+  keyOf,
+  placeOf,
+  Reflector,
+  WorkQueue,
+} from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { sharing } from '../answer-sharing.ts';
 import { isGone, isRefusal } from '../cable-access.ts';
 import type { ClusterNetwork } from '../cluster-networks.ts';
 import type { ObjectEvents } from '../object-events.ts';
-import { originOf } from '../port-book.ts';
+import { originOf, originText } from '../port-book.ts';
 import { Refusals } from '../refusals.ts';
+import { ADOPT, adoptOf, deletionOf, isAdopting, ODD_POLICY, takeOver } from './adoption.ts';
 import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { DeletionGuard } from './deletion-guard.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
 import { boundBy, subnetKind } from './subnet.ts';
 import { SubnetUsage, type UsedSubnet } from './subnet-usage.ts';
 import { isView, ViewKeeper, type ViewKeeperDeps } from './view-keeper.ts';
+import { MANAGED_BY, SHOWN_ID } from './views.ts';
 import {
   type Condition,
   type CustomKind,
@@ -350,7 +362,7 @@ export class CustomResources {
     // Who takes the marks off a view makes it no object of its own.
     const isShown = this.#shown.has(place) && this.#outcomes.get(place)?.uid === object.metadata.uid;
     if ((isView(object) || isShown) && !hasFinalizer(object)) {
-      this.#viewsIn(VIEW_SOON_MS);
+      if (adoptOf(object) === undefined || !(await this.#takeView(kind, object))) this.#viewsIn(VIEW_SOON_MS);
       return;
     }
     if (object.metadata.deletionTimestamp !== undefined) return await this.#remove(kind, key, object);
@@ -360,6 +372,23 @@ export class CustomResources {
       return;
     }
     await this.#apply(kind, key, object);
+  }
+
+  /** Makes a custom resource of its own of a view that is to take over what it shows. False: it is to take over something else. */
+  async #takeView(kind: CustomKind, object: CustomObject): Promise<boolean> {
+    const { annotations = {}, finalizers = [], deletionTimestamp } = object.metadata;
+    // A mark that was taken off is put back first.
+    if (deletionTimestamp !== undefined || annotations[SHOWN_ID] === undefined) return false;
+    if (annotations[SHOWN_ID] === adoptOf(object)) {
+      await this.#patchMetadata(kind, object, {
+        finalizers: [...finalizers, FINALIZER],
+        labels: { [MANAGED_BY]: null },
+      });
+      return true;
+    }
+    const message = `${ADOPT}: it shows ${annotations[SHOWN_ID]}, and takes over nothing else: make another ${kind.declared.kind}`;
+    await this.#deps.events.warn(subjectOf(kind, object), 'AdoptionRefused', message);
+    return false;
   }
 
   #forget(place: string): void {
@@ -395,6 +424,8 @@ export class CustomResources {
     if (project === undefined) throw new Error(`the namespace of ${key} is not known yet`);
     const work = new Work(this.#workDeps(), kind.declared.kind, object, project);
     try {
+      // The change is told, and it is worked on then.
+      if (isAdopting(object)) return await this.#takeOver(kind, object, work);
       const outcome = this.#withMissing(kind, object, await kind.apply(work));
       const before = this.#find(kind.declared.kind, key)?.outcome;
       const isNew = before?.id !== outcome.id;
@@ -417,6 +448,21 @@ export class CustomResources {
       await this.#unmet(kind, key, object, err);
       await this.#tell(kind, object, said(err), {});
     }
+  }
+
+  async #takeOver(kind: CustomKind, object: CustomObject, work: Work): Promise<void> {
+    const change = await takeOver(work, kind);
+    try {
+      await this.#deps.kube.patch(kubeKindOf(kind.declared), placeOf(keyOf(object)), change);
+    } catch (err) {
+      if (err instanceof Error && isInvalid(err))
+        throw new Unmet('Invalid', `${ADOPT}: spec cannot be as the object is: ${err.message}`);
+      if (!isNotFound(err) && !isConflict(err)) throw err;
+      return;
+    }
+    const message = `it has taken over ${adoptOf(object)}, which Neutron’s API changes no more`;
+    await this.#deps.events.tell(subjectOf(kind, object), 'Adopted', message);
+    this.#viewsIn(VIEW_SOON_MS);
   }
 
   /** A Subnet is shared with whose pods have addresses of it, which namespaces are not that are not there. */
@@ -476,7 +522,9 @@ export class CustomResources {
   async #remove(kind: CustomKind, key: string, object: CustomObject): Promise<void> {
     if (!hasFinalizer(object)) return;
     const place = `${kind.declared.kind} ${key}`;
-    const objection = await this.#objection(kind, key, object.metadata.namespace ?? '');
+    const policy = deletionOf(object);
+    const held = policy === undefined ? ODD_POLICY : undefined;
+    const objection = policy === 'delete' ? await this.#objection(kind, key, object.metadata.namespace ?? '') : held;
     if (objection !== undefined) {
       await this.#deps.events.warn(subjectOf(kind, object), 'DeletionHeld', objection);
       await this.#tell(kind, object, { status: 'False', reason: 'DeletionHeld', message: objection }, {});
@@ -484,8 +532,10 @@ export class CustomResources {
       return;
     }
     const { namespace = '', name, uid = '' } = object.metadata;
+    const origin = originText({ kind: kind.declared.kind, key: `${namespace}/${name}`, uid });
     try {
-      await this.#removeAll(kind, `${kind.declared.kind}/${namespace}/${name}/${uid}`);
+      if (policy === 'retain') await this.#letGo(kind, object, origin);
+      else await this.#removeAll(kind, origin);
     } catch (err) {
       if (!(err instanceof Unmet) && !isRefusal(err)) throw err;
       await this.#unmet(kind, key, object, err, IN_USE_MS);
@@ -499,6 +549,15 @@ export class CustomResources {
       (object.metadata.finalizers ?? []).filter((one) => one !== FINALIZER),
     );
     this.#wakeAll(namespace);
+  }
+
+  /** What Cable has of it is Neutron's from now on. */
+  async #letGo(kind: CustomKind, object: CustomObject, origin: string): Promise<void> {
+    const { cable, cluster, events } = this.#deps;
+    await cable.own.action('kubernetes_cluster', cluster, 'release', { origin });
+    const message = 'what Cable has of it stays there, and Neutron’s API changes it';
+    await events.tell(subjectOf(kind, object), 'Released', message);
+    this.#viewsIn(VIEW_SOON_MS);
   }
 
   /** Those of the namespace that wait for something. */
@@ -535,9 +594,13 @@ export class CustomResources {
     }
   }
 
-  async #setFinalizers(kind: CustomKind, object: CustomObject, finalizers: readonly string[]): Promise<void> {
+  #setFinalizers(kind: CustomKind, object: CustomObject, finalizers: readonly string[]): Promise<void> {
+    return this.#patchMetadata(kind, object, { finalizers });
+  }
+
+  async #patchMetadata(kind: CustomKind, object: CustomObject, metadata: object): Promise<void> {
     const { resourceVersion } = object.metadata;
-    const change = { metadata: { resourceVersion, finalizers } };
+    const change = { metadata: { resourceVersion, ...metadata } };
     try {
       await this.#deps.kube.patch(kubeKindOf(kind.declared), placeOf(keyOf(object)), change);
     } catch (err) {
@@ -549,14 +612,10 @@ export class CustomResources {
   /** True: something was new. */
   async #tell(kind: CustomKind, object: CustomObject, is: ConditionSaid, more: object): Promise<boolean> {
     const { generation = 0, resourceVersion } = object.metadata;
-    const before = object.status?.conditions?.find((one) => one.type === 'Ready');
-    const isAsBefore = before?.status === is.status;
-    const ready: Condition = {
-      ...{ type: 'Ready', ...is, observedGeneration: generation },
-      lastTransitionTime: isAsBefore ? before.lastTransitionTime : new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
-    };
-    const others = object.status?.conditions?.filter((one) => one.type !== 'Ready') ?? [];
-    const status = { ...more, observedGeneration: generation, conditions: [...others, ready] };
+    const others = object.status?.conditions?.filter(({ type }) => type !== 'Ready' && type !== 'Adopted') ?? [];
+    const adopted = adoptOf(object) === undefined ? [] : [conditionOf(object, 'Adopted', adoptedSaid(object, is))];
+    const conditions = [...others, ...adopted, conditionOf(object, 'Ready', is)];
+    const status = { ...more, observedGeneration: generation, conditions };
     const known = object.status ?? {};
     // The API server gives keys back in an order of its own.
     if (Object.entries(status).every(([name, value]) => isDeepStrictEqual(plain(value), known[name]))) return false;
@@ -622,6 +681,21 @@ export class CustomResources {
 type ConditionSaid = { readonly status: Condition['status']; readonly reason: string; readonly message: string };
 
 const READY: ConditionSaid = { status: 'True', reason: 'AsAskedFor', message: 'Cable has it as spec says' };
+
+const TAKEN_OVER: ConditionSaid = { status: 'True', reason: 'TakenOver', message: 'Neutron’s API changes it no more' };
+
+function adoptedSaid(object: CustomObject, is: ConditionSaid): ConditionSaid {
+  return isAdopting(object) ? is : TAKEN_OVER;
+}
+
+function conditionOf(object: CustomObject, type: string, is: ConditionSaid): Condition {
+  const before = object.status?.conditions?.find((one) => one.type === type);
+  const isAsBefore = before?.status === is.status;
+  return {
+    ...{ type, ...is, observedGeneration: object.metadata.generation ?? 0 },
+    lastTransitionTime: isAsBefore ? before.lastTransitionTime : new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
+  };
+}
 
 function said(err: Unmet | ApiError): ConditionSaid {
   if (err instanceof Unmet) return { status: 'False', reason: err.reason, message: err.message };

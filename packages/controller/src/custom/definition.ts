@@ -133,11 +133,11 @@ export function reference(what: string): Schema {
   return { type: 'string', minLength: 1, maxLength: 255, description: what };
 }
 
-/** Fields of spec that stay as they were given first, or stay away. */
+/** Fields of spec that stay as they were given first. What was absent the controller fills in when it takes something over; it refuses what cannot be. */
 export function immutable(...fields: readonly string[]): readonly Rule[] {
   return fields.map((field) => ({
-    rule: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-    message: `${field} cannot be changed: make another one`,
+    rule: `!has(oldSelf.${field}) || (has(self.${field}) && self.${field} == oldSelf.${field})`,
+    message: `${field} cannot be changed once it is given: make another one`,
   }));
 }
 

@@ -1,7 +1,10 @@
 /** `FloatingIP`: an address outside that stands for one of a pod, a VM or a Port. */
+import type { AnyObject } from '@cable/model';
+import { given, notAdoptable, onlyRow, refuseDiffering } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { podsIn, portReference } from './port-reference.ts';
-import { type CustomKind, type Outcome, type PortReference, Unmet, type Work } from './work.ts';
+import { floatingOf } from './views.ts';
+import { type CustomKind, type Described, type Outcome, type PortReference, Unmet, type Work } from './work.ts';
 
 type Spec = {
   readonly description?: string;
@@ -50,6 +53,7 @@ const DECLARED: Declaration = {
 
 export const floatingIpKind: CustomKind = {
   ...{ declared: DECLARED, types: ['floatingip'], apply },
+  adoptable: { types: ['floatingip'], describe, check },
   pods: (object) => podsIn(object, 'target'),
 };
 
@@ -80,6 +84,20 @@ async function apply(work: Work): Promise<Outcome> {
   };
   const outcome = { id: floating.id, projectId: work.projectId, status };
   return unmet === undefined ? outcome : { ...outcome, unmet };
+}
+
+async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  if ((await work.client.within(row.id).list('port_forwarding')).length > 0)
+    throw notAdoptable('it has port forwardings, which a Gateway takes over,');
+  const isTaken = (row['port_id'] ?? null) !== null;
+  const more = { fixedIP: isTaken ? row['fixed_ip_address'] : null, qosPolicy: row['qos_policy_id'] };
+  return { ...floatingOf(row).spec, ...given(more) };
+}
+
+async function check(work: Work, rows: readonly AnyObject[], spec: Described): Promise<void> {
+  const network = await work.findOne('network', String(spec['externalNetwork']), { 'router:external': true });
+  refuseDiffering('externalNetwork', onlyRow(rows)['floating_network_id'], network.id);
 }
 
 async function outside(work: Work, { externalNetwork }: Spec): Promise<string> {

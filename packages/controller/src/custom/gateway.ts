@@ -1,12 +1,14 @@
 /** `Gateway`: by which addresses of a Vpc's external network some of its pods leave, and which ports there lead to them. */
-import type { AnyObject, RouterEgress } from '@cable/model';
+import { type AnyObject, parseLabelSelector, type RouterEgress } from '@cable/model';
 import { isRefusal } from '../cable-access.ts';
 import { type SelectorSpec, selectorText } from '../policy-facts.ts';
+import { given, notAdoptable, refuseDiffering } from './adoption.ts';
 import { type Declaration, reference, type Schema } from './definition.ts';
 import { podsIn, portReference } from './port-reference.ts';
 import {
   type CustomKind,
   type CustomObject,
+  type Described,
   type Outcome,
   type PortReference,
   Unmet,
@@ -156,6 +158,7 @@ const DECLARED: Declaration = {
 
 export const gatewayKind: CustomKind = {
   ...{ declared: DECLARED, types: ['floatingip', 'router_egress'], apply, release },
+  adoptable: { types: ['floatingip', 'router_egress'], describe, check },
   pods: ({ spec = {} }: CustomObject) =>
     ((spec as unknown as Spec).ports ?? []).flatMap(({ target }) => podsIn({ spec: { target } } as never, 'target')),
 };
@@ -172,6 +175,60 @@ async function apply(work: Work): Promise<Outcome> {
   const outcome = { id: routerId, projectId: work.projectId, status };
   const unmet = egress.unmet ?? forwards.unmet;
   return unmet === undefined ? outcome : { ...outcome, unmet };
+}
+
+async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const { addresses, egresses } = partsOf(rows);
+  const [floating, second] = addresses;
+  if (second !== undefined) throw notAdoptable('they are several floating IPs');
+  if (floating !== undefined && (floating['port_id'] ?? null) !== null)
+    throw notAdoptable('it leads to a port, which a FloatingIP takes over,');
+  const forwardings = floating === undefined ? [] : await work.client.within(floating.id).list('port_forwarding');
+  const [first] = rows;
+  return given({
+    description: first?.['description'],
+    egress: egresses.map((one) => egressSaid(work, one)),
+    ports: (forwardings as readonly AnyObject[]).map(forwardSaid),
+  });
+}
+
+function partsOf(rows: readonly AnyObject[]) {
+  const isAddress = (row: AnyObject): boolean => row['floating_network_id'] !== undefined;
+  return { addresses: rows.filter(isAddress), egresses: rows.filter((row) => !isAddress(row)) };
+}
+
+function egressSaid(work: Work, row: AnyObject): Described {
+  const own = `${work.deps.cluster}/`;
+  const namespaces = row['namespaces'] as readonly string[];
+  const subnets = row['subnet_ids'] as readonly string[];
+  if (row['name'] === '') throw notAdoptable('it has an egress without a name');
+  if (namespaces.some((one) => !one.startsWith(own))) throw notAdoptable('it has an egress of another cluster’s pods');
+  if (subnets.length > 1) throw notAdoptable('it has an egress of several subnets');
+  const pods = row['pods'] === null ? undefined : parseLabelSelector(String(row['pods']));
+  return {
+    ...{ name: row['name'], priority: row['priority'], addresses: row['external_addresses'] },
+    // None: anybody’s.
+    namespaces: namespaces.map((one) => one.slice(own.length)),
+    ...given({ subnet: subnets[0] }),
+    ...(pods === undefined ? {} : { podSelector: { matchExpressions: pods } }),
+  };
+}
+
+function forwardSaid(row: AnyObject): Described {
+  const [port, targetPort] = [row['external_port'] ?? null, row['internal_port'] ?? null];
+  if (port === null || targetPort === null) throw notAdoptable('it has a port forwarding of a range of ports');
+  const protocol = String(row['protocol']).toUpperCase();
+  return { protocol, port, targetPort, target: { portID: row['internal_port_id'] } };
+}
+
+async function check(work: Work, rows: readonly AnyObject[], spec: Described): Promise<void> {
+  const { addresses, egresses } = partsOf(rows);
+  const routerId = await work.refer('Vpc', 'router', String(spec['vpc']));
+  const info = ((await work.client.get('router', routerId)) as AnyObject)['external_gateway_info'] as {
+    readonly network_id: string;
+  } | null;
+  for (const one of egresses) refuseDiffering(`router of egress ${one['name']}`, one['router_id'], routerId);
+  for (const one of addresses) refuseDiffering('external network', one['floating_network_id'], info?.network_id);
 }
 
 type EgressStatus = {

@@ -1,8 +1,9 @@
 /** `Mirror`: copies of what a port sends or receives, to another port. */
 import type { AnyObject } from '@cable/model';
+import { given, onlyRow, refuseDiffering } from './adoption.ts';
 import type { Declaration } from './definition.ts';
 import { podsIn, portReference } from './port-reference.ts';
-import type { CustomKind, Outcome, PortReference, Work } from './work.ts';
+import type { CustomKind, Described, Outcome, PortReference, Work } from './work.ts';
 
 type Filter = {
   readonly protocol?: string;
@@ -34,8 +35,8 @@ const DECLARED: Declaration = {
       source: portReference('Whose traffic is copied.'),
       target: portReference('Who gets the copies.'),
       direction: {
-        ...{ type: 'string', enum: Object.keys(DIRECTIONS), default: 'both' },
-        description: 'ingress: what the source receives; egress: what it sends.',
+        ...{ type: 'string', enum: Object.keys(DIRECTIONS) },
+        description: 'ingress: what the source receives; egress: what it sends; both, or absent: both.',
       },
       filter: {
         ...{ type: 'array', maxItems: 8 },
@@ -68,6 +69,7 @@ const DECLARED: Declaration = {
 
 export const mirrorKind: CustomKind = {
   ...{ declared: DECLARED, types: ['tap_flow', 'tap_service'], apply },
+  adoptable: { types: ['tap_flow'], describe, check },
   pods: (object) => podsIn(object, 'source', 'target'),
 };
 
@@ -89,6 +91,37 @@ async function apply(work: Work): Promise<Outcome> {
     ...{ fixed, wanted: { ...called, 'cable:filter': (spec.filter ?? []).map(filterOf) } },
   });
   return { id: made.id, projectId: work.projectId, status: { status: String(made['status']) } };
+}
+
+async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const filter = row['cable:filter'] as readonly Readonly<Record<string, unknown>>[];
+  return {
+    ...given({ description: row['description'], filter: filter.map(filterSaid) }),
+    source: { portID: row['source_port'] },
+    target: { portID: (await serviceOf(work, row))['port_id'] },
+    direction: Object.entries(DIRECTIONS).find(([, said]) => said === row['direction'])?.[0],
+  };
+}
+
+async function serviceOf(work: Work, flow: AnyObject): Promise<AnyObject> {
+  return (await work.client.get('tap_service', String(flow['tap_service_id']))) as AnyObject;
+}
+
+/** In place nothing of them can be changed. */
+async function check(work: Work, rows: readonly AnyObject[], spec: Described): Promise<void> {
+  const flow = onlyRow(rows);
+  const { source = {}, target = {}, direction = 'both' } = spec as Spec;
+  refuseDiffering('source', flow['source_port'], await work.port(source));
+  refuseDiffering('target', (await serviceOf(work, flow))['port_id'], await work.port(target));
+  refuseDiffering('direction', flow['direction'], DIRECTIONS[direction]);
+}
+
+function filterSaid(one: Readonly<Record<string, unknown>>): Described {
+  return given({
+    ...{ protocol: one['protocol'], remoteAddress: one['remote_ip_prefix'] },
+    ...{ portRangeMin: one['port_range_min'], portRangeMax: one['port_range_max'] },
+  });
 }
 
 function filterOf({ protocol, remoteAddress, portRangeMin, portRangeMax }: Filter): object {

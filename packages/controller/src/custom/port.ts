@@ -1,8 +1,10 @@
 /** `Port`: a port that is there before its machine, such as a VM that Nova starts with it. */
 import type { AnyObject } from '@cable/model';
+import { given, notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
-import { type CustomKind, type Outcome, Unmet, type Work } from './work.ts';
+import { portOf } from './views.ts';
+import { type CustomKind, type Described, type Outcome, Unmet, type Work } from './work.ts';
 
 type Spec = {
   readonly description?: string;
@@ -59,7 +61,10 @@ const DECLARED: Declaration = {
   ],
 };
 
-export const portKind: CustomKind = { declared: DECLARED, types: ['port'], apply, release: refusePlugged };
+export const portKind: CustomKind = {
+  ...{ declared: DECLARED, types: ['port'], apply, release: refusePlugged },
+  adoptable: { types: ['port'], describe, check },
+};
 
 async function apply(work: Work): Promise<Outcome> {
   const spec = work.spec<Spec>();
@@ -98,6 +103,21 @@ async function apply(work: Work): Promise<Outcome> {
     status: String(port['status']),
   };
   return { id: port.id, projectId: work.projectId, status };
+}
+
+async function describe(_work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const view = portOf(row);
+  if (view === undefined) throw notAdoptable('it has no address, or is neither free nor a VM’s');
+  if ((row['fixed_ips'] as readonly unknown[]).length > 2) throw notAdoptable('it has more than two addresses');
+  if ((row['security_groups'] as readonly unknown[]).length > 64) throw notAdoptable('it has more than 64 groups');
+  return { ...view.spec, ...given({ qosPolicy: row['qos_policy_id'] }) };
+}
+
+async function check(work: Work, rows: readonly AnyObject[], spec: Described): Promise<void> {
+  const said: Spec = spec;
+  const place = await placeOf(work, said.subnet ?? '');
+  refuseMoved(onlyRow(rows), said, place.subnetIds);
 }
 
 /** What a machine was told stays: older Kubernetes do not refuse a change of spec. Throws `Unmet`. */

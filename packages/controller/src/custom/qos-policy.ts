@@ -1,8 +1,10 @@
 /** `QosPolicy`: how much ports, Subnets and FloatingIPs that name it may send and receive. */
 import { isDeepStrictEqual } from 'node:util';
 import type { AnyObject } from '@cable/model';
+import { given, notAdoptable, onlyRow } from './adoption.ts';
 import type { Declaration, Schema } from './definition.ts';
-import type { CustomKind, Outcome, Work } from './work.ts';
+import { policyOf } from './views.ts';
+import type { CustomKind, Described, Outcome, Work } from './work.ts';
 
 type Bandwidth = { readonly direction: string; readonly maxKbps: number; readonly maxBurstKbps?: number };
 type Packets = { readonly direction: string; readonly maxKpps: number; readonly maxBurstKpps?: number };
@@ -79,7 +81,10 @@ const DECLARED: Declaration = {
   ],
 };
 
-export const qosPolicyKind: CustomKind = { declared: DECLARED, types: ['qos_policy'], apply };
+export const qosPolicyKind: CustomKind = {
+  ...{ declared: DECLARED, types: ['qos_policy'], apply },
+  adoptable: { types: ['qos_policy'], describe },
+};
 
 async function apply(work: Work): Promise<Outcome> {
   const { description = '', bandwidthLimits = [], packetRateLimits = [], dscpMark } = work.spec<Spec>();
@@ -95,6 +100,26 @@ async function apply(work: Work): Promise<Outcome> {
   };
   for (const [type, wanted] of Object.entries(rules)) await applyRules(work, policy.id, type, wanted);
   return { id: policy.id, projectId: work.projectId, status: {} };
+}
+
+/** Rules of types that spec does not know stay as they are. */
+async function describe(_work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const rules = row['rules'] as readonly Readonly<Record<string, unknown>>[];
+  const limits = rules.filter((one) => one['type'] === 'bandwidth_limit' || one['type'] === 'packet_rate_limit');
+  if (limits.some((one) => !(Number(one['max_kbps'] ?? one['max_kpps']) > 0)))
+    throw notAdoptable('it has a limit that lets nothing pass');
+  if (limits.some((one) => !['ingress', 'egress'].includes(String(one['direction']))))
+    throw notAdoptable('it has a limit of both directions together');
+  const packets = limits.filter((one) => one['type'] === 'packet_rate_limit');
+  return {
+    ...policyOf(row).spec,
+    ...given({
+      packetRateLimits: packets.map((one) => ({
+        ...{ direction: one['direction'], maxKpps: one['max_kpps'], maxBurstKpps: one['max_burst_kpps'] },
+      })),
+    }),
+  };
 }
 
 /** By direction, where rules of the type have one. */

@@ -1,8 +1,10 @@
 /** `SecurityGroup`: who may talk to the ports in it. */
 import { ApiError } from '@cable/api';
 import type { AnyObject } from '@cable/model';
+import { notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, reference, type Schema } from './definition.ts';
-import type { CustomKind, Outcome, Work } from './work.ts';
+import { groupOf } from './views.ts';
+import type { CustomKind, Described, Outcome, Work } from './work.ts';
 
 type Rule = {
   readonly ipVersion?: 'ipv4' | 'ipv6';
@@ -55,6 +57,9 @@ const RULE: Schema = {
   ],
 };
 
+/** Of each direction. */
+const RULES_MAX = 500;
+
 const DECLARED: Declaration = {
   ...{ kind: 'SecurityGroup', plural: 'securitygroups', singular: 'securitygroup', shortNames: ['sg'] },
   description: 'A set of rules that ports share: what none of a port’s groups allows is dropped.',
@@ -64,11 +69,11 @@ const DECLARED: Declaration = {
     properties: {
       description: { type: 'string', maxLength: 255, description: 'A text for people.' },
       ingressRules: {
-        ...{ type: 'array', maxItems: 500, items: RULE },
+        ...{ type: 'array', maxItems: RULES_MAX, items: RULE },
         description: 'What ports in it may receive; absent: nothing.',
       },
       egressRules: {
-        ...{ type: 'array', maxItems: 500, items: RULE },
+        ...{ type: 'array', maxItems: RULES_MAX, items: RULE },
         description: 'What they may send; absent: everything, an empty list: nothing.',
       },
       allowSameGroupTraffic: {
@@ -83,7 +88,10 @@ const DECLARED: Declaration = {
 
 const EVERYTHING: readonly Rule[] = [{ ipVersion: 'ipv4' }, { ipVersion: 'ipv6' }];
 
-export const securityGroupKind: CustomKind = { declared: DECLARED, types: ['security_group'], apply };
+export const securityGroupKind: CustomKind = {
+  ...{ declared: DECLARED, types: ['security_group'], apply },
+  adoptable: { types: ['security_group'], describe },
+};
 
 async function apply(work: Work): Promise<Outcome> {
   const spec = work.spec<Spec>();
@@ -114,6 +122,17 @@ async function apply(work: Work): Promise<Outcome> {
   // One that said the same in other words may have been among those.
   for (const [meaning, one] of again) await addRule(work, meaning, one);
   return { id: group.id, projectId: work.projectId, status: { rules: meant.size } };
+}
+
+async function describe(_work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const rules = row['security_group_rules'] as readonly AnyObject[];
+  if (rules.some((one) => (one['remote_address_group_id'] ?? null) !== null))
+    throw notAdoptable('it has a rule about an address group');
+  for (const direction of ['ingress', 'egress'])
+    if (rules.filter((one) => one['direction'] === direction).length > RULES_MAX)
+      throw notAdoptable(`it has more than ${RULES_MAX} rules of ${direction}`);
+  return groupOf(row).spec;
 }
 
 /** ID of the rule: the same for the same words, however the server writes them. Undefined: there is another one that says the same. */

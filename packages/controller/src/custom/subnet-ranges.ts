@@ -61,6 +61,21 @@ export function listIn(text: string): readonly string[] {
     .filter((one) => one !== '');
 }
 
+/** What `excludeIps` says of a subnet as the API has it. */
+export function rangesLeft(subnet: Readonly<Record<string, unknown>>): readonly string[] {
+  const [family] = familiesOf({ cidrBlock: String(subnet['cidr']), gateway: String(subnet['gateway_ip']) });
+  const pools = (subnet['allocation_pools'] as Family['pools']).map(rangeOf);
+  const version = family?.version ?? 4;
+  const text = (value: bigint): string => formatIp({ version, value });
+  return (family?.pools ?? []).flatMap((one) =>
+    without(rangeOf(one), pools).map(([a, b]) => (a === b ? text(a) : `${text(a)}..${text(b)}`)),
+  );
+}
+
+function rangeOf({ start, end }: Family['pools'][number]): Range {
+  return [addressIn('start', start).value, addressIn('end', end).value];
+}
+
 /** An address or a prefix as the API writes it; what is neither stays as it is, for the server to refuse. */
 export function canonical(text: string): string {
   const [address, prefix] = [parseIp(text), parseCidr(text)];

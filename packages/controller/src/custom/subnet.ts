@@ -1,10 +1,12 @@
 /** `Subnet`: a network with a prefix of each version of IP, in a Vpc or by itself. */
 import type { Client } from '@cable/api';
 import { type AnyObject, formatCidr, parseIpOrCidr } from '@cable/model';
+import { given, notAdoptable, onlyRow, refuseDiffering } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
-import { canonical, type Family, familiesOf, type RangesSpec } from './subnet-ranges.ts';
+import { canonical, type Family, familiesOf, type RangesSpec, rangesLeft } from './subnet-ranges.ts';
 import { USAGE_STATUS } from './subnet-usage.ts';
-import { type CustomKind, type CustomObject, type Outcome, Unmet, type Work } from './work.ts';
+import { subnetOf } from './views.ts';
+import { type CustomKind, type CustomObject, type Described, type Outcome, Unmet, type Work } from './work.ts';
 
 export type SubnetSpec = RangesSpec & {
   readonly description?: string;
@@ -20,6 +22,8 @@ export type SubnetSpec = RangesSpec & {
   readonly routes?: readonly { readonly cidr: string; readonly nextHop: string }[];
   readonly qosPolicy?: string;
 };
+
+const EXCLUDED_MAX = 31;
 
 const DECLARED: Declaration = {
   ...{ kind: 'Subnet', plural: 'subnets', singular: 'subnet', shortNames: ['subnet'] },
@@ -42,7 +46,7 @@ const DECLARED: Declaration = {
         description: 'The Vpc’s address in it, one of each version of IP; by default the first of the prefix.',
       },
       excludeIps: {
-        ...{ type: 'array', maxItems: 31 },
+        ...{ type: 'array', maxItems: EXCLUDED_MAX },
         description: 'Addresses that nobody gets without asking for them.',
         items: {
           type: 'string',
@@ -86,8 +90,8 @@ const DECLARED: Declaration = {
           'False: what its pods send outside by their nodes keeps its own address, for which outside must have a way back. In the cluster’s own network alone, of Subnets in the namespace of Cable’s controller; a Vpc has what its externalGateway does.',
       },
       enableDHCP: {
-        ...{ type: 'boolean', default: true },
-        description: 'True: machines in it get their addresses by DHCP.',
+        type: 'boolean',
+        description: 'False: machines in it get their addresses by no DHCP; absent: they do.',
       },
       dnsServers: {
         ...{ type: 'array', maxItems: 6 },
@@ -136,7 +140,10 @@ const DECLARED: Declaration = {
   ],
 };
 
-export const subnetKind: CustomKind = { declared: DECLARED, types: ['network'], apply, release: detach };
+export const subnetKind: CustomKind = {
+  ...{ declared: DECLARED, types: ['network'], apply, release: detach },
+  adoptable: { types: ['network'], describe, check },
+};
 
 /** Namespaces whose pods have addresses of it. */
 export function boundBy(object: CustomObject, operatorNamespace: string): readonly string[] {
@@ -277,11 +284,16 @@ async function ensureLegs(
   }
 }
 
-/** With whose pods have addresses of it. */
-async function ensureShared(work: Work, networkId: string): Promise<void> {
+/** Projects whose pods have addresses of it, besides its own. */
+function sharedWith(work: Work): Set<string> {
   const { operatorNamespace, podProjectOf } = work.deps;
   const projects = boundBy(work.object, operatorNamespace).flatMap((one) => podProjectOf(one) ?? []);
-  const wanted = new Set(projects.filter((one) => one !== work.projectId));
+  return new Set(projects.filter((one) => one !== work.projectId));
+}
+
+/** With whose pods have addresses of it. */
+async function ensureShared(work: Work, networkId: string): Promise<void> {
+  const wanted = sharedWith(work);
   const there = (await work.client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
   for (const policy of there) {
     if (!wanted.delete(String(policy['target_tenant']))) await work.client.delete('rbac_policy', policy.id);
@@ -290,6 +302,84 @@ async function ensureShared(work: Work, networkId: string): Promise<void> {
     const policy = { object_type: 'network', object_id: networkId, action: 'access_as_shared', target_tenant: target };
     await work.client.create('rbac_policy', policy);
   }
+}
+
+async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const subnets = await subnetsOf(work, row);
+  const view = subnetOf(row, subnets);
+  if (view === undefined)
+    throw notAdoptable('it leads outside, or has not one prefix of each version of IP at the most');
+  refuseWordless(row, subnets);
+  const policies = (await work.client.list('rbac_policy', { object_id: row.id })) as readonly AnyObject[];
+  const shared = sharedWith(work);
+  const other = policies.map((one) => String(one['target_tenant'])).find((one) => !shared.has(one));
+  if (other !== undefined) throw notAdoptable(`it is shared with ${other}`);
+  const excludeIps = subnets.flatMap(rangesLeft);
+  if (excludeIps.length > EXCLUDED_MAX)
+    throw notAdoptable(`its allocation_pools leave out more than ${EXCLUDED_MAX} ranges`);
+  const routes = subnets.flatMap((one) => one['host_routes'] as readonly { destination: string; nexthop: string }[]);
+  const vpc = await routerOn(work, row.id);
+  const more = given({
+    ...{ excludeIps, qosPolicy: row['qos_policy_id'], vpc: isClusters(work, vpc) ? null : vpc },
+    routes: routes.map(({ destination, nexthop }) => ({ cidr: destination, nextHop: nexthop })),
+    provider: providerOf(row),
+  });
+  return { ...view.spec, ...more };
+}
+
+async function subnetsOf(work: Work, network: AnyObject): Promise<readonly AnyObject[]> {
+  const found = (await work.client.list('subnet', { network_id: network.id })) as readonly AnyObject[];
+  return found.toSorted((a, b) => Number(a['ip_version']) - Number(b['ip_version']));
+}
+
+/** Throws `Unmet` for what would be lost. */
+function refuseWordless(network: AnyObject, subnets: readonly AnyObject[]): void {
+  if (subnets.some((one) => (one['gateway_ip'] ?? null) === null))
+    throw notAdoptable('it has a subnet without gateway_ip');
+  if (subnets.some((one) => one['enable_dhcp'] !== subnets[0]?.['enable_dhcp']))
+    throw notAdoptable('one of its subnets has DHCP and another one has not');
+  const count = (name: string): number => subnets.flatMap((one) => (one[name] ?? []) as readonly unknown[]).length;
+  const most = { dns_nameservers: 6, 'cable:allow_subnets': 256, host_routes: 100 };
+  for (const [name, max] of Object.entries(most))
+    if (count(name) > max) throw notAdoptable(`it has more than ${max} of ${name}`);
+  const type = network['provider:network_type'] ?? null;
+  if (type === 'flat') throw notAdoptable('it is a flat network');
+}
+
+/** ID of the router that is attached; undefined: none is. */
+async function routerOn(work: Work, networkId: string): Promise<string | undefined> {
+  const legs = await work.client.list('port', { network_id: networkId, device_owner: LEG });
+  const [first, second] = new Set(legs.map((leg) => leg.device_id));
+  if (second !== undefined) throw notAdoptable('several routers are attached to it');
+  return first;
+}
+
+/** Whether a Subnet there is in that router without a word. */
+function isClusters(work: Work, routerId: string | undefined): boolean {
+  return work.isOperators && routerId === work.deps.networks().routerId;
+}
+
+function providerOf(network: AnyObject): SubnetSpec['provider'] | null {
+  if (network['provider:network_type'] !== 'vlan') return null;
+  return {
+    physicalNetwork: String(network['provider:physical_network']),
+    vlan: Number(network['provider:segmentation_id']),
+  };
+}
+
+async function check(work: Work, rows: readonly AnyObject[], said: Described): Promise<void> {
+  const network = onlyRow(rows);
+  const spec: SubnetSpec = said;
+  const cidrs = (await subnetsOf(work, network)).map((one) => String(one['cidr']));
+  const families = familiesOf(spec);
+  refuseDiffering('cidrBlock', cidrs.toSorted(), families.map(({ cidr }) => cidr).toSorted());
+  refuseDiffering('provider', providerOf(network), spec.provider ?? null);
+  const wanted = await routerOf(work, spec);
+  const is = await routerOn(work, network.id);
+  if (is !== undefined) refuseDiffering('vpc', is, wanted);
+  natOf(work, spec, wanted);
+  allowedBy(spec, families);
 }
 
 /** Who is in it holds it; its router does not. */

@@ -5,7 +5,7 @@ import { isConflict, isInvalid, isNotFound, type KubeApi, keyOf, placeOf } from 
 import type { AnyObject } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
 import type { ObjectEvents } from '../object-events.ts';
-import { GROUP, kubeKindOf, VERSION } from './definition.ts';
+import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
 import { withoutUsage } from './subnet-usage.ts';
 import { MANAGED_BY, NEUTRON, SHOWN_ID, VIEWS, type View, type ViewOf, viewName } from './views.ts';
@@ -68,8 +68,12 @@ export class ViewKeeper {
 
   async #keep(of: ViewOf): Promise<void> {
     const there = new Map<string, CustomObject>();
-    for (const one of this.#deps.list(of.kind).values())
-      if (isView(one) || this.#written.has(`${of.kind} ${keyOf(one)}`)) there.set(keyOf(one), one);
+    for (const one of this.#deps.list(of.kind).values()) {
+      const key = keyOf(one);
+      // One that takes over what it showed is one no more.
+      if (one.metadata.finalizers?.includes(FINALIZER)) this.#written.delete(`${of.kind} ${key}`);
+      else if (isView(one) || this.#written.has(`${of.kind} ${key}`)) there.set(key, one);
+    }
     for (const [namespace, project] of this.#deps.given()) {
       try {
         await this.#keepIn(of, namespace, project, there);

@@ -48,7 +48,7 @@ export function viewName({ id, name }: AnyObject): string {
 
 type Gateway = { readonly network_id: string; readonly external_fixed_ips: readonly { readonly ip_address: string }[] };
 
-function vpcOf(row: AnyObject): View {
+export function vpcOf(row: AnyObject): View {
   const info = row['external_gateway_info'] as Gateway | null;
   const routes = row['routes'] as readonly { readonly destination: string; readonly nexthop: string }[];
   return {
@@ -63,7 +63,7 @@ function vpcOf(row: AnyObject): View {
   };
 }
 
-function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | undefined {
+export function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | undefined {
   const own = subnets
     .filter((one) => one['network_id'] === row.id)
     .sort((a, b) => Number(a['ip_version']) - Number(b['ip_version']));
@@ -91,7 +91,7 @@ function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | undefin
   };
 }
 
-function groupOf(row: AnyObject): View {
+export function groupOf(row: AnyObject): View {
   const rules = row['security_group_rules'] as readonly AnyObject[];
   const of = (direction: string) => rules.filter((one) => one['direction'] === direction).map(ruleOf);
   return {
@@ -103,16 +103,16 @@ function groupOf(row: AnyObject): View {
 function ruleOf(rule: AnyObject): object {
   const names = {
     ...{ protocol: 'protocol', portRangeMin: 'port_range_min', portRangeMax: 'port_range_max' },
-    ...{ remoteAddress: 'remote_ip_prefix', remoteSecurityGroup: 'remote_group_id' },
+    ...{ remoteAddress: 'remote_ip_prefix', remoteSecurityGroup: 'remote_group_id', description: 'description' },
   };
   const given = Object.entries(names).flatMap(([name, attribute]) => {
     const value = rule[attribute] ?? null;
-    return value === null ? [] : [[name, value] as const];
+    return value === null || value === '' ? [] : [[name, value] as const];
   });
   return { ipVersion: rule['ethertype'] === 'IPv6' ? 'ipv6' : 'ipv4', ...Object.fromEntries(given) };
 }
 
-function policyOf(row: AnyObject): View {
+export function policyOf(row: AnyObject): View {
   const rules = row['rules'] as readonly Readonly<Record<string, unknown>>[];
   const of = (type: string) => rules.filter((one) => one['type'] === type);
   const [mark] = of('dscp_marking');
@@ -131,7 +131,7 @@ function policyOf(row: AnyObject): View {
 }
 
 /** Those of machines, and those that wait for one. */
-function portOf(row: AnyObject): View | undefined {
+export function portOf(row: AnyObject): View | undefined {
   const owner = String(row['device_owner']);
   const fixedIps = row['fixed_ips'] as readonly { readonly subnet_id: string; readonly ip_address: string }[];
   const [first] = fixedIps;
@@ -150,7 +150,7 @@ function portOf(row: AnyObject): View | undefined {
   };
 }
 
-function floatingOf(row: AnyObject): View {
+export function floatingOf(row: AnyObject): View {
   const [port, fixed] = [row['port_id'] ?? null, row['fixed_ip_address'] ?? null];
   return {
     spec: {

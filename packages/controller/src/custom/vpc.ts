@@ -2,9 +2,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type AnyObject, ROUTER_POLICIES_MAX } from '@cable/model';
 import { isRefusal } from '../cable-access.ts';
+import { given, notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
-import { type CustomKind, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
+import { vpcOf } from './views.ts';
+import { type CustomKind, type Described, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
 
 export type PolicyRoute = {
   readonly priority: number;
@@ -34,6 +36,7 @@ type Spec = {
   readonly externalGateway?: { readonly network: string };
 };
 
+const ROUTES_MAX = 30;
 const PREFIX = { type: 'string', minLength: 1, maxLength: 49 } as const;
 const ADDRESS = { type: 'string', minLength: 1, maxLength: 45 } as const;
 const PORT = { type: 'integer', minimum: 1, maximum: 65535 } as const;
@@ -47,7 +50,7 @@ const DECLARED: Declaration = {
     properties: {
       description: { type: 'string', maxLength: 255, description: 'A text for people.' },
       staticRoutes: {
-        ...{ type: 'array', maxItems: 30 },
+        ...{ type: 'array', maxItems: ROUTES_MAX },
         description: 'Routes besides those to its Subnets.',
         items: {
           type: 'object',
@@ -150,6 +153,7 @@ const DECLARED: Declaration = {
 
 export const vpcKind: CustomKind = {
   ...{ declared: DECLARED, types: ['router'], apply, release: releaseVpc },
+  adoptable: { types: ['router'], describe },
   peers: ({ spec, metadata }) =>
     ((spec ?? {}) as Spec).peerings?.flatMap(({ vpc }) =>
       vpc === undefined ? [] : [`${vpc.namespace ?? metadata.namespace}/${vpc.name}`],
@@ -186,6 +190,40 @@ async function apply(work: Work): Promise<Outcome> {
   await attempt(() => refusals(() => applyRoutes(work, changed, spec)));
   const outcome = { id: router.id, projectId: work.projectId, status: { externalIPs, peerings } };
   return unmet === undefined ? outcome : { ...outcome, unmet };
+}
+
+async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
+  const row = onlyRow(rows);
+  const parts = work.client.within(row.id);
+  const policies = (await parts.list('router_policy')) as readonly AnyObject[];
+  const peerings = (await parts.list('router_peering')) as readonly AnyObject[];
+  if ((row['routes'] as readonly unknown[]).length > ROUTES_MAX)
+    throw notAdoptable(`it has more than ${ROUTES_MAX} routes`);
+  if (policies.some((one) => (one['source_port_range_min'] ?? null) !== null))
+    throw notAdoptable('it has a policy route about source ports');
+  if (peerings.some((one) => one['name'] === '')) throw notAdoptable('it has a peering without a name');
+  return {
+    ...vpcOf(row).spec,
+    ...given({ policyRoutes: policies.map(routeSaid), peerings: peerings.map(peeringSaid) }),
+  };
+}
+
+function routeSaid(one: AnyObject): Described {
+  return {
+    priority: one['priority'],
+    ...given({
+      ...{ action: one['action'], nextHop: one['next_hop'], subnet: one['subnet_id'] },
+      ...{ source: one['source_ip_prefix'], destination: one['destination_ip_prefix'], protocol: one['protocol'] },
+      ...{ portRangeMin: one['port_range_min'], portRangeMax: one['port_range_max'] },
+    }),
+  };
+}
+
+function peeringSaid(one: AnyObject): Described {
+  return given({
+    ...{ name: one['name'], routerID: one['peer_router_id'], subnets: one['subnet_ids'] },
+    acceptedPrefixes: one['accepted_prefixes'],
+  });
 }
 
 /** What the server refuses as `Unmet`. */

@@ -56,6 +56,22 @@ export type Outcome = {
   readonly unmet?: Unmet;
 };
 
+/** On a custom resource: what it has taken over, which keeps its name in Cable’s API. The controller’s to set. */
+export const ADOPTED = 'cable.io/adopted';
+
+/** Fields of spec, as an object in Cable has it. */
+export type Described = Readonly<Record<string, unknown>>;
+
+/** How objects of a kind are taken over from Neutron’s door. */
+export type Adoptable = {
+  /** Types whose IDs may be given. */
+  readonly types: readonly string[];
+  /** What spec says of them. Throws `Unmet` where it has no words for something that would be lost. */
+  readonly describe: (work: Work, rows: readonly AnyObject[]) => Promise<Described>;
+  /** Throws `Unmet` where spec says what cannot come to be of them without making others. */
+  readonly check?: (work: Work, rows: readonly AnyObject[], spec: Described) => Promise<void>;
+};
+
 /** One kind: its declaration, and how Cable comes to have it. */
 export type CustomKind = {
   readonly declared: Declaration;
@@ -63,6 +79,7 @@ export type CustomKind = {
   readonly types: readonly string[];
   /** Throws `Unmet`, or what the server refuses. May be called at any time again. */
   readonly apply: (work: Work) => Promise<Outcome>;
+  readonly adoptable: Adoptable;
   /** Before an object of `types` is deleted. */
   readonly release?: (work: Pick<Work, 'client' | 'deps'>, row: AnyObject) => Promise<void>;
   /** Keys of others of the kind whose status says something of this one, too. */
@@ -154,6 +171,7 @@ export class Work {
   /** The same request makes nothing twice, whatever became of its answer. */
   async #create(type: string, body: object, place: string): Promise<AnyObject> {
     const { cluster } = this.deps;
+    await this.#refuseLetGoOf(type);
     const whole = { ...body, 'cable:cluster': cluster, 'cable:origin': this.origin };
     try {
       return (await this.client.create(type, whole, this.keyOf(place))) as AnyObject;
@@ -163,8 +181,25 @@ export class Work {
     }
   }
 
+  /** What Cable had of it may be Neutron’s again: it gets no second one. Throws `Unmet`. */
+  async #refuseLetGoOf(type: string): Promise<void> {
+    const { kind = '', metadata, status } = this.object;
+    if (status?.['observedGeneration'] === undefined) return;
+    const found = (await this.client.list(type, { 'cable:origin': this.origin })) as readonly AnyObject[];
+    const row = found.find((one) => one['cable:cluster'] === null);
+    if (row === undefined) return;
+    const command = `kubectl annotate -n ${this.namespace} ${kind.toLowerCase()} ${metadata.name}`;
+    throw new Unmet(
+      'LetGoOf',
+      `an administrator of Cable has let go of ${type} ${row.id}, and Neutron’s API changes it. To take it over again: ${command} --overwrite cable.io/adopt=${row.id} ${ADOPTED}-; else delete this, which deletes nothing there`,
+    );
+  }
+
   async #change(type: string, before: AnyObject, wanted: Readonly<Record<string, unknown>>): Promise<AnyObject> {
-    const changed = Object.entries(wanted).filter(([name, value]) => !isDeepStrictEqual(value, before[name]));
+    const keepsName = this.object.metadata.annotations?.[ADOPTED] !== undefined;
+    const changed = Object.entries(wanted).filter(
+      ([name, value]) => !isDeepStrictEqual(value, before[name]) && !(keepsName && name === 'name'),
+    );
     if (changed.length === 0) return before;
     return (await this.client.update(type, before.id, Object.fromEntries(changed))) as AnyObject;
   }

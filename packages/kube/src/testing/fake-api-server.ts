@@ -11,7 +11,7 @@ export type FakeKind = KubeKind & {
   readonly hasStatus?: boolean;
   /** A CustomResourceDefinition has added it: it is replaced only by what says of which version it was. Its schema is not looked at. */
   readonly isCustom?: boolean;
-  /** Fields of spec that rules of its definition (CEL) let nobody change. */
+  /** Fields of spec that rules of its definition (CEL) let nobody change once they are given. */
   readonly immutable?: readonly string[];
 };
 
@@ -342,10 +342,13 @@ class Fake {
   }
 }
 
-/** As a rule `self.field == oldSelf.field` of the definition does. */
+/** As a rule `!has(oldSelf.field) || has(self.field) && self.field == oldSelf.field` of the definition does. */
 function refuseChanged({ immutable = [], plural }: FakeKind, next: unknown, before: unknown): void {
   const fieldsOf = (object: unknown) => (object as { readonly spec?: Readonly<Record<string, unknown>> }).spec ?? {};
-  const changed = immutable.find((field) => !isSame(fieldsOf(next)[field], fieldsOf(before)[field]));
+  const changed = immutable.find((field) => {
+    const was = fieldsOf(before)[field];
+    return was !== undefined && !isSame(fieldsOf(next)[field], was);
+  });
   if (changed !== undefined)
     throw new Refused(422, 'Invalid', `${plural}: spec: Invalid value: ${changed} cannot be changed`);
 }

@@ -12,7 +12,8 @@ export const ORIGIN = {
     maxLength: 63,
     indexed: true,
     example: 'prod',
-    description: 'The Kubernetes cluster whose controller has made it, and alone changes it; null: none.',
+    description:
+      'The Kubernetes cluster whose controller has made it or taken it over, and alone changes it; null: none.',
   },
   'cable:origin': {
     type: 'string',
@@ -24,7 +25,7 @@ export const ORIGIN = {
     indexed: true,
     example: 'Pod/shop/web-1/0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
     description:
-      'What it was made for there: kind, namespace, name and UID, with a slash between; of what the cluster as a whole has, kind and name; null: nothing.',
+      'What it was made for there: kind, namespace, name and UID, with a slash between; of what the cluster as a whole has, kind and name; null: nothing. What was let go of keeps it, without a cluster.',
   },
 } as const;
 

@@ -21,6 +21,18 @@ export function clusterProjects(cluster: string): string {
   return `${cluster}.*`;
 }
 
+/** By kind of custom resource, the types of the objects that are handed over with it, from Neutron's door to Kubernetes or back. */
+export const HANDED_OVER = {
+  Vpc: ['router'],
+  Subnet: ['network'],
+  SecurityGroup: ['security_group'],
+  QosPolicy: ['qos_policy'],
+  Port: ['port'],
+  FloatingIP: ['floatingip'],
+  Gateway: ['floatingip', 'router_egress'],
+  Mirror: ['tap_flow'],
+} as const;
+
 /** A Kubernetes whose pods are ports here. Its controller (`cable kube`) writes for its namespaces. */
 export const kubernetesClusterResource = {
   name: 'kubernetes_cluster',
@@ -48,6 +60,39 @@ export const kubernetesClusterResource = {
           minimum: 1,
           example: 4,
           description: 'More than that of any controller before: `leaseTransitions` of its Lease, plus one.',
+        },
+      },
+    },
+    {
+      name: 'adopt',
+      description:
+        'Its controller takes over an object of the project that it asks as, which no cluster has: the subnets of a network, and the service of a tap flow, with it. From then on Kubernetes alone changes it. Again, it changes nothing.',
+      body: {
+        object_id: {
+          type: 'uuid',
+          example: '6a1d2f3b-5c4e-4d7f-8a9b-0c1d2e3f4a5b',
+          description: 'The object, of a type that custom resources of the kind have.',
+        },
+        origin: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 600,
+          example: 'SecurityGroup/shop/web/0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
+          description: 'The custom resource: kind, namespace, name and UID.',
+        },
+      },
+    },
+    {
+      name: 'release',
+      description:
+        'Lets go of what a custom resource of it has here: from then on Neutron’s API changes it, and Kubernetes no more. `cable:origin` stays, to say what it was. What nothing has, or was let go of before, is no error.',
+      body: {
+        origin: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 600,
+          example: 'SecurityGroup/shop/web/0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
+          description: '`cable:origin` of the objects, as the refusal of a change says it.',
         },
       },
     },

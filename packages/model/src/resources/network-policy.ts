@@ -1,5 +1,8 @@
 import { POLICY_PORTS } from './policy-ports.ts';
 
+/** Slices of pods that the rules of one policy may name: peers times namespaces, each once. All namespaces of a cluster are one. Of what is more rules are closed. */
+export const POLICY_SLICES_MAX = 4096;
+
 /** A namespace, as far as selectors ask of it. */
 export const kubernetesNamespaceResource = {
   name: 'kubernetes_namespace',

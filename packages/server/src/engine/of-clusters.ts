@@ -1,5 +1,5 @@
 /** What controllers of Kubernetes clusters have made, and what they write. */
-import { type AnyObject, CableError, type KubernetesCluster, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, HANDED_OVER, type KubernetesCluster, type ResourceModel } from '@cable/model';
 import type { Planning } from './context.ts';
 
 /** Type of the clusters. */
@@ -9,14 +9,32 @@ export const CLUSTER = 'kubernetes_cluster';
  * Refuses a client's change of what a controller has made. Throws `ManagedByKubernetes`, which says what it is of. Once the cluster is deleted here what it had is
  * everybody's to change who may.
  */
-export function refuseOfCluster(planning: Planning, { label }: ResourceModel, row: AnyObject): void {
+export function refuseOfCluster(planning: Planning, resource: ResourceModel, row: AnyObject): void {
+  const cluster = ownerOf(planning, row);
+  if (cluster === undefined || planning.asked.credentials.controller?.cluster === cluster) return;
+  throw managedBy(cluster, resource, row);
+}
+
+/** The cluster whose controller alone changes an object; undefined: none has it, or what had it is deleted here. */
+export function ownerOf(planning: Planning, row: AnyObject): string | undefined {
   const cluster = row['cable:cluster'];
-  if (typeof cluster !== 'string' || planning.asked.credentials.controller?.cluster === cluster) return;
-  if (clusterOf(planning, cluster) === undefined) return;
-  const [kind = '', ...place] = String(row['cable:origin']).split('/');
+  return typeof cluster === 'string' && clusterOf(planning, cluster) !== undefined ? cluster : undefined;
+}
+
+/** What is said of an object that a controller has, and what to do about it where that can be handed over. */
+export function managedBy(cluster: string, { label }: ResourceModel, row: AnyObject): CableError {
+  const origin = String(row['cable:origin']);
+  const [kind = '', ...place] = origin.split('/');
   const of = place.length >= 2 ? `${kind} ${place.slice(0, 2).join('/')}` : `${kind} ${place.join('/')}`;
-  throw new CableError('ManagedByKubernetes', `${label} ${row.id} is of ${of} in Kubernetes cluster ${cluster}.`, {
-    fields: { cluster, origin: String(row['cable:origin']) },
+  const [namespace, name] = place;
+  const command = (verb: string, more: string): string =>
+    `kubectl ${verb} -n ${namespace} ${kind.toLowerCase()} ${name}${more}`;
+  const detail = Object.hasOwn(HANDED_OVER, kind)
+    ? `It is changed there: ${command('edit', '')}. To have it here: ${command('annotate', ' cable.io/deletion-policy=retain')}, then ${command('delete', '')}; or, by an administrator, cable kubernetes cluster release ${cluster} --origin ${origin}.`
+    : undefined;
+  return new CableError('ManagedByKubernetes', `${label} ${row.id} is of ${of} in Kubernetes cluster ${cluster}.`, {
+    fields: { cluster, origin },
+    ...(detail === undefined ? {} : { detail }),
   });
 }
 

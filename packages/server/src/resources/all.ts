@@ -15,6 +15,7 @@ import { extraRoutesModule } from './extra-routes.ts';
 import { flavorModule, routerFlavorModule, serviceProfileModule } from './flavor.ts';
 import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
 import { floatingIpPoolModule } from './floating-ip-pool.ts';
+import { handingOverModule } from './handing-over.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
 import { kubernetesClusterModule } from './kubernetes-cluster.ts';
@@ -93,7 +94,7 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
-  kubernetes_cluster: [kubernetesClusterModule, providerRangesModule],
+  kubernetes_cluster: [kubernetesClusterModule, handingOverModule, providerRangesModule],
   address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],

@@ -245,6 +245,8 @@ function checkMac(mac: string): void {
 
 function refuseMacOfBound(before: Port, after: Port): void {
   if (before['binding:host_id'] === '' || after['binding:host_id'] !== before['binding:host_id']) return;
+  // Of Kubernetes it is the next pod's from now on, which was not plugged with it.
+  if ((before['cable:cluster'] ?? null) !== null && after.device_id !== before.device_id) return;
   throw new CableError(
     'PortBound',
     `Unable to complete operation on port ${before.id}, port is already bound, ` +

@@ -32,6 +32,16 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
   { name: 'update_kubernetes_cluster', check: ADMIN, description: 'Change a Kubernetes cluster.' },
   { name: 'delete_kubernetes_cluster', check: ADMIN, description: 'Delete a Kubernetes cluster.' },
   { name: 'claim_kubernetes_cluster', check: OWN, description: 'Write for a Kubernetes cluster from now on.' },
+  {
+    name: 'adopt_kubernetes_cluster',
+    check: `${KUBERNETES} and cluster:%(name)s`,
+    description: 'Take over an object of a project for a custom resource of a Kubernetes cluster.',
+  },
+  {
+    name: 'release_kubernetes_cluster',
+    check: OWN,
+    description: 'Let go of what a custom resource of a Kubernetes cluster has.',
+  },
   ...['create_router', 'update_router'].map((verb) => ({
     name: `${verb}:cable:node_egress`,
     check: `${ADMIN} or ${KUBERNETES}`,

@@ -21,6 +21,9 @@ const ON_CLUSTERS_NETWORK = `${KUBERNETES} and cluster:%(network:cable:cluster)s
  */
 const FOR_POD = `(${ON_CLUSTERS_NETWORK} and rule:pod_device)`;
 
+/** The same, and in networks of its project: it may choose the MAC of a port that it makes for a pod, and for the next pod of the port as well. */
+const NEXT_POD = `${FOR_POD} or (${KUBERNETES} and rule:pod_device and ${NETWORK_MEMBER})`;
+
 /** What on a shared network could harm the others who are there. */
 const CHOICE = {
   check: `${ADMIN_OR_NETWORK_MEMBER} or ${SERVICE} or ${FOR_POD}`,
@@ -131,8 +134,8 @@ export const PORT_RULES: readonly RuleDefault[] = [
   },
   {
     name: 'update_port:mac_address',
-    check: `${ADMIN_OR_SERVICE} or role:manager and rule:network_owner`,
-    zed: `${ADMIN} or rule:context_is_advsvc`,
+    check: `${ADMIN_OR_SERVICE} or role:manager and rule:network_owner or ${NEXT_POD}`,
+    zed: `${ADMIN} or rule:context_is_advsvc or ${NEXT_POD}`,
     description: 'Change the MAC address of a port.',
   },
   {
