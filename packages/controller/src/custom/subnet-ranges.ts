@@ -1,5 +1,5 @@
 /** Prefixes and ranges as a `Subnet` says them, and as Cable's API has them. */
-import { formatCidr, formatIp, type IpAddress, lastIp, parseCidr, parseIp } from '@cable/model';
+import { formatCidr, formatIp, type IpAddress, type IpPrefix, lastIp, parseCidr, parseIp } from '@cable/model';
 import { Unmet } from './work.ts';
 
 export type Family = {
@@ -18,6 +18,8 @@ export type RangesSpec = {
 
 /** Most ranges of a subnet. */
 const POOLS_MAX = 32;
+/** Most of `excludeIps`. */
+export const EXCLUDED_MAX = 31;
 
 /** One for each prefix, in their order. Throws `Unmet`. */
 export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: RangesSpec): readonly Family[] {
@@ -40,11 +42,8 @@ export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: Ra
     const own = gateways.filter((one) => one.version === version);
     if (own.length > 1) throw invalid('gateway: give one address of each version of IP at the most');
     const at = own[0] ?? { version, value: value + 1n };
-    const last = lastIp(prefix).value;
-    const isWhole = prefix.prefixLength >= (version === 4 ? 31 : 127);
-    const [first, end] = isWhole ? [value, last] : [value + 1n, version === 4 ? last - 1n : last];
     const holes = excluded.flatMap(([a, b]) => (a.version === version ? [[a.value, b.value] as const] : []));
-    const pools = without([first, end], [...holes, [at.value, at.value]]);
+    const pools = without(machinesIn(prefix), [...holes, [at.value, at.value]]);
     if (pools.length === 0) throw invalid(`excludeIps leave no address of ${formatCidr(prefix)}`);
     if (pools.length > POOLS_MAX) throw invalid(`excludeIps: more than ${POOLS_MAX} ranges would be left`);
     return {
@@ -52,6 +51,32 @@ export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: Ra
       pools: pools.map(([a, b]) => ({ start: formatIp({ version, value: a }), end: formatIp({ version, value: b }) })),
     };
   });
+}
+
+/** `excludeIps` of a subnet that others have made: what its allocation pools leave out, but its gateway. As many as `excludeIps` can have. */
+export function excludedOf(
+  cidr: string,
+  gateway: string | null,
+  pools: readonly { readonly start: string; readonly end: string }[],
+): readonly string[] {
+  const prefix = parseCidr(cidr);
+  if (prefix === undefined) return [];
+  const { version } = prefix.base;
+  const valueOf = (text: string): bigint => parseIp(text)?.value ?? -1n;
+  const own = gateway === null ? [] : [[valueOf(gateway), valueOf(gateway)] as const];
+  const given = pools.map(({ start, end }) => [valueOf(start), valueOf(end)] as const);
+  const text = (value: bigint): string => formatIp({ version, value });
+  return without(machinesIn(prefix), [...given, ...own])
+    .map(([a, b]) => (a === b ? text(a) : `${text(a)}..${text(b)}`))
+    .slice(0, EXCLUDED_MAX);
+}
+
+/** What machines may have of a prefix. */
+function machinesIn(prefix: IpPrefix): Range {
+  const { version, value } = prefix.base;
+  const last = lastIp(prefix).value;
+  if (prefix.prefixLength >= (version === 4 ? 31 : 127)) return [value, last];
+  return [value + 1n, version === 4 ? last - 1n : last];
 }
 
 export function listIn(text: string): readonly string[] {
