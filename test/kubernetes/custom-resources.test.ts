@@ -227,6 +227,102 @@ test('pods have addresses of the Subnet that their namespace is bound to; only t
   assert.match(later?.fixed_ips[0]?.ip_address ?? '', /^10\.9\.0\./, 'what is going takes no more');
 });
 
+test('what a Subnet excludes nobody gets unasked by either door, changed while it is used; who asks for it gets it', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready } = customsOf(world);
+  world.control('a');
+  await world.node('node-1');
+  await create('Subnet', 'small', {
+    ...{ cidrBlock: '10.3.0.0/29', default: true, excludeIps: ['10.3.0.2..10.3.0.4'] },
+  });
+  const { status: { networkID, subnetIDs } = {} } = await ready('Subnet', 'small');
+  const [subnetId = ''] = subnetIDs as readonly string[];
+  const project = { network_id: networkID, project_id: 'prod.shop' };
+  const take = async (): Promise<unknown> => (await world.cable.create('port', project)).fixed_ips[0]?.ip_address;
+  const isFull = (err: unknown): boolean => err instanceof ApiError && err.type === 'IpAddressGenerationFailure';
+  const poolsBecome = async (...wanted: readonly string[]): Promise<void> => {
+    await until(
+      () => world.cable.get('subnet', subnetId),
+      ({ allocation_pools: pools }) => pools.map(({ start, end }) => `${start}-${end}`).join() === wanted.join(),
+    );
+  };
+  await world.pod('plain', { node: 'node-1' });
+  const free = await world.ports((found) => found.has('plain'));
+  const first = free.get('plain')?.fixed_ips[0]?.ip_address ?? '';
+  assert.deepEqual([first, await take()].sort(), ['10.3.0.5', '10.3.0.6']);
+  await assert.rejects(take(), isFull);
+  // Who asks for one gets it, a pod as well as a port of Neutron's.
+  await world.pod('fixed', { node: 'node-1', annotations: { 'cable.io/ip-address': '10.3.0.3' } });
+  const asked = (await world.ports((found) => found.has('fixed'))).get('fixed');
+  assert.equal(asked?.fixed_ips[0]?.ip_address, '10.3.0.3');
+  const own = { ...project, fixed_ips: [{ subnet_id: subnetId, ip_address: '10.3.0.4' }] };
+  const port = await world.cable.create('port', own);
+  await world.cable.delete('port', port.id);
+  await assert.rejects(take(), isFull, 'what was asked for does not come among the others');
+
+  await change('Subnet', 'small', { excludeIps: ['10.3.0.2', '10.3.0.5..10.3.0.6'] });
+  await poolsBecome('10.3.0.3-10.3.0.4');
+  assert.equal(await take(), '10.3.0.4');
+  await assert.rejects(take(), isFull);
+  const kept = (await world.ports((found) => found.has('plain'))).get('plain');
+  assert.equal(kept?.fixed_ips[0]?.ip_address, first, 'who has one that is excluded later keeps it');
+  await change('Subnet', 'small', { excludeIps: null });
+  await poolsBecome('10.3.0.2-10.3.0.6');
+  assert.equal(await take(), '10.3.0.2');
+  const pools = { allocation_pools: [{ start: '10.3.0.6', end: '10.3.0.6' }] };
+  await assert.rejects(world.cable.update('subnet', subnetId, pools), managed, 'by one door it is said');
+});
+
+test('a Subnet says by which nodes it leaves where that can be, and why not elsewhere', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused, get } = customsOf(world);
+  world.control('a');
+  const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
+  await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
+  const mine = 'kube-system';
+  const central = { gatewayType: 'centralized', gatewayNodes: ['node-1', 'node-2'] };
+  await create('Subnet', 'theirs', { cidrBlock: '10.4.0.0/24', ...central });
+  assert.match(await refused('Subnet', 'theirs', 'GatewayTypeNotAllowed'), /in the namespace kube-system/);
+  await create('Subnet', 'own', { cidrBlock: '10.5.0.0/24', ...central }, mine);
+  assert.match(await refused('Subnet', 'own', 'WaitsFor', mine), /no node node-1, node-2/);
+  await world.node('node-2');
+  assert.match(
+    await until(
+      () => refused('Subnet', 'own', 'WaitsFor', mine),
+      (why) => !why.includes('node-2'),
+    ),
+    /no node node-1/,
+  );
+  const saidBy = async (): Promise<unknown> => {
+    const [subnet] = await world.cable.list('subnet', { cidr: '10.5.0.0/24' });
+    return [subnet?.['cable:gateway_nodes'], subnet?.['cable:gateway_node']];
+  };
+  assert.deepEqual(await saidBy(), [['node-2'], 'node-2'], 'those that there are count');
+  await world.node('node-1');
+  assert.equal((await ready('Subnet', 'own', mine)).status?.['gatewayNode'], 'node-1');
+  assert.deepEqual(await saidBy(), [['node-1', 'node-2'], 'node-1']);
+  await change('Subnet', 'own', { gatewayNodes: null, gatewayNode: ' node-2, node-1 ' }, mine);
+  await until(saidBy, (said) => JSON.stringify(said) === '[["node-2","node-1"],"node-2"]');
+  await change('Subnet', 'own', { gatewayNodes: ['node-1'] }, mine);
+  assert.match(await refused('Subnet', 'own', 'Invalid', mine), /give one of them/);
+  await change('Subnet', 'own', { gatewayNodes: null, gatewayNode: null }, mine);
+  await until(
+    () => refused('Subnet', 'own', 'Invalid', mine),
+    (why) => why.includes('needs the name of a node'),
+  );
+  await change('Subnet', 'own', { gatewayType: 'distributed' }, mine);
+  assert.equal((await ready('Subnet', 'own', mine)).status?.['gatewayNode'], '');
+  assert.deepEqual(await saidBy(), [[], null]);
+
+  await create('Vpc', 'led', { externalGateway: { network: 'outside' } }, mine);
+  await create('Subnet', 'led', { vpc: 'led', cidrBlock: '10.6.0.0/24', ...central }, mine);
+  assert.match(await refused('Subnet', 'led', 'GatewayTypeNotAllowed', mine), /externalGateway/);
+  await create('Vpc', 'wide', {}, mine);
+  await create('Subnet', 'wide', { vpc: 'wide', cidrBlock: '10.6.0.0/24', ...central }, mine);
+  assert.equal((await ready('Subnet', 'wide', mine)).status?.['gatewayNode'], 'node-1');
+  assert.equal((await get('Subnet', 'wide', mine))?.spec?.['gatewayType'], 'centralized');
+});
+
 test('a controller that is stopped in between goes on; what is undone elsewhere is put back; what is left is cleaned up', async (t) => {
   const world = await startWorld(t);
   const { create, ready, remove, gone } = customsOf(world);
@@ -537,7 +633,8 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
   const theirs = { project_id: 'f0e1d2c3' };
   const network = await world.cable.create('network', { name: 'Office LAN', ...theirs });
   const keeps = { 'cable:private': true, 'cable:allow_subnets': ['10.0.0.0/8'] };
-  await world.cable.create('subnet', { network_id: network.id, cidr: '192.168.7.0/24', ...keeps, ...theirs });
+  const pools = { allocation_pools: [{ start: '192.168.7.10', end: '192.168.7.254' }] };
+  await world.cable.create('subnet', { network_id: network.id, cidr: '192.168.7.0/24', ...keeps, ...pools, ...theirs });
   const group = await world.cable.create('security_group', { name: 'db', ...theirs });
   const vm = { network_id: network.id, device_owner: 'compute:nova', device_id: 'vm-1', name: 'vm', ...theirs };
   const port = await world.cable.create('port', vm);
@@ -545,13 +642,14 @@ test('what Neutron’s door has made in a project is shown in its namespace, to 
   const [subnetName, groupName] = [`office-lan-${network.id.slice(0, 8)}`, `db-${group.id.slice(0, 8)}`];
   const shown = await ready('Subnet', subnetName, 'team');
   assert.equal(shown.spec?.['cidrBlock'], '192.168.7.0/24');
+  assert.deepEqual(shown.spec?.['excludeIps'], ['192.168.7.2..192.168.7.9'], 'what its pools leave out');
   assert.deepEqual([shown.spec?.['private'], shown.spec?.['allowSubnets']], [true, ['10.0.0.0/8']]);
   assert.deepEqual(shown.metadata.finalizers, undefined);
   const numbers = await until(
     async () => (await get('Subnet', subnetName, 'team'))?.status,
     (status) => status?.['availableIPs'] !== undefined,
   );
-  assert.deepEqual([numbers?.['usedIPs'], numbers?.['availableIPs']], [{ ipv4: 1 }, { ipv4: 252 }]);
+  assert.deepEqual([numbers?.['usedIPs'], numbers?.['availableIPs']], [{ ipv4: 1 }, { ipv4: 244 }]);
   assert.equal(readyOf(shown)?.['reason'], 'ManagedByNeutron');
   assert.equal((await ready('Port', `vm-${port.id.slice(0, 8)}`, 'team')).status?.['deviceID'], 'vm-1');
   await ready('SecurityGroup', groupName, 'team');
@@ -624,7 +722,7 @@ test('what the guide prints is what it says', async (t) => {
   const vlans = [{ physical_network: 'physnet1', minimum: 100, maximum: 199 }];
   await world.cable.create('kubernetes_cluster', { name: 'prod', provider_networks: vlans });
   world.control('a');
-  await world.node('node-1');
+  for (const name of ['node-1', 'node-2']) await world.node(name);
   const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
   await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
   const examples = guideExamples();

@@ -41,6 +41,7 @@
 #define CB_MAX_NEXT 16384
 /* Next hops of one destination: all routes that a router may have. */
 #define CB_NEXT_HOPS 32
+#define CB_MAX_EXIT 65536
 #define CB_MAX_STEER 16384
 /* Policy routes of one router. */
 #define CB_STEERS 64
@@ -490,9 +491,19 @@ struct cb_announce {
 	__u16 tunnel[CB_FLOOD_TARGETS];
 };
 
-/* cb_route_2: LPM, a router's routes. vrf numbers a router on this host. Written by the agent. */
+/*
+ * cb_route_2: LPM, a router's routes. vrf numbers a router on this host.
+ * cb_exit_1: LPM, (router, source address) -> by which route what comes from there leaves, where the router's route to the destination is CB_ROUTE_BY_SOURCE. Both written by the
+ * agent.
+ */
 struct cb_route_key {
 	__u32 prefixlen; /* 32 (vrf) + the address's 0..128 */
+	__u32 vrf;
+	struct cb_addr addr;
+};
+
+struct cb_exit_key {
+	__u32 prefixlen; /* 32 (vrf) + the source's 0..128 */
 	__u32 vrf;
 	struct cb_addr addr;
 };
@@ -507,6 +518,7 @@ enum cb_route_kind {
 	 * other), all else is zero
 	 */
 	CB_ROUTE_SERVICE = 5,
+	CB_ROUTE_BY_SOURCE = 6, /* by the route of the packet's source in cb_exit_1; all other fields are zero */
 };
 
 /* flag of struct cb_route: net is the router's external network: who is not of it leaves with another source address, if cb_nat_1 or cb_snat_1 says so */
@@ -1580,6 +1592,7 @@ _Static_assert(sizeof(struct cb_mac_key) == 8, "layout of cb_mac_key");
 _Static_assert(sizeof(struct cb_endpoint) == 24, "layout of cb_endpoint");
 _Static_assert(sizeof(struct cb_route_key) == 24, "layout of cb_route_key");
 _Static_assert(sizeof(struct cb_route) == 48, "layout of cb_route");
+_Static_assert(sizeof(struct cb_exit_key) == 24, "layout of cb_exit_key");
 _Static_assert(sizeof(struct cb_next_key) == 24, "layout of cb_next_key");
 _Static_assert(sizeof(struct cb_next) == 16 + 48 * CB_NEXT_HOPS, "layout of cb_next");
 _Static_assert(sizeof(struct cb_steer_key) == 4, "layout of cb_steer_key");

@@ -85,6 +85,14 @@ static __always_inline struct cb_route *lookup_route(__u32 vrf, const struct cb_
 	return bpf_map_lookup_elem(&cb_route_2, &key);
 }
 
+/* By which route of router @vrf what comes from @addr leaves. */
+static __always_inline struct cb_route *lookup_exit(__u32 vrf, const struct cb_addr *addr)
+{
+	struct cb_exit_key key = {.prefixlen = 32 + 128, .vrf = vrf, .addr = *addr};
+
+	return bpf_map_lookup_elem(&cb_exit_1, &key);
+}
+
 /* The network into which host @remote may send with @wire_id. */
 static __always_inline struct cb_peer *lookup_peer(__u32 wire_id, const struct cb_addr *remote)
 {

@@ -33,6 +33,7 @@ CB_AGENT_MAP(cb_ep_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_ep_key, stru
 CB_AGENT_MAP(cb_mac_2, BPF_MAP_TYPE_HASH, CB_MAX_ENDPOINT, struct cb_mac_key, struct cb_endpoint);
 CB_AGENT_MAP(cb_route_2, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_ROUTE, struct cb_route_key, struct cb_route);
 CB_AGENT_MAP(cb_next_1, BPF_MAP_TYPE_HASH, CB_MAX_NEXT, struct cb_next_key, struct cb_next);
+CB_AGENT_MAP(cb_exit_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_EXIT, struct cb_exit_key, struct cb_route);
 CB_AGENT_MAP(cb_steer_1, BPF_MAP_TYPE_HASH, CB_MAX_STEER, struct cb_steer_key, struct cb_steers);
 CB_AGENT_MAP(cb_class_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_CLASS, struct cb_class_key, struct cb_class);
 CB_AGENT_MAP(cb_rule_1, BPF_MAP_TYPE_LPM_TRIE, CB_MAX_RULE, struct cb_rule_key, struct cb_rule);

@@ -267,6 +267,8 @@ GLOBAL int find_route(struct __sk_buff *ctx, __u32 is_first)
 		return w->steered ? take_route(w) : -1;
 	if (is_first)
 		route = own_way_out(ctx, w, route);
+	if (route && route->kind == CB_ROUTE_BY_SOURCE)
+		route = lookup_exit(w->nat.vrf, &w->p.src);
 	if (route && route->kind == CB_ROUTE_SEVERAL)
 		route = choose_route(ctx, w, route);
 	if (!route || route->kind == CB_ROUTE_BLACKHOLE || route->kind == CB_ROUTE_SERVICE) {

@@ -269,7 +269,7 @@ const AGENT_MAPS: ReadonlySet<string> = new Set([
   ...[MAPS.cb_service_1, MAPS.cb_backend_1].map(({ name }) => name),
   ...[MAPS.cb_pair_1, MAPS.cb_announce_1].map(({ name }) => name),
   ...[MAPS.cb_class_1, MAPS.cb_rule_1, MAPS.cb_flood_2, MAPS.cb_peer_2, MAPS.cb_hop_1].map(({ name }) => name),
-  ...[MAPS.cb_lease_1, MAPS.cb_block_1, MAPS.cb_limit_1, MAPS.cb_steer_1].map(({ name }) => name),
+  ...[MAPS.cb_lease_1, MAPS.cb_block_1, MAPS.cb_limit_1, MAPS.cb_steer_1, MAPS.cb_exit_1].map(({ name }) => name),
   ...[MAPS.cb_nat_1, MAPS.cb_snat_1, MAPS.cb_forward_1].map(({ name }) => name),
 ]);
 

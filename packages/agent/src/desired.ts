@@ -23,6 +23,7 @@ export const AGENT_MAPS = [
   'cb_next_1',
   'cb_backend_1',
   'cb_service_1',
+  'cb_exit_1',
   'cb_route_2',
   'cb_steer_1',
   'cb_source_2',

@@ -68,6 +68,9 @@ const ATTRIBUTES = {
     'subnetpool_id',
     'cable:private',
     'cable:nat_outgoing',
+    'cable:gateway_nodes',
+    'cable:gateway_node',
+    'cable:gateway_cluster',
     'cable:allow_subnets',
   ],
   subnetpool: ['id', 'address_scope_id'],
@@ -136,6 +139,7 @@ const ATTRIBUTES = {
     'gateway_port_id',
     'cable:snat',
     'cable:node_egress',
+    'cable:cluster',
     'distributed',
   ],
   router_peering: ['id', 'name', 'created_at', 'router_id', 'peer_router_id', 'subnet_ids', 'accepted_prefixes'],
@@ -382,7 +386,7 @@ export type TableName = keyof TableRows;
 /** Names of each table's indexes that slices are computed from. */
 type IndexNames = {
   readonly network: never;
-  readonly subnet: 'network_id';
+  readonly subnet: 'network_id' | 'cable:gateway_cluster';
   readonly subnetpool: never;
   readonly port:
     | 'network_id'
@@ -435,7 +439,10 @@ type IndexKeys<Row> = (row: Row) => readonly string[];
 /** The keys under which a row stands in each index. The tables must have these indexes, under these names. */
 export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>, IndexKeys<TableRows[T]>>> } = {
   network: {},
-  subnet: { network_id: (row) => [row.network_id] },
+  subnet: {
+    network_id: (row) => [row.network_id],
+    'cable:gateway_cluster': (row) => someText(row['cable:gateway_cluster']),
+  },
   subnetpool: {},
   port: {
     network_id: (row) => [row.network_id],

@@ -8,6 +8,7 @@ import type {
   LogRow,
   NetworkPolicyRow,
   PortRow,
+  SubnetRow,
   TableChange,
   TableName,
   TableRows,
@@ -126,6 +127,10 @@ const KEEPING = {
   'cable:allow_subnets': ['10.9.0.0/16', 'fd00::/8'],
   'cable:nat_outgoing': false,
 };
+const NODES_OUT = { 'cable:cluster': 'prod', 'cable:node_egress': true };
+const leaving = (active: string): Partial<SubnetRow> => ({
+  ...{ 'cable:gateway_nodes': ['h1', 'h2', 'h9'], 'cable:gateway_node': active, 'cable:gateway_cluster': 'prod' },
+});
 const OTHER_PAIR = { ip_address: '10.0.7.9', mac_address: 'fa:16:3e:00:00:07' };
 const IN_VPC = { device_owner: 'kubernetes:pod', device_id: 'u:vpc0' };
 const LEG = { device_owner: 'kubernetes:leg', device_id: 'u:eth0' };
@@ -214,6 +219,10 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'port', port('v1', 'n2', 'h1', { ...POD, ...IN_VPC })),
   (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG })),
   (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { ...KEEPING, cidr: '10.0.3.0/24' })),
+  (s) => withRow(s, 'router', router('rn', NODES_OUT)),
+  (s) => withRow(s, 'port', leg('rn-n1', 'rn', 'n1')),
+  (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { ...KEEPING, ...leaving('h1'), cidr: '10.0.3.0/24' })),
+  (s) => withRow(s, 'subnet', subnet('s-n2', 'n2', { ...KEEPING, ...leaving('h2'), cidr: '10.0.3.0/24' })),
   (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG, 'cable:namespace': 'prod/b' })),
   (s) => withRow(s, 'port', port('v2', 'n1', 'h1', { ...POD, ...LEG })),
   (s) => without(s, 'port', 'v1'),

@@ -163,6 +163,9 @@ export function subnet(id: string, networkId: string, more: Partial<SubnetRow> =
     subnetpool_id: null,
     'cable:private': false,
     'cable:nat_outgoing': true,
+    'cable:gateway_nodes': [],
+    'cable:gateway_node': null,
+    'cable:gateway_cluster': null,
     'cable:allow_subnets': [],
     ...more,
   };
@@ -222,6 +225,7 @@ export function router(id: string, more: Partial<RouterRow> = {}): RouterRow {
       gateway_port_id: null,
       'cable:snat': 'shared',
       'cable:node_egress': false,
+      'cable:cluster': null,
       distributed: true,
     },
     ...more,

@@ -367,6 +367,7 @@ async function lead(
       await reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
       if (addresses.underlayOf(name) === undefined && book.of('Node', name).length > 0) await findHost(name);
       noteNode(name);
+      custom.nodeChanged(name);
       await tellOfOthers(name);
     }),
   });

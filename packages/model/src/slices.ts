@@ -168,7 +168,12 @@ export type RouterHeader = {
   readonly policies?: readonly PolicyRoute[];
   /** What no other route leads to goes to the host's own node port in one of the router's networks, where there is one; absent: it does not. */
   readonly nodeEgress?: true;
+  /** Of one by which nodes are the way outside: subnets that leave by a node that they name, whatever node the sender is on; absent: none. */
+  readonly centralized?: readonly CentralizedSubnet[];
 };
+
+/** `hosts`: those that may be the way outside, the server's choice first; none: nobody is. The subnet may be of another router: then legs of its pods are meant. */
+export type CentralizedSubnet = { readonly subnetId: string; readonly hosts: readonly GatewayHost[] };
 
 /** A policy route of a router. What is absent of its match does not matter; prefixes are addresses or CIDRs. */
 export type PolicyRoute = {

@@ -58,6 +58,7 @@ import { DEFAULT_RULE_INDEX } from './resources/default-security-group-rule.ts';
 import { GatewayKeeper } from './resources/gateway-keeper.ts';
 import { HealthKeeper } from './resources/health-keeper.ts';
 import { MacCursor } from './resources/mac-cursor.ts';
+import { NodeGatewayKeeper } from './resources/node-gateway-keeper.ts';
 import { RULE_MEANING_INDEX } from './resources/security-group-rule.ts';
 import { SEGMENT_INDEX } from './resources/segment.ts';
 import { SlaacKeeper } from './resources/slaac-keeper.ts';
@@ -149,6 +150,7 @@ type Running = {
   slaac?: SlaacKeeper;
   gateways?: GatewayKeeper;
   announced?: AnnouncedKeeper;
+  nodeGateways?: NodeGatewayKeeper;
   relay?: AskRelay;
   health?: HealthKeeper;
   nova?: NovaNotifier;
@@ -171,11 +173,14 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 }
 
 async function halt(running: Running): Promise<void> {
-  const { abort, tables, history, sweeper, slaac, gateways, announced, snat, health, nova, relay, plane, app } =
+  const { abort, tables, history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay } =
     running;
+  const { plane, app } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, slaac, gateways, announced, snat, health, nova, relay].map((one) => one?.done);
+  const loops = [history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay].map(
+    (one) => one?.done,
+  );
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -315,11 +320,16 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   plane.onLeasesUsed((host, uses) => snat.takeUses(host, uses));
   const gateways = new GatewayKeeper({ ...deps, log: log.child('gateways'), signal: abort.signal });
   running.gateways = gateways;
+  const nodeGateways = new NodeGatewayKeeper({ ...deps, log: log.child('gateway-nodes'), signal: abort.signal });
+  running.nodeGateways = nodeGateways;
   running.slaac = new SlaacKeeper({ ...deps, log: log.child('slaac'), signal: abort.signal });
   const announced = new AnnouncedKeeper({ ...deps, log: log.child('announced'), signal: abort.signal });
   running.announced = announced;
   plane.onAnnounced((host, addresses) => announced.take(host, addresses));
-  plane.onGatewaysTaken((host, portIds) => gateways.take(host, portIds));
+  plane.onGatewaysTaken((host, ids) => {
+    gateways.take(host, ids);
+    nodeGateways.take(host, ids);
+  });
   const relay = new AskRelay({
     ...{ store, server, revision: () => tables.revision, signal: abort.signal },
     lease: () => plane.lease,

@@ -41,6 +41,8 @@ export const CB_MAX_NEXT = 16384;
 
 export const CB_NEXT_HOPS = 32;
 
+export const CB_MAX_EXIT = 65536;
+
 export const CB_MAX_STEER = 16384;
 
 export const CB_STEERS = 64;
@@ -618,8 +620,10 @@ export const CB_ROUTE_BLACKHOLE = 3;
 /** by one of the next hops in cb_next_1: net and mac are zero */
 export const CB_ROUTE_SEVERAL = 4;
 export const CB_ROUTE_SERVICE = 5;
+/** by the route of the packet's source in cb_exit_1; all other fields are zero */
+export const CB_ROUTE_BY_SOURCE = 6;
 /** enum cb_route_kind */
-export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL | typeof CB_ROUTE_SERVICE;
+export type CbRouteKind = typeof CB_ROUTE_CONNECTED | typeof CB_ROUTE_NEXTHOP | typeof CB_ROUTE_BLACKHOLE | typeof CB_ROUTE_SEVERAL | typeof CB_ROUTE_SERVICE | typeof CB_ROUTE_BY_SOURCE;
 
 /** by the routes, as without policy routes */
 export const CB_STEER_ALLOW = 1;
@@ -1304,6 +1308,29 @@ export type CbRouteKey = {
 
 export const cbRouteKey: Codec<CbRouteKey> = structCodec(
   'cb_route_key',
+  24,
+  (out, value) => {
+    out.u32(0, 'prefixlen', value.prefixlen);
+    out.u32(4, 'vrf', value.vrf);
+    out.raw(8, 'addr', value.addr, 16);
+  },
+  (b) => ({
+    prefixlen: b.u32(0),
+    vrf: b.u32(4),
+    addr: b.raw(8, 16),
+  }),
+);
+
+/** struct cb_exit_key, 24 bytes. */
+export type CbExitKey = {
+  /** 32 (vrf) + the source's 0..128 */
+  readonly prefixlen: number;
+  readonly vrf: number;
+  readonly addr: Uint8Array;
+};
+
+export const cbExitKey: Codec<CbExitKey> = structCodec(
+  'cb_exit_key',
   24,
   (out, value) => {
     out.u32(0, 'prefixlen', value.prefixlen);
@@ -3655,6 +3682,7 @@ export const MAPS: {
   readonly cb_pair_1: MapSpec<CbPairKey, CbPair>;
   readonly cb_announce_1: MapSpec<CbAnnounceKey, CbAnnounce>;
   readonly cb_route_2: MapSpec<CbRouteKey, CbRoute>;
+  readonly cb_exit_1: MapSpec<CbExitKey, CbRoute>;
   readonly cb_next_1: MapSpec<CbNextKey, CbNext>;
   readonly cb_steer_1: MapSpec<CbSteerKey, CbSteers>;
   readonly cb_nat_1: MapSpec<CbNatKey, CbNat>;
@@ -3766,8 +3794,14 @@ export const MAPS: {
   },
   cb_route_2: {
     name: 'cb_route_2',
-    description: 'LPM, a router\'s routes. vrf numbers a router on this host. Written by the agent.',
+    description: 'LPM, a router\'s routes. vrf numbers a router on this host.',
     key: cbRouteKey,
+    value: cbRoute,
+  },
+  cb_exit_1: {
+    name: 'cb_exit_1',
+    description: 'LPM, (router, source address) -> by which route what comes from there leaves, where the router\'s route to the destination is CB_ROUTE_BY_SOURCE. Both written by the agent.',
+    key: cbExitKey,
     value: cbRoute,
   },
   cb_next_1: {

@@ -15,8 +15,11 @@ class Cloud {
   /** Pairs between which nothing passes. */
   readonly cuts = new Set<string>();
   loses: (from: string, to: string) => boolean = () => false;
+  /** They may be the way outside of a subnet, not a router's gateway. */
+  readonly isOfSubnet: boolean;
 
-  constructor(names: readonly string[], order: readonly string[], isCold = false) {
+  constructor(names: readonly string[], order: readonly string[], isCold = false, isOfSubnet = false) {
+    this.isOfSubnet = isOfSubnet;
     for (const name of names) this.hosts.set(name, new SimHost(this, name, order));
     for (const host of this.hosts.values()) host.start(isCold);
   }
@@ -116,6 +119,10 @@ class SimHost {
   }
 
   #header(): unknown {
+    if (this.#cloud.isOfSubnet) {
+      const hosts = this.order.map((one) => ({ host: one, underlay: addressOf(one) }));
+      return { centralized: [{ subnetId: 'r', hosts }] };
+    }
     const [host = '', ...others] = this.order;
     const standbys = others.map((one) => ({ host: one, underlay: addressOf(one) }));
     return { gateway: { portId: 'p', networkId: 'x', host, underlay: addressOf(host), standbys } };
@@ -173,6 +180,27 @@ forBoth('when the host of a gateway dies, the next takes its place within two se
   cloud.host('h2').isUp = false;
   cloud.run(4000);
   assert.deepEqual(cloud.places(), ['h3', 'h3'], 'and the one after that');
+});
+
+forBoth('when the node dies by which a subnet leaves, all leave by the next, and stay with it', () => {
+  const cloud = new Cloud(ALL, ['h1', 'h2', 'h3'], false, true);
+  cloud.run(2000);
+  assert.deepEqual(cloud.places(), ['h1', 'h1', 'h1', 'h1']);
+  cloud.host('h1').isUp = false;
+  cloud.run(2000);
+  assert.deepEqual(cloud.places(), ['h2', 'h2', 'h2']);
+  assert.deepEqual(cloud.host('h2').failOver?.taken, ['r']);
+  cloud.host('h1').isUp = true;
+  cloud.run(5000);
+  assert.deepEqual(cloud.places(), ['h2', 'h2', 'h2', 'h2']);
+  for (const host of cloud.hosts.values()) host.reorder(['h2', 'h1', 'h3']);
+  cloud.run(1000);
+  assert.deepEqual(cloud.host('h2').failOver?.taken, [], 'the server knows');
+  for (const host of cloud.hosts.values()) host.reorder(['h1', 'h2', 'h3']);
+  cloud.run(1000);
+  assert.deepEqual(cloud.places(), ['h1', 'h1', 'h1', 'h1'], 'a list that is another begins with its first');
+  for (const host of cloud.hosts.values()) host.reorder([]);
+  assert.deepEqual(cloud.host('h2').failOver?.taken, [], 'none is named any more');
 });
 
 forBoth('one that comes back stays behind the one that took its place, until the server says otherwise', () => {

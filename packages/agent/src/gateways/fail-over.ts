@@ -1,5 +1,5 @@
 import type { Logger } from '@cable/kit';
-import type { RouterGateway, SliceKey } from '@cable/model';
+import type { GatewayHost, RouterHeader, SliceKey } from '@cable/model';
 import type { CbBeacon, CbHeard } from '../bpf/abi.gen.ts';
 import type { GatewayReader } from '../plan/inputs.ts';
 import { gatewayHosts } from '../plan/live-gateway.ts';
@@ -57,7 +57,16 @@ const SEEN_MS = 600;
 /** A host that lives for others is looked for again after so long. */
 const DOUBT_AGAIN_MS = 1000;
 
-type Router = { readonly gateway: RouterGateway; readonly hosts: readonly string[] };
+/**
+ * What one of several hosts has: the gateway of a router, or the way outside of a subnet. `candidates`: the server's choice first; `hosts`: their underlay addresses. `report`: what the server
+ * knows it by. `networkId`: on which the host that has it must have a carrier; undefined: on none.
+ */
+type Held = {
+  readonly candidates: readonly GatewayHost[];
+  readonly hosts: readonly string[];
+  readonly report: string;
+  readonly networkId: string | undefined;
+};
 
 type Target = {
   readonly watch: PeerWatch;
@@ -80,18 +89,21 @@ export type OtherHost = { readonly state: Liveness; readonly announces: readonly
 type Doubt = { sinceMs: number; refused: boolean };
 
 /**
- * Sees to it that a router's gateway is on a host that lives: asks the hosts that may have it, decides who has it as far as can be seen from here, and says of this host what
- * others need to decide the same. The rules are in `standing.ts`.
+ * Sees to it that a router's gateway is on a host that lives, and that a subnet leaves by a node that does: asks the hosts that may have it, decides who has it as far as can be seen from
+ * here, and says of this host what others need to decide the same. The rules are in `standing.ts`.
  */
 export class FailOver implements GatewayReader {
   readonly #deps: FailOverDeps;
-  readonly #routers = new Map<string, Router>();
+  /** By router, or by subnet. */
+  readonly #held = new Map<string, Held>();
+  /** Keys of these, by the router that tells of them. */
+  readonly #toldBy = new Map<string, readonly string[]>();
   readonly #targets = new Map<string, Target>();
   readonly #doubts = new Map<string, Doubt>();
   /** Underlay addresses of hosts that somebody else wants to be asked. */
   #others: ReadonlySet<string> = new Set();
   readonly #cutOff: CutOff;
-  /** Routers whose gateway is not where the server says; '': nobody's. */
+  /** Where what is held is, if not where the server says; '': nobody's. */
   #places: ReadonlyMap<string, string> = new Map();
   #own: Beacon;
   #isSettled: boolean;
@@ -113,20 +125,18 @@ export class FailOver implements GatewayReader {
     this.#cutOff.look();
   }
 
-  hostOf(routerId: string): string | undefined {
-    return this.#places.get(routerId);
+  hostOf(id: string): string | undefined {
+    return this.#places.get(id);
   }
 
   isCutOff(routerId: string): boolean {
     return this.#cutOff.has(routerId);
   }
 
-  /** Gateways' ports that the server has on other hosts, and whose place this one has taken. */
+  /** Gateways' ports, and subnets, that the server has on other hosts, and whose place this one has taken. */
   get taken(): readonly string[] {
     const { host } = this.#deps;
-    return [...this.#places].flatMap(([id, place]) =>
-      place === host ? (this.#routers.get(id)?.gateway.portId ?? []) : [],
-    );
+    return [...this.#places].flatMap(([id, place]) => (place === host ? (this.#held.get(id)?.report ?? []) : []));
   }
 
   /** For status. */
@@ -150,7 +160,7 @@ export class FailOver implements GatewayReader {
     return { state: target?.watch.state ?? 'unknown', announces: target?.announces ?? [] };
   }
 
-  /** The slices changed. Returns routers whose gateway is on another host now. */
+  /** The slices changed. Returns routers whose gateway, and subnets whose way outside, is on another host now. */
   take(changes: Iterable<SliceChange>): ReadonlySet<string> {
     let isChanged = false;
     for (const { key, item } of changes) if (item === null) isChanged = this.#takeRouter(key) || isChanged;
@@ -173,26 +183,32 @@ export class FailOver implements GatewayReader {
 
   /** Addresses, where the hosts are known. */
   #standsFor(): readonly string[] {
-    const known = [...this.#routers.values()].flatMap(({ hosts }) => hosts);
+    const known = [...this.#held.values()].flatMap(({ hosts }) => hosts);
     return [...this.#own.stands].map((name) => known.find((host) => placeName(host) === name) ?? name);
   }
 
   #takeRouter(key: SliceKey): boolean {
     if (!key.startsWith('router:')) return false;
     const id = key.slice('router:'.length);
-    const gateway = this.#deps.slices.header(`router:${id}`)?.gateway;
-    const had = this.#routers.delete(id);
-    this.#cutOff.take(id, gateway);
-    if (gateway?.standbys === undefined) return had;
-    const hosts = gatewayHosts(gateway).flatMap(({ underlay }) => underlay ?? []);
-    if (hosts.length > 1) this.#routers.set(id, { gateway, hosts });
-    return true;
+    const header = this.#deps.slices.header(`router:${id}`);
+    const before = this.#toldBy.get(id) ?? [];
+    for (const one of before) this.#held.delete(one);
+    this.#cutOff.take(id, header?.gateway);
+    const now = header === undefined ? [] : heldBy(id, header);
+    for (const [one, held] of now) this.#held.set(one, held);
+    if (now.length === 0) this.#toldBy.delete(id);
+    else
+      this.#toldBy.set(
+        id,
+        now.map(([one]) => one),
+      );
+    return before.length > 0 || now.length > 0;
   }
 
   /** Those that may be gateways of routers here, and witnesses while somebody is in doubt. */
   #setTargets(): void {
     const { underlay, rows, peers } = this.#deps;
-    const gateways = new Set([...this.#routers.values()].flatMap(({ hosts }) => hosts));
+    const gateways = new Set([...this.#held.values()].flatMap(({ hosts }) => hosts));
     gateways.delete(underlay);
     const witnesses = new Set<string>();
     if (this.#doubts.size > 0 || this.#isLonely()) {
@@ -270,7 +286,7 @@ export class FailOver implements GatewayReader {
     const wanted = new Set<string>();
     if (this.#own.serves) {
       const sight = this.#sight();
-      for (const { hosts } of this.#routers.values()) for (const one of wantedPlaces(hosts, sight)) wanted.add(one);
+      for (const { hosts } of this.#held.values()) for (const one of wantedPlaces(hosts, sight)) wanted.add(one);
     }
     for (const host of this.#doubts.keys()) if (!wanted.has(host)) this.#doubts.delete(host);
     for (const host of wanted) if (!this.#doubts.has(host)) this.#doubts.set(host, { sinceMs: now(), refused: false });
@@ -335,7 +351,7 @@ export class FailOver implements GatewayReader {
   #hasCarriers(): boolean {
     const { underlay, slices, hasCarrier } = this.#deps;
     const networks = new Set(
-      [...this.#routers.values()].flatMap(({ hosts, gateway }) => (hosts.includes(underlay) ? gateway.networkId : [])),
+      [...this.#held.values()].flatMap(({ hosts, networkId }) => (hosts.includes(underlay) ? (networkId ?? []) : [])),
     );
     return [...networks].every((id) => {
       const physical = slices.header(`network:${id}`)?.wire?.physicalNetwork;
@@ -347,7 +363,7 @@ export class FailOver implements GatewayReader {
   #dropPlaces(): void {
     const { underlay } = this.#deps;
     const before = new Set(
-      [...this.#routers.values()]
+      [...this.#held.values()]
         .flatMap(({ hosts }) => hosts.slice(0, Math.max(0, hosts.indexOf(underlay))))
         .map(placeName),
     );
@@ -376,10 +392,10 @@ export class FailOver implements GatewayReader {
   #placesNow(): ReadonlyMap<string, string> {
     const sight = this.#sight();
     const places = new Map<string, string>();
-    for (const [id, { gateway, hosts }] of this.#routers) {
+    for (const [id, { candidates, hosts }] of this.#held) {
       const active = activeOf(hosts, sight);
-      const place = gatewayHosts(gateway).find(({ underlay }) => underlay === active)?.host ?? '';
-      if (place !== gateway.host) places.set(id, place);
+      const place = candidates.find(({ underlay }) => underlay === active)?.host ?? '';
+      if (place !== candidates[0]?.host) places.set(id, place);
     }
     return places;
   }
@@ -399,6 +415,30 @@ export class FailOver implements GatewayReader {
     }
     this.#asked += QUESTIONS_A_TICK;
   }
+}
+
+/** What several hosts may have of what a router tells. */
+function heldBy(
+  routerId: string,
+  { gateway, centralized = [] }: RouterHeader,
+): readonly (readonly [id: string, held: Held])[] {
+  const all: readonly (readonly [string, Omit<Held, 'hosts'>])[] = [
+    ...(gateway?.standbys === undefined
+      ? []
+      : [
+          [
+            routerId,
+            { candidates: gatewayHosts(gateway), report: gateway.portId, networkId: gateway.networkId },
+          ] as const,
+        ]),
+    ...centralized.map(
+      ({ subnetId, hosts }) => [subnetId, { candidates: hosts, report: subnetId, networkId: undefined }] as const,
+    ),
+  ];
+  return all.flatMap(([id, held]) => {
+    const hosts = held.candidates.flatMap(({ underlay }) => underlay ?? []);
+    return hosts.length > 1 ? [[id, { ...held, hosts }] as const] : [];
+  });
 }
 
 const NOTHING: ReadonlySet<string> = new Set();

@@ -6,6 +6,7 @@ import { ENDPOINTS } from './endpoints.ts';
 import { FLOATING_IPS, FLOATING_ROUTERS, FLOATING_ROUTES, FLOATS } from './floating-ips.ts';
 import { FLOOD } from './flood.ts';
 import { FORWARDS } from './forwards.ts';
+import { EXITS, GATEWAY_NODES, LEG_EXITS, VPC_PODS } from './gateway-nodes.ts';
 import { GATEWAYS, TRANSIT_PEERS } from './gateways.ts';
 import { ADDRESS_GROUPS, CLUSTER_PODS, GROUP_MEMBERS, PODS, PRIVATE_LEGS } from './group-members.ts';
 import { HOST_PORTS } from './host-ports.ts';
@@ -51,7 +52,11 @@ export const FAMILIES: readonly Family[] = [
   STANDBY_ATTACHMENTS,
   ROUTERS,
   ROUTER_LEGS,
+  GATEWAY_NODES,
+  VPC_PODS,
   ROUTES,
+  EXITS,
+  LEG_EXITS,
   PEERINGS,
   PEERING_ROUTES,
   POLICY_ROUTES,

@@ -41,10 +41,10 @@ export type ToldReader = { of(portId: string): ReadonlyMap<string, ReadonlyMap<s
 /** A port was told another address, or one counts no more. `order`: `Prefix.order`. */
 export type ToldChange = { readonly portId: string; readonly order: string };
 
-/** Hosts of gateways as this host sees them. */
+/** Hosts of gateways, and nodes by which subnets leave, as this host sees them. */
 export type GatewayReader = {
-  /** Name of the host that a router's gateway is on; '': nobody's, as far as this host is concerned; undefined: the one that the server says. */
-  hostOf(routerId: string): string | undefined;
+  /** Name of the host that a router's gateway is on, or of the node by which a subnet leaves; '': nobody's, as far as this host is concerned; undefined: the one that the server says. */
+  hostOf(id: string): string | undefined;
   /** Whether this host has no way to the external network of a router whose ports it leases: what would leave by it leaves by the gateway. */
   isCutOff(routerId: string): boolean;
 };

@@ -1,4 +1,5 @@
 /** Hosts that probe one another: those with a router and its gateway's hosts, and these among each other (docs/design/gateway-fail-over.md). */
+import type { GatewayHost, RouterHeader } from '@cable/model';
 import { CB_PEER_F_PROBE } from '../bpf/abi.gen.ts';
 import { parseAddress } from './address.ts';
 import { encodeEntry } from './entries.ts';
@@ -8,14 +9,15 @@ import { peerName, type StatedFact } from './topics.ts';
 import { tunnelName } from './tunnels.ts';
 import { type Family, headerFamily, topicFamily } from './unit.ts';
 
-/** The hosts on which a router's gateway may be: there is a tunnel to each, and what comes back from whichever has it is let in. */
+/** The hosts on which a router's gateway may be, and by which subnets that it tells of may leave: there is a tunnel to each, and what comes back from whichever has it is let in. */
 export const GATEWAY_HOSTS: Family = headerFamily(
   { name: 'gateway host', slice: 'router', subject: 'host' },
-  ({ scope: routerId }, { gateway }, reader) => {
-    if (gateway?.standbys === undefined) return {};
+  ({ scope: routerId }, router, reader) => {
+    const hosts = sharingHosts(router);
+    if (hosts.length === 0) return {};
     const legs = reader.sortedFacts('leg-of', routerId).map(({ value }) => value);
     const networks = new Set(legs.map((leg) => leg.networkId));
-    const facts = gatewayHosts(gateway).flatMap(({ host, underlay }): readonly StatedFact[] => {
+    const facts = hosts.flatMap(({ host, underlay }): readonly StatedFact[] => {
       const remote = underlay === null || host === reader.host ? undefined : parseAddress(underlay);
       if (underlay === null || remote === undefined) return [];
       const name = tunnelName(underlay, remote);
@@ -31,11 +33,17 @@ export const GATEWAY_HOSTS: Family = headerFamily(
   },
 );
 
+/** Those that have something of the router's in turn. */
+function sharingHosts({ gateway, centralized = [] }: RouterHeader): readonly GatewayHost[] {
+  const ofGateway = gateway?.standbys === undefined ? [] : gatewayHosts(gateway);
+  return [...ofGateway, ...centralized.flatMap(({ hosts }) => (hosts.length > 1 ? hosts : []))];
+}
+
 /** On a host on which the gateway may be: the others that have the router. */
 export const PROBERS: Family = headerFamily(
   { name: 'prober', slice: 'router', subject: 'host' },
-  ({ scope: routerId }, { gateway }, reader) => {
-    if (gateway?.standbys === undefined || !gatewayHosts(gateway).some(({ host }) => host === reader.host)) return {};
+  ({ scope: routerId }, router, reader) => {
+    if (!sharingHosts(router).some(({ host }) => host === reader.host)) return {};
     const tunnels = new Map<string, number>();
     for (const { value: leg } of reader.sortedFacts('leg-of', routerId)) {
       for (const [name, { value }] of reader.facts('host-in', leg.networkId)) tunnels.set(name, value);

@@ -1,11 +1,10 @@
 import type { HostRoute } from '@cable/model';
 import { contains, parsePrefix } from './address.ts';
+import { DEFAULTS, defaultsBySource, underlaysOf } from './gateway-nodes.ts';
 import { portsOfNode } from './node-port.ts';
 import { type RouteTo, routeBy, routeEntries } from './route-entries.ts';
 import type { Leg } from './router-legs.ts';
 import { type Family, headerFamily, type PlanReader } from './unit.ts';
-
-const DEFAULTS = ['0.0.0.0/0', '::/0'] as const;
 
 /**
  * A router's extra routes, each by the interface whose subnet holds its next hop. A connected subnet wins over the same route, and these win over those whose next
@@ -13,20 +12,14 @@ const DEFAULTS = ['0.0.0.0/0', '::/0'] as const;
  */
 export const ROUTES: Family = headerFamily(
   { name: 'routes', slice: 'router', subject: 'host' },
-  ({ scope: routerId }, { routes, nodeEgress = false }, reader) => {
+  ({ scope: routerId }, { routes, nodeEgress = false, centralized = [] }, reader) => {
     const vrf = reader.number('router', routerId);
     if (vrf === undefined || (routes.length === 0 && !nodeEgress)) return {};
     const legs = reader.sortedFacts('leg-of', routerId).map(({ value }) => value);
     const network = reader.facts('network', legs[0]?.networkId ?? '').get('');
-    return {
-      projectId: network?.value.projectId,
-      entries: routeEntries(
-        vrf,
-        [...(nodeEgress ? nodeRoutes(legs, routes, reader) : []), ...routes].flatMap((route) =>
-          extraRoute(route, legs),
-        ),
-      ),
-    };
+    const extra = routes.flatMap((route) => extraRoute(route, legs));
+    const byNodes = nodeEgress ? nodeRoutes({ legs, routes, isCentral: centralized.length > 0 }, reader) : [];
+    return { projectId: network?.value.projectId, entries: routeEntries(vrf, [...byNodes, ...extra]) };
   },
 );
 
@@ -38,13 +31,23 @@ function extraRoute({ destination, nexthop }: HostRoute, legs: readonly Leg[]): 
   return via === undefined ? [] : [routeBy(to, via, hop.bytes)];
 }
 
+/** `isCentral`: some of those behind the router leave by other nodes. */
+type Leaving = { readonly legs: readonly Leg[]; readonly routes: readonly HostRoute[]; readonly isCentral: boolean };
+
 /** Default routes by the node port of this host in a network of the router, of versions of IP that have no other. */
-function nodeRoutes(legs: readonly Leg[], routes: readonly HostRoute[], reader: PlanReader): readonly HostRoute[] {
+function nodeRoutes({ legs, routes, isCentral }: Leaving, reader: PlanReader): readonly RouteTo[] {
   const nodes = portsOfNode(reader, new Set(legs.map(({ networkId }) => networkId)));
-  const hops = nodes.flatMap(({ fixedIps }) => fixedIps.map(({ ipAddress }) => ipAddress));
-  return DEFAULTS.flatMap((destination) => {
+  if (nodes.length === 0) return [];
+  const isTaken = (destination: string): boolean => routes.some((route) => route.destination === destination);
+  const byNode = (destination: string): readonly RouteTo[] => {
+    const hops = nodes.flatMap(({ fixedIps }) => fixedIps.map(({ ipAddress }) => ipAddress));
     const nexthop = hops.find((one) => one.includes(':') === destination.includes(':'));
-    const isTaken = routes.some((route) => route.destination === destination);
-    return nexthop === undefined || isTaken ? [] : [{ destination, nexthop }];
-  });
+    return nexthop === undefined || isTaken(destination) ? [] : extraRoute({ destination, nexthop }, legs);
+  };
+  if (!isCentral) return DEFAULTS.flatMap(byNode);
+  const underlays = underlaysOf(new Set(nodes.map(({ networkId }) => networkId)), reader);
+  return [
+    ...defaultsBySource(isTaken),
+    ...underlays.map((one) => (one.includes(':') ? `${one}/128` : `${one}/32`)).flatMap(byNode),
+  ];
 }

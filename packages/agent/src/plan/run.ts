@@ -142,9 +142,9 @@ export class Run implements MemoryRun {
     return this.#parts.health.stateOf(memberId);
   }
 
-  gatewayHost(routerId: string): string | undefined {
-    this.#note(this.#parts.reads.host.of('gateway', routerId));
-    return this.#parts.gateways.hostOf(routerId);
+  gatewayHost(id: string): string | undefined {
+    this.#note(this.#parts.reads.host.of('gateway', id));
+    return this.#parts.gateways.hostOf(id);
   }
 
   isCutOff(routerId: string): boolean {

@@ -39,6 +39,10 @@ export type Topics = {
   readonly asker: PlannedAsker;
   /** Key: network. Member: a router with policy routes that what comes by the network may go to. */
   readonly steered: null;
+  /** Key: subnet that leaves by a node that it names. Member: the router that tells of it. Name of that node's host; '': nobody's. */
+  readonly 'gateway-node': string;
+  /** Key: UID of a pod that has a port in a VPC of its own. Member: that port. Its subnets, and in which versions of IP. */
+  readonly 'vpc-pod': readonly { readonly subnetId: string; readonly version: 4 | 6 }[];
   /** Key: router. Member: its interface. */
   readonly 'leg-of': Leg;
   /** Key: router. Member: a scope of Services that is in force behind it. */

@@ -64,8 +64,8 @@ export type PlanReader = {
   device(name: string): LocalDevice | undefined;
   /** What this host's own probes say of a member; undefined: nothing. */
   health(memberId: string): 'up' | 'down' | undefined;
-  /** As `GatewayReader`: use `liveGateway`. */
-  gatewayHost(routerId: string): string | undefined;
+  /** As `GatewayReader`; of a router use `liveGateway`. */
+  gatewayHost(id: string): string | undefined;
   /** As `GatewayReader`. */
   isCutOff(routerId: string): boolean;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */

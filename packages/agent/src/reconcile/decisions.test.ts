@@ -174,6 +174,8 @@ test('what a translation that changes or goes was of is decided again, in its ne
   assert.deepEqual(raised('cb_snat_1', snat), ['cb_net_1 3']);
   const several = MAPS.cb_next_1.key.text({ prefixlen: 144, vrf: 7, addr });
   assert.deepEqual(raised('cb_next_1', several), ['cb_net_1 3']);
+  const exit = MAPS.cb_exit_1.key.text({ prefixlen: 144, vrf: 7, addr });
+  assert.deepEqual(raised('cb_exit_1', exit, true), ['cb_net_1 3']);
   const steers = MAPS.cb_steer_1.key.text({ vrf: 7 });
   assert.deepEqual(raised('cb_steer_1', steers), ['cb_net_1 3']);
   assert.deepEqual(raised('cb_steer_1', steers, true), ['cb_net_1 3'], 'the first come before all routes');

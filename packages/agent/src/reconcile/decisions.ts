@@ -25,9 +25,10 @@ export class Decisions {
     // A route added to a router that has routes may take packets from a shorter one. Other additions revoke nothing: a class of a longer
     // prefix holds at least the rules of the prefix around it, and refusals are not remembered in flows. But where something is denied a class of
     // its own may have less.
-    // Policy routes come before all routes.
+    // Policy routes come before all routes; what leaves by its source may leave by a shorter one.
     const mayRevoke =
       map === 'cb_steer_1' ||
+      map === 'cb_exit_1' ||
       (map === 'cb_route_2' && this.#routes.has(headOf(key))) ||
       (map === 'cb_class_1' && want !== undefined && want.onlyAllows === undefined && mayDeny(want.unit.scope));
     if (have === undefined && !mayRevoke) return;
@@ -41,7 +42,8 @@ export class Decisions {
     else if (map === 'cb_lease_1') each(this.#legs.get(key.slice(0, NUMBER_BYTES))?.keys(), 'cb_net_1', raise);
     else if (map === 'cb_svc_1' && have !== undefined) this.#raiseJoined(netOf(key, SVC_NET_AT), raise);
     else if (map === 'cb_member_1' && have !== undefined) this.#raiseJoined(netOf(have.value, MEMBER_NET_AT), raise);
-    else if (map === 'cb_route_2' || map === 'cb_next_1') each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
+    else if (map === 'cb_route_2' || map === 'cb_next_1' || map === 'cb_exit_1')
+      each(this.#legs.get(headOf(key))?.keys(), 'cb_net_1', raise);
     // What a side of a peering lets through is asked of what comes from there.
     if (map === 'cb_route_2' && have !== undefined && isPeered(have.value)) {
       raise('cb_net_1', netOf(have.value, ROUTE_NET_AT));

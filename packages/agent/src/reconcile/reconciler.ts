@@ -536,8 +536,8 @@ function dueOf(map: AgentMap, key: ByteText, have: MapEntry | undefined, want: C
 
 /** `gaining`: units of which something is put. */
 function revokes({ map, loser }: Due, gaining: ReadonlySet<Unit>): boolean {
-  // Neither revokes anything by itself, and what has moved leads there until it is written: endpoints, and a route that has one next hop now.
-  if (map === 'cb_tunnel_1' || map === 'cb_next_1') return false;
+  // None revokes anything by itself, and what has moved leads there until it is written: endpoints, a route that has one next hop now, or that asks for no source any more.
+  if (map === 'cb_tunnel_1' || map === 'cb_next_1' || map === 'cb_exit_1') return false;
   return loser !== undefined && !gaining.has(loser) && !retired(loser);
 }
 

@@ -3,6 +3,7 @@ import {
   CB_MAX_BLOCK,
   CB_MAX_CLASS,
   CB_MAX_ENDPOINT,
+  CB_MAX_EXIT,
   CB_MAX_FLOOD,
   CB_MAX_FORWARD,
   CB_MAX_IN,
@@ -52,6 +53,7 @@ const ROOM: Readonly<Record<AgentMap, MapRoom>> = {
   cb_block_1: { size: CB_MAX_BLOCK, remedy: 'move gateways of routers to other hosts' },
   cb_neigh_1: { size: CB_MAX_NEIGHBOUR, remedy: 'use fewer next hops on external networks' },
   cb_next_1: { size: CB_MAX_NEXT, remedy: 'use fewer destinations with several next hops' },
+  cb_exit_1: { size: CB_MAX_EXIT, remedy: 'use fewer pods in subnets of other VPCs that leave by named nodes' },
   cb_steer_1: { size: CB_MAX_STEER, remedy: 'use policy routes at fewer routers' },
   cb_backend_1: { size: CB_MAX_BACKEND, remedy: 'use fewer endpoints of Services', shares: 4 },
   cb_service_1: {

@@ -34,6 +34,8 @@ import {
   CB_NET_F_UP,
   CB_PEER_F_MIRROR,
   CB_PEER_F_UPLINK,
+  CB_ROUTE_BLACKHOLE,
+  CB_ROUTE_BY_SOURCE,
   CB_ROUTE_F_PEER,
   CB_ROUTE_NEXTHOP,
   CB_ROUTE_SERVICE,
@@ -101,6 +103,7 @@ export const SHOWN_MAPS = [
   'cb_ep_2',
   'cb_mac_2',
   'cb_route_2',
+  'cb_exit_1',
   'cb_next_1',
   'cb_steer_1',
   'cb_nat_1',
@@ -271,6 +274,12 @@ const SHOW: Readonly<Record<ShownMap, Show>> = {
     mtu_bytes: route.mtuBytes,
     ...(route.outside === 0 ? {} : { floating_ips: names.network(route.outside) }),
     ...((route.flags & CB_ROUTE_F_PEER) === 0 ? {} : { peering: names.router(numberIn(route) || key.vrf) }),
+  })),
+  cb_exit_1: showing(MAPS.cb_exit_1, (key, route, names) => ({
+    router: names.router(key.vrf),
+    source: formatPrefix(key.addr, key.prefixlen - 32),
+    network: names.network(route.net),
+    nexthop: nextHopOf(route, names),
   })),
   cb_next_1: showing(MAPS.cb_next_1, (key, { count, hop }, names) => ({
     router: names.router(key.vrf),
@@ -656,5 +665,7 @@ function nextHopOf(route: CbRoute, names: Names): string {
   const { kind, nexthop } = route;
   if (kind === CB_ROUTE_SERVICE) return names.router(numberIn(route));
   if (kind === CB_ROUTE_SEVERAL) return 'several';
+  if (kind === CB_ROUTE_BY_SOURCE) return 'by source';
+  if (kind === CB_ROUTE_BLACKHOLE) return 'nobody';
   return kind === CB_ROUTE_NEXTHOP ? formatAddress(nexthop) : 'connected';
 }

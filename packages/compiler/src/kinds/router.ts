@@ -3,6 +3,7 @@ import { hostOf, type PortRow, type RouterRow } from '../compiler-tables.ts';
 import { type ComputedItem, defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { policyOf, policyRefs } from './floating.ts';
+import { centralizedOf } from './gateway-nodes.ts';
 import { policyRoutesOf } from './policy-routes.ts';
 import { translates } from './scopes.ts';
 
@@ -15,10 +16,12 @@ export const routerKind: Kind = defineKind({
     const routes = router.routes.map(({ destination, nexthop }) => ({ destination, nexthop }));
     const way = gateway(reader, router);
     const policies = policyRoutesOf(reader, id);
+    const centralized = centralizedOf(reader, router);
     const value = {
       ...{ id, name: router.name, adminStateUp: router.admin_state_up, routes },
       ...(policies.length === 0 ? {} : { policies }),
       ...(router['cable:node_egress'] === true ? { nodeEgress: true as const } : {}),
+      ...(centralized.length === 0 ? {} : { centralized }),
     };
     return way === undefined ? { value, refs: [] } : { value: { ...value, gateway: way }, refs: policyRefs(way) };
   },

@@ -30,7 +30,7 @@ import { ADOPT, adoptOf, deletionOf, isAdopting, ODD_POLICY, takeOver } from './
 import { FINALIZER, GROUP, kubeKindOf, VERSION } from './definition.ts';
 import { DeletionGuard } from './deletion-guard.ts';
 import { CUSTOM_KINDS } from './kinds.ts';
-import { boundBy, subnetKind } from './subnet.ts';
+import { boundBy, namedNodes, subnetKind } from './subnet.ts';
 import { SubnetUsage, type UsedSubnet } from './subnet-usage.ts';
 import { isView, ViewKeeper, type ViewKeeperDeps } from './view-keeper.ts';
 import { MANAGED_BY, SHOWN_ID } from './views.ts';
@@ -473,6 +473,14 @@ export class CustomResources {
     if (missing.length === 0) return outcome;
     const message = `namespaces: there is no namespace ${missing.join(', ')}: its pods have addresses of it as soon as it is there`;
     return { ...outcome, unmet: new Unmet('WaitsFor', message) };
+  }
+
+  /** A node may have come, or gone: Subnets may name it. */
+  nodeChanged(name: string): void {
+    for (const subnet of this.#deps.lists.of('Subnet').values()) {
+      const isWaiting = this.#waiting.has(`Subnet ${keyOf(subnet)}`);
+      if (isWaiting && namedNodes(subnet.spec ?? {}).includes(name)) this.#add(`Subnet ${keyOf(subnet)}`);
+    }
   }
 
   /** The namespace may have come: Subnets may have waited for it. */

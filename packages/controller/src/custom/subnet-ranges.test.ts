@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { familiesOf, type RangesSpec } from './subnet-ranges.ts';
+import { excludedOf, familiesOf, type RangesSpec } from './subnet-ranges.ts';
 
 test('prefixes, gateways and what is left out are ranges for each version of IP', () => {
   const cases: readonly (readonly [RangesSpec, readonly string[]])[] = [
@@ -37,4 +37,28 @@ test('what cannot be is refused with the name of the field', () => {
     [{ cidrBlock: '10.0.0.0/29', excludeIps: ['10.0.0.1..10.0.0.6'] }, /excludeIps leave no address/],
   ];
   for (const [spec, expected] of cases) assert.throws(() => familiesOf(spec), expected, JSON.stringify(spec));
+});
+
+test('what pools leave out is what they were made of', () => {
+  const cases: readonly RangesSpec[] = [
+    { cidrBlock: '10.0.0.0/29' },
+    { cidrBlock: '10.0.0.0/28', excludeIps: ['10.0.0.3..10.0.0.5', '10.0.0.14'] },
+    { cidrBlock: '10.0.0.0/28', gateway: '10.0.0.14', excludeIps: ['10.0.0.1'] },
+    { cidrBlock: 'fd00::/64', excludeIps: ['fd00::10..fd00::ffff'] },
+    { cidrBlock: '10.0.0.0/31' },
+  ];
+  for (const spec of cases) {
+    const [{ cidr, gateway, pools }] = familiesOf(spec) as [ReturnType<typeof familiesOf>[0] & object];
+    assert.deepEqual(
+      excludedOf({ cidr, gateway_ip: gateway, allocation_pools: pools }),
+      spec.excludeIps ?? [],
+      JSON.stringify(spec),
+    );
+  }
+  const pools = [{ start: '10.0.0.4', end: '10.0.0.5' }];
+  assert.deepEqual(
+    excludedOf({ cidr: '10.0.0.0/29', gateway_ip: null, allocation_pools: pools }),
+    ['10.0.0.1..10.0.0.3', '10.0.0.6'],
+    'without a gateway',
+  );
 });

@@ -1,5 +1,5 @@
 /** Prefixes and ranges as a `Subnet` says them, and as Cable's API has them. */
-import { formatCidr, formatIp, type IpAddress, lastIp, parseCidr, parseIp } from '@cable/model';
+import { formatCidr, formatIp, type IpAddress, type IpPrefix, lastIp, parseCidr, parseIp } from '@cable/model';
 import { Unmet } from './work.ts';
 
 export type Family = {
@@ -18,6 +18,8 @@ export type RangesSpec = {
 
 /** Most ranges of a subnet. */
 const POOLS_MAX = 32;
+/** Most of `excludeIps`. */
+export const EXCLUDED_MAX = 31;
 
 /** One for each prefix, in their order. Throws `Unmet`. */
 export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: RangesSpec): readonly Family[] {
@@ -40,11 +42,8 @@ export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: Ra
     const own = gateways.filter((one) => one.version === version);
     if (own.length > 1) throw invalid('gateway: give one address of each version of IP at the most');
     const at = own[0] ?? { version, value: value + 1n };
-    const last = lastIp(prefix).value;
-    const isWhole = prefix.prefixLength >= (version === 4 ? 31 : 127);
-    const [first, end] = isWhole ? [value, last] : [value + 1n, version === 4 ? last - 1n : last];
     const holes = excluded.flatMap(([a, b]) => (a.version === version ? [[a.value, b.value] as const] : []));
-    const pools = without([first, end], [...holes, [at.value, at.value]]);
+    const pools = without(machinesIn(prefix), [...holes, [at.value, at.value]]);
     if (pools.length === 0) throw invalid(`excludeIps leave no address of ${formatCidr(prefix)}`);
     if (pools.length > POOLS_MAX) throw invalid(`excludeIps: more than ${POOLS_MAX} ranges would be left`);
     return {
@@ -54,26 +53,36 @@ export function familiesOf({ cidrBlock = '', gateway = '', excludeIps = [] }: Ra
   });
 }
 
+/** What `excludeIps` says of a subnet as the API has it: what its allocation pools leave out, but its gateway. It may be more than `EXCLUDED_MAX`. */
+export function excludedOf(subnet: Readonly<Record<string, unknown>>): readonly string[] {
+  const prefix = parseCidr(String(subnet['cidr']));
+  if (prefix === undefined) return [];
+  const { version } = prefix.base;
+  const numberOf = (text: string): bigint => parseIp(text)?.value ?? -1n;
+  const gateway = subnet['gateway_ip'];
+  const own = typeof gateway === 'string' ? [[numberOf(gateway), numberOf(gateway)] as const] : [];
+  const given = (subnet['allocation_pools'] as Family['pools']).map(
+    ({ start, end }) => [numberOf(start), numberOf(end)] as const,
+  );
+  const text = (value: bigint): string => formatIp({ version, value });
+  return without(machinesIn(prefix), [...given, ...own]).map(([a, b]) =>
+    a === b ? text(a) : `${text(a)}..${text(b)}`,
+  );
+}
+
+/** What machines may have of a prefix. */
+function machinesIn(prefix: IpPrefix): Range {
+  const { version, value } = prefix.base;
+  const last = lastIp(prefix).value;
+  if (prefix.prefixLength >= (version === 4 ? 31 : 127)) return [value, last];
+  return [value + 1n, version === 4 ? last - 1n : last];
+}
+
 export function listIn(text: string): readonly string[] {
   return text
     .split(',')
     .map((one) => one.trim())
     .filter((one) => one !== '');
-}
-
-/** What `excludeIps` says of a subnet as the API has it. */
-export function rangesLeft(subnet: Readonly<Record<string, unknown>>): readonly string[] {
-  const [family] = familiesOf({ cidrBlock: String(subnet['cidr']), gateway: String(subnet['gateway_ip']) });
-  const pools = (subnet['allocation_pools'] as Family['pools']).map(rangeOf);
-  const version = family?.version ?? 4;
-  const text = (value: bigint): string => formatIp({ version, value });
-  return (family?.pools ?? []).flatMap((one) =>
-    without(rangeOf(one), pools).map(([a, b]) => (a === b ? text(a) : `${text(a)}..${text(b)}`)),
-  );
-}
-
-function rangeOf({ start, end }: Family['pools'][number]): Range {
-  return [addressIn('start', start).value, addressIn('end', end).value];
 }
 
 /** An address or a prefix as the API writes it; what is neither stays as it is, for the server to refuse. */

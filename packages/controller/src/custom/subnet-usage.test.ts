@@ -39,7 +39,9 @@ test('many Subnets are asked for by few requests, and only what is new is writte
   const cable = {
     as: (project: string) =>
       ({
-        list: (_type: string, { network_id: ids }: { network_id: readonly string[] }) => {
+        list: (type: string, { network_id: ids }: { network_id: readonly string[] }) => {
+          if (type === 'subnet')
+            return Promise.resolve(ids.map((id) => ({ id: `${id}-4`, 'cable:gateway_node': 'n2' })));
           asked.push(`${project} ${ids.length}`);
           return Promise.resolve(ids.map((id) => availability(id, 100, used.get(id) ?? 0)));
         },
@@ -94,8 +96,13 @@ test('many Subnets are asked for by few requests, and only what is new is writte
   };
   assert.deepEqual(['s0', 's0', 's1', 's2', 's3'].map(isOwn), [true, false, false, false, true]);
   used.set('s7', 3);
+  // It leaves by another node since that which it named first died.
+  const moved = objects.get('shop/s8') as UsedSubnet;
+  const status = { ...moved.object.status, gatewayNode: 'n1' };
+  objects.set('shop/s8', { ...moved, object: { ...moved.object, spec: { gatewayType: 'centralized' }, status } });
   await after(60_000);
-  assert.deepEqual([asked.length, written.slice(50)], [8, ['s7']]);
+  assert.deepEqual([asked.length, written.slice(50)], [8, ['s7', 's8']]);
+  assert.equal(objects.get('shop/s8')?.object.status?.['gatewayNode'], 'n2');
   assert.deepEqual(objects.get('shop/s7')?.object.status?.['availableIPs'], { ipv4: 97 });
   stop.abort();
   await after(60_000);

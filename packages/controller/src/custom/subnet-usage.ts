@@ -1,9 +1,11 @@
-/** How many addresses Subnets have given and have left, in their status. Ports come and go by the thousand, so it is asked for many Subnets at once and once a minute, and never port by port. */
+/** How many addresses Subnets have given and have left, and by which node those leave that name some, in their status. Ports come and go by the thousand, so it is asked for many Subnets at once and once a minute, and never port by port. */
+import type { Client } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { isConflict, isNotFound, type KubeApi, keyOf, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
 import { kubeKindOf, type Schema } from './definition.ts';
+import { gatewayNodeOf } from './views.ts';
 import type { CustomObject } from './work.ts';
 
 /** Numbers of a Subnet’s addresses, of the versions of IP that it has. */
@@ -11,6 +13,9 @@ type ByVersion = { readonly ipv4?: number; readonly ipv6?: number };
 export type Usage = { readonly usedIPs: ByVersion; readonly availableIPs: ByVersion };
 
 const NUMBER = { type: 'integer', format: 'int64', minimum: 0 } as const;
+
+/** `gatewayNode`: of a Subnet that names nodes. */
+type Told = Usage & { readonly gatewayNode?: string };
 
 /** What status has of it. */
 export const USAGE_STATUS: Readonly<Record<keyof Usage, Schema>> = {
@@ -146,12 +151,16 @@ export class SubnetUsage {
       for (let at = 0; at < all.length && !signal.aborted; at += AT_ONCE) {
         const some = all.slice(at, at + AT_ONCE);
         try {
+          const client = cable.as(projectId);
           const query = { network_id: some.map(({ networkId }) => networkId) };
-          const found = (await cable.as(projectId).list('network_ip_availability', query)) as readonly AnyObject[];
+          const found = (await client.list('network_ip_availability', query)) as readonly AnyObject[];
+          const nodes = await gatewayNodesOf(client, some);
           for (const one of some) {
             const row = found.find((network) => network['network_id'] === one.networkId);
             const usage = row === undefined ? undefined : usageOf(row, one.subnetIds);
-            if (usage !== undefined) await this.#tell(one.object, usage);
+            const gatewayNode = nodes.get(one.subnetIds[0] ?? '');
+            if (usage !== undefined)
+              await this.#tell(one.object, { ...usage, ...(gatewayNode === undefined ? {} : { gatewayNode }) });
           }
         } catch (err) {
           log.warn({ projectId, err }, 'how many addresses Subnets have left is not told as it is');
@@ -160,18 +169,20 @@ export class SubnetUsage {
     }
   }
 
-  async #tell(object: CustomObject, usage: Usage): Promise<void> {
+  async #tell(object: CustomObject, told: Told): Promise<void> {
     const { kube, workedOn } = this.#deps;
     const { status = {}, metadata } = object;
     const { resourceVersion } = metadata;
-    const same = (name: keyof Usage): boolean => isSame(status[name] as ByVersion | undefined, usage[name]);
-    if (same('usedIPs') && same('availableIPs')) return;
+    const same = (name: keyof Usage): boolean => isSame(status[name] as ByVersion | undefined, told[name]);
+    const { gatewayNode = status['gatewayNode'] } = told;
+    if (same('usedIPs') && same('availableIPs') && gatewayNode === status['gatewayNode']) return;
     const key = keyOf(object);
     // Of a version that it has no more nothing is left to say.
     const none = { ipv4: null, ipv6: null };
     const change = {
-      usedIPs: { ...none, ...usage.usedIPs },
-      availableIPs: { ...none, ...usage.availableIPs },
+      usedIPs: { ...none, ...told.usedIPs },
+      availableIPs: { ...none, ...told.availableIPs },
+      ...(gatewayNode === undefined ? {} : { gatewayNode }),
     };
     try {
       // Who works on it meanwhile finds his own write refused, and has to be told of this one.
@@ -185,6 +196,18 @@ export class SubnetUsage {
       if (!isNotFound(err) && !isConflict(err)) throw err;
     }
   }
+}
+
+/** By subnet, the node by which it leaves now, of Subnets that name some: it changes when one dies, of which nobody tells. */
+async function gatewayNodesOf(
+  client: Pick<Client, 'list'>,
+  subnets: readonly UsedSubnet[],
+): Promise<ReadonlyMap<string, string>> {
+  const central = subnets.filter(({ object }) => object.spec?.['gatewayType'] === 'centralized');
+  if (central.length === 0) return new Map();
+  const query = { network_id: central.map(({ networkId }) => networkId), fields: ['id', 'cable:gateway_node'] };
+  const found = (await client.list('subnet', query)) as readonly AnyObject[];
+  return new Map(found.map((one) => [one.id, gatewayNodeOf(one)]));
 }
 
 function isSame(is: ByVersion = {}, wanted: ByVersion): boolean {

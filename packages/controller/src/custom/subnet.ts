@@ -3,9 +3,17 @@ import type { Client } from '@cable/api';
 import { type AnyObject, formatCidr, parseIpOrCidr } from '@cable/model';
 import { given, notAdoptable, onlyRow, refuseDiffering } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
-import { canonical, type Family, familiesOf, type RangesSpec, rangesLeft } from './subnet-ranges.ts';
+import {
+  canonical,
+  EXCLUDED_MAX,
+  excludedOf,
+  type Family,
+  familiesOf,
+  listIn,
+  type RangesSpec,
+} from './subnet-ranges.ts';
 import { USAGE_STATUS } from './subnet-usage.ts';
-import { subnetOf } from './views.ts';
+import { gatewayNodeOf, subnetOf } from './views.ts';
 import { type CustomKind, type CustomObject, type Described, type Outcome, Unmet, type Work } from './work.ts';
 
 export type SubnetSpec = RangesSpec & {
@@ -17,13 +25,15 @@ export type SubnetSpec = RangesSpec & {
   readonly private?: boolean;
   readonly allowSubnets?: readonly string[];
   readonly natOutgoing?: boolean;
+  readonly gatewayType?: 'distributed' | 'centralized';
+  readonly gatewayNodes?: readonly string[];
+  /** Kube-OVN's word for the same: names with commas between. */
+  readonly gatewayNode?: string;
   readonly enableDHCP?: boolean;
   readonly dnsServers?: readonly string[];
   readonly routes?: readonly { readonly cidr: string; readonly nextHop: string }[];
   readonly qosPolicy?: string;
 };
-
-const EXCLUDED_MAX = 31;
 
 const DECLARED: Declaration = {
   ...{ kind: 'Subnet', plural: 'subnets', singular: 'subnet', shortNames: ['subnet'] },
@@ -89,6 +99,22 @@ const DECLARED: Declaration = {
         description:
           'False: what its pods send outside by their nodes keeps its own address, for which outside must have a way back. In the cluster’s own network alone, of Subnets in the namespace of Cable’s controller; a Vpc has what its externalGateway does.',
       },
+      gatewayType: {
+        ...{ type: 'string', enum: ['distributed', 'centralized'] },
+        description:
+          'By which node leaves what its pods send outside of the cluster. distributed, as where it is absent: by that of each; centralized: by one of gatewayNodes, with its address. In the namespace of Cable’s controller alone, of Subnets in the cluster’s own network or in a Vpc without externalGateway.',
+      },
+      gatewayNodes: {
+        ...{ type: 'array', maxItems: 8 },
+        description:
+          'Of centralized: names of nodes. The first that lives counts; when it dies the next takes its place, and keeps it. A list that is another begins with its first.',
+        items: { type: 'string', minLength: 1, maxLength: 253, description: 'Name of a node.' },
+      },
+      gatewayNode: {
+        ...{ type: 'string', maxLength: 2048 },
+        description:
+          'The same as gatewayNodes, in one text with commas between, as Kube-OVN has it. Give one of the two.',
+      },
       enableDHCP: {
         type: 'boolean',
         description: 'False: machines in it get their addresses by no DHCP; absent: they do.',
@@ -124,6 +150,10 @@ const DECLARED: Declaration = {
       description: 'IDs of its subnets in Cable’s API, in the order of cidrBlock.',
     },
     gateway: { type: 'string', description: 'The Vpc’s address in it, of each version of IP.' },
+    gatewayNode: {
+      type: 'string',
+      description: 'Of centralized: the node by which it leaves; empty: each pod by its own. As of the last minute.',
+    },
     ...USAGE_STATUS,
   },
   columns: [
@@ -131,6 +161,8 @@ const DECLARED: Declaration = {
     { name: 'CIDR', type: 'string', jsonPath: '.spec.cidrBlock' },
     { name: 'Gateway', type: 'string', jsonPath: '.status.gateway', priority: 1 },
     { name: 'VLAN', type: 'integer', jsonPath: '.spec.provider.vlan', priority: 1 },
+    { name: 'Gateway-Type', type: 'string', jsonPath: '.spec.gatewayType', priority: 1 },
+    { name: 'Gateway-Node', type: 'string', jsonPath: '.status.gatewayNode', priority: 1 },
     { name: 'Default', type: 'boolean', jsonPath: '.spec.default' },
     { name: 'Private', type: 'boolean', jsonPath: '.spec.private' },
     { name: 'Used', type: 'integer', jsonPath: '.status.usedIPs.ipv4' },
@@ -164,6 +196,7 @@ async function apply(work: Work): Promise<Outcome> {
   const allowed = allowedBy(spec, families);
   const routerId = await routerOf(work, spec);
   const natOutgoing = natOf(work, spec, routerId);
+  const { nodes: gatewayNodes, unmet } = await gatewayNodesOf(work, spec, routerId);
   const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
   const called = { name: work.name, description: spec.description ?? '' };
   const network = await work.ensure('network', {
@@ -178,13 +211,15 @@ async function apply(work: Work): Promise<Outcome> {
   }
   const subnets: AnyObject[] = [];
   for (const family of families)
-    subnets.push(await ensureSubnet(work, network.id, { family, allowed, natOutgoing }, spec));
+    subnets.push(await ensureSubnet(work, network.id, { family, allowed, natOutgoing, gatewayNodes }, spec));
   const ids = subnets.map(({ id }) => id);
   await ensureLegs(work.client, network.id, routerId, ids);
   await ensureShared(work, network.id);
   const gateway = families.map((one) => one.gateway).join(',');
-  const status = { networkID: network.id, subnetIDs: ids, gateway };
-  return { id: network.id, projectId: work.projectId, status, subnetIds: ids };
+  const gatewayNode = gatewayNodeOf(subnets[0]);
+  const status = { networkID: network.id, subnetIDs: ids, gateway, gatewayNode };
+  const outcome = { id: network.id, projectId: work.projectId, status, subnetIds: ids };
+  return unmet === undefined ? outcome : { ...outcome, unmet };
 }
 
 /** A router on the wire may be the gateway of a VLAN: no other one is put there unasked. */
@@ -219,6 +254,48 @@ function natOf(work: Work, { natOutgoing = true }: SubnetSpec, routerId: string 
   throw new Unmet('NatOutgoingNotAllowed', `natOutgoing: false cannot be: ${why}`);
 }
 
+/** The nodes by which what leaves it goes, of those that there are; none: each pod's own. Throws `Unmet`. */
+async function gatewayNodesOf(
+  work: Work,
+  spec: SubnetSpec,
+  routerId: string | undefined,
+): Promise<{ readonly nodes: readonly string[]; readonly unmet?: Unmet }> {
+  if (spec.gatewayType !== 'centralized') return { nodes: [] };
+  const { gatewayNodes = [], gatewayNode = '' } = spec;
+  if (gatewayNodes.length > 0 && listIn(gatewayNode).length > 0)
+    throw new Unmet('Invalid', 'gatewayNode and gatewayNodes are the same: give one of them');
+  const named = namedNodes(spec);
+  if (named.length === 0) throw new Unmet('Invalid', 'gatewayNodes: centralized needs the name of a node');
+  await refuseCentralized(work, routerId);
+  const missing = named.filter((name) => work.deps.ports.of('Node', name).length === 0);
+  if (missing.length === 0) return { nodes: named };
+  const nodes = named.filter((name) => !missing.includes(name));
+  const unmet = new Unmet('WaitsFor', `gatewayNodes: no node ${missing.join(', ')} is there`);
+  if (nodes.length === 0) throw unmet;
+  return { nodes, unmet };
+}
+
+/** Nodes that it names, each once. */
+export function namedNodes({ gatewayNodes = [], gatewayNode = '' }: SubnetSpec): readonly string[] {
+  return [...new Set([...gatewayNodes, ...listIn(gatewayNode)])];
+}
+
+/** It leaves by nodes where its router does, or its pods' legs do. Throws `Unmet`. */
+async function refuseCentralized(work: Work, routerId: string | undefined): Promise<void> {
+  const { operatorNamespace, networks } = work.deps;
+  const notAllowed = (why: string): Unmet => new Unmet('GatewayTypeNotAllowed', `gatewayType: centralized: ${why}`);
+  if (!work.isOperators)
+    throw notAllowed(`by which node Subnets leave the operator says, of those in the namespace ${operatorNamespace}`);
+  if (routerId === undefined) throw notAllowed('it is in no Vpc whose pods leave by nodes: it reaches nothing outside');
+  if (routerId === networks().routerId) return;
+  const router = (await work.client.get('router', routerId)) as AnyObject;
+  const routes = router['routes'] as readonly { readonly destination: string }[];
+  if (router['external_gateway_info'] !== null)
+    throw notAllowed('its Vpc leaves by its externalGateway: give pods addresses of their own there by a Gateway');
+  if (routes.some(({ destination }) => destination.endsWith('/0')))
+    throw notAllowed('its Vpc has a default route of its own: take it from staticRoutes');
+}
+
 /** `allowSubnets`, as the API writes them. Throws `Unmet`. */
 function allowedBy({ allowSubnets = [] }: SubnetSpec, families: readonly Family[]): readonly string[] {
   for (const text of allowSubnets) {
@@ -237,12 +314,17 @@ function prefixIn(text: string): readonly string[] {
   return prefix === undefined ? [] : [formatCidr(prefix)];
 }
 
-type Ways = { readonly family: Family; readonly allowed: readonly string[]; readonly natOutgoing: boolean };
+type Ways = {
+  readonly family: Family;
+  readonly allowed: readonly string[];
+  readonly natOutgoing: boolean;
+  readonly gatewayNodes: readonly string[];
+};
 
 async function ensureSubnet(
   work: Work,
   networkId: string,
-  { family, allowed, natOutgoing }: Ways,
+  { family, allowed, natOutgoing, gatewayNodes }: Ways,
   spec: SubnetSpec,
 ): Promise<AnyObject> {
   const { version, cidr, gateway, pools } = family;
@@ -256,6 +338,7 @@ async function ensureSubnet(
       'cable:private': spec.private ?? false,
       'cable:allow_subnets': allowed.filter(isOwn),
       'cable:nat_outgoing': natOutgoing,
+      'cable:gateway_nodes': gatewayNodes,
       dns_nameservers: (spec.dnsServers ?? []).filter(isOwn).map(canonical),
       host_routes: (spec.routes ?? [])
         .filter((one) => isOwn(one.cidr))
@@ -315,7 +398,7 @@ async function describe(work: Work, rows: readonly AnyObject[]): Promise<Describ
   const shared = sharedWith(work);
   const other = policies.map((one) => String(one['target_tenant'])).find((one) => !shared.has(one));
   if (other !== undefined) throw notAdoptable(`it is shared with ${other}`);
-  const excludeIps = subnets.flatMap(rangesLeft);
+  const excludeIps = subnets.flatMap(excludedOf);
   if (excludeIps.length > EXCLUDED_MAX)
     throw notAdoptable(`its allocation_pools leave out more than ${EXCLUDED_MAX} ranges`);
   const routes = subnets.flatMap((one) => one['host_routes'] as readonly { destination: string; nexthop: string }[]);

@@ -3,6 +3,7 @@
  * nothing, and what is changed in one is put back.
  */
 import type { AnyObject } from '@cable/model';
+import { EXCLUDED_MAX, excludedOf } from './subnet-ranges.ts';
 
 /** On a custom resource that only shows what Neutron's door has made. It is the controller's to set. */
 export const MANAGED_BY = 'cable.io/managed-by';
@@ -75,20 +76,29 @@ export function subnetOf(row: AnyObject, subnets: readonly AnyObject[]): View | 
   if (own.some((one) => (one['cable:private'] === true) !== isPrivate)) return undefined;
   const allowed = own.flatMap((one) => (one['cable:allow_subnets'] ?? []) as readonly string[]);
   const gateway = own.flatMap((one) => one['gateway_ip'] ?? []).join(',');
+  const excluded = own.flatMap((one) => excludedOf(one));
+  const gatewayNodes = (first['cable:gateway_nodes'] ?? []) as readonly string[];
   const servers = own.flatMap((one) => one['dns_nameservers'] as readonly string[]);
   return {
     spec: {
       ...textOf(row),
       ...{ cidrBlock: own.map((one) => one['cidr']).join(','), enableDHCP: first['enable_dhcp'] },
       ...(gateway === '' ? {} : { gateway }),
+      ...(excluded.length === 0 ? {} : { excludeIps: excluded.slice(0, EXCLUDED_MAX) }),
       ...(servers.length === 0 ? {} : { dnsServers: servers.slice(0, 6) }),
       ...(isPrivate ? { private: true } : {}),
       ...(own.some((one) => one['cable:nat_outgoing'] === false) ? { natOutgoing: false } : {}),
+      ...(gatewayNodes.length === 0 ? {} : { gatewayType: 'centralized', gatewayNodes }),
       ...(allowed.length === 0 ? {} : { allowSubnets: allowed.slice(0, 256) }),
     },
-    status: { networkID: row.id, subnetIDs: own.map(({ id }) => id), gateway },
+    status: { networkID: row.id, subnetIDs: own.map(({ id }) => id), gateway, gatewayNode: gatewayNodeOf(first) },
     subnetIds: own.map(({ id }) => id),
   };
+}
+
+/** Of a subnet, the node by which it leaves; empty: each port by its own. */
+export function gatewayNodeOf(subnet: AnyObject | undefined): string {
+  return String(subnet?.['cable:gateway_node'] ?? '');
 }
 
 export function groupOf(row: AnyObject): View {

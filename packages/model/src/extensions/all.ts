@@ -8,6 +8,7 @@ export { autoAllocatedTopologyExtension } from './auto-allocated-topology.ts';
 export * from './availability-zone.ts';
 export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
+export { cableGatewayNodesExtension } from './cable-gateway-nodes.ts';
 export * from './cable-guest.ts';
 export { cableDefaultRouteExtension, cableKubernetesExtension, cableNodeEgressExtension } from './cable-kubernetes.ts';
 export { cableNatOutgoingExtension } from './cable-nat-outgoing.ts';

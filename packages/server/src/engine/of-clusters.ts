@@ -63,14 +63,14 @@ export function isPlugging(row: AnyObject, changes: object): boolean {
   return String(row['cable:origin']).startsWith('Port/') && Object.keys(changes).every((name) => PLUGGING.test(name));
 }
 
-/** Of the networks that a cluster itself has pods in, with no custom resource, administrators say with which addresses what is there leaves. */
+/** Of the networks that a cluster itself has pods in, with no custom resource, administrators say by which nodes, and with which addresses, what is there leaves. */
 export function isWayOut(row: AnyObject, changes: object): boolean {
-  return (
-    WAYS_OUT.test(String(row['cable:origin'])) && Object.keys(changes).every((name) => name === 'cable:nat_outgoing')
-  );
+  return WITH_WAYS_OUT.test(String(row['cable:origin'])) && Object.keys(changes).every((name) => WAYS_OUT.has(name));
 }
 
-const WAYS_OUT = /^Subnet\/pods-ipv[46]$/;
+const WITH_WAYS_OUT = /^Subnet\/pods-ipv[46]$/;
+
+const WAYS_OUT: ReadonlySet<string> = new Set(['cable:nat_outgoing', 'cable:gateway_nodes']);
 
 const PLUGGING = /^(binding:\w+|device_id|device_owner)$/;
 

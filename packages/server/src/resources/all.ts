@@ -15,6 +15,7 @@ import { extraRoutesModule } from './extra-routes.ts';
 import { flavorModule, routerFlavorModule, serviceProfileModule } from './flavor.ts';
 import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } from './floating-ip.ts';
 import { floatingIpPoolModule } from './floating-ip-pool.ts';
+import { gatewayNodesModule } from './gateway-nodes.ts';
 import { handingOverModule } from './handing-over.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
@@ -107,6 +108,7 @@ export const MODULES: ModuleTable = {
     automaticAddressesModule,
     subnetServiceTypesModule,
     privateSubnetModule,
+    gatewayNodesModule,
     originModule,
   ],
   subnetpool: [

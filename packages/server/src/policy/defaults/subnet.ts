@@ -61,5 +61,11 @@ export const SUBNET_RULES: readonly RuleDefault[] = [
     check: `${ADMIN} or ${OF_CLUSTER}`,
     description: 'Let what leaves a subnet by nodes keep its own address, or no more.',
   })),
+  ...['create_subnet', 'update_subnet'].map((verb) => ({
+    name: `${verb}:cable:gateway_nodes`,
+    // As the cluster’s own project alone: outside, who leaves by a node is taken for it.
+    check: `${ADMIN} or ${OF_CLUSTER}`,
+    description: 'Say by which nodes a subnet leaves.',
+  })),
   { name: 'update_subnet:service_types', check: ADMIN, zed: ANYBODY, description: 'Say for which ports a subnet is.' },
 ];
