@@ -17,6 +17,7 @@ import { floatingIpModule, networkFloatingIpsModule, portFloatingIpsModule } fro
 import { floatingIpPoolModule } from './floating-ip-pool.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
+import { hostPolicyModule } from './host-policy.ts';
 import { kubernetesClusterModule } from './kubernetes-cluster.ts';
 import { originModule, portOfClusterModule } from './kubernetes-origin.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
@@ -150,6 +151,7 @@ export const MODULES: ModuleTable = {
   kubernetes_namespace: [kubernetesNamespaceModule, originModule],
   network_policy: [networkPolicyModule, originModule],
   cluster_network_policy: [clusterNetworkPolicyModule, originModule],
+  host_policy: [hostPolicyModule],
   router_peering: [routerPeeringModule],
   router_egress: [routerEgressModule, routerEgressStatusModule, originModule],
   router_policy: [routerPolicyModule],
