@@ -5,7 +5,7 @@ import { ApiError } from '@cable/api';
 import { customKinds } from '@cable/controller';
 import type { KubeObject } from '@cable/kube';
 import type { AnyObject, RouterEgress } from '@cable/model';
-import { customsOf, guideExamples, readyOf } from './custom.ts';
+import { type Custom, customsOf, guideExamples, readyOf } from './custom.ts';
 import { DEFINITIONS, EVENTS, NAMESPACES, PODS, startWorld, until, type World } from './world.ts';
 
 const managed = (err: unknown): boolean => err instanceof ApiError && err.type === 'ManagedByKubernetes';
@@ -729,14 +729,16 @@ test('what the guide prints is what it says', async (t) => {
   assert.equal(new Set(examples.map(({ kind }) => kind)).size, customKinds().length, 'one of each kind');
   // Of what is taken over the guide says some ID.
   const theirs = await world.cable.create('security_group', { name: 'theirs', project_id: 'prod.shop' });
-  for (const { kind = '', metadata, spec = {} } of examples) {
+  const isOfNamespace = ({ kind }: Custom) => customKinds().some((one) => one.kind === kind && one.isNamespaced);
+  const tenants = examples.filter(isOfNamespace);
+  for (const { kind = '', metadata, spec = {} } of tenants) {
     const { annotations = {} } = metadata;
     const given = annotations['cable.io/adopt'] === undefined ? {} : { 'cable.io/adopt': theirs.id };
     await create(kind, metadata.name, spec, metadata.namespace, { ...annotations, ...given });
   }
   await ready('Subnet', 'front');
   await world.pod('web-1', { node: 'node-1' });
-  for (const { kind = '', metadata } of examples) await ready(kind, metadata.name, metadata.namespace);
+  for (const { kind = '', metadata } of tenants) await ready(kind, metadata.name, metadata.namespace);
   assert.equal((await world.cable.get('security_group', theirs.id)).description, 'who may ask the database');
   const port = (await world.ports((found) => found.has('web-1'))).get('web-1');
   assert.match(port?.fixed_ips[0]?.ip_address ?? '', /^10\.1\.0\.[1-9]\d\d$/);

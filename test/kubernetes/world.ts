@@ -34,6 +34,12 @@ export const NETWORK_POLICIES: KubeKind = {
 export const DEFINITIONS: KubeKind = {
   ...{ group: 'apiextensions.k8s.io', version: 'v1', plural: 'customresourcedefinitions', isNamespaced: false },
 };
+export const HOST_POLICIES: KubeKind = {
+  group: 'cable.io',
+  version: 'v1',
+  plural: 'hostpolicies',
+  isNamespaced: false,
+};
 const ofPolicies = (version: string, plural: string): KubeKind => ({
   ...{ group: 'policy.networking.k8s.io', version, plural, isNamespaced: false },
 });

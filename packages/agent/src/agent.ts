@@ -128,12 +128,15 @@ export async function runAgent(
     },
     deps,
   );
-  host.onChange((ports) => {
-    flows.start();
-    handover.portsChanged(ports);
-    stream.portsChanged(ports);
-    stream.programmed();
-  });
+  host.onChange(
+    (ports) => {
+      flows.start();
+      handover.portsChanged(ports);
+      stream.portsChanged(ports);
+      stream.programmed();
+    },
+    () => stream.programmed(),
+  );
   changed.members = (memberIds) => {
     host.loop.takeHealth(memberIds);
     stream.membersChanged(memberIds);
@@ -155,6 +158,7 @@ export async function runAgent(
   const initial = await state.initialUpdate();
   host.ports.take(initial);
   host.beside.take(initial);
+  host.policies.take(initial);
   handover.take(initial);
   handover.takeGateways(initial, host.failOver.take(initial.changes));
   zoneOf = (networkId) => host.zones.get(networkId);
@@ -221,6 +225,7 @@ export async function runAgent(
     announced.done,
     leases.done,
     names.done,
+    host.policies.done,
   ]);
   host.closeProbes();
   await Promise.all([devices.links.done, devices.serviceLinks.done]);

@@ -22,6 +22,7 @@ import { pinName } from './bpf/pin.ts';
 import type { CollectorPlace } from './flow-export/collector.ts';
 import { defaultTimeouts, type FlowTimeouts, parseFlowTimeouts } from './flow-timeouts.ts';
 import { type DnsUpstream, parseUpstream } from './guest/dns-forwarder.ts';
+import { DEFAULT_OPEN_PORTS, type OpenPorts, parseOpenPorts } from './host-policies/open-ports.ts';
 import type { TokenSource } from './joining/join-token.ts';
 import type { AdmissionOptions } from './joining/node-admission.ts';
 
@@ -73,6 +74,8 @@ export type AgentOptions = {
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
   /** Whether packets to a group of multicast go to the guests alone that have joined it. */
   readonly snoopsGroups: boolean;
+  /** Ports of this host that policies for hosts never close, besides those that the overlay and the agent need. */
+  readonly hostOpenPorts: OpenPorts;
   /** Where probes by HTTP are answered; null: nowhere. */
   readonly probeListen: { readonly host: string; readonly port: number } | null;
   readonly logLevel: LogLevel;
@@ -207,6 +210,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       parseTimeouts,
     )
     .option(
+      '--host-open-ports <list>',
+      `ports of this host that policies for hosts never close (in: they reach it), besides those that the overlay and the agent need; none: no others (default: ${DEFAULT_OPEN_PORTS})`,
+      parseHostOpenPorts,
+    )
+    .option(
       '--probe-listen <address>',
       'loopback address and port where /livez and /readyz are answered, for kubelet: 127.0.0.1:9699',
       parseProbeListen,
@@ -252,6 +260,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     flowTimeouts?: FlowTimeouts;
     dns: boolean;
     igmpSnooping: boolean;
+    hostOpenPorts?: OpenPorts;
     probeListen?: NonNullable<AgentOptions['probeListen']>;
     logLevel: LogLevel;
     teardown: boolean;
@@ -294,6 +303,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     flowCollector: given.flowCollector ?? null,
     flowTimeouts: given.flowTimeouts ?? {},
     snoopsGroups: given.igmpSnooping,
+    hostOpenPorts: given.hostOpenPorts ?? parseHostOpenPorts(DEFAULT_OPEN_PORTS),
     probeListen: given.probeListen ?? null,
     logLevel: given.logLevel,
     teardown: given.teardown,
@@ -447,6 +457,12 @@ function parseCollector(text: string): CollectorPlace {
   if (isWritten && isMachineAddress(ip) && Number(port) > 0 && Number(port) < 65_536)
     return { address: formatIp(ip), port: Number(port) };
   throw new InvalidArgumentError('Give an address and a port, such as 192.0.2.9:4739 or [2001:db8::9]:4739.');
+}
+
+function parseHostOpenPorts(text: string): OpenPorts {
+  const ports = parseOpenPorts(text);
+  if (typeof ports !== 'string') return ports;
+  throw new InvalidArgumentError(ports);
 }
 
 function parseTimeouts(text: string): FlowTimeouts {

@@ -14,6 +14,7 @@ import { LinkRemover } from './devices/link-remover.ts';
 import { removeServiceNamespace, SERVICE_PEER_NAME } from './devices/service-namespace.ts';
 import { isTapBridge } from './devices/tap-bridges.ts';
 import { absentOn } from './ffi/errno.ts';
+import { removeHostPolicies } from './host-policies/host-policies.ts';
 import { JOINED_DIRECTORY, JOINED_FILES } from './joining/host-files.ts';
 import { removeIngressFilter } from './net/filter.ts';
 import { IFF_PROMISC, type Link, listLinks, setPromiscuous } from './net/link.ts';
@@ -93,7 +94,7 @@ function removeUplinkProgram(socket: NetlinkSocket, { ifindex, flags }: Link): b
 function removeTables(): boolean {
   const removed = absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'], () => {
     using socket = new NetlinkSocket({ protocol: NETLINK.netfilter });
-    return [removeGuard(socket), removeEntrances(socket)].includes(true);
+    return [removeGuard(socket), removeEntrances(socket), removeHostPolicies(socket)].includes(true);
   });
   return removed ?? false;
 }

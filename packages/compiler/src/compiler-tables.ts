@@ -6,6 +6,7 @@ import type {
   FloatingIp,
   HealthMonitor,
   Host,
+  HostPolicy,
   KubernetesNamespace,
   Listener,
   LoadBalancer,
@@ -231,7 +232,8 @@ const ATTRIBUTES = {
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   snat_lease: ['id', 'router_id', 'network_id', 'external_address', 'port_id', 'host_id', 'first_ports'],
-  host: ['id', 'underlay', 'bridge_mappings', 'features'],
+  host: ['id', 'underlay', 'bridge_mappings', 'features', 'cluster'],
+  host_policy: ['id', 'revision_number', 'cluster', 'hosts', 'directions', 'rules'],
   loadbalancer: [
     'id',
     'name',
@@ -291,6 +293,8 @@ export type EndpointSetRow = Pick<EndpointSet, Attributes<'endpoint_set'>>;
 export type KubernetesNamespaceRow = Pick<KubernetesNamespace, Attributes<'kubernetes_namespace'>>;
 
 export type NetworkPolicyRow = Pick<NetworkPolicy, Attributes<'network_policy'>>;
+
+export type HostPolicyRow = Pick<HostPolicy, Attributes<'host_policy'>>;
 
 export type ClusterNetworkPolicyRow = Pick<ClusterNetworkPolicy, Attributes<'cluster_network_policy'>>;
 
@@ -354,6 +358,7 @@ export type Rows = {
   readonly kubernetes_namespace: KubernetesNamespaceRow;
   readonly network_policy: NetworkPolicyRow;
   readonly cluster_network_policy: ClusterNetworkPolicyRow;
+  readonly host_policy: HostPolicyRow;
   readonly security_group: SecurityGroupRow;
   readonly address_group: AddressGroupRow;
   readonly log: LogRow;
@@ -408,6 +413,7 @@ type IndexNames = {
   readonly kubernetes_namespace: 'cluster' | 'name';
   readonly network_policy: 'namespace';
   readonly cluster_network_policy: 'cluster';
+  readonly host_policy: 'directions' | 'hosts';
   readonly security_group: never;
   readonly address_group: never;
   readonly log: 'enabled';
@@ -469,6 +475,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   kubernetes_namespace: { cluster: (row) => [row.cluster], name: (row) => [row.name] },
   network_policy: { namespace: (row) => [row.namespace] },
   cluster_network_policy: { cluster: (row) => [row.cluster] },
+  host_policy: { directions: (row) => row.directions, hosts: (row) => row.hosts },
   security_group: {},
   address_group: {},
   tap_service: { port_id: (row) => [row.port_id] },

@@ -2,6 +2,7 @@
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
  *   host ──> standby, logs
+ *   host ──> host_policies ──> pods, cluster_pods, group
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods
  *   network_policies ──> private_subnets ──> private_legs
@@ -24,6 +25,7 @@ import { forwardsKind } from './kinds/forwards.ts';
 import { gatewaysKind, sparesKind } from './kinds/gateways.ts';
 import { groupKind } from './kinds/group.ts';
 import { hostKind, standbyKind } from './kinds/host.ts';
+import { hostPoliciesKind } from './kinds/host-policies.ts';
 import { blocksKind, leasesKind } from './kinds/leases.ts';
 import { logsKind } from './kinds/logs.ts';
 import { namesKind } from './kinds/names.ts';
@@ -59,6 +61,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   policy: policyKind,
   network_policies: networkPoliciesKind,
   cluster_policies: clusterPoliciesKind,
+  host_policies: hostPoliciesKind,
   private_subnets: privateSubnetsKind,
   private_legs: privateLegsKind,
   pods: podsKind,

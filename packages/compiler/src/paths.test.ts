@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type {
   ClusterNetworkPolicyRow,
   CompilerTables,
+  HostPolicyRow,
   IndexName,
   LogRow,
   NetworkPolicyRow,
@@ -122,6 +123,26 @@ const OF_CLUSTER: ClusterNetworkPolicyRow = {
   ],
 };
 
+const NO_HOST_PEER = { cidr: null, except: [], pods: null, namespaces: null, address_group_id: null } as const;
+const FOR_HOSTS: HostPolicyRow = {
+  ...{ id: 'y1', revision_number: 1, cluster: 'prod', hosts: ['h1'], directions: ['ingress'] },
+  rules: [
+    {
+      direction: 'ingress',
+      peers: [
+        { ...NO_HOST_PEER, cidr: '192.0.2.0/24', except: ['192.0.2.7/32'] },
+        { ...NO_HOST_PEER, pods: '', namespaces: 'team=x' },
+        { ...NO_HOST_PEER, address_group_id: 'ag' },
+      ],
+      ports: [
+        { protocol: 'TCP', port: 80, end_port: 90 },
+        { protocol: 'ICMP', port: null, end_port: null },
+      ],
+    },
+    { direction: 'egress', peers: null, ports: null },
+  ],
+};
+
 const KEEPING = {
   'cable:private': true,
   'cable:allow_subnets': ['10.9.0.0/16', 'fd00::/8'],
@@ -134,6 +155,7 @@ const leaving = (active: string): Partial<SubnetRow> => ({
 const OTHER_PAIR = { ip_address: '10.0.7.9', mac_address: 'fa:16:3e:00:00:07' };
 const IN_VPC = { device_owner: 'kubernetes:pod', device_id: 'u:vpc0' };
 const LEG = { device_owner: 'kubernetes:leg', device_id: 'u:eth0' };
+const FOR_ITSELF = ['host-policies', 'network-policies', 'network-policy-tiers'];
 const ABLE_TO_KEEP = ['network-policies', 'network-policy-tiers', 'private-subnets'];
 
 const STEPS: readonly ((state: State) => State)[] = [
@@ -203,6 +225,12 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'network_policy', { ...POLICY, id: 'k2', directions: ['ingress'], pods: 'app=web', rules: [] }),
   (s) => withRow(s, 'cluster_network_policy', OF_CLUSTER),
   (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: ['network-policies', 'network-policy-tiers'] })),
+  (s) => withRow(s, 'host_policy', FOR_HOSTS),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: FOR_ITSELF })),
+  (s) => withRow(s, 'host', host('h1', '192.0.2.1', { features: FOR_ITSELF, cluster: 'prod' })),
+  (s) => withRow(s, 'address_group', { id: 'ag', addresses: ['192.0.2.9/32'] }),
+  (s) => withRow(s, 'host_policy', { ...FOR_HOSTS, id: 'y2', cluster: null, hosts: ['*'], directions: ['egress'] }),
+  (s) => withRow(s, 'host_policy', { ...FOR_HOSTS, directions: ['ingress', 'egress'] }),
   (s) => withRow(s, 'kubernetes_namespace', { id: 'a', name: 'prod/a', cluster: 'prod', labels: [] }),
   (s) => withRow(s, 'cluster_network_policy', { ...OF_CLUSTER, domain_except: ['192.0.2.8/32', '192.0.2.9/32'] }),
   (s) => withRow(s, 'cluster_network_policy', { ...OF_CLUSTER, log: 'none' }),
@@ -232,6 +260,9 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'subnet', subnet('s-n1', 'n1')),
   (s) => without(s, 'network_policy', 'k1'),
   (s) => without(s, 'cluster_network_policy', 'w1'),
+  (s) => without(s, 'host_policy', 'y1'),
+  (s) => withRow(s, 'host_policy', { ...FOR_HOSTS, id: 'y2', cluster: 'other', hosts: ['h1'] }),
+  (s) => without(s, 'host_policy', 'y2'),
   (s) => withRow(s, 'log', { ...LOGGED, id: 'g2', event: 'DROP' }),
   (s) => withRow(s, 'log', { ...LOGGED, enabled: false }),
   (s) => without(s, 'log', 'g2'),

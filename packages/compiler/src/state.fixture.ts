@@ -54,6 +54,7 @@ export const EMPTY_STATE: State = {
   kubernetes_namespace: new Map(),
   network_policy: new Map(),
   cluster_network_policy: new Map(),
+  host_policy: new Map(),
   security_group: new Map(),
   address_group: new Map(),
   log: new Map(),
@@ -327,7 +328,7 @@ export function snatLease(
 }
 
 export function host(id: string, underlay: string, more: Partial<HostRow> = {}): HostRow {
-  return { id, underlay, bridge_mappings: {}, features: [], ...more };
+  return { id, underlay, bridge_mappings: {}, features: [], cluster: null, ...more };
 }
 
 export function loadBalancer(

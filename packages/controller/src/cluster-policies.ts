@@ -15,7 +15,7 @@ import {
   clusterPolicyBody,
   clusterPolicyFacts,
 } from './cluster-policy-facts.ts';
-import { believed, type NodeFacts } from './nodes.ts';
+import { addressesOfNodes, type NodeFacts, type NodePlaces } from './nodes.ts';
 import { ObjectBook } from './object-book.ts';
 import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
@@ -87,16 +87,11 @@ export class ClusterPolicyLists {
   }
 }
 
-export type ClusterPoliciesDeps = {
+export type ClusterPoliciesDeps = NodePlaces & {
   readonly cable: Pick<CableAccess, 'own'>;
   readonly kube: Pick<KubeApi, 'get'>;
   readonly lists: Pick<ClusterPolicyLists, 'get' | 'isSynced' | 'keys' | 'follow'>;
-  readonly nodes: { values(): Iterable<NodeFacts> };
   readonly namespaces: NamespaceList;
-  /** Where pods, Services and ports of nodes have addresses: no node has one of these by its own word. */
-  readonly clusterCidrs: readonly string[];
-  /** Addresses of a node's port. */
-  readonly portAddresses: (node: string) => readonly string[];
   /** Addresses at which API servers are reached behind their Service, whatever is there. */
   readonly apiServers: () => readonly string[];
   readonly cluster: string;
@@ -151,13 +146,14 @@ export class ClusterPolicies {
     for (const key of new Set([...this.#deps.lists.keys(), ...this.#book.keys()])) this.#queue.add(key);
   }
 
-  /** What is known of a node may be otherwise; undefined: it is gone. A heartbeat changes nothing that policies mean. */
-  nodeChanged(name: string, node: NodeFacts | undefined): void {
+  /** What is known of a node may be otherwise; undefined: it is gone. False: a heartbeat changes nothing that policies mean. */
+  nodeChanged(name: string, node: NodeFacts | undefined): boolean {
     const now = node === undefined ? '' : JSON.stringify([node.uid, node.madeAt, node.addresses, node.labels]);
-    if (now === (this.#seen.get(name) ?? '')) return;
+    if (now === (this.#seen.get(name) ?? '')) return false;
     if (node === undefined) this.#seen.delete(name);
     else this.#seen.set(name, now);
     this.nodesChanged();
+    return true;
   }
 
   /** A node came or went, or has other labels or addresses. */
@@ -225,7 +221,11 @@ export class ClusterPolicies {
 
   async #write(key: string, policy: ClusterPolicyFacts, order: Order): Promise<void> {
     const { cable } = this.#deps;
-    const body = clusterPolicyBody(policy, (selector) => this.#addressesOf(selector), this.#deps.apiServers());
+    const body = clusterPolicyBody(
+      policy,
+      (selector) => addressesOfNodes(this.#deps, selector),
+      this.#deps.apiServers(),
+    );
     try {
       await write(cable.own, this.#book, { ...order, wanted: toldWithLog(body, this.#book.get(key)) });
       this.#refusals.clear(key);
@@ -267,19 +267,6 @@ export class ClusterPolicies {
         throw last;
       }
     }
-  }
-
-  /** Of nodes: those that they say themselves, and those of their ports, by which pods reach them. */
-  #addressesOf(selector: string): readonly string[] {
-    const asked = parseLabelSelector(selector);
-    if (asked === undefined) return [];
-    const found = new Set<string>();
-    const said = believed(this.#deps.nodes.values(), this.#deps.clusterCidrs);
-    for (const { name, labels } of this.#deps.nodes.values()) {
-      if (!selects(asked, parseLabels(labels))) continue;
-      for (const one of [...(said.get(name) ?? []), ...this.#deps.portAddresses(name)]) found.add(one);
-    }
-    return [...found].sort();
   }
 
   async #warn({ kind, name, uid }: ClusterPolicyFacts, reason: string, text: string): Promise<void> {

@@ -29,6 +29,8 @@ import {
   type NetworkAttachment,
 } from './further-interfaces.ts';
 import { NodeAddresses } from './host-endpoints.ts';
+import { HOST_POLICIES, HostPolicies } from './host-policies.ts';
+import { type HostPolicyFacts, type HostPolicyObject, hostPolicyFacts } from './host-policy-facts.ts';
 import { PoolTurns } from './ip-pool.ts';
 import { KeyIndex } from './key-index.ts';
 import { Legs } from './legs.ts';
@@ -157,9 +159,14 @@ export async function runController(options: ControllerOptions, given: Controlle
     ...{ ...common, kind: NETWORK_ATTACHMENTS, keep: attachmentFacts },
     changed: () => tell.attachments(),
   });
+  const hostPolicies = new OptionalKind<HostPolicyObject, HostPolicyFacts>({
+    ...{ ...common, kind: HOST_POLICIES, keep: hostPolicyFacts },
+    changed: (key) => tell.hostPolicy(key),
+  });
   const followed = {
     virtual,
     attachments,
+    hostPolicies,
     custom,
     clusterPolicies,
     pods,
@@ -176,13 +183,15 @@ export async function runController(options: ControllerOptions, given: Controlle
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, attachments.list];
+  const optional = [attachments.list, hostPolicies.list];
+  const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, ...optional];
   await Promise.all([...lists, virtual].map(({ done }) => done));
 }
 
 type Followed = {
   readonly virtual: VirtualMachines;
   readonly attachments: OptionalKind<NetworkAttachment, AttachmentFacts>;
+  readonly hostPolicies: OptionalKind<HostPolicyObject, HostPolicyFacts>;
   readonly custom: CustomLists;
   readonly clusterPolicies: ClusterPolicyLists;
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
@@ -200,6 +209,7 @@ type Followed = {
 function allSynced({
   virtual,
   attachments,
+  hostPolicies,
   clusterPolicies,
   policies,
   pods,
@@ -213,6 +223,7 @@ function allSynced({
     policies.synced,
     clusterPolicies.known,
     attachments.known,
+    hostPolicies.known,
     virtual.known,
     pods.synced,
     nodes.synced,
@@ -234,6 +245,7 @@ class Told {
   service: (key: string) => void = () => {};
   slice: (key: string) => void = () => {};
   attachments: () => void = () => {};
+  hostPolicy: (key: string) => void = () => {};
 }
 
 /** Returns when the Lease may be another's, or another writes for the cluster. */
@@ -270,17 +282,25 @@ async function lead(
     ...{ cable, kube, policies, namespaces, guarded, log, signal },
     ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
   });
-  const clusterPolicies = new ClusterPolicies({
-    ...{ cable, kube, nodes, namespaces, guarded, log, signal, lists: followed.clusterPolicies },
-    ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
-    portAddresses: (node) => book.of('Node', node).flatMap((port) => port.addresses),
+  const nodePlaces = {
+    nodes,
+    portAddresses: (node: string) => book.of('Node', node).flatMap((port) => port.addresses),
     clusterCidrs: [...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs],
+  };
+  const hostPolicies = new HostPolicies({
+    ...{ ...nodePlaces, cable, kube, guarded, log, signal, policies: followed.hostPolicies },
+    ...{ cluster: options.cluster, clusterUid: setUp.uid },
+  });
+  const clusterPolicies = new ClusterPolicies({
+    ...{ ...nodePlaces, cable, kube, namespaces, guarded, log, signal, lists: followed.clusterPolicies },
+    ...{ cluster: options.cluster, clusterUid: setUp.uid, events: setUp.events },
     apiServers: () =>
       index.of(API_SERVER).flatMap((key) => slices.get(key)?.endpoints.map(({ address }) => address) ?? []),
   });
   const loadHosts = async () =>
     addresses.takeHosts(await cable.own.list('host', { cluster: options.cluster, limit: 2000 }));
-  const loadFirst = () => Promise.all([networkPolicies.load(), clusterPolicies.load(), loadHosts()]);
+  const loadFirst = () =>
+    Promise.all([networkPolicies.load(), clusterPolicies.load(), hostPolicies.load(), loadHosts()]);
   if ((await patiently(loadFirst, { log, signal })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
   const waits = new Waits();
@@ -384,6 +404,7 @@ async function lead(
     if (now === before) return;
     reached.set(name, now);
     clusterPolicies.nodesChanged();
+    hostPolicies.nodesChanged();
     const concerned = new Set([...own, ...before.split(' ')]);
     for (const key of slices.keys()) {
       if (slices.get(key)?.endpoints.some(({ address }) => concerned.has(address)) === true) sliceQueue.add(key);
@@ -447,7 +468,7 @@ async function lead(
     machine: (key: string) => machineQueue.add(key),
     node: (key: string) => {
       nodeQueue.add(key);
-      clusterPolicies.nodeChanged(key, nodes.get(key));
+      if (clusterPolicies.nodeChanged(key, nodes.get(key))) hostPolicies.nodesChanged();
     },
     // Ports that it has kept may be due to go.
     set: (set: string) => {
@@ -468,10 +489,12 @@ async function lead(
       custom.namespaceChanged(key);
     },
     policy: (key: string) => networkPolicies.policyChanged(key),
+    hostPolicy: (key: string) => hostPolicies.policyChanged(key),
   });
   startAnnouncedEvents({ client: cable.own, book: books.services, services, events: setUp.events, log, signal });
   networkPolicies.open();
   clusterPolicies.open();
+  hostPolicies.open();
   nodeQueue.open();
   podQueue.open();
   machineQueue.open();
@@ -498,6 +521,7 @@ async function lead(
           loadHosts(),
           networkPolicies.load(),
           clusterPolicies.load(),
+          hostPolicies.load(),
           vpcServices.load(),
         ]);
       } catch (err) {
@@ -514,6 +538,7 @@ async function lead(
       addAll();
       networkPolicies.resync();
       clusterPolicies.resync();
+      hostPolicies.resync();
       vpcServices.resync();
       custom.resync();
     }

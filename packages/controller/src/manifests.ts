@@ -2,6 +2,7 @@
 import { stringify } from 'yaml';
 import { CLUSTER_POLICY_KINDS } from './cluster-policy-facts.ts';
 import { definitionName, GROUP } from './custom/definition.ts';
+import { hostPolicyDeclaration } from './custom/host-policy.ts';
 import { CUSTOM_KINDS, customDefinitions } from './custom/kinds.ts';
 import type { ManifestsLine } from './install/manifests-line.ts';
 import { AGENT, AUTHORITIES_SECRET, AUTHORITY_CONFIG, CONTROLLER, CONTROLLER_SECRET, SERVER } from './install/names.ts';
@@ -54,6 +55,7 @@ const FOLLOWED = [
     verbs: READ,
   },
   { apiGroups: ['k8s.cni.cncf.io'], resources: ['network-attachment-definitions'], verbs: READ },
+  { apiGroups: [GROUP], resources: [hostPolicyDeclaration.plural], verbs: READ },
   { apiGroups: ['kubevirt.io'], resources: ['virtualmachines', 'virtualmachineinstances'], verbs: READ },
 ];
 
@@ -74,7 +76,10 @@ export function controllerRoles(namespace: string): readonly object[] {
       { apiGroups: [''], resources: ['events'], verbs: ['get', 'create', 'update'] },
       { apiGroups: [''], resources: ['services/status', 'pods/status'], verbs: ['patch'] },
       { ...own, verbs: [...READ, 'create', 'patch', 'delete'] },
-      { apiGroups: [GROUP], resources: plurals.map((one) => `${one}/status`), verbs: ['patch'] },
+      {
+        ...{ apiGroups: [GROUP], verbs: ['patch'] },
+        resources: [...plurals, hostPolicyDeclaration.plural].map((one) => `${one}/status`),
+      },
       {
         ...{ apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: ['get'] },
         resourceNames: CUSTOM_KINDS.map(({ declared }) => definitionName(declared)),

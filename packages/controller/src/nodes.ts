@@ -1,7 +1,7 @@
 /** Nodes become ports, too: by its own a node reaches pods, and is known to them. */
 import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, type KubeObject } from '@cable/kube';
-import { cidrContains, formatIp, parseCidr, parseIp } from '@cable/model';
+import { cidrContains, formatIp, parseCidr, parseIp, parseLabelSelector, parseLabels, selects } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import type { ClusterNetworks } from './cluster-networks.ts';
 import { NODES } from './pod-facts.ts';
@@ -67,6 +67,31 @@ export function believed(
     found.set(node.name, own);
   }
   return found;
+}
+
+/** What nodes are, and where they are reached. */
+export type NodePlaces = {
+  readonly nodes: { values(): Iterable<NodeFacts> };
+  /** Where pods, Services and ports of nodes have addresses: no node has one of these by its own word. */
+  readonly clusterCidrs: readonly string[];
+  /** Addresses of a node's port. */
+  readonly portAddresses: (node: string) => readonly string[];
+};
+
+/** Of the nodes that a selector (text) selects: those that they say themselves, and those of their ports, by which pods reach them. Sorted. */
+export function addressesOfNodes(
+  { nodes, clusterCidrs, portAddresses }: NodePlaces,
+  selector: string,
+): readonly string[] {
+  const asked = parseLabelSelector(selector);
+  if (asked === undefined) return [];
+  const found = new Set<string>();
+  const said = believed(nodes.values(), clusterCidrs);
+  for (const { name, labels } of nodes.values()) {
+    if (!selects(asked, parseLabels(labels))) continue;
+    for (const one of [...(said.get(name) ?? []), ...portAddresses(name)]) found.add(one);
+  }
+  return [...found].sort();
 }
 
 export type NodesDeps = {

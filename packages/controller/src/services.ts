@@ -317,7 +317,13 @@ function portOf({ ports }: ServicesDeps, pod: string, address: string): string |
 
 /** What is to be written, and for what. */
 export type Written = {
-  readonly type: 'service' | 'endpoint_set' | 'network_policy' | 'cluster_network_policy' | 'kubernetes_namespace';
+  readonly type:
+    | 'service'
+    | 'endpoint_set'
+    | 'network_policy'
+    | 'cluster_network_policy'
+    | 'kubernetes_namespace'
+    | 'host_policy';
   readonly id: string;
   /** What cannot change. */
   readonly fixed: object;

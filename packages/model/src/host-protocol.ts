@@ -267,6 +267,11 @@ export const HOST_PROTOCOLS: readonly (ProtocolChange & {
         change:
           'Slices network_policies and cluster_policies name policies of which hosts write down what they decide (logged). An older agent writes nothing.',
       },
+      {
+        date: '2026-11-30',
+        change:
+          'Feature host-policies: slices host_policies tell what reaches and leaves the host itself, and its slice names them (policies); what the kernel refused may be of these (hostPolicies). A server does not ask it of an older agent: there nothing is refused, and the policy says so. An older server passes the report over.',
+      },
     ],
   },
 ];
@@ -286,11 +291,12 @@ export const HOST_PROTOCOL = 2;
 /** The token of the `Upgrade` header that asks for protocol 2. */
 export const HOST_UPGRADE = 'cable-host/2';
 
-/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). `network-policies`: it knows these (slices `network_policies`); `network-policy-tiers`: those of a whole cluster, too (slices `cluster_policies`); `private-subnets`: and these (slices `private_subnets`, `private_legs`), of any port. */
+/** What this agent says that it can do. `floats`: it answers for floating IPs of its own ports (slices `floats`). `flows`: it says when flows of a port that comes are here (`VifStatus`). `network-policies`: it knows these (slices `network_policies`); `network-policy-tiers`: those of a whole cluster, too (slices `cluster_policies`); `private-subnets`: and these (slices `private_subnets`, `private_legs`), of any port; `host-policies`: those for the host itself (slices `host_policies`). */
 export const AGENT_FEATURES: readonly string[] = [
   'blocks',
   'floats',
   'flows',
+  'host-policies',
   'network-policies',
   'network-policy-tiers',
   'private-subnets',
@@ -508,7 +514,12 @@ export type MemberHealth = {
 export type ReportPart = { readonly number: number; readonly of: number };
 
 /** How many map entries the host's kernel has refused, and why one of them: what needs them does not pass there. The revision counts as programmed all the same. */
-export type RefusedEntries = { readonly entries: number; readonly reason: string };
+export type RefusedEntries = {
+  readonly entries: number;
+  readonly reason: string;
+  /** Why policies for the host itself are not in force as they are now; absent: they are. */
+  readonly hostPolicies?: string;
+};
 
 /** `up`: the device exists and its programs and map entries are in place; `down`: no device yet; `error`: see reason. */
 export type VifStatus = {

@@ -9,6 +9,7 @@ import type { flavorResource, serviceProfileResource } from './resources/flavor.
 import type { floatingIpResource } from './resources/floating-ip.ts';
 import type { hostResource } from './resources/host.ts';
 import type { hostCertificateResource } from './resources/host-certificate.ts';
+import type { hostPolicyResource } from './resources/host-policy.ts';
 import type { joinTokenResource } from './resources/join-token.ts';
 import type { kubernetesClusterResource } from './resources/kubernetes-cluster.ts';
 import type { listenerResource } from './resources/listener.ts';
@@ -112,6 +113,9 @@ export type NetworkPolicy = ResourceObject<typeof networkPolicyResource> & Store
 /** As stored. */
 export type ClusterNetworkPolicy = ResourceObject<typeof clusterNetworkPolicyResource> &
   StoredBy<Extensions, 'cluster_network_policy'>;
+
+/** As stored. */
+export type HostPolicy = ResourceObject<typeof hostPolicyResource>;
 
 /** As stored. */
 export type SnatLease = ResourceObject<typeof snatLeaseResource>;

@@ -13,7 +13,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
  * `network_policies:<cluster>/<namespace or ->/<named ports>/<ids>`, with `|` and the ids of policies of the cluster behind it where there are such, `cluster_policies:<cluster>/<named ports>/<ids>`,
  * `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
- * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`.
+ * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`, `host_policies:<ids sorted, joined by +>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
 
@@ -27,6 +27,7 @@ export type SliceKind = keyof SliceTypes;
  * sent: the routers of a network in which the host has a port (docs/design/host-plane.md).
  *
  *   host ──> standby, logs
+ *   host ──> host_policies ──> pods, cluster_pods, group
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods
  *   network_policies ──> private_subnets ──> private_legs
@@ -76,6 +77,8 @@ export type SliceTypes = {
   readonly network_policies: { readonly header: NetworkPoliciesHeader; readonly item: NetworkPolicyRule };
   /** Item: a rule of a policy of the whole cluster, or a part of it; key: `<policy's id>/<number>`. */
   readonly cluster_policies: { readonly header: ClusterPoliciesHeader; readonly item: ClusterPolicyRule };
+  /** Item: a rule of a policy for the host itself; key: `<policy's id>/<number>`. */
+  readonly host_policies: { readonly header: HostPoliciesHeader; readonly item: HostPolicyRule };
   /** Item: a private subnet that some ports are in; key: its id. */
   readonly private_subnets: { readonly header: PrivateSubnetsHeader; readonly item: PrivateSubnet };
   /** Item: the bound leg of a pod whose port in its VPC is in these subnets; key: id of that port. */
@@ -104,8 +107,8 @@ export type SliceHeader<K extends SliceKind = SliceKind> = SliceTypes[K]['header
 /** Item of a kind. */
 export type SliceItem<K extends SliceKind = SliceKind> = SliceTypes[K]['item'];
 
-/** What one host carries itself: its ports are the items. */
-export type HostHeader = { readonly host: string };
+/** What one host carries itself: its ports are the items. `policies`: those for the host itself; absent: none, and nothing that its processes send or receive is refused. */
+export type HostHeader = { readonly host: string; readonly policies?: SliceKey };
 
 /** The logs of the cloud. */
 export type LogsHeader = { readonly of: 'cloud' };
@@ -407,6 +410,28 @@ export type NetworkPolicyPeer =
 
 /** Ports from `first` to `last`; absent: all. `protocol`: IANA number. */
 export type NetworkPolicyPorts = { readonly protocol: number; readonly first?: number; readonly last?: number };
+
+/**
+ * Policies for hosts themselves that some hosts have. In a direction that is not isolated everything passes. `writes`: the revision number of each: whatever is written of
+ * one, its hosts acknowledge.
+ */
+export type HostPoliciesHeader = {
+  readonly id: string;
+  readonly writes: readonly number[];
+  readonly ingress: boolean;
+  readonly egress: boolean;
+};
+
+/** What a policy for hosts allows, in one direction. */
+export type HostPolicyRule = Omit<NetworkPolicyRule, 'peers'> & {
+  /** With whom; absent: with everybody. */
+  readonly peers?: readonly HostPolicyPeer[];
+};
+
+/** As of network policies, without names; `addresses`: those of an address group, as its slice `group`. */
+export type HostPolicyPeer =
+  | NetworkPolicyPeer
+  | { readonly addresses: SliceKey; readonly pods?: never; readonly cidr?: never };
 
 /** Pods that a selector selects. */
 export type PodsHeader = { readonly id: string };

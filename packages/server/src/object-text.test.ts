@@ -124,6 +124,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   log: 'description name resource_id target_id',
   network_policy: 'cable:cluster cable:origin description name pods rules',
   cluster_network_policy: 'cable:cluster cable:origin description domain_except name namespaces pods rules',
+  host_policy: 'cluster description name rules',
   network_segment_range: 'default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   qos_minimum_bandwidth_rule: 'description',

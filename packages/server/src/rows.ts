@@ -11,6 +11,7 @@ import type {
   Host,
   HostBooking,
   HostCertificate,
+  HostPolicy,
   JoinToken,
   KubernetesCluster,
   KubernetesNamespace,
@@ -78,6 +79,7 @@ type ObjectTypes = {
   readonly kubernetes_namespace: KubernetesNamespace;
   readonly network_policy: NetworkPolicy;
   readonly cluster_network_policy: ClusterNetworkPolicy;
+  readonly host_policy: HostPolicy;
   readonly service: Service;
   readonly service_scope: ServiceScope;
   readonly router_peering: RouterPeering;
@@ -299,8 +301,9 @@ function serverRow(id: string, value: Fields): ServerRow {
 function refusedOf(value: unknown): ServerRow['refused'] {
   const hosts = Object.entries(isFields(value) ? value : {}).flatMap(([host, refused]) => {
     if (!isFields(refused)) return [];
-    const { entries, reason } = refused;
-    return [[host, { entries: numberOr(entries, 0), reason: textOr(reason, '') }] as const];
+    const { entries, reason, hostPolicies } = refused;
+    const of = typeof hostPolicies === 'string' ? { hostPolicies } : {};
+    return [[host, { entries: numberOr(entries, 0), reason: textOr(reason, ''), ...of }] as const];
   });
   return Object.fromEntries(hosts);
 }

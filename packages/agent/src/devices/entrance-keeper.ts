@@ -2,9 +2,7 @@
  * What this host lets in from outside for Services and for pods: a table of nf_tables named `cable-services`, whose maps lead from ports of the host, and from addresses that are brought to it, into the cluster. A packet costs the same
  * however many there are, and a connection keeps what its first packet found, unless nothing is there any more (`stale-connections.ts`). It is kept when the agent ends, and changed, not made anew, by the next.
  */
-import { isIPv6 } from 'node:net';
 import { type Logger, type Loop, startLoop } from '@cable/kit';
-import { cidrContains, formatIp, parseCidr } from '@cable/model';
 import { inNetns, type NetnsRef } from '../net/netns.ts';
 import {
   accepted,
@@ -47,9 +45,9 @@ import {
   toThisHost,
   transport,
 } from '../net/nft.ts';
+import { addressBytes, outermost, portBytes, words } from '../net/nft-elements.ts';
 import { NETLINK, NetlinkSocket } from '../net/socket.ts';
 import { watchNftables } from '../net/watch.ts';
-import { parseAddress } from '../plan/address.ts';
 import { type Entrance, entranceKey } from '../plan/entrances.ts';
 import { OVERLAY_PORTS, type OwnPort } from '../plan/own-ports.ts';
 import { nameBytes } from './guard.ts';
@@ -692,35 +690,4 @@ function elementsOf(entrance: Entrance): readonly Placed[] {
       value,
     })),
   ];
-}
-
-/** Prefixes that are in no other of them, as ranges: the kernel takes none that overlap. */
-function outermost(prefixes: readonly string[]): readonly { readonly first: Uint8Array; readonly last: Uint8Array }[] {
-  const all = [...new Set(prefixes)].flatMap((text) => {
-    const prefix = parseCidr(text);
-    return prefix === undefined ? [] : [{ prefix, length: prefix.prefixLength }];
-  });
-  const outer = all.filter(
-    ({ prefix, length }) => !all.some((one) => one.length < length && cidrContains(one.prefix, prefix.base)),
-  );
-  return outer.map(({ prefix }) => {
-    const { version, value } = prefix.base;
-    const rest = (1n << BigInt((version === 4 ? 32 : 128) - prefix.prefixLength)) - 1n;
-    const at = (one: bigint): Uint8Array => addressBytes(formatIp({ version, value: one }));
-    return { first: at(value), last: at(value | rest) };
-  });
-}
-
-function addressBytes(text: string): Uint8Array {
-  const address = parseAddress(text) ?? new Uint8Array(16);
-  return isIPv6(text) ? address : address.subarray(12);
-}
-
-function portBytes(port: number): Uint8Array {
-  return Uint8Array.of(port >> 8, port & 0xff);
-}
-
-/** One after the other, each filled up to words of 4 bytes. */
-function words(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts.map((part) => Buffer.concat([part, Buffer.alloc(-part.length & 3)]))));
 }

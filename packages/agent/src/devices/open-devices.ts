@@ -111,10 +111,15 @@ export function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'
 }
 
 /** How devices of ports are made and removed. */
-export function linkDriver({ socket, links, remover, guard, nodeLinks, entrances }: Devices, log: Logger): LinkDriver {
+export function linkDriver(
+  { socket, links, remover, guard, nodeLinks, entrances }: Devices,
+  policies: { check(): void },
+  log: Logger,
+): LinkDriver {
   const changed = (): void => {
     guard.check();
     entrances.check();
+    policies.check();
   };
   return {
     apply: (wanted) => {

@@ -15,6 +15,8 @@ import { kernelProbeRows } from '../gateways/kernel-rows.ts';
 import type { Handover } from '../handover/handover.ts';
 import type { Prober } from '../health/prober.ts';
 import { ServiceHealth } from '../health/service-health.ts';
+import { HostPolicies } from '../host-policies/host-policies.ts';
+import { openPortsOf } from '../host-policies/open-ports.ts';
 import { FrameSocket } from '../net/frame-socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { formatAddress } from '../plan/address.ts';
@@ -45,11 +47,13 @@ export type Host = {
   readonly clusters: ClusterZones;
   readonly failOver: FailOver;
   readonly leases: LeaseUses;
+  /** Those for the host itself. */
+  readonly policies: HostPolicies;
   /** What runtimes want of host ports. */
   readonly hostPorts: HostPortStore;
   closeProbes(): void;
-  /** Who is told of ports whose state changed, after each round that changed something; one. */
-  onChange(listener: (ports: ReadonlySet<string>) => void): void;
+  /** Who is told of ports whose state changed, after each round that changed something, and who of policies for the host that are in force, or not; one. */
+  onChange(listener: (ports: ReadonlySet<string>) => void, onPolicies: () => void): void;
 };
 
 /** Makes what the state and the devices are compiled by; `loop.start` begins it. */
@@ -94,6 +98,16 @@ export function createHost(
   const announcer = startAnnouncer(planner, { log, signal: deps.signal });
   const asker = startAsker(planner, plane, { log, signal: deps.signal });
   let listener: (ports: ReadonlySet<string>) => void = () => undefined;
+  let policiesListener = (): void => undefined;
+  const policies = new HostPolicies({
+    host: options.host,
+    slices: state.slices,
+    nodeLinks: () => devices.nodeLinks.names,
+    openPorts: openPortsOf(options.hostOpenPorts, options),
+    onChange: () => policiesListener(),
+    log: deps.log.child('host policies'),
+    signal: deps.signal,
+  });
   const health = new ServiceHealth({ log, signal: deps.signal });
   const loop = new HostLoop({
     host: options.host,
@@ -103,7 +117,7 @@ export function createHost(
     ids,
     stateNumber: stateNumber(state.agentId),
     programmed: plane.readProgrammed(),
-    links: linkDriver(devices, log),
+    links: linkDriver(devices, policies, log),
     sayHealth: (ports) => health.take(ports),
     announceOn: (wanted, isWhole) => parts.announcing.take(wanted, isWhole),
     letIn: (wanted) => devices.entrances.take(wanted),
@@ -116,8 +130,9 @@ export function createHost(
     signal: deps.signal,
   });
   watched.onChange((name) => loop.takeDevices({ names: [], moved: [name] }));
-  const onChange = (next: typeof listener): void => {
+  const onChange = (next: typeof listener, onPolicies: typeof policiesListener): void => {
     listener = next;
+    policiesListener = onPolicies;
   };
   const ports = new PortsByDevice(options.host, state.slices);
   const beside = new BesideServices(state.slices);
@@ -128,7 +143,8 @@ export function createHost(
     ...{ host: options.host, slices: state.slices, nowNs: () => process.hrtime.bigint() },
     held: heldRows(() => plane.held),
   });
-  return { loop, planner, watched, ports, beside, zones, clusters, failOver, leases, hostPorts, closeProbes, onChange };
+  const parties = { planner, watched, ports, beside, zones, clusters, failOver, leases, policies, hostPorts };
+  return { loop, ...parties, closeProbes, onChange };
 }
 
 function createFailOver(

@@ -374,6 +374,12 @@ export const PASSING: Readonly<Record<'received' | 'forwarded', NftHook>> = {
   forwarded: { hook: 2, priority: 0 },
 };
 
+/** What is for this host itself (NF_INET_LOCAL_IN), and what its own processes send (NF_INET_LOCAL_OUT), after translation. */
+export const LOCAL: Readonly<Record<'received' | 'sent', NftHook>> = {
+  received: { hook: 1, priority: 0 },
+  sent: { hook: 3, priority: 0 },
+};
+
 /** Where destinations are translated: of what is received (NF_INET_PRE_ROUTING), and of what the host itself sends (NF_INET_LOCAL_OUT). */
 export const TRANSLATED: Readonly<Record<'received' | 'sent', NftHook>> = {
   received: { hook: 0, priority: -100 },
@@ -448,6 +454,15 @@ export function beginsSomething(): readonly Attribute[] {
     expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.state)]),
     mask(u32Bytes(CONNECTION.goesOn)),
     equal(u32Bytes(0)),
+  ];
+}
+
+/** Goes on with the rule only if the packet is of a connection that both sides have begun, or about one. */
+export function goesOn(): readonly Attribute[] {
+  return [
+    expression('ct', [u32be(1, REGISTER.value), u32be(2, CONNECTION.state)]),
+    mask(u32Bytes(CONNECTION.goesOn)),
+    notEqual(u32Bytes(0)),
   ];
 }
 
@@ -530,6 +545,14 @@ export function equal(value: Uint8Array): Attribute {
 /** Goes on with the rule only if what was fetched does not begin so. */
 export function notEqual(value: Uint8Array): Attribute {
   return compare(COMPARE.notEqual, value);
+}
+
+/** Goes on with the rule only if what was fetched is one of these, or between them. */
+export function between(first: Uint8Array, last: Uint8Array): Attribute {
+  return expression('range', [
+    ...[u32be(1, REGISTER.value), u32be(2, COMPARE.equal)],
+    ...[nest(3, [bytes(DATA.value, first)]), nest(4, [bytes(DATA.value, last)])],
+  ]);
 }
 
 /** Goes on with the rule only if the packet is for this host itself: neither forwarded nor bridged through it. */
@@ -617,7 +640,11 @@ function runBatch(socket: NetlinkSocket, requests: readonly NetlinkRequest[]): v
   const tried = requests[0]?.tried ?? '';
   const subsystem = fixedHeader([1, 0], [1, 0], [1, 0], [1, SUBSYSTEM]);
   const edge = (type: number): NetlinkRequest => ({ type, fixed: subsystem, tried });
-  socket.changeTogether([edge(BATCH.begin), ...requests, edge(BATCH.end)]);
+  // Refusals are told in any case. An answer for each of thousands would find no room.
+  const told = requests.map((one, at) =>
+    at === requests.length - 1 ? one : { ...one, flags: (one.flags ?? 0) & ~NLM.ack },
+  );
+  socket.changeTogether([edge(BATCH.begin), ...told, edge(BATCH.end)]);
 }
 
 function request(

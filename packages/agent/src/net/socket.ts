@@ -45,6 +45,7 @@ const SOCK_RAW_CLOEXEC = 3 | 0x80000;
 const SOCK_NONBLOCK = 0x800;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const MSG_DONTWAIT = 0x40;
 const SOL_NETLINK = 270;
@@ -64,6 +65,8 @@ export type SocketOptions = {
   readonly protocol?: NetlinkProtocol;
   /** The network namespace to talk to; default: the one this process is in. */
   readonly netns?: NetnsRef;
+  /** What one datagram may have, beyond the limit of the system. Default: the system's, some 200 KiB. */
+  readonly sendBytes?: number;
 };
 
 export class NetlinkSocket {
@@ -78,6 +81,7 @@ export class NetlinkSocket {
     const open = (): number => openNetlinkSocket({ protocol, groups: 0, nonBlocking: false });
     this.fd = options.netns === undefined ? open() : inNetns(options.netns, open);
     setOption(this.fd, SOL_SOCKET, SO_RCVTIMEO, fixedHeader([4, TIMEOUT_SECONDS], [4, 0], [4, 0], [4, 0]));
+    if (options.sendBytes !== undefined) setOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, u32Bytes(options.sendBytes));
     setOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, u32Bytes(1));
     setOption(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, u32Bytes(1));
   }

@@ -67,6 +67,7 @@ export async function startSocket(
       announced: parts.announcing.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
+      hostPolicies: host.policies.view,
       foreignPrograms: devices.foreign.found(),
       services: {
         ...services.counters(),

@@ -46,9 +46,9 @@ export function createStream(
       transport,
       state,
       source: {
-        programmedRevision: () => host.loop.view.revision,
+        programmedRevision: () => Math.min(host.loop.view.revision, host.policies.revision),
         ports: () => host.loop.view.ports,
-        refused: () => sumOf(host.loop.view.refused),
+        refused: () => withPolicies(sumOf(host.loop.view.refused), host.policies.failure),
         gateways: () => host.failOver.taken,
         leases: () => host.leases.uses,
         announces: () => parts.announcing.here,
@@ -59,6 +59,7 @@ export function createStream(
         const isServedOtherwise = host.beside.take(update);
         host.zones.take(update);
         host.clusters.take(update);
+        host.policies.take(update);
         parts.announcing.takeState(update);
         handover.take(update);
         const moved = host.failOver.take(update.changes);
@@ -86,6 +87,17 @@ export function createStream(
 /** What the host's row says that it can do, sorted. */
 function featuresOf({ vifType }: Pick<ChosenOptions, 'vifType'>): readonly string[] {
   return vifType === 'bridge' ? [...AGENT_FEATURES, TAP_BRIDGES].sort() : AGENT_FEATURES;
+}
+
+/** With why policies for the host are not in force; undefined: they are. */
+function withPolicies(refused: RefusedEntries | undefined, failure: string | undefined): RefusedEntries | undefined {
+  if (failure === undefined) return refused;
+  return {
+    ...refused,
+    entries: (refused?.entries ?? 0) + 1,
+    reason: refused?.reason ?? failure,
+    hostPolicies: failure,
+  };
 }
 
 /** All maps' together, with the reason of one. */

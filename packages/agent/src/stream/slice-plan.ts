@@ -63,6 +63,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     policy: true,
     network_policies: true,
     cluster_policies: true,
+    host_policies: true,
     private_subnets: true,
     private_legs: true,
     pods: true,

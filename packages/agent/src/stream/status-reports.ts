@@ -71,7 +71,7 @@ export class StatusReports {
     const announces = this.#source.announces?.();
     const head = {
       revision,
-      ...(refused === undefined ? {} : { refused: { ...refused, reason: cutReason(refused.reason) } }),
+      ...(refused === undefined ? {} : { refused: cutRefused(refused) }),
       ...(gateways.length === 0 ? {} : { gateways: gateways.slice(0, MAX_GATEWAYS_A_REPORT) }),
       ...(leases.length === 0 ? {} : { leases: leases.slice(0, MAX_LEASES_A_REPORT) }),
       ...(announces === undefined ? {} : { announces }),
@@ -130,6 +130,13 @@ function cut(head: Head, full: boolean, due: readonly VifStatus[]): readonly Hos
     vifs: vifs.slice(n * MAX_VIFS_A_REPORT, (n + 1) * MAX_VIFS_A_REPORT),
     ...(full ? { part: { number: n + 1, of } } : {}),
   }));
+}
+
+function cutRefused({ hostPolicies, ...refused }: RefusedEntries): RefusedEntries {
+  return {
+    ...{ ...refused, reason: cutReason(refused.reason) },
+    ...(hostPolicies === undefined ? {} : { hostPolicies: cutReason(hostPolicies) }),
+  };
 }
 
 function cutReason(reason: string): string {

@@ -3,6 +3,7 @@ import { deviceOn, hasLeft, hostOf, isBound, type PortRow } from '../compiler-ta
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 import { mayAnswer } from './floating.ts';
+import { hostPoliciesOf } from './host-policies.ts';
 import { hasLogs, LOGS } from './logs.ts';
 import { NO_POLICIES, networkPoliciesOf, withPrivateSubnets } from './network-policies.ts';
 import { privateSubnetsOf } from './private-subnets.ts';
@@ -25,7 +26,9 @@ export const hostKind: Kind = defineKind({
     if (mayAnswer(reader.get('host', id))) refs.push(`floats:${id}`);
     if (hasLogs(reader)) refs.push(LOGS);
     if (reader.by('snat_lease', 'host_id', id).length > 0) refs.push(`leases:${id}`);
-    return { value: { host: id }, refs };
+    const policies = hostPoliciesOf(reader, id);
+    if (policies === undefined) return { value: { host: id }, refs };
+    return { value: { host: id, policies }, refs: [...refs, policies] };
   },
   items: {
     table: 'port',

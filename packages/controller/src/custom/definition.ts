@@ -53,11 +53,15 @@ export type Declaration = {
   readonly status?: Readonly<Record<string, Schema>>;
   /** Behind the name, before Ready and Age. */
   readonly columns: readonly Column[];
+  /** Of the whole cluster; absent: of a namespace. */
+  readonly isClusterWide?: true;
+  /** The condition that all is as spec says. Default: Ready. */
+  readonly readiness?: string;
 };
 
 /** As the API server serves it. */
-export function kubeKindOf({ plural }: Pick<Declaration, 'plural'>): KubeKind {
-  return { group: GROUP, version: VERSION, plural, isNamespaced: true };
+export function kubeKindOf({ plural, isClusterWide }: Pick<Declaration, 'plural' | 'isClusterWide'>): KubeKind {
+  return { group: GROUP, version: VERSION, plural, isNamespaced: isClusterWide !== true };
 }
 
 const CONDITIONS: Schema = {
@@ -69,7 +73,12 @@ const CONDITIONS: Schema = {
     description: 'One condition.',
     required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
     properties: {
-      type: { type: 'string', maxLength: 316, description: 'Ready: Cable has the object as spec says.' },
+      type: {
+        type: 'string',
+        maxLength: 316,
+        description:
+          'Ready: Cable has the object as spec says. Of a HostPolicy Accepted, the same, and InForce: its nodes enforce it.',
+      },
       status: { type: 'string', enum: ['True', 'False', 'Unknown'], description: 'Whether it holds.' },
       observedGeneration: { type: 'integer', format: 'int64', minimum: 0, description: 'Which spec was looked at.' },
       lastTransitionTime: { type: 'string', format: 'date-time', description: 'Since when the status is so.' },
@@ -94,21 +103,23 @@ export function definitionName({ plural }: Pick<Declaration, 'plural'>): string 
 
 export function definitionOf(declared: Declaration): object {
   const { kind, plural, singular, shortNames, description, spec, status = {}, columns } = declared;
+  const { isClusterWide = false, readiness = 'Ready' } = declared;
+  const ofReadiness = `.status.conditions[?(@.type=="${readiness}")]`;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
     metadata: { name: definitionName(declared) },
     spec: {
       group: GROUP,
-      scope: 'Namespaced',
+      scope: isClusterWide ? 'Cluster' : 'Namespaced',
       names: { plural, singular, kind, listKind: `${kind}List`, shortNames, categories: ['cable'] },
       versions: [
         {
           ...{ name: VERSION, served: true, storage: true, subresources: { status: {} } },
           additionalPrinterColumns: [
             ...columns,
-            { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-            { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason', priority: 1 },
+            { name: 'Ready', type: 'string', jsonPath: `${ofReadiness}.status` },
+            { name: 'Reason', type: 'string', jsonPath: `${ofReadiness}.reason`, priority: 1 },
             { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
           ],
           schema: {

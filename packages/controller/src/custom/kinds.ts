@@ -3,6 +3,7 @@ import type { KubeKind } from '@cable/kube';
 import { definitionOf, immutableFields, kubeKindOf } from './definition.ts';
 import { floatingIpKind } from './floating-ip.ts';
 import { gatewayKind } from './gateway.ts';
+import { hostPolicyDeclaration } from './host-policy.ts';
 import { mirrorKind } from './mirror.ts';
 import { portKind } from './port.ts';
 import { qosPolicyKind } from './qos-policy.ts';
@@ -22,12 +23,15 @@ export const CUSTOM_KINDS: readonly CustomKind[] = [
   mirrorKind,
 ];
 
+/** Those that are a tenant's, and what is an administrator's. */
+const DECLARED = [...CUSTOM_KINDS.map(({ declared }) => declared), hostPolicyDeclaration];
+
 /** As the API server serves them. `immutable`: fields of spec that it lets nobody change. */
 export function customKinds(): readonly (KubeKind & {
   readonly kind: string;
   readonly immutable: readonly string[];
 })[] {
-  return CUSTOM_KINDS.map(({ declared }) => ({
+  return DECLARED.map((declared) => ({
     ...kubeKindOf(declared),
     ...{ kind: declared.kind, immutable: immutableFields(declared.spec) },
   }));
@@ -35,5 +39,5 @@ export function customKinds(): readonly (KubeKind & {
 
 /** Their CustomResourceDefinitions. */
 export function customDefinitions(): readonly object[] {
-  return CUSTOM_KINDS.map(({ declared }) => definitionOf(declared));
+  return DECLARED.map(definitionOf);
 }

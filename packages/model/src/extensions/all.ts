@@ -10,6 +10,7 @@ export * from './binding.ts';
 export { cableFlowExportExtension } from './cable-flow-export.ts';
 export { cableGatewayNodesExtension } from './cable-gateway-nodes.ts';
 export * from './cable-guest.ts';
+export { cableHostPolicyExtension } from './cable-host-policy.ts';
 export { cableDefaultRouteExtension, cableKubernetesExtension, cableNodeEgressExtension } from './cable-kubernetes.ts';
 export { cableNatOutgoingExtension } from './cable-nat-outgoing.ts';
 export { cableNetworkPolicyExtension } from './cable-network-policy.ts';

@@ -216,9 +216,14 @@ function parsePart(value: unknown, full: boolean): ReportPart {
 }
 
 function parseRefused(value: unknown): RefusedEntries {
-  const { entries, reason } = parseFields(value, 'refused');
+  const { entries, reason, hostPolicies } = parseFields(value, 'refused');
   if (!Number.isSafeInteger(entries) || (entries as number) < 1) throw invalid('refused.entries', 'a number from 1');
-  return { entries: entries as number, reason: parseText(reason, 'refused.reason', MAX_REASON) };
+  return {
+    ...{ entries: entries as number, reason: parseText(reason, 'refused.reason', MAX_REASON) },
+    ...(hostPolicies === undefined
+      ? {}
+      : { hostPolicies: parseText(hostPolicies, 'refused.hostPolicies', MAX_REASON) }),
+  };
 }
 
 function parseGateways(value: unknown): readonly string[] {

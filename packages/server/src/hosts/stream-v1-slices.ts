@@ -34,6 +34,7 @@ const LATER_KINDS = [
   'cluster_pods',
   'private_subnets',
   'private_legs',
+  'host_policies',
 ] as const;
 
 type Composed = {

@@ -19,6 +19,7 @@ import { gatewayNodesModule } from './gateway-nodes.ts';
 import { handingOverModule } from './handing-over.ts';
 import { healthMonitorModule } from './health-monitor.ts';
 import { hostBookingModule, hostModule } from './host.ts';
+import { hostPolicyModule } from './host-policy.ts';
 import { kubernetesClusterModule } from './kubernetes-cluster.ts';
 import { originModule, portOfClusterModule } from './kubernetes-origin.ts';
 import { l7PolicyModule, listenerModule } from './listener.ts';
@@ -153,6 +154,7 @@ export const MODULES: ModuleTable = {
   kubernetes_namespace: [kubernetesNamespaceModule, originModule],
   network_policy: [networkPolicyModule, originModule],
   cluster_network_policy: [clusterNetworkPolicyModule, originModule],
+  host_policy: [hostPolicyModule],
   router_peering: [routerPeeringModule],
   router_egress: [routerEgressModule, routerEgressStatusModule, originModule],
   router_policy: [routerPolicyModule],

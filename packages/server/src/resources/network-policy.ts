@@ -147,6 +147,11 @@ function peerProblem({ pods, namespaces, cidr, except }: Peer): string | undefin
     return undefined;
   }
   if (pods !== null || namespaces !== null) return 'give pods, or cidr, not both';
+  return exceptProblem(cidr, except);
+}
+
+/** What is wrong with the holes of a prefix; undefined: nothing. */
+export function exceptProblem(cidr: string, except: readonly string[]): string | undefined {
   const whole = prefixOf(cidr);
   const outside = except
     .map(prefixOf)

@@ -47,7 +47,9 @@ export class ContentMaker {
     const { items } = slice.kind;
     if (items === undefined) return [];
     const table: { by(index: string, key: string): readonly Row[] } = this.#tables[items.table];
-    return items.sourceKeys(slice.id).flatMap((key) => table.by(items.index, key).map((row) => row.id));
+    const ids = items.sourceKeys(slice.id).flatMap((key) => table.by(items.index, key).map((row) => row.id));
+    // A row may stand under several of them.
+    return [...new Set(ids)];
   }
 
   #make<T>(run: () => T): Made<T> {

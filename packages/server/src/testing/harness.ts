@@ -120,6 +120,7 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
   for (const [plural, path] of [
     ['network_policies', 'network-policies'],
     ['cluster_network_policies', 'cluster-network-policies'],
+    ['host_policies', 'host-policies'],
     ['kubernetes_namespaces', 'kubernetes-namespaces'],
   ] as const) {
     for (const { id } of (await send('GET', `/cable/v1/${path}`)).body[plural] ?? [])

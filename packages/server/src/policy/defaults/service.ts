@@ -14,6 +14,7 @@ export const SERVICE_RULES: readonly RuleDefault[] = [
   ...rulesOf('kubernetes_namespace', 'the labels of a Kubernetes namespace'),
   ...rulesOf('network_policy', 'a NetworkPolicy of Kubernetes'),
   ...rulesOf('cluster_network_policy', 'a network policy of a whole Kubernetes cluster'),
+  ...rulesOf('host_policy', 'a policy for hosts themselves'),
 ];
 
 function rulesOf(type: string, what: string, who = { get: ADMIN_OR_READER, delete: WRITERS }): readonly RuleDefault[] {
