@@ -43,7 +43,12 @@ export class FakeSlices implements Pick<SliceReader, 'header' | 'item' | 'items'
       this.setHeader(`host:${host}`, { host });
       return;
     }
-    this.setHeader(key, { id: 'p1', writes: [1], ingress: directions.includes('ingress'), egress: directions.includes('egress') });
+    this.setHeader(key, {
+      id: 'p1',
+      writes: [1],
+      ingress: directions.includes('ingress'),
+      egress: directions.includes('egress'),
+    });
     for (const item of [...this.#of(key).items.keys()]) this.setItem(key, item, undefined);
     for (const [at, rule] of rules.entries()) this.setItem(key, `p1/${at}`, { policyId: 'p1', ...rule });
     this.setHeader(`host:${host}`, { host, policies: key });
