@@ -62,9 +62,9 @@ export function excludedOf(
   const prefix = parseCidr(cidr);
   if (prefix === undefined) return [];
   const { version } = prefix.base;
-  const valueOf = (text: string): bigint => parseIp(text)?.value ?? -1n;
-  const own = gateway === null ? [] : [[valueOf(gateway), valueOf(gateway)] as const];
-  const given = pools.map(({ start, end }) => [valueOf(start), valueOf(end)] as const);
+  const numberIn = (text: string): bigint => parseIp(text)?.value ?? -1n;
+  const own = gateway === null ? [] : [[numberIn(gateway), numberIn(gateway)] as const];
+  const given = pools.map(({ start, end }) => [numberIn(start), numberIn(end)] as const);
   const text = (value: bigint): string => formatIp({ version, value });
   return without(machinesIn(prefix), [...given, ...own])
     .map(([a, b]) => (a === b ? text(a) : `${text(a)}..${text(b)}`))

@@ -65,8 +65,7 @@ export class NodeGatewayKeeper {
   #mayTake(id: string, host: string): boolean {
     const subnet = this.#subnet(id);
     return (
-      subnet !== undefined &&
-      subnet['cable:gateway_nodes'].includes(host) &&
+      subnet?.['cable:gateway_nodes'].includes(host) === true &&
       subnet['cable:gateway_node'] !== host &&
       this.#isNode(subnet, host)
     );
