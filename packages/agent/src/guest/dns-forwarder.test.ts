@@ -185,9 +185,9 @@ test('the end of the agent ends what waits', async () => {
   assert.match(describeDns(await waiting), /^2 /);
 });
 
-test('this host, service addresses, links and groups are no upstream servers', () => {
-  const own = ['192.0.2.7', '2001:db8::7'];
-  const bad = ['127.0.0.1', '127.9.9.9', '0.0.0.0', '169.254.169.254', '198.18.0.1', '224.0.0.251', '255.255.255.255'];
+test('this host, service addresses, links of IPv6 and groups are no upstream servers; links of IPv4 are: clouds have theirs there', () => {
+  const own = ['192.0.2.7', '169.254.25.10', '2001:db8::7'];
+  const bad = ['127.0.0.1', '127.9.9.9', '0.0.0.0', '169.254.20.10', '198.18.0.1', '224.0.0.251', '255.255.255.255'];
   const bad6 = [
     '::',
     '::1',
@@ -203,6 +203,11 @@ test('this host, service addresses, links and groups are no upstream servers', (
     { address: '192.0.2.1', port: 53 },
     { address: '2001:db8::1', port: 53 },
   ]);
+  const clouds = ['169.254.169.254', '169.254.169.253'];
+  assert.deepEqual(
+    usableUpstreams(clouds, own).map(({ address }) => address),
+    clouds,
+  );
 });
 
 test('property: a stream in any pieces gives the messages that went in', () => {

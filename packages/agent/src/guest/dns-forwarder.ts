@@ -1,4 +1,5 @@
 import { cidrContains, dnsNameKey, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
+import { CLUSTER_DNS_ADDRESS } from '../plan/port-subnets.ts';
 import type { DnsCache } from './dns-cache.ts';
 import { DNS_FLAG, DNS_RCODE, decodeDnsHead, decodeDnsMessage, recordsOf, sameQuestion } from './dns-message.ts';
 import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
@@ -51,11 +52,11 @@ const STALE_AFTER_MS = 1800;
 const MAX_ANSWER_RECORDS = 512;
 const MAX_ANSWER_BYTES = 16 << 10;
 
-/** Never an upstream server: this host, guests' service addresses, links, groups. A query to itself would go round for ever. */
+/** Never an upstream server: this host, guests' service addresses, groups, and links of IPv6, whose device the address alone does not say. A query to itself would go round for ever. */
 const FORBIDDEN = [
   '0.0.0.0/8',
   '127.0.0.0/8',
-  '169.254.0.0/16',
+  `${CLUSTER_DNS_ADDRESS}/32`,
   '198.18.0.0/15',
   '224.0.0.0/3',
   '::/127',
