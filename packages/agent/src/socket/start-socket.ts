@@ -67,6 +67,7 @@ export async function startSocket(
       announced: parts.announcing.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
+      node: devices.node.status(),
       foreignPrograms: devices.foreign.found(),
       services: {
         ...services.counters(),
