@@ -19,6 +19,7 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     ...['--service-cidr=10.9.0.0/16', '--join-cidr=100.65.0.0/16,fd00:9::/112', '--external-ip-cidr=192.0.2.0/28'],
     ...['--load-balancer-cidr=192.0.2.16/28', '--cluster-domain=k8s.example', '--underlay-mtu=9000'],
     ...['--load-balancer-default', '--announce-external-ips', '--announce-on=eth1,bond0', '--open-cluster'],
+    '--leave-conntrack',
     ...['--announce-cidr=198.51.100.0/24,2001:db8:5::/64'],
     ...['--overlay-ip-version=6', '--cni-version=1.1.0', '--image=registry.example:5000/cable@sha256:00'],
   ],
@@ -34,7 +35,7 @@ type Container = {
   readonly image: string;
   readonly args: readonly string[];
   readonly env?: readonly { readonly name: string }[];
-  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: true }[];
   readonly securityContext: {
     readonly privileged?: true;
     readonly capabilities?: { readonly drop: readonly string[] };
@@ -43,7 +44,7 @@ type Container = {
 type PodSpec = {
   readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
-  readonly volumes: readonly { readonly name: string }[];
+  readonly volumes: readonly { readonly name: string; readonly hostPath?: object }[];
   readonly hostNetwork: boolean;
 };
 type Workload = {
@@ -115,6 +116,23 @@ for (const [what, more] of Object.entries(LINES)) {
         assert.equal(new Set(paths).size, paths.length, name);
       }
     }
+  });
+
+  test(`${what}: the agent reads the node’s resolvers of directories of the node, and those of the pod last`, () => {
+    const pod = podsOf(lineOf(more)).find(({ name }) => name === 'cable-agent');
+    const agent = pod?.containers.find(({ name }) => name === 'agent');
+    assert(pod !== undefined && agent !== undefined);
+    const { resolvConf } = parsed(() => parseOptions(argumentsOf(agent).slice(1)));
+    assert.equal(resolvConf?.at(-1), '/etc/resolv.conf');
+    const places = (resolvConf ?? []).slice(0, -1).map((file) => {
+      const mount = agent.volumeMounts?.find(({ mountPath }) => file === `${mountPath}/resolv.conf`);
+      const volume = pod.volumes.find(({ name }) => name === mount?.name);
+      return [volume?.hostPath, mount?.readOnly];
+    });
+    assert.deepEqual(places, [
+      [{ path: '/etc', type: 'Directory' }, true],
+      [{ path: '/run/systemd/resolve', type: 'DirectoryOrCreate' }, true],
+    ]);
   });
 
   test(`${what}: only the agent is privileged`, () => {
@@ -200,11 +218,9 @@ test('what is removed from nodes is what agents are given', () => {
   const mounts = (spec: PodSpec | undefined, name: string): readonly string[] =>
     (spec === undefined ? [] : containersOf(spec))
       .filter((one) => one.name === name)
-      .flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ mountPath }) => mountPath));
-  const needed = mounts(agent, 'agent').filter(
-    (path) => path !== '/etc/cable/authority' && path !== '/var/run/secrets/cable.io',
-  );
-  assert.deepEqual(mounts(pod, 'teardown'), needed);
+      .flatMap(({ volumeMounts = [] }) => volumeMounts.filter(({ readOnly }) => readOnly !== true))
+      .map(({ mountPath }) => mountPath);
+  assert.deepEqual(mounts(pod, 'teardown'), mounts(agent, 'agent'), 'what is only read there is nobody’s to remove');
   assert.deepEqual(mounts(pod, 'cni'), mounts(agent, 'cni'));
   const [first, second] = containersOf(pod);
   parsed(() => parseOptions(argumentsOf(first as Container).slice(1)));

@@ -220,6 +220,7 @@ export async function runAgent(
     uplinks.done,
     devices.guard.done,
     devices.foreign.done,
+    devices.node.done,
     bridges.done,
     gateways.done,
     announced.done,

@@ -119,6 +119,8 @@ export type GuestRecord = {
   readonly deviceId: string;
   /** E.g. `compute:nova`. */
   readonly deviceOwner: string;
+  /** True: it is this host itself, as a node of a Kubernetes cluster. */
+  readonly isNode?: true;
   /** Of a trunk's sub-port; null: it has a device of its own. */
   readonly trunk: TrunkPlace | null;
   readonly userData: string | null;

@@ -37,9 +37,16 @@ test('guests get DNS unless it is off; names of others from the host’s servers
   assert.deepEqual(parseOptions([...WHO, '--dns-upstream', 'none']).dns, { upstreams: [] });
 });
 
+test('the host’s servers are read where it is told, several files in their order', () => {
+  assert.equal(parseOptions(WHO).resolvConf, null);
+  const two = ['--resolv-conf=/host/etc/resolv.conf', '--resolv-conf', '/etc/resolv.conf'];
+  assert.deepEqual(parseOptions([...WHO, ...two]).resolvConf, ['/host/etc/resolv.conf', '/etc/resolv.conf']);
+});
+
 test('a node announces addresses on the underlay’s link unless other interfaces are named, or none', () => {
-  const { announceOn, announceCidrs, opensCluster } = parseOptions(WHO);
-  assert.deepEqual([announceOn, announceCidrs, opensCluster], [undefined, [], false]);
+  const { announceOn, announceCidrs, opensCluster, leavesConntrack } = parseOptions(WHO);
+  assert.deepEqual([announceOn, announceCidrs, opensCluster, leavesConntrack], [undefined, [], false, false]);
+  assert.equal(parseOptions([...WHO, '--leave-conntrack']).leavesConntrack, true);
   const more = ['--announce-on', 'eth1,eth2', '--announce-cidr', '198.51.100.0/24', '--open-cluster'];
   const given = parseOptions([...WHO, ...more, '--announce-cidr', '2001:db8:1::/64']);
   assert.deepEqual(given.announceOn, ['eth1', 'eth2']);
@@ -99,6 +106,7 @@ test('what is wrong is named with the remedy, before anything is touched', () =>
       [...WHO, '--nova-metadata', 'http://x:8775', '--metadata-secret-file', '/nonexistent/secret'],
       /--metadata-secret-file \/nonexistent\/secret: cannot be read \(ENOENT\): give a file with the secret/,
     ],
+    [2, [...WHO, '--resolv-conf', 'resolv.conf'], usage('Give at most 8 paths that begin with "/"')],
     [2, [...WHO, '--dns-upstream', 'dns.example'], usage('Give an address of a name server, such as 192.0.2.53')],
     [2, [...WHO, '--dns-upstream', '192.0.2.53', '--dns-upstream', 'none'], usage('Give either servers or none')],
     [2, [...WHO, '--bridge-mappings', 'physnet1'], usage('Give NAME:INTERFACE')],

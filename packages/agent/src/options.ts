@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitUsage, type LogLevel } from '@cable/kit';
 import {
@@ -53,6 +53,8 @@ export type AgentOptions = {
   readonly availabilityZone: string;
   /** Kubernetes cluster that it is a node of; undefined: none. */
   readonly cluster: string | undefined;
+  /** As a node it leaves size and timeouts of the kernel's connection tracking as they are. */
+  readonly leavesConntrack: boolean;
   /** Names of interfaces on whose links it announces addresses of Services; undefined: that of the underlay. */
   readonly announceOn: readonly string[] | undefined;
   /** Prefixes of which it announces addresses there besides those of the interfaces' own subnets. */
@@ -72,6 +74,8 @@ export type AgentOptions = {
   readonly flowTimeouts: FlowTimeouts;
   /** Whether guests get DNS from this host, and who is asked for names of others; null: the servers of the host's resolv.conf. */
   readonly dns: { readonly upstreams: readonly DnsUpstream[] | null } | null;
+  /** Files that name the host's name servers, in the form of resolv.conf(5); null: those of the machine. */
+  readonly resolvConf: readonly string[] | null;
   /** Whether packets to a group of multicast go to the guests alone that have joined it. */
   readonly snoopsGroups: boolean;
   /** Ports of this host that policies for hosts never close, besides those that the overlay and the agent need. */
@@ -166,6 +170,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       false,
     )
     .option(
+      '--leave-conntrack',
+      'a node leaves size and timeouts of the kernel’s connection tracking as they are (default: as kube-proxy had them, and no smaller than they are)',
+      false,
+    )
+    .option(
       '--announce-on <list>',
       'interfaces on whose links a node announces addresses of Services by ARP and ND: eth0,eth1; none: on none (default: that of the underlay)',
       parseInterfaces,
@@ -198,6 +207,11 @@ export function parseOptions(args: readonly string[]): AgentOptions {
       '--dns-upstream <address>',
       'name server for the names of others, maybe with :PORT; again for more; none: refuse them',
       addUpstream,
+    )
+    .option(
+      '--resolv-conf <path>',
+      'file that names the host’s name servers, where --dns-upstream does not; again for more, of which the first with a server that can be asked counts (default: /etc/resolv.conf, then that of systemd-resolved)',
+      addPath,
     )
     .option(
       '--flow-collector <address>',
@@ -248,6 +262,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     availabilityZone: string;
     cluster?: string;
     openCluster: boolean;
+    leaveConntrack: boolean;
     announceOn?: readonly string[];
     announceCidr?: readonly string[];
     vifType: VifType;
@@ -256,6 +271,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     novaMetadata?: string;
     metadataSecretFile?: string;
     dnsUpstream?: readonly (DnsUpstream | 'none')[];
+    resolvConf?: readonly string[];
     flowCollector?: CollectorPlace;
     flowTimeouts?: FlowTimeouts;
     dns: boolean;
@@ -290,6 +306,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
     availabilityZone: given.availabilityZone,
     cluster: given.cluster,
     opensCluster: given.openCluster,
+    leavesConntrack: given.leaveConntrack,
     announceOn: given.announceOn,
     announceCidrs: given.announceCidr ?? [],
     vifType: given.vifType,
@@ -300,6 +317,7 @@ export function parseOptions(args: readonly string[]): AgentOptions {
         ? null
         : { url: novaMetadata, secretFile: metadataSecretFile },
     dns: given.dns ? { upstreams: given.dnsUpstream?.filter((one) => one !== 'none') ?? null } : null,
+    resolvConf: given.resolvConf ?? null,
     flowCollector: given.flowCollector ?? null,
     flowTimeouts: given.flowTimeouts ?? {},
     snoopsGroups: given.igmpSnooping,
@@ -448,6 +466,11 @@ function addUpstream(text: string, before: readonly (DnsUpstream | 'none')[] = [
     throw new InvalidArgumentError('Give either servers or none.');
   }
   return [...before, upstream];
+}
+
+function addPath(text: string, before: readonly string[] = []): readonly string[] {
+  if (isAbsolute(text) && before.length < 8) return [...before, text];
+  throw new InvalidArgumentError('Give at most 8 paths that begin with "/", such as /etc/resolv.conf.');
 }
 
 function parseCollector(text: string): CollectorPlace {

@@ -9,7 +9,7 @@ import { deleteRoute, ensureRoute, listRoutes, ROUTE_PROTOCOL } from '../net/rou
 import type { NetlinkSocket } from '../net/socket.ts';
 import { ensureVeth } from '../net/veth.ts';
 import type { ObservedLink } from './link-rows.ts';
-import { letForward } from './node-links.ts';
+import { letForward, versionsOf } from './node-sysctls.ts';
 import { quietDevice } from './own-links.ts';
 
 const OWN_NAME = /^cb[0-9a-f-]{11}$/;
@@ -60,7 +60,7 @@ function applyOne(socket: NetlinkSocket, wanted: HostLink): boolean {
   const pair = ensureVeth(socket, { name: vifName, mtuBytes, peer: { name, mac: macAddress, mtuBytes } });
   if (pair.created) quietDevice(vifName);
   const { ifindex } = pair.peer;
-  if (wanted.forwards === true) letForward(wanted);
+  if (wanted.forwards === true) letForward(new Set(versionsOf(wanted.addresses)));
   setAddresses(socket, ifindex, wanted.addresses);
   const destinations = new Set(wanted.routes.map((route) => route.destination));
   for (const route of listRoutes(socket, { protocol: ROUTE_PROTOCOL, ifindex })) {

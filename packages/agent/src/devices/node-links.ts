@@ -1,15 +1,20 @@
 /** Links by which this host is a node of a Kubernetes cluster: it forwards what comes by them. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { HostLink, KeptAddresses } from '../desired.ts';
-import { writeSysctl } from '../net/sysctl.ts';
+import { versionsOf } from './node-sysctls.ts';
+
+type NodeLink = KeptAddresses & { readonly versions: readonly (4 | 6)[] };
 
 /** Which there are, by the name of the machine's end, and who keeps his address there. */
 export class NodeLinks {
-  #links: ReadonlyMap<string, KeptAddresses> = new Map();
+  #links: ReadonlyMap<string, NodeLink> = new Map();
 
   get names(): readonly string[] {
     return [...this.#links.keys()];
+  }
+
+  /** Versions of IP that any of them has. */
+  get versions(): ReadonlySet<4 | 6> {
+    return new Set([...this.#links.values()].flatMap(({ versions }) => versions));
   }
 
   /** Of all of them. */
@@ -31,7 +36,7 @@ export class NodeLinks {
     return this.#become(forwarding(links));
   }
 
-  #become(links: ReadonlyMap<string, KeptAddresses>): boolean {
+  #become(links: ReadonlyMap<string, NodeLink>): boolean {
     const next = new Map([...links].sort(([a], [b]) => (a < b ? -1 : 1)));
     const isSame = JSON.stringify([...next]) === JSON.stringify([...this.#links]);
     this.#links = next;
@@ -41,25 +46,13 @@ export class NodeLinks {
 
 const NOBODY: KeptAddresses = { prefixes: [], nodes: [] };
 
-function forwarding(links: Iterable<HostLink>): ReadonlyMap<string, KeptAddresses> {
+function forwarding(links: Iterable<HostLink>): ReadonlyMap<string, NodeLink> {
   const own = [...links].filter(({ forwards }) => forwards === true);
-  return new Map(own.map(({ name, keeping = NOBODY }) => [name, keeping]));
+  return new Map(
+    own.map(({ name, addresses, keeping = NOBODY }) => [name, { ...keeping, versions: versionsOf(addresses) }]),
+  );
 }
 
 function sorted(texts: readonly string[]): readonly string[] {
   return [...new Set(texts)].sort();
-}
-
-/** Lets the kernel forward packets of the versions of IP that the link has. It stays so when the link goes: others may forward by now. */
-export function letForward({ addresses }: Pick<HostLink, 'addresses'>): void {
-  const isIpv6 = (address: string): boolean => address.includes(':');
-  if (!addresses.every(isIpv6)) writeSysctl(['net', 'ipv4', 'ip_forward'], 1);
-  if (!addresses.some(isIpv6)) return;
-  // A router hears no router advertisements, unless it is told to: the host would lose its own way outside.
-  const devices = '/proc/sys/net/ipv6/conf';
-  for (const device of readdirSync(devices)) {
-    const path = ['net', 'ipv6', 'conf', device, 'accept_ra'];
-    if (device !== 'all' && readFileSync(join('/proc/sys', ...path), 'utf8').trim() === '1') writeSysctl(path, 2);
-  }
-  writeSysctl(['net', 'ipv6', 'conf', 'all', 'forwarding'], 1);
 }

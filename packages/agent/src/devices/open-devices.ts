@@ -14,6 +14,7 @@ import { applyHostLinks, unwantedHostLinks } from './host-links.ts';
 import { LinkRemover } from './link-remover.ts';
 import type { LinkChanges } from './link-rows.ts';
 import { LinkTable, type LinkTableOptions } from './link-table.ts';
+import { type NodeKeeper, startNodeKeeper } from './node-keeper.ts';
 import { NodeLinks } from './node-links.ts';
 import { ensureOwnLinks, type OwnLinks } from './own-links.ts';
 import { openServiceNamespace } from './service-namespace.ts';
@@ -26,6 +27,8 @@ export type Devices = {
   readonly underlay: UnderlayWatch;
   readonly guard: GuardKeeper;
   readonly nodeLinks: NodeLinks;
+  /** What the host relies on as a node. */
+  readonly node: NodeKeeper;
   /** What is let in from outside for Services. */
   readonly entrances: EntranceKeeper;
   /** Of the guest services. */
@@ -77,12 +80,18 @@ export async function openDevices(options: ChosenOptions, deps: AgentDeps): Prom
     listener = next;
     serviceListener = onServiceChange;
   };
+  const node = startNodeKeeper({
+    ...{ links: nodeLinks, leavesConntrack: options.leavesConntrack },
+    hasDevice: (name) => links.table.byName(name) !== undefined,
+    ...{ log: log.child('node'), signal },
+  });
   const foreign = watchForeignPrograms({ socket, links: links.table, log: log.child('devices'), signal });
   return {
     socket,
     underlay,
     guard,
     nodeLinks,
+    node,
     entrances,
     netns,
     fragments,
@@ -112,7 +121,7 @@ export function warnOfUnderlay(underlay: string, links: Pick<LinkTable, 'values'
 
 /** How devices of ports are made and removed. */
 export function linkDriver(
-  { socket, links, remover, guard, nodeLinks, entrances }: Devices,
+  { socket, links, remover, guard, nodeLinks, node, entrances }: Devices,
   policies: { check(): void },
   log: Logger,
 ): LinkDriver {
@@ -120,6 +129,7 @@ export function linkDriver(
     guard.check();
     entrances.check();
     policies.check();
+    node.check();
   };
   return {
     apply: (wanted) => {

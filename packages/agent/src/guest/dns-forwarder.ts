@@ -1,7 +1,9 @@
 import { cidrContains, dnsNameKey, encodeDnsName, formatIp, parseCidr, parseIp } from '@cable/model';
+import { CLUSTER_DNS_ADDRESS } from '../plan/port-subnets.ts';
 import type { DnsCache } from './dns-cache.ts';
 import { DNS_FLAG, DNS_RCODE, decodeDnsHead, decodeDnsMessage, recordsOf, sameQuestion } from './dns-message.ts';
 import { answerLimit, type DnsQuery, encodeDnsAnswer, encodeForwarded, encodeTryTcp } from './dns-query.ts';
+import { QuestionShares } from './question-shares.ts';
 
 export type DnsUpstream = { readonly address: string; readonly port: number };
 
@@ -26,6 +28,8 @@ export type DnsForwarderDeps = {
   readonly randomId: () => number;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
+  /** Whether it is the node itself, which may ask more than a guest. Absent: none is. */
+  readonly isNode?: (guest: number) => boolean;
   /** Answers that are kept; absent: none is. */
   readonly cache?: DnsCache;
   /** Adds one to a counter; absent: nothing is counted. */
@@ -36,9 +40,10 @@ export type DnsForwarderDeps = {
   readonly tryMs?: number;
 };
 
-/** Questions that wait at once: of all guests, and of one, so that a guest whose servers are silent stops no other. */
-const MAX_WAITING = 1024;
-const MAX_WAITING_OF_GUEST = 32;
+/** Each question that is asked may have a socket, each that waits some kilobytes. A guest's resolver asks anew after some five seconds. */
+const QUESTIONS = { total: 1024, perGuest: 128, waiting: 8192, waitingPerGuest: 512, maxWaitMs: 3000 };
+/** Many programs ask as the node itself. */
+const WEIGHT_OF_NODE = 4;
 const DEFAULT_TRY_MS = 2000;
 /** Servers that are asked for one question. */
 const MAX_TRIES = 3;
@@ -51,11 +56,11 @@ const STALE_AFTER_MS = 1800;
 const MAX_ANSWER_RECORDS = 512;
 const MAX_ANSWER_BYTES = 16 << 10;
 
-/** Never an upstream server: this host, guests' service addresses, links, groups. A query to itself would go round for ever. */
+/** Never an upstream server: this host, guests' service addresses, groups, and links of IPv6, whose device the address alone does not say. A query to itself would go round for ever. */
 const FORBIDDEN = [
   '0.0.0.0/8',
   '127.0.0.0/8',
-  '169.254.0.0/16',
+  `${CLUSTER_DNS_ADDRESS}/32`,
   '198.18.0.0/15',
   '224.0.0.0/3',
   '::/127',
@@ -95,6 +100,11 @@ export function usableUpstreams(addresses: readonly string[], own: readonly stri
 
 /** The servers have not answered yet. */
 const LATE: unique symbol = Symbol('late');
+/** The question gave way to another's. */
+const GIVEN: unique symbol = Symbol('given');
+
+/** A question under way, and how many wait for its answer: when none does it is over. */
+type Exchange = { readonly answer: Promise<Uint8Array | undefined>; readonly stop: AbortController; askers: number };
 
 /**
  * Asks upstream servers what the network itself does not know. Each question goes out anew, under a random id, with nothing of the guest's
@@ -103,19 +113,20 @@ const LATE: unique symbol = Symbol('late');
 export class DnsForwarder {
   readonly #deps: DnsForwarderDeps;
   readonly #tryMs: number;
-  readonly #waiting = new Map<string, Promise<Uint8Array | undefined>>();
-  readonly #byGuest = new Map<number, number>();
+  readonly #shares: QuestionShares;
+  /** By what is asked of whom. */
+  readonly #exchanges = new Map<string, Exchange>();
   /** Servers that gave no answer, and until when they are asked last. */
   readonly #silent = new Map<string, number>();
-  /** Exchanges under way; of these there may be more than one signal may have listeners. */
-  readonly #running = new Set<AbortController>();
-  #count = 0;
 
   constructor(deps: DnsForwarderDeps) {
     this.#deps = deps;
     this.#tryMs = deps.tryMs ?? DEFAULT_TRY_MS;
+    this.#shares = new QuestionShares(QUESTIONS, (guest) => (deps.isNode?.(guest) === true ? WEIGHT_OF_NODE : 1));
+    // There may be more exchanges than one signal may have listeners.
     const end = (): void => {
-      for (const one of this.#running) one.abort();
+      this.#shares.close();
+      for (const { stop } of this.#exchanges.values()) stop.abort();
     };
     deps.signal.addEventListener('abort', end, { once: true });
   }
@@ -150,35 +161,40 @@ export class DnsForwarder {
     return forGuest(query, kept.bytes, protocol);
   }
 
-  /** Waits for the servers; undefined: it may not, others wait already. */
+  /** Waits for its turn and for the servers; undefined: others wait already, or were to be asked in its place. */
   async #admitted(
     query: DnsQuery,
     guest: number,
     upstreams: readonly DnsUpstream[],
     protocol: 'udp' | 'tcp',
   ): Promise<Uint8Array | undefined> {
-    const ofGuest = this.#byGuest.get(guest) ?? 0;
-    if (this.#count >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) return undefined;
-    this.#count += 1;
-    this.#byGuest.set(guest, ofGuest + 1);
+    let giveWay = (): void => undefined;
+    const given = new Promise<typeof GIVEN>((resolve) => {
+      giveWay = () => resolve(GIVEN);
+    });
+    const release = await this.#shares.enter(guest, () => giveWay());
+    if (release === undefined) {
+      this.#deps.count?.('dns_refused_too_many');
+      return undefined;
+    }
+    const exchange = this.#shared(query, upstreams, protocol);
     try {
-      const answer = await this.#shared(query, upstreams, protocol);
+      const answer = await Promise.race([exchange.answer, given]);
+      if (answer === GIVEN) {
+        this.#deps.count?.('dns_gave_way');
+        return undefined;
+      }
       if (answer !== undefined) this.#deps.cache?.put(cacheKey(query, upstreams), query, answer, guest);
       return forGuest(query, answer, protocol);
     } finally {
-      this.#count -= 1;
-      const left = (this.#byGuest.get(guest) ?? 1) - 1;
-      if (left > 0) this.#byGuest.set(guest, left);
-      else this.#byGuest.delete(guest);
+      exchange.askers -= 1;
+      if (exchange.askers === 0) exchange.stop.abort();
+      release();
     }
   }
 
   /** One exchange for all who ask the same servers the same in the same letters. */
-  #shared(
-    query: DnsQuery,
-    upstreams: readonly DnsUpstream[],
-    protocol: 'udp' | 'tcp',
-  ): Promise<Uint8Array | undefined> {
+  #shared(query: DnsQuery, upstreams: readonly DnsUpstream[], protocol: 'udp' | 'tcp'): Exchange {
     const name = Buffer.from(encodeDnsName(query.question.name)).toString('hex');
     const key = JSON.stringify([
       upstreams,
@@ -188,23 +204,37 @@ export class DnsForwarder {
       query.edns?.dnssecOk ?? null,
       query.checkingDisabled,
     ]);
-    const running = this.#waiting.get(key);
-    if (running !== undefined) return running;
-    const started = this.#ask(query, upstreams, protocol).finally(() => this.#waiting.delete(key));
-    this.#waiting.set(key, started);
+    const running = this.#exchanges.get(key);
+    if (running !== undefined && !running.stop.signal.aborted) {
+      running.askers += 1;
+      return running;
+    }
+    const stop = new AbortController();
+    const answer = this.#ask(query, { upstreams, protocol, signal: stop.signal }).finally(() => {
+      if (this.#exchanges.get(key) === started) this.#exchanges.delete(key);
+    });
+    const started: Exchange = { answer, stop, askers: 1 };
+    this.#exchanges.set(key, started);
     return started;
   }
 
   /** One server after the other; the last refusal stands when none does better. */
   async #ask(
     query: DnsQuery,
-    upstreams: readonly DnsUpstream[],
-    protocol: 'udp' | 'tcp',
+    {
+      upstreams,
+      protocol,
+      signal,
+    }: {
+      readonly upstreams: readonly DnsUpstream[];
+      readonly protocol: 'udp' | 'tcp';
+      readonly signal: AbortSignal;
+    },
   ): Promise<Uint8Array | undefined> {
     let refused: Uint8Array | undefined;
     for (const upstream of this.#inOrder(upstreams).slice(0, MAX_TRIES)) {
-      if (this.#deps.signal.aborted) break;
-      const answer = await this.#try(query, upstream, protocol);
+      const answer = await this.#try(query, upstream, protocol, signal);
+      if (signal.aborted) break;
       if (answer === undefined) {
         this.#remember(upstream);
         continue;
@@ -222,12 +252,18 @@ export class DnsForwarder {
     return refused;
   }
 
-  async #try(query: DnsQuery, upstream: DnsUpstream, protocol: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {
+  async #try(
+    query: DnsQuery,
+    upstream: DnsUpstream,
+    protocol: 'udp' | 'tcp',
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
     const id = this.#deps.randomId();
     const accepts = (message: Uint8Array): boolean => isAnswer(message, id, query);
     const until = new AbortController();
-    const timer = setTimeout(() => until.abort(), this.#tryMs);
-    this.#running.add(until);
+    const end = (): void => until.abort();
+    const timer = setTimeout(end, this.#tryMs);
+    signal.addEventListener('abort', end);
     try {
       return await this.#deps.transport.exchange(upstream, protocol, encodeForwarded(query, id), accepts, until.signal);
     } catch {
@@ -235,7 +271,7 @@ export class DnsForwarder {
       return undefined;
     } finally {
       clearTimeout(timer);
-      this.#running.delete(until);
+      signal.removeEventListener('abort', end);
     }
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -36,6 +36,26 @@ test('the host’s servers: never itself; those of systemd-resolved behind its s
   assert.deepEqual(addresses(), []);
 });
 
+test('of a pod’s agent: whoever puts another file into the node’s directory is followed, and where its link leads nowhere the next file counts', () => {
+  const node = mkdtempSync(join(directory, 'node-'));
+  const file = join(node, 'resolv.conf');
+  const own = join(directory, 'pod.conf');
+  let now = 0;
+  const servers = hostUpstreams({ ownAddresses: () => [], now: () => now, files: [file, own] });
+  const addresses = (): readonly string[] => {
+    now += 5_000;
+    return servers().map(({ address }) => address);
+  };
+  writeFileSync(own, 'nameserver 192.0.2.60\n');
+  symlinkSync('../run/NetworkManager/resolv.conf', file);
+  assert.deepEqual(addresses(), ['192.0.2.60']);
+  for (const address of ['192.0.2.61', '192.0.2.62']) {
+    writeFileSync(join(node, 'new'), `nameserver ${address}\n`);
+    renameSync(join(node, 'new'), file);
+    assert.deepEqual(addresses(), [address]);
+  }
+});
+
 for (const [text, expected] of [
   ['192.0.2.53', '192.0.2.53 53'],
   ['192.0.2.53:5353', '192.0.2.53 5353'],
@@ -46,7 +66,8 @@ for (const [text, expected] of [
   ['198.18.0.1', 'refused'],
   ['0.0.0.0', 'refused'],
   ['224.0.0.251', 'refused'],
-  ['169.254.169.254', 'refused'],
+  ['169.254.169.254', '169.254.169.254 53'],
+  ['169.254.20.10', 'refused'],
   ['fe80::1', 'refused'],
   ['192.0.2.53:0', 'refused'],
   ['192.0.2.53:65536', 'refused'],

@@ -15,7 +15,7 @@ export type HostUpstreamsDeps = {
   readonly ownAddresses: () => readonly string[];
   /** Milliseconds, monotonic. */
   readonly now: () => number;
-  /** Default: `/etc/resolv.conf`, and that of systemd-resolved when there is nobody to ask in it. */
+  /** The first one with a server that can be asked counts. Default: `/etc/resolv.conf`, then that of systemd-resolved. */
   readonly files?: readonly string[];
 };
 

@@ -108,6 +108,7 @@ export async function startGuestServices(options: GuestServicesOptions): Promise
         randomId: () => randomInt(0x10000),
         now: () => performance.now(),
         cache: new DnsCache({ now: () => performance.now() }),
+        isNode: (vif) => options.guests().get(vif)?.isNode === true,
         count,
         signal,
       }),

@@ -19,7 +19,7 @@ export type Answered = NonNullable<NonNullable<GuestServicesOptions['dns']>['ans
 
 /** Starts DHCP, DNS, metadata and router advertisements. The state is read after the guest services listen: until then `told` knows nobody. */
 export function startServices(
-  { novaMetadata, dns, snoopsGroups }: ChosenOptions,
+  { novaMetadata, dns, resolvConf, snoopsGroups }: ChosenOptions,
   {
     groupMaps,
     ...told
@@ -37,7 +37,12 @@ export function startServices(
     novaMetadata === null || secret === undefined ? {} : { nova: { url: novaMetadata.url, secret: secret.secret } };
   const ownAddresses = () =>
     [...devices.links.table.values()].flatMap(({ addresses }) => addresses.map(({ cidr }) => cidr.split('/')[0] ?? ''));
-  const upstreams = dns?.upstreams ?? hostUpstreams({ ownAddresses, now: () => performance.now() });
+  const upstreams =
+    dns?.upstreams ??
+    hostUpstreams({
+      ...{ ownAddresses, now: () => performance.now() },
+      ...(resolvConf === null ? {} : { files: resolvConf }),
+    });
   return startGuestServices({
     ...told,
     ...nova,

@@ -352,6 +352,66 @@ export function readTable(
   };
 }
 
+/** A chain of anybody's, in a table of any family. `hook`, `policy`: of one to which packets come by themselves. */
+export type FoundChain = {
+  /** As nft(8) writes it; `unknown`: another than it knew when this was written. */
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  /** NF_INET_*. */
+  readonly hook: number | undefined;
+  readonly policy: 'accept' | 'drop' | undefined;
+};
+
+const FAMILY_NAMES: ReadonlyMap<number, string> = new Map([
+  ...[[1, 'inet'] as const, [2, 'ip'] as const, [3, 'arp'] as const, [5, 'netdev'] as const],
+  ...[[7, 'bridge'] as const, [10, 'ip6'] as const],
+]);
+const ANY_FAMILY = 0;
+
+/** All chains of all tables. */
+export function listChains(socket: NetlinkSocket): readonly FoundChain[] {
+  const fixed = fixedHeader([1, ANY_FAMILY], [1, 0], [2, 0]);
+  const tried = 'list the chains of all nftables tables';
+  return socket.dump({ type: MSG.getChain, flags: 0, fixed, attributes: [], tried }).map((message) => {
+    const chain = attributesOf(message);
+    const hook = chain.get(CHAIN.hook);
+    return {
+      family: FAMILY_NAMES.get(message.body[0] ?? ANY_FAMILY) ?? 'unknown',
+      table: readText(chain.get(CHAIN.table)),
+      name: readText(chain.get(CHAIN.name)),
+      hook: hook === undefined ? undefined : readU32be(decodeAttributes(hook).get(HOOK.number)),
+      policy: hook === undefined ? undefined : readU32be(chain.get(CHAIN.policy)) === DROP ? 'drop' : 'accept',
+    };
+  });
+}
+
+/** A device, or how names of devices begin, that a rule compares with the one by which a packet came, or is to leave. */
+export type NamedDevice = { readonly direction: 'in' | 'out'; readonly name: string };
+
+/** Devices that rules of the table name. Those in a set of names are not seen. */
+export function namedDevices(
+  socket: NetlinkSocket,
+  { family, table }: Pick<FoundChain, 'family' | 'table'>,
+): readonly NamedDevice[] {
+  const number = [...FAMILY_NAMES].find(([, name]) => name === family)?.[0] ?? ANY_FAMILY;
+  const rules = socket.dump({
+    ...{ type: MSG.getRule, flags: 0, fixed: fixedHeader([1, number], [1, 0], [2, 0]) },
+    ...{ attributes: [text(RULE.table, table)], tried: `list the rules of the nftables table ${family} ${table}` },
+  });
+  return rules.flatMap((message) => {
+    let direction: NamedDevice['direction'] | undefined;
+    return expressionsOf(attributesOf(message)).flatMap(([kind, data]) => {
+      const parts = decodeAttributes(data);
+      const before = direction;
+      direction = kind === 'meta' ? DIRECTIONS.get(readU32be(parts.get(META_KEY))) : undefined;
+      if (kind !== 'cmp' || before === undefined) return [];
+      const value = decodeAttributes(parts.get(COMPARED) ?? new Uint8Array()).get(DATA.value);
+      return [{ direction: before, name: readText(value) }];
+    });
+  });
+}
+
 /** Which table a message of the kernel says to have changed; undefined: it says something else. */
 export function changedTable({ type, body }: NetlinkMessage): string | undefined {
   return CHANGES.has(type) ? readText(decodeAttributes(body, NFGENMSG_BYTES).get(TABLE.name)) : undefined;
@@ -388,6 +448,12 @@ export const TRANSLATED: Readonly<Record<'received' | 'sent', NftHook>> = {
 
 /** Facts of a packet that `metaTo` can fetch. */
 export const META = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+const META_KEY = 2;
+const DIRECTIONS: ReadonlyMap<number, NamedDevice['direction']> = new Map([
+  [META.iifname, 'in'],
+  [META.oifname, 'out'],
+]);
+const COMPARED = 3;
 /** Registers: `value` is what `metaTo` and `payloadTo` write. */
 const REGISTER = { verdict: 0, value: 1 } as const;
 /** The first of a key that is put together word by word, and of what is found by it (NFT_REG32_00, NFT_REG32_10). */

@@ -1,6 +1,7 @@
 import { type ExtraDhcpOption, type LocalPort, type NetworkHeader, parseExtraDhcpOption } from '@cable/model';
 import type { GuestRecord } from '../desired.ts';
 import { domainOf } from './advertisements.ts';
+import { NODE_OWNER } from './node-port.ts';
 import { METADATA_ADDRESS, type PortSubnet } from './port-subnets.ts';
 
 /** What the guest services need to know of a port. */
@@ -18,6 +19,7 @@ export function guestPort(
     hostname: port.hostname,
     deviceId: port.deviceId,
     deviceOwner: port.deviceOwner,
+    ...(port.vifKind === 'host' && port.deviceOwner === NODE_OWNER ? { isNode: true as const } : {}),
     trunk: port.trunk ?? null,
     userData: port.userData,
     publicKeys: port.publicKeys ?? [],

@@ -68,6 +68,7 @@ export async function startSocket(
       networksTooLarge: devices.mtu.tooLarge(state.slices),
       guard: devices.guard.status(),
       hostPolicies: host.policies.view,
+      node: devices.node.status(),
       foreignPrograms: devices.foreign.found(),
       services: {
         ...services.counters(),

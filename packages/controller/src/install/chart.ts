@@ -31,6 +31,7 @@ const MARKS = {
   loadBalancerDefault: { expression: '.Values.loadBalancerDefault', isFlag: true },
   announceExternalIps: { expression: '.Values.announceExternalIps', isFlag: true },
   openCluster: { expression: '.Values.openCluster', isFlag: true },
+  leaveConntrack: { expression: '.Values.leaveConntrack', isFlag: true },
   announceOn: { expression: '.Values.announceOn', isOptional: true },
   announceCidr: { expression: '.Values.announceCidr', isOptional: true },
   clusterDomain: { expression: '.Values.clusterDomain' },
@@ -121,6 +122,7 @@ const MARKED: Omit<Install, 'store'> = {
   loadBalancerDefault: mark('loadBalancerDefault'),
   announceExternalIps: mark('announceExternalIps'),
   openCluster: mark('openCluster'),
+  leaveConntrack: mark('leaveConntrack'),
   announceOn: mark('announceOn'),
   announceCidr: mark('announceCidr'),
   clusterDomain: mark('clusterDomain'),
@@ -173,6 +175,7 @@ loadBalancerCidr: ""
 loadBalancerDefault: false
 announceExternalIps: false
 openCluster: false
+leaveConntrack: false
 announceOn: ""
 announceCidr: ""
 clusterDomain: ${INSTALL_DEFAULTS.clusterDomain}

@@ -61,6 +61,7 @@ type Given = {
   readonly loadBalancerDefault?: boolean;
   readonly announceExternalIps?: boolean;
   readonly openCluster?: boolean;
+  readonly leaveConntrack?: boolean;
   readonly announceOn: string;
   readonly announceCidr: string;
   readonly clusterDomain: string;
@@ -127,6 +128,7 @@ export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessE
       INSTALL_DEFAULTS.announceCidr,
     )
     .option('--open-cluster', 'nodes let in what others route to pods and ClusterIPs through them')
+    .option('--leave-conntrack', 'nodes leave size and timeouts of the kernel’s connection tracking as they are')
     .option('--cluster-domain <domain>', 'what the names of Services end with', INSTALL_DEFAULTS.clusterDomain)
     .option('--underlay-mtu <bytes>', 'largest packet of the nodes’ network', parseMtu, INSTALL_DEFAULTS.underlayMtu)
     .addOption(
@@ -180,7 +182,8 @@ function installOf(given: Given, cluster: string, fail: (text: string) => never)
       loadBalancerDefault: textOf(given.loadBalancerDefault),
       announceExternalIps: textOf(given.announceExternalIps),
     },
-    ...{ openCluster: textOf(given.openCluster), announceOn: given.announceOn, announceCidr: given.announceCidr },
+    ...{ openCluster: textOf(given.openCluster), leaveConntrack: textOf(given.leaveConntrack) },
+    ...{ announceOn: given.announceOn, announceCidr: given.announceCidr },
     ...{ underlayMtu: given.underlayMtu, overlayIpVersion: given.overlayIpVersion, cniVersion: given.cniVersion },
   };
 }

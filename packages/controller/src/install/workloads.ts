@@ -31,6 +31,7 @@ export type Install = {
   readonly loadBalancerDefault: string;
   readonly announceExternalIps: string;
   readonly openCluster: string;
+  readonly leaveConntrack: string;
   readonly announceOn: string;
   readonly announceCidr: string;
   readonly clusterDomain: string;
@@ -66,6 +67,9 @@ const PKI = '/etc/cable/pki';
 const SOCKET = 'unix:/run/cable/server.sock';
 const CNI = { bin: '/opt/cni/bin', conf: '/etc/cni/net.d' };
 const ONTO_NODE = '/host';
+const RESOLVED = '/run/systemd/resolve';
+/** Of the node, then of the pod, as kubelet wrote it when the pod began: links of the first may lead to where nothing of the node's is. */
+const RESOLV_CONF = [`${ONTO_NODE}/etc/resolv.conf`, `${RESOLVED}/resolv.conf`, '/etc/resolv.conf'];
 
 /** Of a cluster whose namespace is Kubernetes' own there is none to be made. */
 export function namespaceObjects(namespace: string): readonly object[] {
@@ -144,7 +148,9 @@ function agentDaemonSet(install: Install): object {
           ...[`--admission-ca=${authority}/authority.pem`, `--admission-token=${token}/token`],
           ...[`--join-file=${JOIN_FILE}`, `--underlay-mtu=${underlayMtu}`],
           `--probe-listen=127.0.0.1:${PORTS.probe}`,
+          ...RESOLV_CONF.map((path) => `--resolv-conf=${path}`),
           ...flag('open-cluster', install.openCluster),
+          ...flag('leave-conntrack', install.leaveConntrack),
           ...optional('announce-on', install.announceOn),
           ...optional('announce-cidr', install.announceCidr),
         ]),
@@ -155,6 +161,7 @@ function agentDaemonSet(install: Install): object {
         ...agentProbes(),
         volumeMounts: [
           ...AGENT_MOUNTS,
+          ...RESOLVER_MOUNTS,
           { name: 'authority', mountPath: authority, readOnly: true },
           { name: 'token', mountPath: token, readOnly: true },
         ],
@@ -162,6 +169,7 @@ function agentDaemonSet(install: Install): object {
     ],
     volumes: [
       ...AGENT_VOLUMES,
+      ...RESOLVER_VOLUMES,
       ...CNI_VOLUMES,
       // Made empty: a pod waits until there is something in it.
       { name: 'authority', configMap: { name: AUTHORITY_CONFIG, items: itemsOf(AUTHORITY_FILES) } },
@@ -203,6 +211,12 @@ const AGENT_MOUNTS = [
   // Namespaces of pods are mounts that come while the agent runs.
   { name: 'netns', mountPath: '/run/netns', mountPropagation: 'HostToContainer' },
   { name: 'bpf', mountPath: '/sys/fs/bpf' },
+];
+/** Directories: whoever writes a resolv.conf puts another file in its place, and a mount of the file would keep the one before. */
+const RESOLVER_VOLUMES = [hostPath('etc', '/etc', 'Directory'), hostPath('resolved', RESOLVED)];
+const RESOLVER_MOUNTS = [
+  { name: 'etc', mountPath: `${ONTO_NODE}/etc`, readOnly: true },
+  { name: 'resolved', mountPath: RESOLVED, readOnly: true },
 ];
 const CNI_VOLUMES = [hostPath('cni-bin', CNI.bin), hostPath('cni-conf', CNI.conf)];
 const CNI_MOUNTS = [
