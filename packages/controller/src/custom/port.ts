@@ -2,7 +2,7 @@
 import type { AnyObject } from '@cable/model';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
-import { type CustomKind, type Outcome, Unmet, type Work } from './work.ts';
+import { type CustomKind, goes, type Outcome, Unmet, type Work } from './work.ts';
 
 type Spec = {
   readonly description?: string;
@@ -73,6 +73,7 @@ async function apply(work: Work): Promise<Outcome> {
     ...(spec.securityGroups === undefined ? {} : { security_groups: groups.toSorted() }),
   };
   const [before] = await work.rows('port');
+  if (before === undefined && place.isGoing) throw goes(`Subnet ${spec.subnet}`);
   if (before !== undefined) refuseMoved(before, spec, place.subnetIds);
   const port = await work.ensure('port', {
     fixed: { network_id: place.networkId },
@@ -122,10 +123,10 @@ function sameGroups(before: AnyObject, groups: readonly string[]): boolean {
 async function placeOf(work: Work, text: string) {
   const known = work.deps.find('Subnet', `${work.namespace}/${text}`);
   if (known?.outcome?.subnetIds !== undefined)
-    return { networkId: known.outcome.id, subnetIds: known.outcome.subnetIds };
+    return { networkId: known.outcome.id, subnetIds: known.outcome.subnetIds, isGoing: known.isGoing === true };
   if (known !== undefined) throw new Unmet('WaitsFor', `Subnet ${text} is not ready`);
   const found = await work.findOne('subnet', text);
-  return { networkId: String(found['network_id']), subnetIds: [found.id] };
+  return { networkId: String(found['network_id']), subnetIds: [found.id], isGoing: false };
 }
 
 /** A machine would lose it while it runs. */
