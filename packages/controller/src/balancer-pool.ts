@@ -63,7 +63,7 @@ export class BalancerPool {
       const own = [...(this.#byKey.get(key) ?? []), ...has].find((one) => isOf(one) && isFree(one));
       if (isOf(wish)) {
         if (isFree(wish)) return [wish];
-        const why = this.has(wish) ? `Service ${this.#taken.get(wish)} has it` : 'it is in no --load-balancer-cidr';
+        const why = this.has(wish) ? this.#whoHas(wish, key) : 'it is in no --load-balancer-cidr';
         lacks.push(`it cannot have ${wish}: ${why}`);
         return own === undefined ? [] : [own];
       }
@@ -73,6 +73,13 @@ export class BalancerPool {
     });
     this.#keep(key, addresses);
     return { addresses, lack: lacks.length === 0 ? undefined : lacks.join('; ') };
+  }
+
+  /** Of other namespaces no names are told. */
+  #whoHas(address: string, key: string): string {
+    const holder = this.#taken.get(address) ?? '';
+    const isOwn = holder.slice(0, holder.indexOf('/')) === key.slice(0, key.indexOf('/'));
+    return isOwn ? `Service ${holder} has it` : 'a Service of another namespace has it';
   }
 
   release(key: string): void {

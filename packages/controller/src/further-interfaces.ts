@@ -80,8 +80,7 @@ export function selectionsOf({
 }: Pick<PodFacts, 'annotations' | 'namespace'>): readonly Selection[] {
   const text = annotations[NETWORKS]?.trim() ?? '';
   if (text === '') return [];
-  const entries = text.startsWith('[') || text.startsWith('{') ? entriesIn(text) : text.split(',').map(shortEntry);
-  if (entries.length > MOST) throw wrong(`${entries.length} networks are more than ${MOST}`);
+  const entries = text.startsWith('[') || text.startsWith('{') ? entriesIn(text) : shortEntries(text);
   // Multus counts all of them, also those that say a name of their own.
   const all = entries.map((one, at) => selectionOf(one, namespace, `net${at + 1}`));
   const names = all.map(({ interfaceName }) => interfaceName);
@@ -91,6 +90,16 @@ export function selectionsOf({
 }
 
 type Entry = Readonly<Record<string, unknown>>;
+
+function shortEntries(text: string): readonly Entry[] {
+  const entries = text.split(',');
+  refuseMany(entries);
+  return entries.map(shortEntry);
+}
+
+function refuseMany({ length }: readonly unknown[]): void {
+  if (length > MOST) throw wrong(`${length} networks are more than ${MOST}`);
+}
 
 /** `[<namespace>/]<name>[@<interface>]`. */
 function shortEntry(text: string): Entry {
@@ -107,7 +116,9 @@ function entriesIn(text: string): readonly Entry[] {
   } catch {
     throw wrong('is no JSON');
   }
-  if (!Array.isArray(list) || !list.every(isRecord)) throw wrong('is no list of objects');
+  if (!Array.isArray(list)) throw wrong('is no list of objects');
+  refuseMany(list);
+  if (!list.every(isRecord)) throw wrong('is no list of objects');
   return list;
 }
 
@@ -131,7 +142,7 @@ function selectionOf(entry: Entry, ownNamespace: string, ownName: string): Selec
 function addressesIn(ips: unknown): readonly string[] {
   if (ips === undefined || ips === null) return [];
   if (!Array.isArray(ips)) throw wrong('ips is no list');
-  const addresses = ips.map((one) => {
+  const addresses = ips.slice(0, MOST_ADDRESSES + 1).map((one) => {
     const address = typeof one === 'string' ? parseIp(one.split('/', 1)[0] ?? '') : undefined;
     if (address === undefined) throw wrong(`ips: ${JSON.stringify(one).slice(0, 100)} is no IP address`);
     return formatIp(address);
@@ -140,6 +151,9 @@ function addressesIn(ips: unknown): readonly string[] {
     throw wrong('ips: give one address of each version of IP at the most');
   return addresses;
 }
+
+/** One of each version: with another it is clear that there are too many. */
+const MOST_ADDRESSES = 2;
 
 function macIn(given: unknown): string | undefined {
   if (given === undefined || given === null || given === '') return undefined;

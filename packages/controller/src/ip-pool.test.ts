@@ -66,3 +66,25 @@ test('who is in the way is named, but not to other namespaces', () => {
   );
   assert.doesNotMatch(say('bank'), /shop/);
 });
+
+test('what a pool has is counted before it is written out', () => {
+  const range = '10.0.0.0..10.0.3.255';
+  const text = Array(3000).fill(range).join(',');
+  const before = process.cpuUsage();
+  assert.throws(() => named(text), { message: /more than 1024/ });
+  assert.throws(() => named(Array(2000).fill(range).join(';')), { message: /2048000 addresses are more than 1024/ });
+  assert.throws(() => named('::,'.repeat(80_000)), { message: /80000 addresses and ranges/ });
+  const { user } = process.cpuUsage(before);
+  assert.ok(user < 1_000_000, `took ${user} µs`);
+  assert.equal(named('10.0.0.0..10.0.3.255,fd00::..fd00::3ff').places.length, 1024);
+  assert.ok((messageOf(() => named('x'.repeat(60_000))) ?? '').length < 300);
+});
+
+function messageOf(run: () => unknown): string | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (err) {
+    return err instanceof Error ? err.message : undefined;
+  }
+}

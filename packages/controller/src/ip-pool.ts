@@ -1,7 +1,7 @@
 /** Pools of addresses: each pod of a workload has one place of the list that its template names, as long as there are free ones. */
 import { formatIp, type IpAddress, parseIp } from '@cable/model';
 import type { PortBook, PortFacts } from './port-book.ts';
-import { WishError } from './wish-error.ts';
+import { quoted, WishError } from './wish-error.ts';
 
 /** What one pod gets of a pool: one address of each version of IP at the most. */
 export type PoolPlace = readonly string[];
@@ -24,22 +24,27 @@ const RANGE = '..';
  */
 export function parsePool({ name, text }: { readonly name: string; readonly text: string }): IpPool {
   const fail = (problem: string): WishError => new WishError(`annotation ${name}: ${problem}`);
-  const places = text.includes(';')
-    ? partsOf(text, ';').map((part) => placeOf(partsOf(part, ',').flatMap((one) => addressesOf(one, fail))))
-    : zipped(
-        partsOf(text, ',').flatMap((one) => addressesOf(one, fail)),
-        fail,
-      );
-  if (places.length > MOST_PLACES) throw fail(`${places.length} addresses are more than ${MOST_PLACES}`);
+  const parts = partsOf(text, /[,;]/).length;
+  // Of both versions of IP.
+  if (parts > 2 * MOST_PLACES) throw fail(`${parts} addresses and ranges are more than ${MOST_PLACES} places have`);
+  const isByPlace = text.includes(';');
+  const groups = (isByPlace ? partsOf(text, ';') : [text]).map((group) =>
+    partsOf(group, ',').map((one) => rangeOf(one, fail)),
+  );
+  refuseMany(groups.flat(), fail);
+  const places = isByPlace
+    ? groups.map((ranges) => placeOf(ranges.flatMap(addressesOf)))
+    : zipped(groups.flat().flatMap(addressesOf), fail);
   if (places.some((place) => new Set(place.map(versionOf)).size < place.length))
     throw fail('a place has two addresses of one version of IP: put ";" between places, and "," within one');
   const all = places.flat();
-  const twice = all.find((one, at) => all.indexOf(one) < at);
+  const seen = new Set<string>();
+  const twice = all.find((one) => seen.size === seen.add(one).size);
   if (twice !== undefined) throw fail(`${twice} is there twice`);
   return { annotation: name, text, places };
 }
 
-function partsOf(text: string, separator: string): readonly string[] {
+function partsOf(text: string, separator: string | RegExp): readonly string[] {
   return text
     .split(separator)
     .map((one) => one.trim())
@@ -60,14 +65,28 @@ function zipped(addresses: readonly IpAddress[], fail: (problem: string) => Wish
   return own.map((one, at) => placeOf([one, ...others.slice(at, at + 1)]));
 }
 
-function addressesOf(text: string, fail: (problem: string) => WishError): readonly IpAddress[] {
+type Range = { readonly first: IpAddress; readonly count: bigint };
+
+function rangeOf(text: string, fail: (problem: string) => WishError): Range {
   const [start = '', end = start] = text.split(RANGE).map((one) => one.trim());
   const [first, last] = [parseIp(start), parseIp(end)];
   if (first === undefined || last === undefined || text.split(RANGE).length > 2)
-    throw fail(`"${text}" is no address: give addresses, or ranges such as 10.0.0.5..10.0.0.9`);
-  if (first.version !== last.version || last.value < first.value) throw fail(`"${text}" is no range: its end is first`);
-  const count = last.value - first.value + 1n;
-  if (count > BigInt(MOST_PLACES)) throw fail(`"${text}" has more than ${MOST_PLACES} addresses`);
+    throw fail(`${quoted(text)} is no address: give addresses, or ranges such as 10.0.0.5..10.0.0.9`);
+  if (first.version !== last.version || last.value < first.value)
+    throw fail(`${quoted(text)} is no range: its end is first`);
+  return { first, count: last.value - first.value + 1n };
+}
+
+/** Before any of them is written out. */
+function refuseMany(ranges: readonly Range[], fail: (problem: string) => WishError): void {
+  for (const version of [4, 6]) {
+    const own = ranges.filter(({ first }) => first.version === version);
+    const count = own.reduce((sum, range) => sum + range.count, 0n);
+    if (count > BigInt(MOST_PLACES)) throw fail(`${count} addresses are more than ${MOST_PLACES}`);
+  }
+}
+
+function addressesOf({ first, count }: Range): readonly IpAddress[] {
   return Array.from({ length: Number(count) }, (_, at) => ({
     version: first.version,
     value: first.value + BigInt(at),

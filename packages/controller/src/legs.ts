@@ -102,7 +102,11 @@ export class Legs {
     const { cable, nowMs = () => performance.now() } = this.#deps;
     const client = cable.own;
     // Who has undone some of it meanwhile finds it made anew.
-    this.#made.clear();
+    const own = { object_type: 'security_group', project_id: namespaceProject(this.#deps.cluster, '') };
+    const before = [...this.#made.keys()];
+    const shares = (await client.list('rbac_policy', { ...own, limit: 2000 })) as readonly AnyObject[];
+    const there = new Set(shares.map((one) => shareKey(String(one['object_id']), String(one['target_tenant']))));
+    for (const key of before) if (!there.has(key)) this.#made.delete(key);
     for (const [key, { untilMs }] of this.#vpcs) if (untilMs <= nowMs()) this.#vpcs.delete(key);
     const groups = await client.list('security_group', { project_id: namespaceProject(this.#deps.cluster, '') });
     for (const { id, name } of groups) {
@@ -151,16 +155,16 @@ export class Legs {
   }
 
   async #share(id: string, projectId: string): Promise<void> {
-    await this.#once(`${id} ${projectId}`, async () => {
+    await this.#once(shareKey(id, projectId), async () => {
       const client = this.#deps.cable.own;
-      const there = (await client.list('rbac_policy', { object_id: id })) as readonly AnyObject[];
       const policy = {
         object_type: 'security_group',
         object_id: id,
         action: 'access_as_shared',
         target_tenant: projectId,
       };
-      if (!there.some((one) => one['target_tenant'] === projectId)) await client.create('rbac_policy', policy);
+      const [there] = await client.list('rbac_policy', { object_id: id, target_tenant: projectId });
+      if (there === undefined) await client.create('rbac_policy', policy);
       return id;
     });
   }
@@ -175,6 +179,10 @@ export class Legs {
       throw err;
     }
   }
+}
+
+function shareKey(groupId: string, projectId: string): string {
+  return `${groupId} ${projectId}`;
 }
 
 /** What is used meanwhile stays. */

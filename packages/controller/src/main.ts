@@ -1,5 +1,5 @@
 /** `cable kube`: builds everything, in order, and stops it the other way round. */
-import { createLogger, isExpected, sayLast } from '@cable/kit';
+import { createLogger, flushOutput, isExpected, sayLast } from '@cable/kit';
 import { followTlsFiles } from '@cable/pki';
 import { openCableAccess } from './cable-access.ts';
 import { runController } from './controller.ts';
@@ -10,7 +10,7 @@ import { openKubeAccess } from './kube-access.ts';
 import { manifests } from './manifests.ts';
 import { parseCommandLine } from './options.ts';
 
-if (process.argv[2] === 'manifests') printManifests();
+if (process.argv[2] === 'manifests') await printManifests();
 if (POD_COMMANDS.some((word) => word === process.argv[2])) await runPodCommand();
 const options = parseCommandLine(process.argv.slice(2), process.env);
 const log = createLogger(options.logLevel);
@@ -35,11 +35,12 @@ try {
 }
 
 /** Ends the process. */
-function printManifests(): never {
+async function printManifests(): Promise<never> {
   const line = parseManifestsLine(process.argv.slice(3), process.env);
   try {
     if (line.helm !== undefined) writeChart(line.helm);
     else process.stdout.write(manifests(line));
+    await flushOutput();
     process.exit(0);
   } catch (err) {
     sayLast(`cable kube manifests: ${err instanceof Error ? err.message : String(err)}`);

@@ -38,6 +38,8 @@ export type PodFacts = {
   /** Its containers have ended, and none begins again. */
   readonly isOver: boolean;
   readonly isHostNetwork: boolean;
+  /** It says that it is the mirror of a static pod: a kubelet makes those in any namespace, with whatever annotations. */
+  readonly isMirror: boolean;
   /** UID of the StatefulSet that makes it anew under its name, with the same port; undefined: none does. */
   readonly setUid: string | undefined;
   /** The VirtualMachineInstance of KubeVirt that runs in it; undefined: none does. */
@@ -45,7 +47,7 @@ export type PodFacts = {
   /** Each as key=value. */
   readonly labels: readonly string[];
   readonly namedPorts: readonly NamedPort[];
-  /** Those that say something of its network. */
+  /** Those that say something of its network; of a mirror none. */
   readonly annotations: Readonly<Record<string, string>>;
 };
 
@@ -66,17 +68,19 @@ const NO_ANNOTATIONS: PodFacts['annotations'] = {};
 export function podFacts(pod: Pod): PodFacts {
   const { metadata, spec, status } = pod;
   const { annotations = {}, uid = '', namespace = '', name } = metadata;
+  const isMirror = annotations[MIRROR] !== undefined;
   return {
     ...{ namespace, name, uid },
     runtimeUid: staticUid(pod) ?? uid,
     node: spec?.nodeName ?? '',
     isOver: status?.phase === 'Succeeded' || status?.phase === 'Failed',
     isHostNetwork: spec?.hostNetwork === true,
+    isMirror,
     setUid: metadata.ownerReferences?.find((one) => one.controller === true && one.kind === 'StatefulSet')?.uid,
     instance: instanceIn(metadata.ownerReferences),
     labels: labelTexts(metadata.labels),
     namedPorts: namedPorts(spec),
-    annotations: chosen(annotations),
+    annotations: isMirror ? NO_ANNOTATIONS : chosen(annotations),
   };
 }
 

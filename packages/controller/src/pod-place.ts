@@ -3,6 +3,7 @@ import type { Client } from '@cable/api';
 import { type AnyObject, cidrContains, isUuid, parseCidr, parseIp, type Subnet } from '@cable/model';
 import type { ClusterNetwork } from './cluster-networks.ts';
 import type { PodGroups } from './legs.ts';
+import { namedRows } from './named-rows.ts';
 import { nearest } from './nearest.ts';
 import type { PodWishes } from './wishes.ts';
 
@@ -48,14 +49,18 @@ export type Viewer = { readonly client: Client; readonly projectId: string };
 
 /** By ID, or the nearest of a name, of what the project sees. Throws `Unfit`. */
 export async function findOne(
-  { client, projectId }: Viewer,
+  viewer: Viewer,
   type: string,
   text: string,
   more: Readonly<Record<string, string>> = {},
 ): Promise<AnyObject> {
-  if (isUuid(text)) return onlyOne(await client.list(type, { id: text, ...more }), type, text);
-  const found = await client.list(type, { name: text, ...more });
-  return onlyOne(nearest(type, found, projectId), type, text);
+  const found = await viewer.client.list(type, { ...(isUuid(text) ? { id: text } : { name: text }), ...more });
+  return meant(viewer, type, text, found);
+}
+
+/** By an ID everything is meant. */
+function meant({ projectId }: Viewer, type: string, text: string, found: readonly AnyObject[]): AnyObject {
+  return onlyOne(isUuid(text) ? found : nearest(type, found, projectId), type, text);
 }
 
 export function onlyOne(found: readonly AnyObject[], type: string, text: string): AnyObject {
@@ -71,7 +76,9 @@ export function onlyOne(found: readonly AnyObject[], type: string, text: string)
 }
 
 export async function groupsOf(viewer: Viewer, groups: readonly string[]): Promise<PodGroups> {
-  const found = await Promise.all(groups.map((group) => findOne(viewer, 'security_group', group)));
+  const type = 'security_group';
+  const rows = await namedRows(viewer.client, type, groups);
+  const found = groups.map((text) => meant(viewer, type, text, rows.get(text) ?? []));
   return { ids: found.map(({ id }) => id), isStateless: found.some((one) => one['stateful'] === false) };
 }
 

@@ -126,13 +126,13 @@ export async function ensurePorts(
   const kept = running === undefined && isKept(pod) ? own : [];
   let hasPort = running !== undefined;
   try {
-    const [wishes, further] = [wishesOf(pod), furtherOf(pod)];
-    const routes = routesOf(wishes, further);
     // What runs without them for a moment may be reached in it.
     if (running === undefined && !deps.arePoliciesSettled(pod)) {
       deps.again(key, POLICIES_MS);
       return [];
     }
+    const [wishes, further] = [wishesOf(pod), furtherOf(pod)];
+    const routes = routesOf(wishes, further);
     const defaultRoute = routes.get(FIRST_INTERFACE) ?? null;
     const { port, vpc, groups } = await (running === undefined
       ? takePort(deps, pod, kept, wishes, defaultRoute)
@@ -209,7 +209,10 @@ async function createPort(
   // The namespace's own watch may be behind that of pods.
   if (project === undefined) throw new Error(`namespace ${pod.namespace} is not known yet`);
   const client = deps.cable.as(project);
-  const place = await networkOf(deps, pod.namespace, { client, projectId: project }, wishes);
+  // A kubelet that somebody has taken over would enter any VPC by a mirror.
+  const place = pod.isMirror
+    ? deps.networks().pods
+    : await networkOf(deps, pod.namespace, { client, projectId: project }, wishes);
   const vpc = await deps.legs.vpcOf(place.networkId, project);
   if (vpc !== undefined) refuseOverlap(deps, vpc);
   const groups = await groupsOf({ client, projectId: project }, wishes.securityGroups ?? []);

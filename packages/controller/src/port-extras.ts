@@ -1,6 +1,7 @@
 /** What a pod's annotations say of its port besides where it is and who may reach it: anti-spoofing, further addresses, who has the default route. */
 import { ApiError, type Client } from '@cable/api';
-import { formatCidr, formatIp, ipBits, isUuid, parseIpOrCidr } from '@cable/model';
+import { type AnyObject, formatCidr, formatIp, ipBits, parseIpOrCidr } from '@cable/model';
+import { namedRows } from './named-rows.ts';
 import { onlyOne, Unfit } from './pod-place.ts';
 import { sameSet } from './pod-ports.ts';
 import type { PortFacts } from './port-book.ts';
@@ -22,19 +23,23 @@ export async function extrasOf(
   { portSecurity, pairs = [] }: Pick<PodWishes, 'portSecurity' | 'pairs'>,
   defaultRoute: boolean | null,
 ): Promise<Extras> {
-  const found = await Promise.all(pairs.map((one) => pairOf(client, one)));
-  return { portSecurity, pairs: [...new Set(found.flat())], defaultRoute };
+  const named = pairs.filter((one) => parseIpOrCidr(one) === undefined);
+  const rows = await namedRows(client, 'port', named);
+  const found = pairs.flatMap((one) => prefixIn(one) ?? addressesOf(one, rows.get(one) ?? []));
+  return { portSecurity, pairs: [...new Set(found)], defaultRoute };
 }
 
-/** An address, a prefix, or the name or ID of a port that keeps an address for several. */
-async function pairOf(client: Client, text: string): Promise<readonly string[]> {
+function prefixIn(text: string): string | undefined {
   const prefix = parseIpOrCidr(text);
-  if (prefix !== undefined)
-    return [prefix.prefixLength === ipBits(prefix.base) ? formatIp(prefix.base) : formatCidr(prefix)];
-  const found = await client.list('port', isUuid(text) ? { id: text } : { name: text });
+  if (prefix === undefined) return undefined;
+  return prefix.prefixLength === ipBits(prefix.base) ? formatIp(prefix.base) : formatCidr(prefix);
+}
+
+/** Of the port that keeps an address for several, by its name or ID. */
+function addressesOf(text: string, found: readonly AnyObject[]): readonly string[] {
   const port = onlyOne(
     // A pod's own port has the pod's name.
-    found.filter((one) => one.device_owner === ''),
+    found.filter((one) => one['device_owner'] === ''),
     'address or port',
     text,
   );

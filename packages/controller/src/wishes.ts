@@ -4,7 +4,7 @@
 import { formatIp, parseIp, parseMac } from '@cable/model';
 import { type IpPool, parsePool } from './ip-pool.ts';
 import type { PodFacts } from './pod-facts.ts';
-import { WishError } from './wish-error.ts';
+import { quoted, WishError } from './wish-error.ts';
 
 export type PodWishes = {
   /** Name or ID of a network; undefined: the cluster's own. */
@@ -91,19 +91,19 @@ export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>, further
   const pairs = given('pairs');
   const defaultRoute = booleanIn(given('defaultRoute'));
   return {
-    ...(network === undefined ? {} : { network: network.text }),
-    ...(subnet === undefined ? {} : { subnet: subnet.text }),
+    ...(network === undefined ? {} : { network: nameIn(network) }),
+    ...(subnet === undefined ? {} : { subnet: nameIn(subnet) }),
     ipAddresses: addresses === undefined ? [] : addressesIn(addresses),
     ...(pool === undefined ? {} : { pool: parsePool(pool) }),
     ...(mac === undefined ? {} : { macAddress: macIn(mac) }),
-    ...(groups === undefined ? {} : { securityGroups: listIn(groups.text) }),
+    ...(groups === undefined ? {} : { securityGroups: namesIn(groups) }),
     rates: {
       ingressKbps: kbpsIn(given('ingressRate')),
       egressKbps: kbpsIn(given('egressRate')),
     },
     ...(mirror === undefined ? {} : { mirror }),
     ...(portSecurity === undefined ? {} : { portSecurity }),
-    ...(pairs === undefined ? {} : { pairs: listIn(pairs.text) }),
+    ...(pairs === undefined ? {} : { pairs: namesIn(pairs) }),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
   };
 }
@@ -111,13 +111,13 @@ export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>, further
 /** `true` is Kube-OVN's word. */
 function mirrorIn(one: Given | undefined): string | true | undefined {
   if (one === undefined || one.text === 'false') return undefined;
-  return one.text === 'true' ? true : one.text;
+  return one.text === 'true' ? true : nameIn(one);
 }
 
 function booleanIn(one: Given | undefined): boolean | undefined {
   if (one === undefined) return undefined;
   if (one.text === 'true' || one.text === 'false') return one.text === 'true';
-  throw new WishError(`annotation ${one.name}: "${one.text}" is neither true nor false`);
+  throw new WishError(`annotation ${one.name}: ${quoted(one.text)} is neither true nor false`);
 }
 
 type Given = { readonly name: string; readonly text: string };
@@ -137,10 +137,33 @@ function listIn(text: string): readonly string[] {
     .filter((one) => one !== '');
 }
 
+/** Each is looked for on the server, and a port has no more groups than these. */
+const MOST_NAMES = 64;
+
+/** Each once. */
+function namesIn(given: Given): readonly string[] {
+  const names = [...new Set(listIn(given.text))];
+  if (names.length > MOST_NAMES)
+    throw new WishError(`annotation ${given.name}: ${names.length} are more than ${MOST_NAMES}`);
+  return names.map((text) => nameIn({ ...given, text }));
+}
+
+/** Of what Cable has. */
+const MOST_CHARACTERS = 255;
+
+function nameIn({ name, text }: Given): string {
+  if (text.length > MOST_CHARACTERS)
+    throw new WishError(
+      `annotation ${name}: ${quoted(text)} is longer than the ${MOST_CHARACTERS} characters of a name`,
+    );
+  return text;
+}
+
 function addressesIn({ name, text }: Given): readonly string[] {
-  const addresses = listIn(text).map((one) => {
+  const all = listIn(text);
+  const addresses = all.slice(0, MOST_ADDRESSES + 1).map((one) => {
     const address = parseIp(one);
-    if (address === undefined) throw new WishError(`annotation ${name}: "${one}" is no IP address`);
+    if (address === undefined) throw new WishError(`annotation ${name}: ${quoted(one)} is no IP address`);
     return formatIp(address);
   });
   const isTwice = new Set(addresses.map((one) => one.includes(':'))).size < addresses.length;
@@ -148,9 +171,12 @@ function addressesIn({ name, text }: Given): readonly string[] {
   return addresses;
 }
 
+/** One of each version: with another it is clear that there are too many. */
+const MOST_ADDRESSES = 2;
+
 function macIn({ name, text }: Given): string {
   const mac = parseMac(text);
-  if (mac === undefined) throw new WishError(`annotation ${name}: "${text}" is no MAC address`);
+  if (mac === undefined) throw new WishError(`annotation ${name}: ${quoted(text)} is no MAC address`);
   return mac;
 }
 
@@ -173,7 +199,7 @@ function kbpsIn(one: Given | undefined): number {
   const bits = Number(match?.[1] ?? Number.NaN) * (scale ?? Number.NaN);
   if (match === null || !Number.isFinite(bits) || (IN_MBIT.test(name) && match[2] !== undefined)) {
     const example = IN_MBIT.test(name) ? '10, for 10 Mbit/s' : '10M, for 10 Mbit/s';
-    throw new WishError(`annotation ${name}: "${text}" is no rate: give one such as ${example}`);
+    throw new WishError(`annotation ${name}: ${quoted(text)} is no rate: give one such as ${example}`);
   }
   return Math.min(Math.ceil(bits / 1000), MOST_KBPS);
 }

@@ -75,6 +75,12 @@ export type ClientTls = {
   readonly own?: { readonly cert: string; readonly key: string };
 };
 
+/** Longest answer that is no stream; a longer one ends its connection: V8 has no texts of any length. */
+const MAX_ANSWER_CHARS = 256 * 1024 * 1024;
+
+/** Code of a `TransportError`: the answer was longer than what is taken. Who asks for less may get it. */
+export const TOO_LARGE = 'too-large';
+
 /** Longest line of a stream; a longer one breaks it. */
 const MAX_LINE_CHARS = 256 * 1024 * 1024;
 
@@ -170,7 +176,11 @@ async function requestText(context: Context, request: HttpRequest): Promise<Http
     const answer = await sendTwice(context, request, limit.signal, context.agent);
     answer.setEncoding('utf8');
     let body = '';
-    for await (const chunk of answer) body += chunk;
+    for await (const chunk of answer) {
+      body += chunk;
+      if (body.length > MAX_ANSWER_CHARS)
+        throw new TransportError(TOO_LARGE, `${context.server} sent an answer of over ${MAX_ANSWER_CHARS} characters`);
+    }
     return { status: answer.statusCode ?? 0, headers: headersOf(answer), body };
   } catch (err) {
     throw explain(context, err, request.signal, limit.signal);

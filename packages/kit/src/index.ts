@@ -4,6 +4,7 @@ export type { ReadKey } from './dependents.ts';
 export { Dependents, indexRead, rowRead } from './dependents.ts';
 export { assertDiskRoom, NoRoomError } from './disk-room.ts';
 export { ExpectedError, isExpected } from './expected.ts';
+export { flushOutput } from './flush-output.ts';
 export { hashedUuid } from './hashed-uuid.ts';
 export type {
   ClientTls,
@@ -14,7 +15,7 @@ export type {
   HttpTransportOptions,
   HttpUpgrade,
 } from './http-transport.ts';
-export { httpTransport } from './http-transport.ts';
+export { httpTransport, TOO_LARGE } from './http-transport.ts';
 export { Interner } from './interner.ts';
 export type { Logger, LogLevel } from './log.ts';
 export { createLogger, silentLogger } from './log.ts';

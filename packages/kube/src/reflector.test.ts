@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { httpTransport, silentLogger, sleep } from '@cable/kit';
+import { httpTransport, silentLogger, sleep, TOO_LARGE, TransportError } from '@cable/kit';
 import { createKubeApi, type KubeApi } from './kube-api.ts';
 import type { KubeObject } from './kube-object.ts';
 import { Reflector, type ReflectorTiming } from './reflector.ts';
@@ -157,4 +157,38 @@ test('an object that cannot be read stops no other, in the list and in the watch
   await put('a', '2');
   await put('b', '2');
   await until(() => kept.get('n/a') === '2' && kept.get('n/b') === '2');
+});
+
+test('a page that is too large is asked for with fewer objects, from where the one before it ended', async (t) => {
+  const all = Array.from({ length: 10 }, (_, n) => ({
+    metadata: { name: `o${n}`, namespace: 'n', uid: `${n}`, resourceVersion: '5' },
+  }));
+  const asked: string[] = [];
+  const stop = new AbortController();
+  const api = {
+    list: async (_kind: unknown, options: { readonly limit?: number; readonly continue?: string }) => {
+      const { limit = all.length, continue: from = '0' } = options;
+      asked.push(`${from}+${limit}`);
+      if (limit > 2) throw new TransportError(TOO_LARGE, 'too large');
+      const end = Number(from) + limit;
+      const more = end < all.length ? { continue: String(end) } : {};
+      return { items: all.slice(Number(from), end), resourceVersion: '5', ...more };
+    },
+    watch: async function* () {
+      await sleep(60_000, stop.signal);
+      yield* [];
+    },
+  } as unknown as KubeApi;
+  const kept = new Reflector<KubeObject, string>({
+    ...{ api, kind: CONFIG_MAPS, log: silentLogger(), signal: stop.signal, timing: { ...FAST, pageSize: 8 } },
+    keep: ({ metadata }) => metadata.name,
+    changed: () => undefined,
+  });
+  t.after(async () => {
+    stop.abort();
+    await kept.done;
+  });
+  await kept.synced;
+  assert.deepEqual(asked, ['0+8', '0+4', '0+2', '2+2', '4+2', '6+2', '8+2']);
+  assert.equal(kept.size, 10);
 });

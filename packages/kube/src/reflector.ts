@@ -1,6 +1,6 @@
 /** A list of one kind that stays current. */
-import { createBackoff, type Logger, sleep, startTimeLimit } from '@cable/kit';
-import type { KubeApi } from './kube-api.ts';
+import { createBackoff, type Logger, sleep, startTimeLimit, TOO_LARGE, TransportError } from '@cable/kit';
+import type { KubeApi, KubeList } from './kube-api.ts';
 import { isExpired, KubeError } from './kube-error.ts';
 import { type KubeKind, type KubeObject, keyOf } from './kube-object.ts';
 
@@ -20,7 +20,7 @@ export type ReflectorOptions<T extends KubeObject, K> = {
 };
 
 export type ReflectorTiming = {
-  /** Objects in a page of a list. Default 500. */
+  /** Objects in a page of a list, at most: fewer, where so many are too large for one answer. Default 500. */
   readonly pageSize: number;
   /** How long a watch lasts, from this to twice as long, by chance: so that those of many clients do not end at once. Default 300. */
   readonly watchSeconds: number;
@@ -58,10 +58,13 @@ export class Reflector<T extends KubeObject, K> {
   /** Up to where everything is known; undefined: list. */
   #resourceVersion: string | undefined;
   #hasSynced: () => void = () => {};
+  /** Objects in the next page. */
+  #limit: number;
 
   constructor(options: ReflectorOptions<T, K>) {
     this.#options = options;
     this.#timing = { ...TIMING, ...options.timing };
+    this.#limit = this.#timing.pageSize;
     this.synced = new Promise((resolve) => {
       this.#hasSynced = resolve;
     });
@@ -113,7 +116,8 @@ export class Reflector<T extends KubeObject, K> {
   async #list(): Promise<void> {
     for (let tries = 0; ; tries += 1) {
       try {
-        this.#take(await this.#listPages(tries < PAGED_TRIES ? this.#timing.pageSize : undefined));
+        this.#take(await this.#listPages(tries < PAGED_TRIES));
+        this.#limit = this.#timing.pageSize;
         return;
       } catch (err) {
         if (!isExpired(err) || tries >= PAGED_TRIES) throw err;
@@ -121,20 +125,36 @@ export class Reflector<T extends KubeObject, K> {
     }
   }
 
-  async #listPages(limit: number | undefined): Promise<{ objects: Map<string, T>; resourceVersion: string }> {
-    const { api, kind, signal } = this.#options;
-    const objects = new Map<string, T>();
+  async #listPages(isPaged: boolean): Promise<Listed<K>> {
+    const entries = new Map<string, Kept<K> | undefined>();
     let next: string | undefined;
     for (;;) {
-      const page = await api.list<T>(kind, {
-        ...this.#selectors(),
-        signal,
-        ...(limit === undefined ? {} : { limit }),
-        ...(next === undefined ? {} : { continue: next }),
-      });
-      for (const object of page.items) objects.set(keyOf(object), object);
+      const page = await this.#listPage(isPaged, next);
+      // Of large objects no more than one page is there at a time.
+      for (const object of page.items) entries.set(keyOf(object), this.#entryOf(keyOf(object), object));
       next = page.continue;
-      if (next === undefined) return { objects, resourceVersion: page.resourceVersion };
+      if (next === undefined) return { entries, resourceVersion: page.resourceVersion };
+    }
+  }
+
+  /** From where the page before it ended. One that is too large is asked for with half as many objects, down to one; one that takes too long is, when the list is begun anew. */
+  async #listPage(isPaged: boolean, next: string | undefined): Promise<KubeList<T>> {
+    const { api, kind, signal, log } = this.#options;
+    for (;;) {
+      try {
+        return await api.list<T>(kind, {
+          ...this.#selectors(),
+          signal,
+          ...(isPaged ? { limit: this.#limit } : {}),
+          ...(next === undefined ? {} : { continue: next }),
+        });
+      } catch (err) {
+        const code = err instanceof TransportError ? err.code : '';
+        const isHalved = isPaged && this.#limit > 1 && (code === TOO_LARGE || code === 'timeout');
+        if (isHalved) this.#limit = Math.ceil(this.#limit / 2);
+        if (!isHalved || code !== TOO_LARGE) throw err;
+        log.info({ kind: kind.plural, limit: this.#limit }, 'a page of the list was too large: asks for smaller ones');
+      }
     }
   }
 
@@ -147,9 +167,9 @@ export class Reflector<T extends KubeObject, K> {
     };
   }
 
-  #take({ objects, resourceVersion }: { objects: Map<string, T>; resourceVersion: string }): void {
-    for (const key of [...this.#kept.keys()]) if (!objects.has(key)) this.#drop(key);
-    for (const [key, object] of objects) this.#put(key, object);
+  #take({ entries, resourceVersion }: Listed<K>): void {
+    for (const key of [...this.#kept.keys()]) if (!entries.has(key)) this.#drop(key);
+    for (const [key, entry] of entries) this.#put(key, entry);
     this.#resourceVersion = resourceVersion;
     this.#hasSynced();
   }
@@ -167,7 +187,7 @@ export class Reflector<T extends KubeObject, K> {
       for await (const { type, object } of api.watch<T>(kind, options)) {
         goesOn();
         if (type === 'DELETED') this.#drop(keyOf(object));
-        else if (type !== 'BOOKMARK') this.#put(keyOf(object), object);
+        else if (type !== 'BOOKMARK') this.#put(keyOf(object), this.#entryOf(keyOf(object), object));
         this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
       }
     } finally {
@@ -176,27 +196,34 @@ export class Reflector<T extends KubeObject, K> {
     goesOn();
   }
 
-  #put(key: string, object: T): void {
+  /** What is to be kept of an object: the same value, where it is as before; undefined: it cannot be read. */
+  #entryOf(key: string, object: T): Kept<K> | undefined {
     const { resourceVersion = '', uid = '' } = object.metadata;
     const before = this.#kept.get(key);
-    if (before !== undefined && before.resourceVersion === resourceVersion && before.uid === uid) return;
-    const { keep, changed, kind, log } = this.#options;
-    let value: K;
+    if (before !== undefined && before.resourceVersion === resourceVersion && before.uid === uid) return before;
+    const { keep, kind, log } = this.#options;
     try {
-      value = keep(object);
+      return { resourceVersion, uid, value: keep(object) };
     } catch (err) {
       // The same object would come again after each failure, and nothing behind it.
       log.error({ kind: kind.plural, key, err }, 'cannot be read: goes on with what it was before');
-      return;
+      return undefined;
     }
-    this.#kept.set(key, { resourceVersion, uid, value });
-    changed(key);
+  }
+
+  #put(key: string, entry: Kept<K> | undefined): void {
+    if (entry === undefined || entry === this.#kept.get(key)) return;
+    this.#kept.set(key, entry);
+    this.#options.changed(key);
   }
 
   #drop(key: string): void {
     if (this.#kept.delete(key)) this.#options.changed(key);
   }
 }
+
+/** By key, of all that is there. */
+type Listed<K> = { readonly entries: ReadonlyMap<string, Kept<K> | undefined>; readonly resourceVersion: string };
 
 type Kept<K> = { readonly resourceVersion: string; readonly uid: string; readonly value: K };
 

@@ -1,3 +1,4 @@
+import { flushOutput } from '@cable/kit';
 import { labDown } from './down.ts';
 import { drawWorld } from './draw.ts';
 import { labCommand } from './options.ts';
@@ -27,6 +28,7 @@ try {
     show: (story) => print(`${drawWorld(story.world)}\n\n${describeStory(story)}`),
   });
   await command.parseAsync(process.argv);
+  await flushOutput();
   process.exit();
 } catch (err) {
   if (!(err instanceof LabError)) throw err;

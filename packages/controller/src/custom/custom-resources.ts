@@ -38,6 +38,8 @@ import {
   type Condition,
   type CustomKind,
   type CustomObject,
+  type Found,
+  goes,
   type Outcome,
   Unmet,
   unmetBy,
@@ -54,6 +56,8 @@ export class CustomLists {
   readonly #lists: ReadonlyMap<string, CustomReflector>;
   /** Namespaces to the keys of the Subnets that they are bound to; undefined: to be found anew. */
   #bound: ReadonlyMap<string, string> | undefined;
+  /** By key of a Subnet, what says whether its spec is as before. */
+  readonly #versions = new Map<string, string>();
   readonly #synced = new Set<string>();
   #tell: (kind: string, key: string) => void = () => {};
   readonly #api: KubeApi;
@@ -76,7 +80,7 @@ export class CustomLists {
           kind: kubeKindOf(declared),
           keep: (object) => object,
           changed: (key) => {
-            if (declared.kind === 'Subnet') this.#bound = undefined;
+            if (declared.kind === 'Subnet') this.#subnetChanged(key);
             this.#tell(declared.kind, key);
           },
         }),
@@ -84,6 +88,15 @@ export class CustomLists {
     );
     for (const [kind, { synced }] of this.#lists) void synced.then(() => this.#synced.add(kind));
     this.done = Promise.all([...this.#lists.values()].map(({ done }) => done));
+  }
+
+  /** What it is bound to is new when its spec is, or when it goes: usage in its status changes with each pod. */
+  #subnetChanged(key: string): void {
+    const metadata = this.of('Subnet').get(key)?.metadata;
+    const before = this.#versions.get(key);
+    if (metadata === undefined) this.#versions.delete(key);
+    else this.#versions.set(key, `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp}`);
+    if (metadata?.generation === undefined || this.#versions.get(key) !== before) this.#bound = undefined;
   }
 
   /** Kinds that were listed: of others nothing is known. */
@@ -309,7 +322,8 @@ export class CustomResources {
   async placeFor(namespace: string, name?: string): Promise<ClusterNetwork | undefined> {
     const key = name === undefined ? await this.#deps.lists.boundNow(namespace) : this.#named(namespace, name);
     if (key === undefined) return undefined;
-    const outcome = this.#find('Subnet', key)?.outcome;
+    const { outcome, isGoing } = this.#find('Subnet', key) ?? {};
+    if (isGoing === true) throw goes(`Subnet ${key}`);
     if (outcome?.subnetIds === undefined) throw new Unmet('WaitsFor', `Subnet ${key} is not ready`);
     return { networkId: outcome.id, subnetIds: outcome.subnetIds };
   }
@@ -324,11 +338,12 @@ export class CustomResources {
     return keyOf(shared);
   }
 
-  #find(kind: string, key: string): { readonly outcome: Outcome | undefined } | undefined {
+  #find(kind: string, key: string): Found | undefined {
     const object = this.#deps.lists.of(kind).get(key);
     if (object === undefined) return undefined;
     const known = this.#outcomes.get(`${kind} ${key}`);
-    return { outcome: known?.uid === object.metadata.uid ? known?.outcome : undefined };
+    const isGoing = object.metadata.deletionTimestamp !== undefined;
+    return { outcome: known?.uid === object.metadata.uid ? known?.outcome : undefined, isGoing };
   }
 
   /** None: Cable does not have it yet. */

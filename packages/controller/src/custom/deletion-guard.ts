@@ -31,8 +31,8 @@ export class DeletionGuard {
   }
 
   /**
-   * What is said in place of a deletion; undefined: it may go. `left`: objects of the kind that Cable has and nobody deletes. What goes in one other namespace does not count: who makes and
-   * deletes many keeps nobody else from it.
+   * What is said in place of a deletion; undefined: it may go. `left`: objects of the kind that Cable has and nobody deletes. What goes in other namespaces does not count: who makes and
+   * deletes many, in however many namespaces of his, keeps nobody else from it.
    */
   async objection(key: string, { namespace, left }: Asking): Promise<string | undefined> {
     const name = definitionName(this.#declared);
@@ -52,16 +52,13 @@ export class DeletionGuard {
       return `the CustomResourceDefinition ${name} is gone: apply it again, with the annotation ${CONFIRMED}=all if Cable is to delete what it has of every ${this.#declared.kind}`;
     const why = isGoing
       ? `the CustomResourceDefinition ${name} is being deleted, and every ${this.#declared.kind} with it`
-      : `more than half of all objects of kind ${this.#declared.kind} would go within ten minutes`;
+      : `more than half of all objects of kind ${this.#declared.kind} would go within ten minutes, all of namespace ${namespace}`;
     return `${why}: to let Cable delete what it has of them, kubectl annotate crd ${name} ${CONFIRMED}=all`;
   }
 
-  /** Without those of the namespace that lets most go, if that is another one. */
+  /** Of the namespace, that one among them. */
   #countFor(key: string, namespace: string): number {
-    const counts = new Map<string, number>([[namespace, this.#gone.has(key) ? 0 : 1]]);
-    for (const one of this.#gone.values()) counts.set(one.namespace, (counts.get(one.namespace) ?? 0) + 1);
-    const others = [...counts].flatMap(([one, count]) => (one === namespace ? [] : [count]));
-    const all = [...counts.values()].reduce((sum, count) => sum + count, 0);
-    return all - Math.max(0, ...others);
+    const own = [...this.#gone.values()].filter((one) => one.namespace === namespace).length;
+    return own + (this.#gone.has(key) ? 0 : 1);
   }
 }

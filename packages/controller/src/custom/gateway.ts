@@ -91,8 +91,9 @@ const DECLARED: Declaration = {
           properties: {
             name: { type: 'string', minLength: 1, maxLength: 63, description: 'No two of the Gateway have the same.' },
             priority: {
-              ...{ type: 'integer', minimum: 0, maximum: 32767, default: 100 },
-              description: 'Of those of the Vpc that match a pod the highest counts; of equal ones the older.',
+              ...{ type: 'integer', minimum: 0, maximum: 32767 },
+              description:
+                'Absent: 100. Of those of the Vpc that match a pod the highest counts; of equal ones the older.',
             },
             addresses: {
               ...{ type: 'array', maxItems: 8, items: { type: 'string', maxLength: 15, description: 'An address.' } },
@@ -118,8 +119,8 @@ const DECLARED: Declaration = {
           required: ['port', 'target'],
           properties: {
             protocol: {
-              ...{ type: 'string', enum: ['TCP', 'UDP', 'SCTP'], default: 'TCP' },
-              description: 'The protocol. SCTP keeps its port.',
+              ...{ type: 'string', enum: ['TCP', 'UDP', 'SCTP'] },
+              description: 'The protocol; absent: TCP. SCTP keeps its port.',
             },
             port: { type: 'integer', minimum: 1, maximum: 65535, description: 'Port outside.' },
             target: portReference('Where it leads. It has no FloatingIP.'),

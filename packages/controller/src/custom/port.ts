@@ -4,7 +4,7 @@ import { given, notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
 import { portOf } from './views.ts';
-import { type CustomKind, type Described, type Outcome, Unmet, type Work } from './work.ts';
+import { type CustomKind, type Described, goes, type Outcome, Unmet, type Work } from './work.ts';
 
 type Spec = {
   readonly description?: string;
@@ -78,6 +78,7 @@ async function apply(work: Work): Promise<Outcome> {
     ...(spec.securityGroups === undefined ? {} : { security_groups: groups.toSorted() }),
   };
   const [before] = await work.rows('port');
+  if (before === undefined && place.isGoing) throw goes(`Subnet ${spec.subnet}`);
   if (before !== undefined) refuseMoved(before, spec, place.subnetIds);
   const port = await work.ensure('port', {
     fixed: { network_id: place.networkId },
@@ -142,10 +143,10 @@ function sameGroups(before: AnyObject, groups: readonly string[]): boolean {
 async function placeOf(work: Work, text: string) {
   const known = work.deps.find('Subnet', `${work.namespace}/${text}`);
   if (known?.outcome?.subnetIds !== undefined)
-    return { networkId: known.outcome.id, subnetIds: known.outcome.subnetIds };
+    return { networkId: known.outcome.id, subnetIds: known.outcome.subnetIds, isGoing: known.isGoing === true };
   if (known !== undefined) throw new Unmet('WaitsFor', `Subnet ${text} is not ready`);
   const found = await work.findOne('subnet', text);
-  return { networkId: String(found['network_id']), subnetIds: [found.id] };
+  return { networkId: String(found['network_id']), subnetIds: [found.id], isGoing: false };
 }
 
 /** A machine would lose it while it runs. */

@@ -28,8 +28,8 @@ const RULE: Schema = {
   description: 'One kind of traffic that is allowed; what is not said is any.',
   properties: {
     ipVersion: {
-      ...{ type: 'string', enum: ['ipv4', 'ipv6'], default: 'ipv4' },
-      description: 'The version of IP.',
+      ...{ type: 'string', enum: ['ipv4', 'ipv6'] },
+      description: 'The version of IP; absent: ipv4.',
     },
     protocol: {
       ...{ type: 'string', minLength: 1, maxLength: 40 },

@@ -7,6 +7,7 @@ import { type AnyObject, isUuid } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
 import type { ClusterNetworks } from '../cluster-networks.ts';
 import { LEG_OWNER } from '../legs.ts';
+import { namedRows } from '../named-rows.ts';
 import { nearest } from '../nearest.ts';
 import { originText, type PortBook } from '../port-book.ts';
 import type { Declaration } from './definition.ts';
@@ -100,8 +101,16 @@ export type WorkDeps = {
   /** Project of its pods: of the operator’s namespace another one. */
   readonly podProjectOf: (namespace: string) => string | undefined;
   /** What Cable has of another one. Undefined: there is no such object. `outcome` undefined: Cable does not have it yet. */
-  readonly find: (kind: string, key: string) => { readonly outcome: Outcome | undefined } | undefined;
+  readonly find: (kind: string, key: string) => Found | undefined;
 };
+
+/** `isGoing`: somebody has deleted it, and nothing new is to use it. */
+export type Found = { readonly outcome: Outcome | undefined; readonly isGoing?: boolean };
+
+/** What is said of what would use an object that is being deleted. */
+export function goes(what: string): Unmet {
+  return new Unmet('WaitsFor', `${what} is being deleted`);
+}
 
 export class Work {
   readonly deps: WorkDeps;
@@ -221,17 +230,8 @@ export class Work {
       if (known === undefined) unknown.push(text);
       else ids.set(text, await this.refer(kind, type, text));
     }
-    for (const attribute of ['id', 'name'] as const) {
-      const named = unknown.filter((text) => isUuid(text) === (attribute === 'id'));
-      for (let at = 0; at < named.length; at += AT_ONCE) {
-        const some = named.slice(at, at + AT_ONCE);
-        const found = (await this.client.list(type, { [attribute]: some })) as readonly AnyObject[];
-        for (const text of some) {
-          const own = found.filter((row) => row[attribute] === text);
-          ids.set(text, one(type, text, this.#meant(type, text, own)).id);
-        }
-      }
-    }
+    for (const [text, found] of await namedRows(this.client, type, unknown))
+      ids.set(text, one(type, text, this.#meant(type, text, found)).id);
     return ids;
   }
 
@@ -271,9 +271,6 @@ export class Work {
     throw new Unmet('Invalid', 'give one of pod, port and portID');
   }
 }
-
-/** Names in one request: its line has some thousand characters. */
-const AT_ONCE = 20;
 
 function one(type: string, text: string, found: readonly AnyObject[]): AnyObject {
   const [first, second] = found;
