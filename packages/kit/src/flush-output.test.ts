@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 
-const SOURCE = new URL('./flush-output.ts', import.meta.url).href;
-const PROGRAM = `const { flushOutput } = await import('${SOURCE}');
+const SOURCE = JSON.stringify(new URL('./flush-output.ts', import.meta.url).href);
+const PROGRAM = `const { flushOutput } = await import(${SOURCE});
 process.stdout.write('x'.repeat(1_000_000));
 await flushOutput();
 process.exit(0);`;
