@@ -32,6 +32,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
   { name: 'update_kubernetes_cluster', check: ADMIN, description: 'Change a Kubernetes cluster.' },
   { name: 'delete_kubernetes_cluster', check: ADMIN, description: 'Delete a Kubernetes cluster.' },
   { name: 'claim_kubernetes_cluster', check: OWN, description: 'Write for a Kubernetes cluster from now on.' },
+  {
+    name: 'retire_host_kubernetes_cluster',
+    check: OWN,
+    description: 'Delete a host of a Kubernetes cluster whose node is gone for good.',
+  },
   ...['create_router', 'update_router'].map((verb) => ({
     name: `${verb}:cable:node_egress`,
     check: `${ADMIN} or ${KUBERNETES}`,
