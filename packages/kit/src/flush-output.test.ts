@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 
 const SOURCE = new URL('./flush-output.ts', import.meta.url).href;
-const PROGRAM = `const { flushOutput } = await import('${SOURCE}');
+const PROGRAM = `const { flushOutput } = await import(process.argv[1]);
 process.stdout.write('x'.repeat(1_000_000));
 await flushOutput();
 process.exit(0);`;
@@ -15,6 +15,7 @@ function run() {
     '--input-type=module',
     '--eval',
     PROGRAM,
+    SOURCE,
   ];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
