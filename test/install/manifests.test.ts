@@ -21,7 +21,12 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     ...['--load-balancer-default', '--announce-external-ips', '--announce-on=eth1,bond0', '--open-cluster'],
     '--leave-conntrack',
     ...['--announce-cidr=198.51.100.0/24,2001:db8:5::/64'],
-    ...['--overlay-ip-version=6', '--cni-version=1.1.0', '--image=registry.example:5000/cable@sha256:00'],
+    ...[
+      '--overlay-ip-version=6',
+      '--cni-version=1.1.0',
+      '--max-unavailable=3',
+      '--image=registry.example:5000/cable@sha256:00',
+    ],
   ],
 };
 const NEEDED = ['--cluster=prod', '--server-address=10.0.0.1', '--api-server=https://10.0.0.1:6443'];
@@ -148,25 +153,35 @@ for (const [what, more] of Object.entries(LINES)) {
     const { install } = line;
     assert(install !== undefined);
     const { store, apiServer, ...texts } = install;
-    // As Helm gives them: true is no text.
-    const values = Object.fromEntries(
-      Object.entries(texts).map(([name, value]) => [name, value === 'true' ? true : value]),
-    );
+    // As Helm gives them: true is no text, nor is a number of nodes.
+    const given = Object.entries(texts).map(([name, value]) => [name, value === 'true' ? true : value]);
+    const most = install.maxUnavailable === '3' ? { maxUnavailable: 3 } : {};
+    const values = { ...Object.fromEntries(given), ...most };
     const files = chartFiles();
     const defaults = parse(files['values.yaml'] ?? '') as Readonly<Record<string, unknown>>;
-    const given = {
+    const all = {
       ...{ ...defaults, ...values, apiServer },
       storeNode: store.kind === 'embedded' ? store.node : '',
       etcd: store.kind === 'etcd' ? store : { endpoints: '', secret: '', replicas: 2 },
     };
-    const root = { Values: given, Release: { Namespace: line.namespace } };
+    const root = { Values: all, Release: { Namespace: line.namespace } };
     const rendered = ['templates/rbac.yaml', 'templates/workloads.yaml'].map((name) => render(files[name] ?? '', root));
     const printed = ['rbac', 'workloads'].map((only) => manifests({ ...line, only: only as 'rbac' }));
     assert.deepEqual(
       rendered.map((text) => text.trim()),
       printed.map((text) => text.trim()),
     );
-    assert.equal(files['crds/cable.yaml'], manifests({ namespace: line.namespace, only: 'crds' }));
+    // Helm keeps them when it uninstalls.
+    const definitions = parseAllDocuments(files['templates/crds.yaml'] ?? '').map((one) => one.toJS() as object);
+    const kept = manifestObjects({ namespace: line.namespace, only: 'crds' }) as readonly { metadata: object }[];
+    assert.deepEqual(
+      definitions,
+      kept.map((one) => ({
+        ...one,
+        metadata: { ...one.metadata, annotations: { 'helm.sh/resource-policy': 'keep' } },
+      })),
+    );
+    assert.doesNotMatch(files['templates/crds.yaml'] ?? '', /\{\{/);
   });
 }
 
@@ -225,4 +240,14 @@ test('what is removed from nodes is what agents are given', () => {
   const [first, second] = containersOf(pod);
   parsed(() => parseOptions(argumentsOf(first as Container).slice(1)));
   parsed(() => parsePodCommand(argumentsOf(second as Container).slice(1), {}));
+});
+
+test('all roles are printed for their removal, of whatever installation', () => {
+  const names = (line: ManifestsLine) =>
+    (manifestObjects(line) as readonly { kind: string; metadata: { name: string } }[]).map(
+      ({ kind, metadata }) => `${kind} ${metadata.name}`,
+    );
+  const removed = names(parseManifestsLine(['--only=rbac', '--all-roles'], {}));
+  const installed = names({ ...lineOf(['--store-node=cp-1']), only: 'rbac' });
+  assert.deepEqual(removed, installed);
 });

@@ -1,4 +1,4 @@
-/** As much of Helm's templates as the chart uses, for tests: `{{ .a.b }}`, `{{- if .a.b }}`, `{{- else }}`, `{{- end }}`, `{{- $_ := required "text" .a.b }}`. Anything else is an error. */
+/** As much of Helm's templates as the chart uses, for tests: `{{ .a.b }}`, `{{- if .a.b }}`, `{{ .a.b | toJson }}`, `{{- else }}`, `{{- end }}`, `{{- $_ := required "text" .a.b }}`. Anything else is an error. */
 
 type Part = { readonly text: string } | { readonly action: string };
 
@@ -55,6 +55,8 @@ function outputOf(action: string, root: object): string {
     if (!isTrue(valueAt(root, needed))) throw new Error(problem);
     return '';
   }
+  const [, json] = /^((?:\.\w+)+) \| toJson$/.exec(action) ?? [];
+  if (json !== undefined) return JSON.stringify(valueAt(root, json));
   if (!/^(\.\w+)+$/.test(action)) throw new Error(`{{ ${action} }} is not understood`);
   const value = valueAt(root, action);
   if (value === undefined) throw new Error(`there is no ${action}`);

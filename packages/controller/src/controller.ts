@@ -8,7 +8,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
-import { type HeldLease, holdLease, type KubeApi, placeOf, Reflector, WorkQueue } from '@cable/kube';
+import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
 import { startAnnouncedEvents } from './announced-events.ts';
 import { BalancerPool } from './balancer-pool.ts';
@@ -31,6 +31,7 @@ import {
 import { NodeAddresses } from './host-endpoints.ts';
 import { HOST_POLICIES, HostPolicies } from './host-policies.ts';
 import { type HostPolicyFacts, type HostPolicyObject, hostPolicyFacts } from './host-policy-facts.ts';
+import { LEASE } from './install/names.ts';
 import { PoolTurns } from './ip-pool.ts';
 import { KeyIndex } from './key-index.ts';
 import { Legs } from './legs.ts';
@@ -89,8 +90,6 @@ export type ControllerDeps = {
 const ALL_WITH_NETWORKS = 'all';
 const SOON_MS = 200;
 
-const LEASE = 'cable-controller';
-
 const API_SERVER_NAMESPACE = 'default';
 /** The Service behind which API servers are, as each of them makes it. */
 const API_SERVER = `${API_SERVER_NAMESPACE}/kubernetes`;
@@ -112,11 +111,13 @@ export async function runController(options: ControllerOptions, given: Controlle
   const tell = new Told();
   const common = { api: kube, log, signal };
   const virtual = new VirtualMachines({ ...common, changed: (key) => tell.machine(key) });
+  const podsIn = new KeyIndex();
   const pods: Followed['pods'] = new Reflector({
     ...common,
     kind: PODS,
     keep: (one: Pod) => podFacts(one),
     changed: (key) => {
+      podsIn.put(key, pods.get(key)?.namespace);
       const [before, machine] = [virtual.launchers.groupOf(key), machineKeyOf(pods.get(key))];
       virtual.launchers.put(key, machine);
       tell.pod(key);
@@ -170,6 +171,7 @@ export async function runController(options: ControllerOptions, given: Controlle
     custom,
     clusterPolicies,
     pods,
+    podsIn,
     nodes,
     addresses,
     namespaces,
@@ -195,6 +197,8 @@ type Followed = {
   readonly custom: CustomLists;
   readonly clusterPolicies: ClusterPolicyLists;
   readonly pods: Reflector<Pod, ReturnType<typeof podFacts>>;
+  /** Their keys, by namespace. */
+  readonly podsIn: KeyIndex;
   readonly nodes: Reflector<Node, ReturnType<typeof nodeFacts>>;
   readonly addresses: NodeAddresses;
   readonly namespaces: Reflector<Parameters<typeof namespaceFacts>[0], ReturnType<typeof namespaceFacts>>;
@@ -257,7 +261,7 @@ async function lead(
   held: HeldLease,
 ): Promise<void> {
   const { kube, cable, log } = deps;
-  const { attachments, pods, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
+  const { attachments, pods, podsIn, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
   const { virtual } = followed;
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
@@ -315,10 +319,8 @@ async function lead(
     ...{ ...shared, lists: followed.custom, cluster: options.cluster, operatorNamespace: options.namespace },
     ...{ ports: book, events: setUp.events, signal, guarded, podProjectOf: projectFor },
     subnetReady: (ready) => {
-      for (const key of pods.keys()) {
-        const { namespace = '' } = placeOf(key);
-        if (ready.includes(namespace) && book.ofPod(key).length === 0) podQueue.add(key);
-      }
+      for (const key of ready.flatMap((namespace) => [...podsIn.of(namespace)]))
+        if (book.ofPod(key).length === 0) podQueue.add(key);
     },
     // What stands beside the controller is of the cluster as a whole.
     given: () => givenTo(namespaces, projects),
@@ -381,10 +383,12 @@ async function lead(
       for (const key of pods.keys()) if (pods.get(key)?.annotations[NETWORKS] !== undefined) podQueue.add(key);
     },
   });
+  const hasHost = (name: string): boolean => addresses.underlayOf(name) !== undefined;
+  const ofNodes = { ...shared, nodes, cluster: options.cluster, hasHost };
   const nodeQueue: WorkQueue = new WorkQueue({
     ...{ name: 'nodes', log, signal },
     work: guarded(async (name) => {
-      await reconcileNode({ ...shared, nodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
+      await reconcileNode({ ...ofNodes, again: (again, ms) => nodeQueue.addAfter(again, ms) }, name);
       if (addresses.underlayOf(name) === undefined && book.of('Node', name).length > 0) await findHost(name);
       noteNode(name);
       custom.nodeChanged(name);
@@ -459,7 +463,7 @@ async function lead(
   const addAll = (): void => {
     for (const key of new Set([...pods.keys(), ...book.keys('Pod')])) podQueue.add(key);
     for (const key of new Set(MACHINE_KINDS.flatMap((kind) => book.keys(kind)))) machineQueue.add(key);
-    for (const key of new Set([...nodes.keys(), ...book.keys('Node')])) nodeQueue.add(key);
+    for (const key of new Set([...nodes.keys(), ...book.keys('Node'), ...addresses.hosts])) nodeQueue.add(key);
     for (const key of new Set([...services.keys(), ...books.services.keys()])) serviceQueue.add(key);
     for (const key of new Set([...slices.keys(), ...books.sets.keys()])) sliceQueue.add(key);
   };

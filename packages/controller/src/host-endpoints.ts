@@ -61,6 +61,11 @@ export class NodeAddresses {
     this.#underlays.set(id, underlay);
   }
 
+  /** Names of those. */
+  get hosts(): Iterable<string> {
+    return this.#underlays.keys();
+  }
+
   /** Undefined: its host is not known. */
   underlayOf(node: string): string | undefined {
     return this.#underlays.get(node);

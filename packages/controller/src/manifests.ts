@@ -5,7 +5,15 @@ import { definitionName, GROUP } from './custom/definition.ts';
 import { hostPolicyDeclaration } from './custom/host-policy.ts';
 import { CUSTOM_KINDS, customDefinitions } from './custom/kinds.ts';
 import type { ManifestsLine } from './install/manifests-line.ts';
-import { AGENT, AUTHORITIES_SECRET, AUTHORITY_CONFIG, CONTROLLER, CONTROLLER_SECRET, SERVER } from './install/names.ts';
+import {
+  AGENT,
+  AUTHORITIES_SECRET,
+  AUTHORITY_CONFIG,
+  CONTROLLER,
+  CONTROLLER_SECRET,
+  LEASE,
+  SERVER,
+} from './install/names.ts';
 import { namespaceObjects, teardownDaemonSet, workloads } from './install/workloads.ts';
 
 /** As one stream of YAML, for `kubectl apply -f -`. */
@@ -28,14 +36,20 @@ function isWorkload(object: object): boolean {
 }
 
 /** The objects, in the order in which they are to be made. */
-export function manifestObjects({ namespace, only, install, teardown }: ManifestsLine): readonly object[] {
-  if (teardown !== undefined) return [teardownDaemonSet({ namespace, image: teardown })];
+export function manifestObjects({
+  namespace,
+  only,
+  install,
+  allRoles = install !== undefined,
+  teardown,
+}: ManifestsLine): readonly object[] {
+  if (teardown !== undefined) return [teardownDaemonSet({ namespace, ...teardown })];
   const wants = (part: ManifestsLine['only']): boolean => only === undefined || only === part;
   return [
     ...(install !== undefined && only === undefined ? namespaceObjects(namespace) : []),
     ...(wants('crds') ? customDefinitions() : []),
     ...(wants('rbac') ? controllerRoles(namespace) : []),
-    ...(wants('rbac') && install !== undefined ? installRoles(namespace) : []),
+    ...(wants('rbac') && allRoles ? installRoles(namespace) : []),
     ...(wants('workloads') && install !== undefined ? workloads(install) : []),
   ];
 }
@@ -58,6 +72,8 @@ const FOLLOWED = [
   { apiGroups: [GROUP], resources: [hostPolicyDeclaration.plural], verbs: READ },
   { apiGroups: ['kubevirt.io'], resources: ['virtualmachines', 'virtualmachineinstances'], verbs: READ },
 ];
+
+const LEASES = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] };
 
 /** For the controller alone. */
 export function controllerRoles(namespace: string): readonly object[] {
@@ -88,7 +104,11 @@ export function controllerRoles(namespace: string): readonly object[] {
     binding('ClusterRoleBinding', { name: CONTROLLER }, subject),
     {
       ...{ apiVersion: RBAC, kind: 'Role', metadata: { name: CONTROLLER, namespace } },
-      rules: [{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] }],
+      // A right to create has no name of what.
+      rules: [
+        { ...LEASES, verbs: ['create'] },
+        { ...LEASES, resourceNames: [LEASE], verbs: ['get', 'update'] },
+      ],
     },
     binding('RoleBinding', { name: CONTROLLER, namespace }, subject),
   ];

@@ -100,6 +100,9 @@ export type NodesDeps = {
   readonly nodes: { get(key: string): NodeFacts | undefined };
   readonly book: PortBook;
   readonly networks: () => ClusterNetworks;
+  readonly cluster: string;
+  /** Is there a host of the cluster with that name, as far as is known? */
+  readonly hasHost: (name: string) => boolean;
   /** Looks at the key again so many milliseconds later. */
   readonly again: (key: string, ms: number) => void;
   readonly log: Logger;
@@ -119,7 +122,9 @@ export async function reconcileNode(deps: NodesDeps, name: string): Promise<void
   // A node that is made anew under its name keeps its port: it is the same machine to everybody else.
   if (node !== undefined && ports.length === 0) await createPort(deps, node);
   if (node !== undefined) for (const port of ports) await updatePort(deps, node, port);
-  if (node === undefined) for (const port of ports) await release(deps, name, port);
+  if (node !== undefined) return;
+  for (const port of ports) await release(deps, name, port);
+  if (deps.hasHost(name)) await retire(deps, name);
 }
 
 async function updatePort({ cable, book, log }: NodesDeps, node: NodeFacts, port: PortFacts): Promise<void> {
@@ -165,6 +170,23 @@ async function createPort(deps: NodesDeps, node: NodeFacts): Promise<void> {
     if (!isRefusal(err)) throw err;
     log.info({ node: name, reason: err.message }, 'the node has no port yet: see that its agent runs, with --cluster');
     deps.again(name, AGAIN_MS);
+  }
+}
+
+/** A host that still speaks, or has ports of others, stays until that is over. */
+const RETIRE_AGAIN_MS = 30_000;
+
+/** With the node its host goes for good: another machine may have its address, and nobody may use its certificate. */
+async function retire({ kube, cable, cluster, again, log }: NodesDeps, name: string): Promise<void> {
+  if ((await getIfThere(kube, NODES, { name })) !== undefined) return;
+  try {
+    await cable.own.action('kubernetes_cluster', cluster, 'retire_host', { host: name });
+    log.info({ node: name }, 'the host of a node that is gone is retired');
+  } catch (err) {
+    if (isGone(err)) return;
+    if (!isRefusal(err)) throw err;
+    log.info({ node: name, reason: err.message }, 'the host of a node that is gone is not retired yet');
+    again(name, RETIRE_AGAIN_MS);
   }
 }
 

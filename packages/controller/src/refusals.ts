@@ -13,6 +13,11 @@ export class Refusals {
   clear(key: string): void {
     this.#counts.delete(key);
   }
+
+  /** The same of all keys that begin so. */
+  clearOf(prefix: string): void {
+    for (const key of [...this.#counts.keys()]) if (key.startsWith(prefix)) this.#counts.delete(key);
+  }
 }
 
 const FIRST_MS = 1000;

@@ -110,7 +110,7 @@ export function serviceFacts({ metadata, spec = {}, status = {} }: Service, isDe
     session_affinity_timeout: spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_SECONDS,
     internal_traffic_policy: spec.internalTrafficPolicy ?? 'Cluster',
     external_traffic_policy: spec.externalTrafficPolicy || 'Cluster',
-    load_balancer_ips: isOthers ? [] : balanced,
+    load_balancer_ips: isName || isHeadless || isOthers ? [] : balanced,
     load_balancer_source_ranges: sourceRanges(spec.loadBalancerSourceRanges ?? []),
     health_check_node_port: isOthers ? null : spec.healthCheckNodePort || null,
   };

@@ -220,6 +220,9 @@ async function balance(
   return lack;
 }
 
+/** When it is looked again whether what is followed has what the API server has. */
+const BEHIND_MS = 1000;
+
 /** It is as it was asked for, or gone. */
 function nothingWrong({ refusals, events }: ServicesDeps, kind: string, key: string): void {
   refusals.clear(`${kind} ${key}`);
@@ -235,7 +238,10 @@ async function removeService(deps: ServicesDeps, key: string, before: AnyObject)
   const uid = await uidOf(deps.kube, SERVICES, key);
   // Of a Service that has no ClusterIP any more its object goes, though it is there.
   const isNeeded = uid !== undefined && objectId(clusterUid, 'Service', uid) === before.id;
-  if (isNeeded && deps.services.get(key)?.body !== undefined) return;
+  const known = deps.services.get(key);
+  if (isNeeded && known?.body !== undefined) return;
+  // What is followed may be behind.
+  if (isNeeded && known === undefined) return deps.again(key, BEHIND_MS);
   await remove(cable.own, 'service', before.id);
   books.services.forget(key);
   for (const set of books.sets.of(before.id)) books.sets.forget(set);
@@ -246,8 +252,12 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   const { books, clusterUid, cable } = deps;
   const slice = deps.slices.get(key);
   const id = slice === undefined ? undefined : objectId(clusterUid, 'EndpointSlice', slice.uid);
-  const service = slice === undefined || isLeftOut(deps, slice) ? undefined : books.services.get(slice.service);
+  const isServed = slice !== undefined && !isLeftOut(deps, slice);
+  const service = isServed ? books.services.get(slice.service) : undefined;
   const before = books.sets.get(key);
+  // Its Service is being made anew, and its slices are looked at when that is done.
+  const isEarly = isServed && service === undefined && deps.services.get(slice.service)?.body !== undefined;
+  if (isEarly && before?.id === id) return;
   if (before !== undefined && (id !== before.id || service?.id !== before['service_id'])) {
     const uid = await uidOf(deps.kube, ENDPOINT_SLICES, key);
     // What is followed may be behind.
@@ -271,6 +281,7 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     }),
   );
   const wanted = { name: key, ports: slice.ports, endpoints };
+  const known = books.sets.get(key);
   const subject = {
     ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
     ...{ namespace: slice.namespace, name: slice.name, uid: slice.uid },
@@ -280,8 +291,11 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     nothingWrong(deps, 'EndpointSlice', key);
   } catch (err) {
     if (!isRefusal(err)) throw err;
-    // The Service may have gone meanwhile, and what is known of it.
-    if (isGone(err)) books.services.forget(slice.service);
+    // Where nothing was known of the slice it is the Service that has gone.
+    if (isGone(err) && known === undefined && books.services.get(slice.service)?.id === service.id) {
+      books.services.forget(slice.service);
+      deps.again(slice.service, 0);
+    }
     const { againMs, isNews } = deps.refusals.note(`EndpointSlice ${key}`);
     if (isNews) await deps.events.warn(subject, 'NotServed', `The endpoints are not served: ${messageOf(err)}`);
     deps.sliceAgain(key, againMs);

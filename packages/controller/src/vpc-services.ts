@@ -375,6 +375,7 @@ export class VpcServices {
     if ([...scope.books.services.keys()].length > 0) return;
     scope.isEnsured = false;
     await remove(this.#deps.cable.own, 'service_scope', scope.id);
+    this.#refusals.clearOf(`${scope.routerId} `);
   }
 
   /** False: it cannot be made now, which was said when it was tried. */

@@ -38,6 +38,7 @@ const MARKS = {
   underlayMtu: { expression: '.Values.underlayMtu' },
   overlayIpVersion: { expression: '.Values.overlayIpVersion' },
   cniVersion: { expression: '.Values.cniVersion' },
+  maxUnavailable: { expression: '.Values.maxUnavailable | toJson', isNumber: true },
 } as const satisfies Readonly<Record<string, Mark>>;
 
 type Mark = {
@@ -66,7 +67,7 @@ export function chartFiles(): Readonly<Record<string, string>> {
       kubeVersion: '>=1.21.0-0',
     }),
     'values.yaml': VALUES,
-    'crds/cable.yaml': yamlOf(customDefinitions()),
+    'templates/crds.yaml': yamlOf(keptDefinitions()),
     'templates/rbac.yaml': template(roles),
     'templates/workloads.yaml': [
       '{{- $_ := required "cluster: name of the cluster" .Values.cluster }}',
@@ -85,6 +86,14 @@ export function chartFiles(): Readonly<Record<string, string>> {
       '',
     ].join('\n'),
   };
+}
+
+/** In a chart's crds/ they would be made, and never upgraded. Kept, so that a release that goes takes nobody's objects along. */
+function keptDefinitions(): readonly object[] {
+  return customDefinitions().map((one) => {
+    const { metadata, ...rest } = one as { readonly metadata: object };
+    return { ...rest, metadata: { ...metadata, annotations: { 'helm.sh/resource-policy': 'keep' } } };
+  });
 }
 
 /** Writes the chart into a directory, which is made. Throws `ExpectedError`. */
@@ -129,6 +138,7 @@ const MARKED: Omit<Install, 'store'> = {
   underlayMtu: mark('underlayMtu'),
   overlayIpVersion: mark('overlayIpVersion'),
   cniVersion: mark('cniVersion'),
+  maxUnavailable: mark('maxUnavailable'),
 };
 
 /** Text with marks as a template, without its last newline. */
@@ -182,4 +192,6 @@ clusterDomain: ${INSTALL_DEFAULTS.clusterDomain}
 underlayMtu: ${INSTALL_DEFAULTS.underlayMtu}
 overlayIpVersion: ${INSTALL_DEFAULTS.overlayIpVersion}
 cniVersion: "${INSTALL_DEFAULTS.cniVersion}"
+# Nodes whose agent may be away at once while all are replaced: a number, or a percentage.
+maxUnavailable: "${INSTALL_DEFAULTS.maxUnavailable}"
 `;

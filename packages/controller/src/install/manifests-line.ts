@@ -14,8 +14,10 @@ export type ManifestsLine = {
   /** Undefined: all. */
   readonly only: (typeof PARTS)[number] | undefined;
   readonly install?: Install | undefined;
-  /** Image of the DaemonSet that removes what agents have left; undefined: it is not asked for. */
-  readonly teardown?: string | undefined;
+  /** Roles of pods, too, of which nothing else is said: for their removal. */
+  readonly allRoles?: boolean;
+  /** Of the DaemonSet that removes what agents have left; undefined: it is not asked for. */
+  readonly teardown?: Pick<Install, 'image' | 'maxUnavailable'> | undefined;
   /** Directory that a Helm chart is written to, in place of what is printed. */
   readonly helm?: string | undefined;
 };
@@ -34,6 +36,7 @@ export const INSTALL_DEFAULTS = {
   underlayMtu: '1500',
   overlayIpVersion: '4',
   cniVersion: '1.0.0',
+  maxUnavailable: '10%',
 } as const;
 
 /** Name of the image that is built of this version. */
@@ -68,6 +71,8 @@ type Given = {
   readonly underlayMtu: string;
   readonly overlayIpVersion: string;
   readonly cniVersion: string;
+  readonly maxUnavailable: string;
+  readonly allRoles?: boolean;
   readonly teardown?: boolean;
   readonly helm?: string;
 };
@@ -141,17 +146,24 @@ export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessE
         .choices(CNI_VERSIONS)
         .default(INSTALL_DEFAULTS.cniVersion),
     )
+    .option(
+      '--max-unavailable <nodes>',
+      'nodes whose agent may be away at once while all are replaced: a number, or a percentage, which is rounded up',
+      parseMost,
+      INSTALL_DEFAULTS.maxUnavailable,
+    )
+    .option('--all-roles', 'without --cluster: the roles of pods, too, for their removal')
     .option('--teardown', 'print the DaemonSet that removes what agents have left on nodes, and nothing else')
     .option('--helm <directory>', 'write a Helm chart of the same there, and print nothing')
     .parse([...argv], { from: 'user' });
   const given = command.opts<Given>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
-  const { namespace, only, helm } = given;
-  if (given.teardown === true) return { namespace, only, teardown: given.image };
+  const { namespace, only, helm, image, maxUnavailable } = given;
+  if (given.teardown === true) return { namespace, only, teardown: { image, maxUnavailable } };
   if (helm !== undefined) return { namespace, only: undefined, helm };
   if (given.cluster === undefined) {
     if (only === 'workloads') fail("option '--only workloads' needs '--cluster <name>'");
-    return { namespace, only };
+    return { namespace, only, allRoles: given.allRoles === true };
   }
   return { namespace, only, install: installOf(given, given.cluster, fail) };
 }
@@ -185,6 +197,7 @@ function installOf(given: Given, cluster: string, fail: (text: string) => never)
     ...{ openCluster: textOf(given.openCluster), leaveConntrack: textOf(given.leaveConntrack) },
     ...{ announceOn: given.announceOn, announceCidr: given.announceCidr },
     ...{ underlayMtu: given.underlayMtu, overlayIpVersion: given.overlayIpVersion, cniVersion: given.cniVersion },
+    maxUnavailable: given.maxUnavailable,
   };
 }
 
@@ -250,6 +263,11 @@ function parseEndpoints(text: string): string {
 function parseReplicas(text: string): string {
   if (/^[1-9]$/.test(text)) return text;
   throw new InvalidArgumentError('Give a number from 1 to 9.');
+}
+
+function parseMost(text: string): string {
+  if (/^([1-9]\d{0,4}|([1-9]\d?|100)%)$/.test(text)) return text;
+  throw new InvalidArgumentError('Give a number of nodes, or a percentage such as 10%.');
 }
 
 function parseImage(text: string): string {

@@ -6,6 +6,9 @@ export const AGENT = 'cable-agent';
 export const SERVER = 'cable-server';
 export const CONTROLLER = 'cable-controller';
 
+/** Lease of the controller that writes. */
+export const LEASE = 'cable-controller';
+
 /** Secret with the authorities and their keys. */
 export const AUTHORITIES_SECRET = 'cable-authorities';
 /** Secret with the controller's certificate. */

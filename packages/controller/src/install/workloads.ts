@@ -38,6 +38,8 @@ export type Install = {
   readonly underlayMtu: string;
   readonly overlayIpVersion: string;
   readonly cniVersion: string;
+  /** Nodes whose agent may be away at once while it is replaced: a number, or a percentage. */
+  readonly maxUnavailable: string;
 };
 
 /** `node`: the one whose disk has the store. */
@@ -84,36 +86,44 @@ export function workloads(install: Install): readonly object[] {
 }
 
 /** Removes from each node what agents have made there; the agents' DaemonSet must be gone. */
-export function teardownDaemonSet({ namespace, image }: Pick<Install, 'namespace' | 'image'>): object {
-  return daemonSet('cable-teardown', namespace, {
-    ...nodePod(),
-    initContainers: [
-      {
-        ...container('teardown', image, ['agent', '--teardown', '--host=$(NODE_NAME)']),
-        env: [NODE_NAME],
-        securityContext: { privileged: true },
-        volumeMounts: AGENT_MOUNTS,
-      },
-    ],
-    containers: [
-      {
-        ...container('cni', image, [
-          ...['kube', 'cni', '--remove'],
-          ...[`--bin=${ONTO_NODE}${CNI.bin}`, `--conf=${ONTO_NODE}${CNI.conf}`],
-        ]),
-        securityContext: AS_ROOT,
-        volumeMounts: CNI_MOUNTS,
-        resources: { requests: { cpu: '10m', memory: '50Mi' } },
-      },
-    ],
-    volumes: [...AGENT_VOLUMES, ...CNI_VOLUMES],
-  });
+export function teardownDaemonSet({
+  namespace,
+  image,
+  maxUnavailable,
+}: Pick<Install, 'namespace' | 'image' | 'maxUnavailable'>): object {
+  return daemonSet(
+    'cable-teardown',
+    { namespace, maxUnavailable },
+    {
+      ...nodePod(),
+      initContainers: [
+        {
+          ...container('teardown', image, ['agent', '--teardown', '--host=$(NODE_NAME)']),
+          env: [NODE_NAME],
+          securityContext: { privileged: true },
+          volumeMounts: AGENT_MOUNTS,
+        },
+      ],
+      containers: [
+        {
+          ...container('cni', image, [
+            ...['kube', 'cni', '--remove'],
+            ...[`--bin=${ONTO_NODE}${CNI.bin}`, `--conf=${ONTO_NODE}${CNI.conf}`],
+          ]),
+          securityContext: AS_ROOT,
+          volumeMounts: CNI_MOUNTS,
+          resources: { requests: { cpu: '10m', memory: '50Mi' } },
+        },
+      ],
+      volumes: [...AGENT_VOLUMES, ...CNI_VOLUMES],
+    },
+  );
 }
 
 function agentDaemonSet(install: Install): object {
-  const { namespace, image, cluster, serverAddress, underlayMtu, cniVersion } = install;
+  const { image, cluster, serverAddress, underlayMtu, cniVersion } = install;
   const [authority, token] = ['/etc/cable/authority', '/var/run/secrets/cable.io'];
-  return daemonSet(AGENT, namespace, {
+  return daemonSet(AGENT, install, {
     ...nodePod(),
     serviceAccountName: AGENT,
     initContainers: [
@@ -238,12 +248,16 @@ function nodePod(): object {
   };
 }
 
-function daemonSet(name: string, namespace: string, spec: object): object {
+function daemonSet(
+  name: string,
+  { namespace, maxUnavailable }: Pick<Install, 'namespace' | 'maxUnavailable'>,
+  spec: object,
+): object {
   return {
     ...{ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name, namespace, labels: labelsOf(name) } },
     spec: {
       selector: { matchLabels: labelsOf(name) },
-      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: numberOr(maxUnavailable) } },
       template: { metadata: { labels: labelsOf(name) }, spec },
     },
   };
@@ -457,12 +471,17 @@ function deployment(
   return {
     ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace, labels: labelsOf(name) } },
     spec: {
-      replicas: typeof replicas === 'string' && /^\d+$/.test(replicas) ? Number(replicas) : replicas,
+      replicas: numberOr(replicas),
       selector: { matchLabels: labelsOf(name) },
       strategy,
       template: { metadata: { labels: labelsOf(name) }, spec },
     },
   };
+}
+
+/** A number is one to Kubernetes; a mark of the chart, or a percentage, stays a text. */
+function numberOr(given: number | string): number | string {
+  return typeof given === 'string' && /^\d+$/.test(given) ? Number(given) : given;
 }
 
 function labelsOf(name: string): Readonly<Record<string, string>> {

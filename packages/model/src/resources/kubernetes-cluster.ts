@@ -96,6 +96,15 @@ export const kubernetesClusterResource = {
         },
       },
     },
+    {
+      name: 'retire_host',
+      description:
+        'Deletes a host of the cluster whose node is gone for good: it is not alive, and has no ports. Its address may be another host’s then, and its certificates are refused; a node of its name joins as a new one does.',
+      body: {
+        host: { type: 'string', minLength: 1, maxLength: 255, example: 'node-1', description: 'Name of the host.' },
+      },
+      status: 204,
+    },
   ],
   attributes: {
     name: {

@@ -1,6 +1,7 @@
 /** Kubernetes clusters: what their controllers may write, and who may change it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { objectKey, underlayKey } from '../keys.ts';
 import { assertInvariants, type Harness, type Json, refused, startHarness } from '../testing/harness.ts';
 
 const UID = '0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21';
@@ -387,4 +388,34 @@ test('what is shared with all of a cluster is shared with its projects and no ot
     204,
     'who uses it has one of its own',
   );
+});
+
+test('a controller retires hosts of its cluster that are gone: the address is free, others and living ones stay', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  await cluster(harness);
+  const { store, tables } = harness.server.deps;
+  const retire = (host: string, headers = as('prod.', 1)) =>
+    send('PUT', '/cable/v1/kubernetes-clusters/prod/retire_host', { host }, headers);
+  await refused(retire('node-1'), 409, 'HostInUse');
+  await refused(retire('elsewhere'), 404, 'HostNotFound');
+  await refused(retire('node-1', member('p')), 404, 'KubernetesClusterNotFound');
+  // As it is when its agent has been silent for long enough.
+  const underlay = '192.0.2.3';
+  const gone = { id: 'gone', underlay, agent_version: '1', cluster: 'prod', created_at: '2026-01-01T00:00:00Z' };
+  const { revision } = await store.txn(
+    [],
+    [
+      { kind: 'put', key: objectKey('host', 'gone'), value: JSON.stringify({ ...gone, updated_at: null }) },
+      { kind: 'put', key: underlayKey(underlay), value: 'gone' },
+    ],
+  );
+  await tables.waitFor(revision, 10_000);
+  const body = { underlay, agentVersion: '1', cluster: 'prod' };
+  await refused(send('PUT', '/cable/v1/hosts/node-2', body), 409, 'UnderlayAddressInUse');
+  await refused(retire('gone', as('prod.', 2)), 409, 'ControllerSuperseded');
+  assert.equal((await retire('gone')).status, 204);
+  await refused(retire('gone'), 404, 'HostNotFound');
+  assert.equal((await send('PUT', '/cable/v1/hosts/node-2', body)).status, 204);
+  await assertInvariants(harness.server);
 });

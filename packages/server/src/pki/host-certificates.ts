@@ -29,7 +29,9 @@ export function refuseRevokedNow(plan: Plan, shown: ShownCertificate): void {
 
 function refuseOlder(row: HostCertificate | undefined, { host, madeAt: made }: ShownCertificate): void {
   if (row === undefined || row.not_before === null || made >= Date.parse(row.not_before)) return;
-  const why = row.revoked ? 'has been revoked' : 'has joined anew since it was made';
+  const since =
+    row.expires_at === null ? 'is gone: its node was removed from Kubernetes' : 'has joined anew since it was made';
+  const why = row.revoked ? 'has been revoked' : since;
   throw new CableError('CertificateRefused', `The certificate of host ${host} is refused: the host ${why}.`, {
     detail: `Make a token with cable join-token create --host ${host} --replace true, and start the agent with --join.`,
     fields: { host },
@@ -79,6 +81,16 @@ export function planRevoke(plan: Plan, host: string, now: Date): void {
   };
   write(plan, before, row);
   for (const token of plan.by('join_token', 'host', host)) plan.delete('join_token', token.id);
+}
+
+/**
+ * Refuses the certificates of a host whose node is gone, without a word against its name: who lets nodes in may let another one of that name join. Behind the deletion of the host in a plan;
+ * `before`: what was known ahead of it.
+ */
+export function planRetire(plan: Plan, host: string, before: HostCertificate | undefined): void {
+  const row = plan.rely('host_certificate', host);
+  if (row !== undefined)
+    plan.replace('host_certificate', { ...row, revoked: before?.revoked ?? false, expires_at: null });
 }
 
 function write(plan: Plan, before: HostCertificate | undefined, row: HostCertificate): void {

@@ -392,6 +392,42 @@ describe('a host that has joined', () => {
     assert.equal((await edge.join('d', open)).answer.status, 201);
   });
 
+  test('that is retired with its node is refused, and a node of its name joins without an operator', async (t) => {
+    const edge = await startSecureEdge(t);
+    const shown = await admin(edge);
+    const made = await edge.ask('POST', '/cable/v1/kubernetes-clusters', {
+      shown,
+      body: { kubernetes_cluster: { name: 'prod' } },
+    });
+    assert.equal(made.status, 201);
+    const a = await edge.joined('a');
+    const { store, tables } = edge.server.deps;
+    const row = {
+      id: 'a',
+      underlay: '192.0.2.11',
+      cluster: 'prod',
+      agent_version: '1',
+      created_at: '2026-01-01T00:00:00Z',
+    };
+    const value = JSON.stringify({ ...row, updated_at: null });
+    const { revision } = await store.txn([], [{ kind: 'put', key: objectKey('host', 'a'), value }]);
+    await tables.waitFor(revision, 10_000);
+    const retired = await edge.ask('PUT', '/cable/v1/kubernetes-clusters/prod/retire_host', {
+      shown,
+      body: { host: 'a' },
+    });
+    assert.equal(retired.status, 204, JSON.stringify(retired.body));
+    const refused = await edge.ask('PUT', '/cable/v1/hosts/a', { shown: a, body: REGISTRATION });
+    assert.equal(typeOf(refused), 'CertificateRefused');
+    assert.match(refused.error?.message ?? '', /its node was removed from Kubernetes/);
+    // As admission does it.
+    const body = { host: 'a', replace: false, unless_revoked: true };
+    const issued = await edge.ask('POST', '/cable/v1/join-tokens/issue', { shown, body });
+    assert.equal(issued.status, 201, JSON.stringify(issued.body));
+    const { token } = (issued.body as { join_token: { token: string } }).join_token;
+    assert.equal((await edge.join('a', token)).answer.status, 201);
+  });
+
   test('loses the tokens that name it with its certificate', async (t) => {
     const edge = await startSecureEdge(t);
     const shown = await admin(edge);

@@ -44,6 +44,7 @@ import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule }
 import { quotaCheckLimitModule, quotaDetailsModule, quotaModule } from './quota.ts';
 import { rbacPolicyModule } from './rbac-policy.ts';
 import { renameHostModule } from './rename-host.ts';
+import { retireHostModule } from './retire-host.ts';
 import { hostCertificateModule, revokeHostModule } from './revoke-host.ts';
 import { routerModule } from './router.ts';
 import { routerEgressModule } from './router-egress.ts';
@@ -96,7 +97,7 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
-  kubernetes_cluster: [kubernetesClusterModule, handingOverModule, providerRangesModule],
+  kubernetes_cluster: [kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
   address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],

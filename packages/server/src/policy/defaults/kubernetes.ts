@@ -42,6 +42,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
     check: OWN,
     description: 'Let go of what a custom resource of a Kubernetes cluster has.',
   },
+  {
+    name: 'retire_host_kubernetes_cluster',
+    check: OWN,
+    description: 'Delete a host of a Kubernetes cluster whose node is gone for good.',
+  },
   ...['create_router', 'update_router'].map((verb) => ({
     name: `${verb}:cable:node_egress`,
     check: `${ADMIN} or ${KUBERNETES}`,
