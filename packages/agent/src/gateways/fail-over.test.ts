@@ -362,6 +362,21 @@ forBoth('a host that has never answered, as of a build before, is taken to live'
   cloud.run(10_000, () => assert.deepEqual(cloud.active(), []));
 });
 
+test('of two between which nothing passes the one that took the place keeps it when the server says so, and the other does not take it back at once', () => {
+  const cloud = new Cloud(['h1', 'h2'], ['h1', 'h2']);
+  cloud.run(2000);
+  assert.deepEqual(cloud.active(), ['h1']);
+  cloud.cuts.add('h1,h2');
+  cloud.run(3000);
+  for (const host of cloud.hosts.values()) host.reorder(['h2', 'h1']);
+  cloud.run(5000, () => assert.deepEqual(cloud.active(), ['h2']));
+  cloud.cuts.clear();
+  cloud.run(3000, () => assert.deepEqual(cloud.active(), ['h2']));
+  cloud.cuts.add('h1,h2');
+  cloud.run(70_000);
+  assert.deepEqual(cloud.active(), ['h1', 'h2'], 'after a minute neither can know');
+});
+
 test('addresses and numbers of hosts are each other’s', () => {
   assert.equal(textOf(numberOf('203.0.113.255') ?? 0), '203.0.113.255');
   assert.equal(placeName('203.0.113.255'), '203.0.113.255');

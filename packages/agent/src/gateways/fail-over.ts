@@ -44,6 +44,9 @@ export type FailOverDeps = {
   readonly log: Logger;
 };
 
+/** So long this one does not take back what the server has given to another, which it does not see: that one may have taken it because it does not see this one. As the server has it (`PlaceChanges`). */
+const SUCCESSOR_MS = 60_000;
+
 /** How often each host is asked. */
 export const TICK_MS = 200;
 /** Ticks come a little early, too. */
@@ -100,6 +103,8 @@ export class FailOver implements GatewayReader {
   readonly #toldBy = new Map<string, readonly string[]>();
   readonly #targets = new Map<string, Target>();
   readonly #doubts = new Map<string, Doubt>();
+  /** Hosts to which the server has given what this one had, and when. */
+  readonly #successors = new Map<string, number>();
   /** Underlay addresses of hosts that somebody else wants to be asked. */
   #others: ReadonlySet<string> = new Set();
   readonly #cutOff: CutOff;
@@ -192,10 +197,16 @@ export class FailOver implements GatewayReader {
     const id = key.slice('router:'.length);
     const header = this.#deps.slices.header(`router:${id}`);
     const before = this.#toldBy.get(id) ?? [];
+    const had = new Set(before.filter((one) => this.#held.get(one)?.hosts[0] === this.#deps.underlay));
     for (const one of before) this.#held.delete(one);
     this.#cutOff.take(id, header?.gateway);
     const now = header === undefined ? [] : heldBy(id, header);
-    for (const [one, held] of now) this.#held.set(one, held);
+    for (const [one, held] of now) {
+      this.#held.set(one, held);
+      const [first] = held.hosts;
+      if (had.has(one) && first !== undefined && first !== this.#deps.underlay)
+        this.#successors.set(first, this.#deps.now());
+    }
     if (now.length === 0) this.#toldBy.delete(id);
     else
       this.#toldBy.set(
@@ -301,6 +312,7 @@ export class FailOver implements GatewayReader {
   #isDead(host: string, doubt: Doubt): boolean {
     const { now, log } = this.#deps;
     const waited = now() - doubt.sinceMs;
+    if (now() - (this.#successors.get(host) ?? Number.NEGATIVE_INFINITY) < SUCCESSOR_MS) return false;
     if (waited < this.#doubts.size * TICK_MS - SLACK_MS) return false;
     const about = numberOf(placeName(host));
     const lately = [...this.#targets.values()].filter(({ heardMs }) => heardMs >= doubt.sinceMs);
