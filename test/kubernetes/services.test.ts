@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeKind, KubeObject } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
-import { EVENTS, SERVICES, SLICES, startWorld, until, type World } from './world.ts';
+import { EVENTS, SERVICE_CIDRS, SERVICES, SLICES, startWorld, until, type World } from './world.ts';
 
 const PORTS = [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080 }];
 
@@ -234,4 +234,35 @@ test('a load balancer gets an address of the pool, keeps it over another control
   assert.deepEqual(after, { class: '', two: '192.0.2.241', late: '192.0.2.242' });
   await kube.patch(SERVICES, { namespace: 'shop', name: 'two' }, { spec: { type: 'ClusterIP' } });
   await until(ips, ({ two }) => two === '');
+});
+
+test('Services have addresses of ServiceCIDR objects, too, as soon as these are there', async (t) => {
+  const world = await startWorld(t);
+  const { kube, cable } = world;
+  world.control('a');
+  await kube.create(SERVICES, service('web', ['10.96.0.10']));
+  await kube.create(SERVICES, service('more', ['10.200.0.10']));
+  await until(
+    () => servicesOf(world),
+    (found) => found.length === 1,
+  );
+  // One that overlaps the prefix of pods stops nothing.
+  for (const [name, cidr] of [
+    ['kubernetes', '10.96.0.0/12'],
+    ['wrong', '10.244.3.0/24'],
+    ['second', '10.200.0.0/16'],
+  ]) {
+    await kube.create(SERVICE_CIDRS, { metadata: { name }, spec: { cidrs: [cidr] } } as KubeObject);
+  }
+  await until(
+    () => servicesOf(world),
+    (found) => found.length === 2,
+  );
+  const [scope] = (await cable.list('service_scope')) as readonly AnyObject[];
+  assert.deepEqual(scope?.['cidrs'], ['10.96.0.0/12', '10.200.0.0/16']);
+  const [nodes] = await cable.list('subnet', { 'cable:origin': 'Subnet/nodes-ipv4' });
+  assert.ok(
+    nodes?.host_routes.some(({ destination }) => destination === '10.200.0.0/16'),
+    'nodes have the route',
+  );
 });

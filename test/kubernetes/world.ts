@@ -43,6 +43,10 @@ export const HOST_POLICIES: KubeKind = {
 const ofPolicies = (version: string, plural: string): KubeKind => ({
   ...{ group: 'policy.networking.k8s.io', version, plural, isNamespaced: false },
 });
+/** Of Kubernetes from 1.33 on. */
+export const SERVICE_CIDRS: KubeKind = {
+  ...{ group: 'networking.k8s.io', version: 'v1', plural: 'servicecidrs', isNamespaced: false },
+};
 export const CLUSTER_NETWORK_POLICIES: KubeKind = ofPolicies('v1alpha2', 'clusternetworkpolicies');
 export const ADMIN_NETWORK_POLICIES: KubeKind = ofPolicies('v1alpha1', 'adminnetworkpolicies');
 export const BASELINE_POLICIES: KubeKind = ofPolicies('v1alpha1', 'baselineadminnetworkpolicies');
@@ -63,6 +67,7 @@ const KINDS = [
   { ...SERVICES, kind: 'Service', hasStatus: true },
   { ...SLICES, kind: 'EndpointSlice' },
   { ...NETWORK_POLICIES, kind: 'NetworkPolicy' },
+  { ...SERVICE_CIDRS, kind: 'ServiceCIDR' },
   { ...CLUSTER_NETWORK_POLICIES, kind: 'ClusterNetworkPolicy', hasStatus: true, isCustom: true },
   { ...ADMIN_NETWORK_POLICIES, kind: 'AdminNetworkPolicy', hasStatus: true, isCustom: true },
   { ...BASELINE_POLICIES, kind: 'BaselineAdminNetworkPolicy', hasStatus: true, isCustom: true },

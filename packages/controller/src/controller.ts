@@ -48,6 +48,7 @@ import { NETWORK_POLICIES, type NetworkPolicyObject, type PolicyFacts, policyFac
 import { PortBook } from './port-book.ts';
 import { RatePolicies } from './rate-policies.ts';
 import { Refusals } from './refusals.ts';
+import { ServiceCidrs } from './service-cidrs.ts';
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -154,6 +155,7 @@ export async function runController(options: ControllerOptions, given: Controlle
       tell.slice(key);
     },
   });
+  const serviceCidrs = new ServiceCidrs(common, options);
   const custom = new CustomLists(common, options.namespace);
   const clusterPolicies = new ClusterPolicyLists(common);
   const attachments = new OptionalKind<NetworkAttachment, AttachmentFacts>({
@@ -165,6 +167,7 @@ export async function runController(options: ControllerOptions, given: Controlle
     changed: (key) => tell.hostPolicy(key),
   });
   const followed = {
+    serviceCidrs,
     virtual,
     attachments,
     hostPolicies,
@@ -185,12 +188,13 @@ export async function runController(options: ControllerOptions, given: Controlle
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
     (held) => lead(options, deps, followed, tell, held),
   );
-  const optional = [attachments.list, hostPolicies.list];
+  const optional = [attachments.list, hostPolicies.list, serviceCidrs];
   const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, ...optional];
   await Promise.all([...lists, virtual].map(({ done }) => done));
 }
 
 type Followed = {
+  readonly serviceCidrs: ServiceCidrs;
   readonly virtual: VirtualMachines;
   readonly attachments: OptionalKind<NetworkAttachment, AttachmentFacts>;
   readonly hostPolicies: OptionalKind<HostPolicyObject, HostPolicyFacts>;
@@ -254,7 +258,7 @@ class Told {
 
 /** Returns when the Lease may be another's, or another writes for the cluster. */
 async function lead(
-  options: ControllerOptions,
+  given: ControllerOptions,
   deps: ControllerDeps,
   followed: Followed,
   tell: Told,
@@ -266,6 +270,17 @@ async function lead(
   const ending = new AbortController();
   const signal = AbortSignal.any([held.signal, ending.signal]);
   setMaxListeners(LISTENERS, signal);
+  await Promise.race([followed.serviceCidrs.known, aborted(signal)]);
+  const options = { ...given, serviceCidrs: followed.serviceCidrs.all };
+  // Networks, routes and scopes are made of them: who leads next begins with all.
+  followed.serviceCidrs.follow(options.serviceCidrs, () => {
+    log.info(
+      { before: options.serviceCidrs, now: followed.serviceCidrs.all },
+      'Services have another prefix: begins anew',
+    );
+    ending.abort();
+  });
+  addresses.cover([...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
   if (setUp === undefined) return;
   const { book, books, mirrors } = setUp;

@@ -23,7 +23,7 @@ const CONTROL_PLANE = /^node-role\.kubernetes\.io\/(control-plane|master)=/;
  * plane. What is of the cluster itself (pods, nodes' ports, Services) is no node's.
  */
 export class NodeAddresses {
-  readonly #clusters: readonly IpPrefix[];
+  #clusters: readonly IpPrefix[] = [];
   readonly #byNode = new Map<string, NodeClaim>();
   /** Nodes that say that they have the address. */
   readonly #claims = new Map<string, Set<string>>();
@@ -31,6 +31,11 @@ export class NodeAddresses {
   readonly #underlays = new Map<string, string>();
 
   constructor(clusterCidrs: readonly string[] = []) {
+    this.cover(clusterCidrs);
+  }
+
+  /** From now on these are the cluster's own: no node that is told of later has an address of them. */
+  cover(clusterCidrs: readonly string[]): void {
     this.#clusters = clusterCidrs.flatMap((one) => parseCidr(one) ?? []);
   }
 

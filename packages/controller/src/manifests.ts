@@ -62,7 +62,7 @@ const FOLLOWED = [
   { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods', 'services'], verbs: READ },
   { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
-  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies', 'servicecidrs'], verbs: READ },
   {
     apiGroups: ['policy.networking.k8s.io'],
     resources: CLUSTER_POLICY_KINDS.map(({ api }) => api.plural),
