@@ -260,6 +260,19 @@ test('external addresses and those of the load balancer are let in at the ports 
   assert.deepEqual([...planner.healthPorts.values()], [{ port: 32_000, service: 'default/web', endpoints: 1 }]);
 });
 
+test('guests go to an announced address without a node between, unless it is said from where one may', async () => {
+  const more = { loadBalancerIps: ['198.51.100.20', '198.51.100.21'], announcedIps: ['198.51.100.20'] };
+  const reached = async (about: Partial<ClusterService>): Promise<readonly string[]> => {
+    const bed = await planned(services([service({ ...more, ...about })]), backends([backend('10.0.0.6')]));
+    const routes = rowsOf(bed, 'cb_route_2').map((row) => String(row['destination']));
+    const rows = ports(bed).map((row) => row.split(' ')[0] ?? '');
+    assert.equal(routes.includes('198.51.100.20'), rows.includes('198.51.100.20'));
+    return rows;
+  };
+  assert.deepEqual(await reached({}), ['10.96.0.10', '198.51.100.20']);
+  assert.deepEqual(await reached({ sourceRanges: ['192.0.2.0/24'] }), ['10.96.0.10']);
+});
+
 test('an announced address may be on all nodes, or on those with endpoints that are ready, else with some that terminate; it has no other ports', async () => {
   const address = '198.51.100.20';
   const announced = async (all: Parameters<typeof backends>[0], outerLocal?: true): Promise<unknown> => {

@@ -113,17 +113,14 @@ export const CLUSTER_SERVICES: Family = itemFamily(
     const scope = reader.number('router', scopeOf(scopeId));
     if (scope === undefined) return {};
     const { local = false } = service;
-    const outer = service.externalIps.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
+    const shown = [...service.externalIps, ...ownBalanced(service)];
+    const outer = shown.flatMap((ip) => (isAddress(ip) ? [`${ip}/${ip.includes(':') ? 128 : 32}`] : []));
     const node = reader.facts('let-in', scopeId).get('')?.value;
     const outerScope = node !== undefined ? reader.number('router', outerScopeOf(scopeId)) : undefined;
     return {
       projectId: ownerOf(service),
       entries: [
-        ...serviceEntries(
-          { scope, addresses: [...service.clusterIps, ...service.externalIps], isLocal: local },
-          service,
-          reader,
-        ),
+        ...serviceEntries({ scope, addresses: [...service.clusterIps, ...shown], isLocal: local }, service, reader),
         ...outerEntries(outerScope, service, reader),
         ...routesTo(scopeId, outer, reader),
       ],
@@ -131,6 +128,14 @@ export const CLUSTER_SERVICES: Family = itemFamily(
     };
   },
 );
+
+/**
+ * Addresses of the load balancer that guests reach without a node between, which would hide them: those that hosts announce, for others may be nodes' own, with ports of theirs. Not where it is said
+ * from where one may: nodes see to that.
+ */
+function ownBalanced({ announcedIps = [], externalIps, sourceRanges }: ClusterService): readonly string[] {
+  return sourceRanges === undefined ? announcedIps.filter((ip) => !externalIps.includes(ip)) : [];
+}
 
 /** Of whose share its rows are: its namespace's, for all Services of a cluster are of one project. */
 function ownerOf({ projectId, name }: ClusterService): string {
