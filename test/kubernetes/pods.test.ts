@@ -5,7 +5,7 @@ import { sleep } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
 import type { PortView } from '@cable/model';
 import { customsOf } from './custom.ts';
-import { EVENTS, NODES, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
+import { EVENTS, NODES, ownersOf, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
 
 type Event = KubeObject & { readonly involvedObject: { readonly name: string }; readonly message: string };
 
@@ -249,6 +249,34 @@ test('pods of a StatefulSet have the same port one after the other, wherever the
   await kube.delete(STATEFUL_SETS, { namespace: 'shop', name: 'db' });
   await kube.create(STATEFUL_SETS, set(2));
   await world.ports((found) => found.size === 0);
+});
+
+test('a pod that runs keeps its port when its StatefulSet leaves it behind, and another takes it', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  world.control('a');
+  await world.node('node-1');
+  const set = { metadata: { name: 'db', namespace: 'shop' }, spec: { replicas: 1 } } as KubeObject;
+  const made = await kube.create<KubeObject>(STATEFUL_SETS, set);
+  await world.pod('db-0', { node: 'node-1', set: made });
+  const before = (await world.ports((found) => found.has('db-0'))).get('db-0');
+  const place = { namespace: 'shop', name: 'db-0' };
+  // kubectl delete --cascade=orphan
+  await kube.patch(PODS, place, { metadata: { ownerReferences: null } });
+  await kube.delete(STATEFUL_SETS, { namespace: 'shop', name: 'db' });
+  await sleep(2500);
+  assert.equal((await world.ports(() => true)).get('db-0')?.id, before?.id, 'nobody has it');
+  const next = await kube.create<KubeObject>(STATEFUL_SETS, set);
+  await kube.patch(PODS, place, {
+    metadata: { ownerReferences: ownersOf('apps/v1', 'StatefulSet', next), labels: { a: 'b' } },
+  });
+  await world.ports((found) => found.get('db-0')?.['cable:labels'].includes('a=b') === true);
+  await sleep(2500);
+  const ports = await world.cable.list('port', { device_owner: 'kubernetes:pod' });
+  assert.deepEqual(
+    ports.map(({ id }) => id),
+    [before?.id],
+  );
 });
 
 /** A StatefulSet `db` of which pods come one after the other, as their template says meanwhile. */

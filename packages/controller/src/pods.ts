@@ -87,7 +87,7 @@ export async function reconcilePod(given: PodsDeps, key: string): Promise<void> 
   const deps = { ...given, again: soonest(given.again) };
   const pod = deps.pods.get(key);
   const ports = deps.book.of(KIND, key);
-  const mine = pod === undefined ? [] : ports.filter((port) => port.origin.uid === ownerUid(pod));
+  const mine = pod === undefined ? [] : ports.filter((port) => isMine(pod, port));
   const isWaiting = pod !== undefined && pod.node === '' && !pod.isOver;
   const keeps = isWaiting || needsPort(pod);
   if (!keeps) {
@@ -189,6 +189,11 @@ function routesOf(wishes: PodWishes, further: readonly Further[]): ReadonlyMap<s
     { name: FIRST_INTERFACE, wishes },
     ...further.map(({ selection, wishes: own }) => ({ name: selection.interfaceName, wishes: own })),
   ]);
+}
+
+/** Was it made for the pod, or for the set that has it? Whoever has the pod now (a set that left it behind, and one that took it): what it was given stays its own. */
+function isMine(pod: PodFacts, { origin, deviceId }: PortFacts): boolean {
+  return origin.uid === ownerUid(pod) || deviceId.startsWith(`${pod.runtimeUid}:`);
 }
 
 /** Is a port with that `device_id` this very pod's, and no other's of its StatefulSet? */
@@ -389,7 +394,7 @@ async function isReleased({ kube }: PodsDeps, key: string, port: PortFacts): Pro
   const pod = await getIfThere<Pod>(kube, PODS, placeOf(key));
   if (pod !== undefined) {
     const facts = podFacts(pod);
-    if (ownerUid(facts) === port.origin.uid && !facts.isOver && !facts.isHostNetwork) return false;
+    if (isMine(facts, port) && !facts.isOver && !facts.isHostNetwork) return false;
   }
   const place = placeInSet(key);
   if (place === undefined || pod?.metadata.uid === port.origin.uid) return true;
