@@ -117,6 +117,11 @@ test('annotations choose addresses and groups, groups of a running pod too; what
     outside: { 'cable.io/ip-address': '192.0.2.1' },
   };
   const ports = await world.ports((found) => found.has('ours') && found.has('kube-ovn'));
+  await world.annotate('ours', { 'cable.io/ip-adress': '10.244.0.9', 'ovn.kubernetes.io/allocated': 'true' });
+  await until(
+    () => eventsOf(world, 'ours'),
+    (found) => found.some((one) => one.includes('nothing here knows cable.io/ip-adress:')),
+  );
   for (const [name, annotations] of Object.entries(wrong)) await world.pod(name, { node: 'node-1', annotations });
   assert.equal(ports.get('ours')?.fixed_ips[0]?.ip_address, '10.244.0.77');
   assert.equal(ports.get('ours')?.mac_address, 'fa:16:3e:00:00:77');

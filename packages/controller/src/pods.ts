@@ -47,7 +47,7 @@ import type { RatePolicies } from './rate-policies.ts';
 import type { Refusals } from './refusals.ts';
 import { soonest, type WaitedFor, type Waits } from './waits.ts';
 import { WishError } from './wish-error.ts';
-import { type PodWishes, wishesOf } from './wishes.ts';
+import { type PodWishes, unknownOf, wishesOf } from './wishes.ts';
 
 export type PodsDeps = FurtherDeps & {
   readonly cable: CableAccess;
@@ -147,12 +147,21 @@ export async function ensurePorts(
     await deps.mirrors.ensure(deps.cable.as(port.projectId), pod.name, port, wishes.mirror);
     if (made.refused !== undefined) throw made.refused;
     deps.refusals.clear(key);
-    deps.events.well(KIND, key);
+    await tellUnknown(deps, pod);
     return [...surplus, ...made.surplus, ...own.filter((one) => isReplaced(one, port))];
   } catch (err) {
     await tellRefusal(deps, pod, err, hasPort);
     return [];
   }
+}
+
+/** Nothing is wrong with the pod; of annotations that nobody knows it is told, once in a while. */
+async function tellUnknown({ events }: PodsDeps, { namespace, name, uid, annotations }: PodFacts): Promise<void> {
+  const unknown = unknownOf(annotations);
+  if (unknown.length === 0) return events.well(KIND, `${namespace}/${name}`);
+  const subject = { apiVersion: 'v1', kind: KIND, namespace, name, uid };
+  const message = `nothing here knows ${unknown.join(', ')}: the pod is as it would be without`;
+  await events.warn(subject, 'NotKnown', message);
 }
 
 /** Has the pod looked at again after what was refused of its ports, and says so at the pod. Throws what is no refusal. */

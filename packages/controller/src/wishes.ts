@@ -3,7 +3,7 @@
  */
 import { formatIp, parseIp, parseMac } from '@cable/model';
 import { type IpPool, parsePool } from './ip-pool.ts';
-import type { PodFacts } from './pod-facts.ts';
+import { type PodFacts, VPC_ADDRESS } from './pod-facts.ts';
 import { quoted, WishError } from './wish-error.ts';
 
 export type PodWishes = {
@@ -67,6 +67,25 @@ function namesOf(what: keyof typeof NAMES, further: FurtherInterface | undefined
     ...own.flatMap((one) => (OF_KUBE_OVN.test(one) ? [`${one.replace(OF_KUBE_OVN, '.')}.${interfaceName}`] : [])),
     ...own,
   ];
+}
+
+/** What Kube-OVN, or the controller here, writes at pods by itself. */
+const WRITTEN: ReadonlySet<string> = new Set([
+  VPC_ADDRESS,
+  ...[
+    ...['allocated', 'routed', 'cidr', 'gateway', 'logical_router', 'vlan_id', 'provider_network', 'pod_nic_type'],
+    ...['virtualmachine', 'vpc_cidrs', 'subnet', 'liveMigration', 'network_type', 'provider'],
+  ].map((one) => `ovn.kubernetes.io/${one}`),
+]);
+
+const KNOWN: ReadonlySet<string> = new Set([...Object.values(NAMES).flat(), ...WRITTEN]);
+
+/** Names of annotations of the pod's first interface that look like ours or Kube-OVN's, and that nobody here knows: a slip of the pen, or what is not there. Sorted, eight at the most. */
+export function unknownOf(annotations: PodFacts['annotations']): readonly string[] {
+  return Object.keys(annotations)
+    .filter((name) => /^(cable\.io|ovn\.kubernetes\.io)\//.test(name) && !KNOWN.has(name))
+    .sort()
+    .slice(0, 8);
 }
 
 const OF_KUBE_OVN = /\.ovn\.(?=kubernetes\.io\/)/;
