@@ -38,6 +38,7 @@ const TEST = {
   'clang-format': 'checks the layout of C sources',
   'etcd-client': 'looks into etcd in tests',
   tcpdump: 'looks at packets in tests',
+  conntrack: "looks at the kernel's connection tracking in tests",
   socat: 'moves bytes in tests',
   ethtool: 'reads offloads in tests',
   procps: 'sysctl in tests',
