@@ -44,7 +44,10 @@ export type FailOverDeps = {
   readonly log: Logger;
 };
 
-/** So long this one does not take back what the server has given to another, which it does not see: that one may have taken it because it does not see this one. As the server has it (`PlaceChanges`). */
+/**
+ * So long this one does not take back what the server has given to another that it does not hear: that one may have taken it because it does not hear this one, and the place would go to and fro
+ * as often as the server is told.
+ */
 const SUCCESSOR_MS = 60_000;
 
 /** How often each host is asked. */
@@ -312,7 +315,7 @@ export class FailOver implements GatewayReader {
   #isDead(host: string, doubt: Doubt): boolean {
     const { now, log } = this.#deps;
     const waited = now() - doubt.sinceMs;
-    if (now() - (this.#successors.get(host) ?? Number.NEGATIVE_INFINITY) < SUCCESSOR_MS) return false;
+    if (this.#isBlindTo(host)) return false;
     if (waited < this.#doubts.size * TICK_MS - SLACK_MS) return false;
     const about = numberOf(placeName(host));
     const lately = [...this.#targets.values()].filter(({ heardMs }) => heardMs >= doubt.sinceMs);
@@ -327,6 +330,13 @@ export class FailOver implements GatewayReader {
     this.#doubts.delete(host);
     log.warn({ host }, 'a host of gateways is dead: this one takes its place where it is the next');
     return true;
+  }
+
+  /** Has the server given the host what this one had, when this one did not hear it, and has not since? */
+  #isBlindTo(host: string): boolean {
+    const sinceMs = this.#successors.get(host);
+    if (sinceMs === undefined || this.#deps.now() - sinceMs >= SUCCESSOR_MS) return false;
+    return (this.#targets.get(host)?.heardMs ?? 0) < sinceMs - 2 * TICK_MS;
   }
 
   /** Nobody answers, of two or more hosts that could: it is this one that is cut off. Of a single other host that cannot be known. */

@@ -4,7 +4,6 @@ import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { Plan } from '../engine/plan.ts';
 import { gatewayHostFor, gatewayRouter, mayBeGateway, standbysAfterMove, standbysFor } from './gateway-hosts.ts';
-import { PlaceChanges } from './place-changes.ts';
 
 export type GatewayKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
 
@@ -28,7 +27,6 @@ export class GatewayKeeper {
   readonly #silent = new Map<string, number>();
   /** Gateways whose place hosts have taken, by the port's id. */
   readonly #taken = new Map<string, string>();
-  readonly #changes = new PlaceChanges();
 
   constructor(deps: GatewayKeeperDeps) {
     this.#deps = deps;
@@ -59,8 +57,6 @@ export class GatewayKeeper {
       if (this.#takenBy(id, host) !== undefined) await this.#write(id, () => this.#takenBy(id, host));
     }
     const ports = [...tables.any('router_gateway').values()] as unknown as readonly Port[];
-    this.#changes.keep((id) => tables.any('router_gateway').get(id) !== undefined);
-    for (const port of ports) this.#see(port);
     const hosts = new Set(ports.flatMap((port) => [port['binding:host_id'] ?? '', ...port.standby_hosts]));
     for (const host of this.#silent.keys()) if (!hosts.has(host) || this.#isAlive(host)) this.#silent.delete(host);
     for (const { id } of ports) {
@@ -71,16 +67,8 @@ export class GatewayKeeper {
 
   #takenBy(portId: string, host: string): Places | undefined {
     const port = this.#deps.tables.any('router_gateway').get(portId) as unknown as Port | undefined;
-    if (port === undefined) return undefined;
-    this.#see(port);
-    const active = port['binding:host_id'] ?? '';
-    if (active === host || !port.standby_hosts.includes(host)) return undefined;
-    if (this.#changes.hasJustLost(portId, host, this.#deps.monotonicMs()) && this.#isAlive(active)) return undefined;
+    if (port === undefined || port['binding:host_id'] === host || !port.standby_hosts.includes(host)) return undefined;
     return { ...movedTo(port, host), status: port.status };
-  }
-
-  #see(port: Port): void {
-    this.#changes.see(port.id, port['binding:host_id'] ?? '', this.#deps.monotonicMs());
   }
 
   /** Where the gateway is to be instead; undefined: it stays. */

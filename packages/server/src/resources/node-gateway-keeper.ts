@@ -4,7 +4,6 @@ import type { EngineDeps } from '../engine/context.ts';
 import { refuseBehind } from '../engine/loaded-types.ts';
 import { CLUSTER } from '../engine/of-clusters.ts';
 import { Plan } from '../engine/plan.ts';
-import { PlaceChanges } from './place-changes.ts';
 
 export type NodeGatewayKeeperDeps = EngineDeps & { readonly signal: AbortSignal; readonly log: Logger };
 
@@ -24,7 +23,6 @@ export class NodeGatewayKeeper {
   readonly #silent = new Map<string, number>();
   /** Subnets of which nodes have taken the place, each with the node. */
   readonly #taken = new Map<string, string>();
-  readonly #changes = new PlaceChanges();
 
   constructor(deps: NodeGatewayKeeperDeps) {
     this.#deps = deps;
@@ -57,8 +55,6 @@ export class NodeGatewayKeeper {
     const clusters = [...tables.any(CLUSTER).values()].map(({ id }) => id);
     const subnets = clusters.flatMap((id) => tables.of('subnet').by('cable:gateway_cluster', id));
     const active = new Set(subnets.map((one) => one['cable:gateway_node']));
-    this.#changes.keep((id) => this.#subnet(id) !== undefined);
-    for (const one of subnets) this.#see(one);
     for (const host of this.#silent.keys()) if (!active.has(host) || this.#isAlive(host)) this.#silent.delete(host);
     for (const { id } of subnets) {
       if (signal.aborted) return;
@@ -68,21 +64,11 @@ export class NodeGatewayKeeper {
 
   #mayTake(id: string, host: string): boolean {
     const subnet = this.#subnet(id);
-    if (subnet === undefined) return false;
-    this.#see(subnet);
     return (
-      subnet['cable:gateway_nodes'].includes(host) &&
+      subnet?.['cable:gateway_nodes'].includes(host) === true &&
       subnet['cable:gateway_node'] !== host &&
-      this.#isNode(subnet, host) &&
-      !(
-        this.#changes.hasJustLost(id, host, this.#deps.monotonicMs()) &&
-        this.#isAlive(subnet['cable:gateway_node'] ?? '')
-      )
+      this.#isNode(subnet, host)
     );
-  }
-
-  #see(subnet: Subnet): void {
-    this.#changes.see(subnet.id, subnet['cable:gateway_node'] ?? '', this.#deps.monotonicMs());
   }
 
   /** The node by which it is to leave instead; undefined: it stays. */
