@@ -7,10 +7,12 @@ import { writeChart } from './install/chart.ts';
 import { POD_COMMANDS, parsePodCommand } from './install/commands.ts';
 import { parseManifestsLine } from './install/manifests-line.ts';
 import { openKubeAccess } from './kube-access.ts';
+import { runConvert } from './kube-ovn/line.ts';
 import { manifests } from './manifests.ts';
 import { parseCommandLine } from './options.ts';
 
 if (process.argv[2] === 'manifests') await printManifests();
+if (process.argv[2] === 'convert') await printConverted();
 if (POD_COMMANDS.some((word) => word === process.argv[2])) await runPodCommand();
 const options = parseCommandLine(process.argv.slice(2), process.env);
 const log = createLogger(options.logLevel);
@@ -44,6 +46,20 @@ async function printManifests(): Promise<never> {
     process.exit(0);
   } catch (err) {
     sayLast(`cable kube manifests: ${err instanceof Error ? err.message : String(err)}`);
+    process.exit(1);
+  }
+}
+
+/** Ends the process. */
+async function printConverted(): Promise<never> {
+  try {
+    const { text, said, isWhole } = runConvert(process.argv.slice(3), process.env);
+    for (const line of said) process.stderr.write(`cable kube convert: ${line}\n`);
+    process.stdout.write(text);
+    await flushOutput();
+    process.exit(isWhole ? 0 : 1);
+  } catch (err) {
+    sayLast(`cable kube convert: ${err instanceof Error ? err.message : String(err)}`);
     process.exit(1);
   }
 }

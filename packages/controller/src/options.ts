@@ -41,7 +41,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     .showHelpAfterError('  See what it takes with --help.')
     .addHelpText(
       'after',
-      '\nIn place of options: manifests prints what Kubernetes is to be given. Of its pods: authorities, admission, join, cni, store-directory (each has --help).',
+      '\nIn place of options: manifests prints what Kubernetes is to be given; convert FILE prints what stands in the place of Kube-OVN’s. Of its pods: authorities, admission, join, cni, store-directory (each has --help).',
     )
     .requiredOption('--cluster <name>', 'name of the cluster here; agents of its nodes have it too', parseCluster)
     .option('--server <url>', 'the Cable server: http://HOST:PORT, https://HOST:PORT or unix:PATH', env['CABLE_SERVER'])
