@@ -374,6 +374,50 @@ test('a definition that is removed takes nothing along without a word', async (t
   await gone('SecurityGroup', 'web');
 });
 
+test('of two in a list of spec that are one to Cable the last counts, and Ready says so', async (t) => {
+  const world = await startWorld(t);
+  const { create, change, ready, refused } = customsOf(world);
+  world.control('a');
+  const outside = await world.cable.create('network', { name: 'outside', 'router:external': true });
+  await world.cable.create('subnet', { network_id: outside.id, cidr: '203.0.113.0/24' });
+  const [first, second] = [{ cidr: '198.51.100.0/24' }, { cidr: '203.0.113.0/24' }].map(({ cidr }) => ({
+    ...{ priority: 10, action: 'drop', destination: cidr },
+  }));
+  await create('Vpc', 'red', {});
+  const red = { name: 'red', vpc: { name: 'red' } };
+  await create('Vpc', 'blue', { externalGateway: { network: 'outside' }, policyRoutes: [first, second] });
+  assert.match(await refused('Vpc', 'blue', 'Invalid'), /policyRoutes: there are two with priority 10/);
+  await create('Vpc', 'green', { peerings: [red, { ...red, acceptedPrefixes: ['10.9.0.0/16'] }] });
+  assert.match(await refused('Vpc', 'green', 'Invalid'), /peerings: there are two with the name red/);
+  await change('Vpc', 'blue', { policyRoutes: [second] });
+  const router = (await ready('Vpc', 'blue')).status?.id ?? '';
+  const policies = (await world.cable.within(router).list('router_policy')) as readonly AnyObject[];
+  assert.deepEqual(
+    policies.map((one) => one['destination_ip_prefix']),
+    ['203.0.113.0/24'],
+  );
+  const limit = (maxKbps: number) => ({ direction: 'egress', maxKbps });
+  await create('QosPolicy', 'slow', { bandwidthLimits: [limit(1000), limit(2000)] });
+  assert.match(await refused('QosPolicy', 'slow', 'Invalid'), /bandwidthLimits: there are two with direction egress/);
+  const policy = await world.cable.list('qos_policy', { name: 'slow' });
+  const limits = (await world.cable
+    .within(policy[0]?.id ?? '')
+    .list('qos_bandwidth_limit_rule')) as readonly AnyObject[];
+  assert.deepEqual(
+    limits.map((one) => one['max_kbps']),
+    [2000],
+  );
+  await create('SecurityGroup', 'web', {});
+  await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' });
+  const group = (await ready('SecurityGroup', 'web')).status?.id ?? '';
+  await create('Port', 'db', { subnet: 'front', securityGroups: ['web', 'web', group] });
+  const port = (await ready('Port', 'db')).status?.id ?? '';
+  assert.deepEqual((await world.cable.get('port', port)).security_groups, [group]);
+  const lead = { port: 80, target: { port: 'db' } };
+  await create('Gateway', 'way', { vpc: 'blue', ports: [lead, { ...lead, protocol: 'TCP', targetPort: 81 }] });
+  assert.match(await refused('Gateway', 'way', 'Invalid'), /ports: there are two with port 80 of TCP/);
+});
+
 test('QosPolicies, Ports, FloatingIPs and Mirrors are what Neutron has of the names; a pod that comes again has its own', async (t) => {
   const world = await startWorld(t);
   const { create, change, ready, refused, remove, gone, get } = customsOf(world);

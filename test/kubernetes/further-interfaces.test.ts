@@ -125,8 +125,12 @@ test('copies, anti-spoofing and further addresses are a namespace’s to say in 
   await pod('watched', { 'cable.io/subnet': 'own', 'cable.io/mirror': 'true' });
   await pod('router', { 'cable.io/subnet': 'own', 'cable.io/port-security': 'false' });
   await pod('pair', { 'cable.io/subnet': 'own', 'ovn.kubernetes.io/aaps': 'vip, 10.1.0.128/25' });
-  await told(world, 'open', /has no port: annotation port-security: its project may say that in networks of its own/);
-  await told(world, 'claims', /has no port: annotation allowed-address-pairs: its project may say that/);
+  await told(
+    world,
+    'open',
+    /has no port: annotation ovn\.kubernetes\.io\/port_security: its project may say that in networks of its own/,
+  );
+  await told(world, 'claims', /has no port: annotation cable\.io\/allowed-address-pairs: its project may say that/);
   await told(world, 'twice', /"no" is neither true nor false/);
   await told(world, 'watched', /has a port, but .* nobody who watches/);
   const ports = await world.ports((found) => found.has('router') && found.has('pair') && found.has('networks'));

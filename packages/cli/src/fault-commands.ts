@@ -20,8 +20,8 @@ const WATCH_MS = 2000;
 export function addFaultCommands(root: Command, bind: Bind): void {
   root
     .command('drops')
-    .argument('[port]', 'name or ID; without it: all ports of the project that have drops')
-    .description('Shows what was dropped of a port’s packets, why, and what to do about it.')
+    .argument('[port...]', 'names or IDs; without them: all ports of the project that have drops')
+    .description('Shows what was dropped of ports’ packets, why, and what to do about it.')
     .option('--watch', 'show what is added, every two seconds, until Ctrl-C')
     .action(bind(showDrops));
   const flows = root.command('flows').argument('<port>', 'name or ID').description('Shows the connections of a port.');
@@ -83,10 +83,11 @@ function packetQuery(options: Options): Readonly<Record<string, unknown>> {
 type Drop = Row & { readonly reason: string; readonly packets: number };
 type Drops = { readonly port: Named; readonly network: Named | null; readonly drops: readonly Drop[] };
 async function showDrops(context: CliContext, options: Options, [given]: readonly unknown[]): Promise<void> {
-  const ports = await portsFor(context, given);
+  const named = given as readonly string[];
+  const ports = await portsFor(context, named);
   if (options['watch'] === true) return watchDrops(context, ports);
   const { answers, failed } = await dropsOf(context, ports);
-  if (context.json) return context.print(renderJson(given === undefined ? answers : answers[0]));
+  if (context.json) return context.print(renderJson(named.length === 1 ? answers[0] : answers));
   const rows = answers.flatMap(dropRows);
   context.print(rows.length === 0 ? 'Nothing was dropped.\n' : renderTable(DROP_COLUMNS, rows));
   for (const text of failed) context.printError(`${text}\n`);
@@ -106,9 +107,9 @@ function dropRows({ port, network, drops }: Drops): readonly Row[] {
   }));
 }
 
-/** Those that are bound; the others have no host that could be asked. */
-async function portsFor(context: CliContext, given: unknown): Promise<readonly string[]> {
-  if (given !== undefined) return [await findPort(context, given)];
+/** Those that are named, or else all that are bound; the others have no host that could be asked. */
+async function portsFor(context: CliContext, named: readonly string[]): Promise<readonly string[]> {
+  if (named.length > 0) return await Promise.all(named.map((one) => findPort(context, one)));
   const found = await context.client().list('port', { fields: ['id', 'device_owner', 'status'] });
   return found
     .filter(({ status }) => status === 'ACTIVE')

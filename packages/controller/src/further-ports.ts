@@ -2,7 +2,6 @@
  * Ports of a pod's further interfaces: one for each network of the annotation that Multus reads, of those whose plug-in is ours. They are of the project of the pod's first
  * port, and come and go with that.
  */
-import { ApiError } from '@cable/api';
 import { FIRST_INTERFACE, VPC_INTERFACE } from '@cable/model';
 import { isRefusal, isStillPlugged } from './cable-access.ts';
 import { Unmet } from './custom/work.ts';
@@ -23,6 +22,7 @@ import {
 } from './pod-ports.ts';
 import type { PortFacts } from './port-book.ts';
 import { type Extras, explaining, extrasBody, extrasChanges, extrasOf } from './port-extras.ts';
+import { refusalText } from './refusal-text.ts';
 import { WishError } from './wish-error.ts';
 import { type PodWishes, wishesOf } from './wishes.ts';
 
@@ -83,7 +83,7 @@ export async function ensureFurther(
       const port = await ensureOne(deps, pod, { selection, wishes, there, projectId, defaultRoute });
       surplus.push(...own.filter(({ id }) => id !== port?.id));
     } catch (err) {
-      faults.push(isUnfit(err) ? withName(selection, err) : err);
+      faults.push(isUnfit(err) ? withName(pod, selection, err) : err);
     }
   }
   const failure = faults.find((one) => !(one instanceof Unfit));
@@ -96,12 +96,9 @@ function isUnfit(err: unknown): err is Error {
   return err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err);
 }
 
-function withName({ interfaceName }: Selection, err: Error): Unfit {
-  const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
-  return new Unfit(
-    `its interface ${interfaceName}: ${err.message}${detail}`,
-    err instanceof Unfit ? err.reason : undefined,
-  );
+function withName(pod: PodFacts, selection: Selection, err: Error): Unfit {
+  const reason = err instanceof Unfit ? err.reason : undefined;
+  return new Unfit(`its interface ${selection.interfaceName}: ${refusalText(err, pod, selection)}`, { reason });
 }
 
 type One = {

@@ -21,7 +21,7 @@ export class OptionalKind<T extends KubeObject, K> {
   #isSynced = false;
 
   constructor(options: OptionalKindOptions<T, K>) {
-    this.list = new Reflector<T, K>(options);
+    this.list = new Reflector<T, K>({ ...options, isOptional: true });
     void this.list.synced.then(() => {
       this.#isSynced = true;
     });

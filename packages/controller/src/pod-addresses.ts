@@ -54,7 +54,7 @@ export async function withAddresses(
     return needsPort(holder) && ownerUid(holder) === port.origin.uid;
   };
   const what = { pool, networkId, places, namespace: pod.namespace, ordinal };
-  throw new Unfit(exhausted(what, { book: deps.book, turns: deps.turns, isThere }), 'IpPoolExhausted');
+  throw new Unfit(exhausted(what, { book: deps.book, turns: deps.turns, isThere }), { reason: 'IpPoolExhausted' });
 }
 
 /** Of a StatefulSet's pod. */

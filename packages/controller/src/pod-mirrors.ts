@@ -68,7 +68,8 @@ async function serviceOf(client: Client, { projectId }: PortFacts, wanted: strin
   const found = (await client.list('tap_service', { ...query, project_id: projectId })) as readonly AnyObject[];
   if (wanted !== true) return onlyOne(found, 'tap_service', wanted).id;
   const [first, second] = found;
-  if (first === undefined) throw new Unfit('annotation mirror: its project has nobody who watches: make a Mirror');
-  if (second !== undefined) throw new Unfit('annotation mirror: its project has several who watch: name the Mirror');
+  const asked = { about: 'mirror' } as const;
+  if (first === undefined) throw new Unfit('its project has nobody who watches: make a Mirror', asked);
+  if (second !== undefined) throw new Unfit('its project has several who watch: name the Mirror', asked);
   return first.id;
 }

@@ -5,15 +5,23 @@ import type { ClusterNetwork } from './cluster-networks.ts';
 import type { PodGroups } from './legs.ts';
 import { namedRows } from './named-rows.ts';
 import { nearest } from './nearest.ts';
-import type { PodWishes } from './wishes.ts';
+import type { PodWishes, Wish } from './wishes.ts';
 
-/** What is found wrong with what the pod asks for, which it has not until that is mended. `reason`: of the event; undefined: as of others. */
+/**
+ * What is found wrong with what the pod asks for, which it has not until that is mended. `reason`: of the event; undefined: as of others. `about`: which of its annotations asks for it; undefined:
+ * the message says it, or none does.
+ */
 export class Unfit extends Error {
   readonly reason: string | undefined;
+  readonly about: Wish | undefined;
 
-  constructor(message: string, reason?: string) {
+  constructor(
+    message: string,
+    { reason, about }: { readonly reason?: string | undefined; readonly about?: Wish } = {},
+  ) {
     super(message);
     this.reason = reason;
+    this.about = about;
   }
 }
 
@@ -63,17 +71,27 @@ function meant({ projectId }: Viewer, type: string, text: string, found: readonl
   return onlyOne(isUuid(text) ? found : nearest(type, found, projectId), type, text);
 }
 
+/** Throws `Unfit`. */
 export function onlyOne(found: readonly AnyObject[], type: string, text: string): AnyObject {
   const [first, second] = found;
+  const about = ASKED_BY[type];
+  const asked = about === undefined ? {} : { about };
   if (first === undefined) {
     const isNamed = type === 'security_group' && !isUuid(text);
     throw new Unfit(
       `there is no ${type} ${text} that its project ${isNamed ? 'has: name one of others by ID' : 'sees'}`,
+      asked,
     );
   }
-  if (second !== undefined) throw new Unfit(`its project sees several of ${type} ${text}: give the ID`);
+  if (second !== undefined) throw new Unfit(`its project sees several of ${type} ${text}: give the ID`, asked);
   return first;
 }
+
+/** By type of what is looked for. */
+const ASKED_BY: Readonly<Record<string, Wish>> = {
+  ...{ network: 'network', subnet: 'subnet', security_group: 'securityGroups' },
+  ...{ tap_service: 'mirror', 'address or port': 'pairs' },
+};
 
 export async function groupsOf(viewer: Viewer, groups: readonly string[]): Promise<PodGroups> {
   const type = 'security_group';

@@ -2,7 +2,6 @@
  * Pods become ports: one is made, bound to the pod's node, as soon as the pod has a node, and is gone when the pod is, and nothing of it is on the node any more. In another VPC than the
  * cluster's own a pod has two: its port there, and a leg in the cluster's network of pods (`legs.ts`).
  */
-import { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { getIfThere, type KubeApi, KubeError, placeOf } from '@cable/kube';
 import { FIRST_INTERFACE, VPC_INTERFACE } from '@cable/model';
@@ -44,6 +43,7 @@ import {
 import type { PortBook, PortFacts } from './port-book.ts';
 import { defaultRoutes, type Extras, explaining, extrasBody, extrasChanges, extrasOf } from './port-extras.ts';
 import type { RatePolicies } from './rate-policies.ts';
+import { refusalText } from './refusal-text.ts';
 import type { Refusals } from './refusals.ts';
 import { soonest, type WaitedFor, type Waits } from './waits.ts';
 import { WishError } from './wish-error.ts';
@@ -171,14 +171,13 @@ export async function tellRefusal(deps: PodsDeps, pod: PodFacts, err: unknown, h
   // The pod before it is on its way out.
   if (isStillPlugged(err)) return deps.again(key, RELEASE_MS);
   if (!(err instanceof WishError || err instanceof Unfit || err instanceof Unmet || isRefusal(err))) throw err;
-  const detail = err instanceof ApiError && err.detail !== '' ? ` ${err.detail}` : '';
   const { againMs, isNews } = deps.refusals.note(key);
   const known = err instanceof Unfit ? err.reason : undefined;
   const [reason, what] = hasPort
     ? ['NotAsAskedFor', 'The pod has a port, but not all that it asks for']
     : ['NoPort', 'The pod has no port'];
   const subject = { apiVersion: 'v1', kind: KIND, namespace, name, uid };
-  if (isNews) await deps.events.warn(subject, known ?? reason, `${what}: ${err.message}${detail}`);
+  if (isNews) await deps.events.warn(subject, known ?? reason, `${what}: ${refusalText(err, pod)}`);
   deps.again(key, againMs);
 }
 

@@ -80,15 +80,15 @@ function pairsBody(pairs: readonly string[]): readonly object[] {
   return pairs.map((address) => ({ ip_address: address }));
 }
 
-/** What the server does not let the project have is told by the annotation's word. */
+/** What the server does not let the project have is an `Unfit`, which says what it is about. */
 export async function explaining<T>(extras: Extras, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (err) {
     const isAsked = extras.portSecurity !== undefined || extras.pairs.length > 0;
     if (!isAsked || !(err instanceof ApiError) || err.status !== 403) throw err;
-    const what = extras.pairs.length > 0 ? 'allowed-address-pairs' : 'port-security';
-    throw new Unfit(`annotation ${what}: its project may say that in networks of its own alone: ${err.message}`);
+    const about = extras.pairs.length > 0 ? 'pairs' : 'portSecurity';
+    throw new Unfit(`its project may say that in networks of its own alone: ${err.message}`, { about });
   }
 }
 

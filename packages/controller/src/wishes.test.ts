@@ -62,3 +62,33 @@ test('names of groups and ports are asked for some dozens at once, one request a
   assert.deepEqual([pairs.length, pairs[0], pairs[64]], [65, '10.1.0.0/24', '10.0.0.63']);
   assert.deepEqual([most, asked], [1, 8]);
 });
+
+test('a rate is any quantity of Kubernetes; Kube-OVN’s are plain numbers of Mbit/s', () => {
+  const kbps = (name: string, text: string): number => wishesOf({ annotations: { [name]: text } }).rates.ingressKbps;
+  const ours = 'kubernetes.io/ingress-bandwidth';
+  const said = {
+    '10M': 10_000,
+    '1e7': 10_000,
+    '1.5E6': 1500,
+    '2k': 2,
+    '1Mi': 1049,
+    '3000000m': 3,
+    '1P': 1e12,
+    '1E': 1e15,
+    '0': 0,
+  };
+  for (const [text, wanted] of Object.entries(said))
+    assert.equal(kbps(ours, text), Math.min(wanted, 2_147_483_647), text);
+  assert.equal(kbps('ovn.kubernetes.io/ingress_rate', '1.5'), 1500);
+  for (const [name, text] of [
+    [ours, 'fast'],
+    [ours, '-1'],
+    [ours, '1e999'],
+    [ours, '1ee3'],
+    ['ovn.kubernetes.io/ingress_rate', '10M'],
+  ] as const)
+    assert.throws(
+      () => kbps(name, text),
+      (err: Error) => err instanceof WishError && err.message.startsWith(`annotation ${name}: "${text}" is no rate`),
+    );
+});

@@ -51,11 +51,23 @@ const NAMES = {
   defaultRoute: ['cable.io/default-route', 'ovn.kubernetes.io/default_route'],
 } as const;
 
+/** What an annotation may ask for. */
+export type Wish = keyof typeof NAMES;
+
+/** Name of the annotation by which a pod asks for it, of its first interface or of a further one; undefined: it does not. */
+export function annotationOf(
+  { annotations }: Pick<PodFacts, 'annotations'>,
+  wish: Wish,
+  further?: FurtherInterface,
+): string | undefined {
+  return givenIn(annotations, namesOf(wish, further))?.name;
+}
+
 /**
  * The same of a further interface: `<name>.<namespace>.` of its NetworkAttachmentDefinition stands before, and where one is there several times its interface behind,
  * with a dot. What Kubernetes has itself is of the first one.
  */
-function namesOf(what: keyof typeof NAMES, further: FurtherInterface | undefined): readonly string[] {
+function namesOf(what: Wish, further: FurtherInterface | undefined): readonly string[] {
   if (further === undefined) return NAMES[what];
   const { name, namespace, interfaceName } = further;
   const own = NAMES[what]
@@ -96,7 +108,7 @@ const NO_WISHES: PodWishes = { ipAddresses: [], rates: NO_RATES };
 /** Throws `WishError`. `further` undefined: of the first interface. */
 export function wishesOf({ annotations }: Pick<PodFacts, 'annotations'>, further?: FurtherInterface): PodWishes {
   if (Object.keys(annotations).length === 0) return NO_WISHES;
-  const given = (what: keyof typeof NAMES) => givenIn(annotations, namesOf(what, further));
+  const given = (what: Wish) => givenIn(annotations, namesOf(what, further));
   const network = given('network');
   const subnet = given('subnet');
   const addresses = given('ipAddress');
@@ -205,15 +217,15 @@ const MOST_KBPS = 2_147_483_647;
 
 /** Suffixes of quantities (Kubernetes API, Quantity) that a rate may have. */
 const SCALE: Readonly<Record<string, number>> = {
-  ...{ '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 },
-  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 },
+  ...{ m: 1e-3, '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18 },
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50, Ei: 2 ** 60 },
 };
 
 /** Bits a second, as a quantity. 0: there is no annotation, or it says so. */
 function kbpsIn(one: Given | undefined): number {
   if (one === undefined) return 0;
   const { name, text } = one;
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)([kMGT]|[KMGT]i)?$/.exec(text);
+  const match = /^(\d{1,15}(?:\.\d{1,9})?(?:[eE][+-]?\d{1,2})?)(m|[kMGTPE]|[KMGTPE]i)?$/.exec(text);
   const scale = IN_MBIT.test(name) ? 1e6 : SCALE[match?.[2] ?? ''];
   const bits = Number(match?.[1] ?? Number.NaN) * (scale ?? Number.NaN);
   if (match === null || !Number.isFinite(bits) || (IN_MBIT.test(name) && match[2] !== undefined)) {

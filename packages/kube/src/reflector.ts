@@ -1,7 +1,7 @@
 /** A list of one kind that stays current. */
 import { createBackoff, type Logger, sleep, startTimeLimit, TOO_LARGE, TransportError } from '@cable/kit';
 import type { KubeApi, KubeList } from './kube-api.ts';
-import { isExpired, KubeError } from './kube-error.ts';
+import { isExpired, isNotFound, KubeError } from './kube-error.ts';
 import { type KubeKind, type KubeObject, keyOf } from './kube-object.ts';
 
 export type ReflectorOptions<T extends KubeObject, K> = {
@@ -17,6 +17,8 @@ export type ReflectorOptions<T extends KubeObject, K> = {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly timing?: Partial<ReflectorTiming>;
+  /** True: that the API server has no such kind is no fault, and not told as one. */
+  readonly isOptional?: true;
 };
 
 export type ReflectorTiming = {
@@ -106,7 +108,8 @@ export class Reflector<T extends KubeObject, K> {
         if (isExpired(err)) {
           log.info({ kind: kind.plural }, 'is too far behind: lists anew');
           this.#resourceVersion = undefined;
-        } else if (!failing) log.warn({ kind: kind.plural, err }, 'the API server is not followed, will try again');
+        } else if (!failing && !(this.#options.isOptional && isNotFound(err)))
+          log.warn({ kind: kind.plural, err }, 'the API server is not followed, will try again');
         failing ||= !isExpired(err);
         await sleep(waitAfter(err, backoff.next()), signal);
       }

@@ -10,6 +10,8 @@ export type KubectlLine = {
   readonly command: KubectlCommand;
   /** Of the pods; undefined: that of the context. */
   readonly namespace: string | undefined;
+  /** Pods of all namespaces. */
+  readonly isAll: boolean;
   /** Where Cable is installed. */
   readonly cableNamespace: string;
   /** Options that kubectl is given: which cluster, as whom. */
@@ -19,8 +21,13 @@ export type KubectlLine = {
   readonly isHelp: boolean;
 };
 
-/** `pod`: a name that stands for a port, in its `text` after `prefix`, as in `--from=web-1`. */
-export type Word = { readonly text: string; readonly prefix?: string; readonly isPod: boolean };
+/** `isPod`: a name that stands for a port, in its `text` after `prefix`, as in `--from=web-1`. `isArgument`: neither an option nor the value of one. */
+export type Word = {
+  readonly text: string;
+  readonly prefix?: string;
+  readonly isPod: boolean;
+  readonly isArgument?: true;
+};
 
 export type KubectlCommand = (typeof KUBECTL_COMMANDS)[number];
 
@@ -36,7 +43,13 @@ const OWN: Readonly<Record<string, 'namespace' | 'cable' | 'kubectl'>> = {
   '--cluster': 'kubectl',
   '--user': 'kubectl',
   '--as': 'kubectl',
+  '--as-group': 'kubectl',
+  '--token': 'kubectl',
 };
+
+const ALL: ReadonlySet<string> = new Set(['-A', '--all-namespaces']);
+/** Commands that are about many pods. */
+const OF_MANY: ReadonlySet<string> = new Set(['drops', 'ports']);
 
 /** Options whose value may be a port. */
 const PORT_OPTIONS: ReadonlySet<string> = new Set(['--from', '--to']);
@@ -46,9 +59,14 @@ export function parseKubectlLine(argv: readonly string[]): KubectlLine {
   const given: Record<'namespace' | 'cable', string | undefined> = { namespace: undefined, cable: undefined };
   const kubectl: string[] = [];
   const rest: string[] = [];
+  let isAll = false;
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
-    const [name = '', joined] = word.startsWith('--') ? splitOption(word) : [word];
+    if (ALL.has(word)) {
+      isAll = true;
+      continue;
+    }
+    const [name, joined] = splitOption(word);
     const kind = OWN[name];
     if (kind === undefined) {
       rest.push(word);
@@ -64,17 +82,34 @@ export function parseKubectlLine(argv: readonly string[]): KubectlLine {
   const isHelp = rest.length === 0 || rest.includes('--help') || rest.includes('-h') || rest[0] === 'help';
   if (command === undefined && !isHelp)
     throw new CliError(2, `there is no kubectl cable ${String(rest[0])}`, `There are: ${KUBECTL_COMMANDS.join(', ')}.`);
+  const words = command === undefined ? [] : wordsOf(command, rest.slice(1));
+  if (command === 'ports' && !isHelp) refuseUnknown(words);
+  if (isAll && command !== undefined && !OF_MANY.has(command))
+    throw new CliError(2, `--all-namespaces is for ${[...OF_MANY].join(' and ')}`, 'Give NAMESPACE/NAME.');
+  if (isAll && given.namespace !== undefined) throw new CliError(2, 'give either --namespace or --all-namespaces');
   return {
     command: command ?? 'ports',
     namespace: given.namespace,
+    isAll,
     cableNamespace: given.cable ?? 'kube-system',
     kubectl,
-    words: command === undefined ? [] : wordsOf(command, rest.slice(1)),
+    words,
     isHelp,
   };
 }
 
+/** Of `ports`, which no other command looks at. */
+function refuseUnknown(words: readonly Word[]): void {
+  const known = new Set(globalOptions().flatMap(({ long, short }) => [long, short]));
+  const names = words.flatMap(({ text, prefix }) => prefix?.slice(0, -1) ?? (text.startsWith('-') ? text : []));
+  const unknown = names.find((one) => !known.has(one));
+  if (unknown !== undefined) throw new CliError(2, `kubectl cable ports knows no option ${unknown}`, 'See --help.');
+}
+
+/** `--name=VALUE`, and of `-n` as kubectl takes it. */
 function splitOption(word: string): readonly [string, string | undefined] {
+  if (/^-n./.test(word)) return ['-n', word.slice(2).replace(/^=/, '')];
+  if (!word.startsWith('--')) return [word, undefined];
   const at = word.indexOf('=');
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
 }
@@ -85,7 +120,7 @@ function wordsOf(command: KubectlCommand, argv: readonly string[]): readonly Wor
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
     if (!word.startsWith('-')) {
-      words.push({ text: word, isPod: isPodName(word) });
+      words.push({ text: word, isPod: isPodName(word), isArgument: true });
       continue;
     }
     const [name, joined] = splitOption(word);
@@ -113,17 +148,26 @@ function optionsWithValue(name: KubectlCommand): ReadonlySet<string> {
   );
 }
 
-/** `NAME`, `NAMESPACE/NAME`, and both with `pod/` in front. */
-const POD_NAME = /^(pods?\/)?([a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9.-]*$/;
+/** `NAME`, `NAMESPACE/NAME`, both with `pod/` in front, or with a colon and an interface behind. */
+const POD_NAME = /^(pods?\/)?([a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9.-]*(:[^/:%\s]{1,15})?$/;
 
 /** Addresses and IDs of ports are what they are. */
 function isPodName(text: string): boolean {
   return POD_NAME.test(text) && !isUuid(text) && parseIp(text) === undefined;
 }
 
-/** Of `NAME`, `pod/NAME` and `NAMESPACE/NAME`. */
-export function podOf(text: string, namespace: string): { readonly namespace: string; readonly name: string } {
-  const plain = text.replace(/^pods?\//, '');
-  const [first = '', second] = plain.split('/');
-  return second === undefined ? { namespace, name: first } : { namespace: first, name: second };
+/** One interface of a pod. `interfaceName` undefined: none was named. */
+export type PodPlace = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly interfaceName: string | undefined;
+};
+
+/** Of `NAME`, `pod/NAME` and `NAMESPACE/NAME`, each with or without `:INTERFACE`. */
+export function podOf(text: string, namespace: string): PodPlace {
+  const [pod = '', interfaceName] = text.replace(/^pods?\//, '').split(':');
+  const [first = '', second] = pod.split('/');
+  return second === undefined
+    ? { namespace, name: first, interfaceName }
+    : { namespace: first, name: second, interfaceName };
 }

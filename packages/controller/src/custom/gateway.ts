@@ -11,6 +11,7 @@ import {
   type Described,
   type Outcome,
   type PortReference,
+  twice,
   Unmet,
   unmetBy,
   type Work,
@@ -247,7 +248,7 @@ async function applyEgress(
 ): Promise<{ readonly status: readonly EgressStatus[]; readonly unmet?: Unmet }> {
   const there = (await work.rows('router_egress')) as unknown as readonly RouterEgress[];
   const wanted = new Map(egress.map((one) => [one.name, one]));
-  let unmet: Unmet | undefined = wanted.size < egress.length ? twice(egress) : undefined;
+  let unmet = twice('egress', egress, ({ name }) => `the name ${name}`);
   for (const { id, name } of there) if (!wanted.has(name)) await work.client.delete('router_egress', id);
   const status: EgressStatus[] = [];
   for (const one of wanted.values()) {
@@ -270,11 +271,6 @@ async function applyEgress(
     }
   }
   return unmet === undefined ? { status } : { status, unmet };
-}
-
-function twice(egress: readonly Egress[]): Unmet {
-  const name = egress.find((one, n) => egress.findIndex((other) => other.name === one.name) < n)?.name;
-  return new Unmet('Invalid', `egress: two are called ${name}, of which the last counts: give each a name of its own`);
 }
 
 async function whoLeaves(work: Work, { name, namespaces, podSelector, subnet }: Egress) {
@@ -316,7 +312,7 @@ async function applyForwards(
   const known = new Map(there.map((one) => [placeOf(one['protocol'], one['external_port']), one]));
   const wanted = new Map(ports.map((one) => [placeOf((one.protocol ?? 'TCP').toLowerCase(), one.port), one]));
   for (const [place, { id }] of known) if (!wanted.has(place)) await forwardings.delete('port_forwarding', id);
-  let unmet: Unmet | undefined;
+  let unmet = twice('ports', ports, ({ protocol = 'TCP', port }) => `port ${port} of ${protocol}`);
   const attempt = async (run: () => Promise<unknown>): Promise<void> => {
     try {
       await run();

@@ -69,9 +69,8 @@ export const portKind: CustomKind = {
 async function apply(work: Work): Promise<Outcome> {
   const spec = work.spec<Spec>();
   const place = await placeOf(work, spec.subnet ?? '');
-  const groups = await Promise.all(
-    (spec.securityGroups ?? []).map((one) => work.refer('SecurityGroup', 'security_group', one)),
-  );
+  const named = (spec.securityGroups ?? []).map((one) => work.refer('SecurityGroup', 'security_group', one));
+  const groups = [...new Set(await Promise.all(named))];
   const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
   const changing = {
     ...{ name: work.name, description: spec.description ?? '', qos_policy_id: qos },

@@ -4,7 +4,7 @@ import type { AnyObject } from '@cable/model';
 import { given, notAdoptable, onlyRow } from './adoption.ts';
 import type { Declaration, Schema } from './definition.ts';
 import { policyOf } from './views.ts';
-import type { CustomKind, Described, Outcome, Work } from './work.ts';
+import { type CustomKind, type Described, type Outcome, twice, type Work } from './work.ts';
 
 type Bandwidth = { readonly direction: string; readonly maxKbps: number; readonly maxBurstKbps?: number };
 type Packets = { readonly direction: string; readonly maxKpps: number; readonly maxBurstKpps?: number };
@@ -89,17 +89,26 @@ export const qosPolicyKind: CustomKind = {
 async function apply(work: Work): Promise<Outcome> {
   const { description = '', bandwidthLimits = [], packetRateLimits = [], dscpMark } = work.spec<Spec>();
   const policy = await work.ensure('qos_policy', { wanted: { name: work.name, description } });
+  const ofDirection = ({ direction }: { readonly direction: string }): string => `direction ${direction}`;
+  const unmet =
+    twice('bandwidthLimits', bandwidthLimits, ofDirection) ?? twice('packetRateLimits', packetRateLimits, ofDirection);
   const rules: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
-    qos_bandwidth_limit_rule: bandwidthLimits.map(({ direction, maxKbps, maxBurstKbps = 0 }) => ({
+    qos_bandwidth_limit_rule: byDirection(bandwidthLimits).map(({ direction, maxKbps, maxBurstKbps = 0 }) => ({
       ...{ direction, max_kbps: maxKbps, max_burst_kbps: maxBurstKbps },
     })),
-    qos_packet_rate_limit_rule: packetRateLimits.map(({ direction, maxKpps, maxBurstKpps = 0 }) => ({
+    qos_packet_rate_limit_rule: byDirection(packetRateLimits).map(({ direction, maxKpps, maxBurstKpps = 0 }) => ({
       ...{ direction, max_kpps: maxKpps, max_burst_kpps: maxBurstKpps },
     })),
     qos_dscp_marking_rule: dscpMark === undefined ? [] : [{ dscp_mark: dscpMark }],
   };
   for (const [type, wanted] of Object.entries(rules)) await applyRules(work, policy.id, type, wanted);
-  return { id: policy.id, projectId: work.projectId, status: {} };
+  const outcome = { id: policy.id, projectId: work.projectId, status: {} };
+  return unmet === undefined ? outcome : { ...outcome, unmet };
+}
+
+/** Of two of a direction the last. */
+function byDirection<T extends { readonly direction: string }>(limits: readonly T[]): readonly T[] {
+  return [...new Map(limits.map((one) => [one.direction, one])).values()];
 }
 
 /** Rules of types that spec does not know stay as they are. */

@@ -6,7 +6,7 @@ import { given, notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
 import { vpcOf } from './views.ts';
-import { type CustomKind, type Described, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
+import { type CustomKind, type Described, type Outcome, twice, Unmet, unmetBy, type Work } from './work.ts';
 
 export type PolicyRoute = {
   readonly priority: number;
@@ -182,6 +182,8 @@ async function apply(work: Work): Promise<Outcome> {
   const peerings: PeeringStatus[] = [];
   await attempt(async () => {
     await refusals(async () => void peerings.push(...(await applyPeerings(work, router.id, spec.peerings ?? []))));
+    const double = twice('peerings', spec.peerings ?? [], ({ name }) => `the name ${name}`);
+    if (double !== undefined) throw double;
   });
   await attempt(() => refusals(() => applyPolicies(work, router.id, spec.policyRoutes ?? [])));
   const info = changed['external_gateway_info'] as GatewayInfo | null;
@@ -266,7 +268,7 @@ export async function applyPolicies(work: Work, routerId: string, routes: readon
   const there = new Map(
     ((await policies.list('router_policy')) as readonly AnyObject[]).map((one) => [Number(one['priority']), one]),
   );
-  let unmet: Unmet | undefined;
+  let unmet = twice('policyRoutes', routes, ({ priority }) => `priority ${priority}`);
   const attempt = async <T>(run: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await run();
@@ -328,7 +330,7 @@ async function applyPeerings(work: Work, routerId: string, peerings: readonly Pe
   const there = (await sides.list('router_peering')) as readonly AnyObject[];
   const status: PeeringStatus[] = [];
   const kept = new Set<string>();
-  for (const peering of peerings) {
+  for (const peering of new Map(peerings.map((one) => [one.name, one])).values()) {
     const { name, subnets = [], acceptedPrefixes = [] } = peering;
     const peer = peerOf(work, peering);
     if (peer === undefined) {

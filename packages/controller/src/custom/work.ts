@@ -39,6 +39,14 @@ export class Unmet extends Error {
   }
 }
 
+/** What is said of two in a list of spec that are one and the same to Cable; undefined: no two are. `keyOf`: by which they are known, in words. */
+export function twice<T>(field: string, items: readonly T[], keyOf: (item: T) => string): Unmet | undefined {
+  const keys = items.map(keyOf);
+  const key = keys.find((one, n) => keys.indexOf(one) < n);
+  if (key === undefined) return undefined;
+  return new Unmet('Invalid', `${field}: there are two with ${key}, of which the last counts: take one away`);
+}
+
 /** A refusal of the server. */
 export function unmetBy(err: ApiError): Unmet {
   const reason = /^[A-Za-z]\w*$/.test(err.type) ? err.type : 'Refused';
