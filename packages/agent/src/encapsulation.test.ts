@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { unlinkSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import type { LocalPort } from '@cable/model';
 import { removeTcxProgram, tcxProgramIds } from './bpf/tcx.ts';
 import { createScratch, type Scratch } from './bpf/testing.ts';

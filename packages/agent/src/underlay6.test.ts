@@ -1,6 +1,7 @@
 /** Real agents on an underlay of IPv6, whichever makes VXLAN, and a host that has no agent but the kernel's VXLAN device. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import type { LocalPort } from '@cable/model';
 import { createNetns, type TestNetns } from './net/testing.ts';
 import type { Encapsulation } from './options.ts';
