@@ -220,7 +220,12 @@ test('subnets that leave by the host, and policies for it, name it by its new na
   const network = await create('network', {});
   const subnets: string[] = [];
   for (const [at, nodes] of [['old'], ['next', 'old'], ['next']].entries()) {
-    const given = { network_id: network['id'], ip_version: 4, cidr: `10.${at + 1}.0.0/24`, 'cable:gateway_nodes': nodes };
+    const given = {
+      network_id: network['id'],
+      ip_version: 4,
+      cidr: `10.${at + 1}.0.0/24`,
+      'cable:gateway_nodes': nodes,
+    };
     subnets.push(String((await create('subnet', given))['id']));
   }
   const policy = { name: 'web', hosts: ['next', 'old'], directions: ['ingress'], rules: [] };
