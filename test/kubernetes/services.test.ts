@@ -1,6 +1,7 @@
 /** Services and EndpointSlices in Cable, by a controller between a real server and the double of Kubernetes' API server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeKind, KubeObject } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import { EVENTS, SERVICE_CIDRS, SERVICES, SLICES, startWorld, until, type World } from './world.ts';
@@ -209,6 +210,44 @@ test('what changed while no controller ran is found, and what is refused is an e
     events.some((one) => one.includes('192.0.2.1')),
     String(events),
   );
+});
+
+test('an address or node port that another Service has costs a Service nothing else', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  world.control('a');
+  await kube.create(SERVICES, service('first', ['10.96.0.1'], { externalIPs: ['198.51.100.7'] }));
+  await until(
+    () => servicesOf(world),
+    (found) => found.length === 1,
+  );
+  await kube.create(SERVICES, service('second', ['10.96.0.2'], { externalIPs: ['198.51.100.7'] }));
+  await kube.create(SLICES, slice('second-1', 'second', [{ addresses: ['10.244.0.1'] }]));
+  await until(
+    () => setsOf(world),
+    (found) => endpointsIn(found).join() === '10.244.0.1',
+  );
+  const second = async (): Promise<readonly unknown[]> => {
+    const found = (await servicesOf(world)).find((one) => one['name'] === 'shop/second');
+    return [found?.['cluster_ips'], found?.['external_ips'], found?.['ports']];
+  };
+  const port = { name: 'http', protocol: 'TCP', port: 80, node_port: null };
+  assert.deepEqual(await second(), [['10.96.0.2'], [], [port]]);
+  await until(
+    async () => JSON.stringify((await kube.list<KubeObject>(EVENTS, { namespace: 'shop' })).items),
+    (found) => found.includes('NotServedOutside') && found.includes('198.51.100.7'),
+  );
+  // It gets what else is asked for, and keeps what it has.
+  const change = (name: string, spec: object): Promise<KubeObject> =>
+    kube.patch(SERVICES, { namespace: 'shop', name }, { spec });
+  await change('second', { ports: [{ ...PORTS[0], nodePort: 30_080 }] });
+  await until(second, (found) => isDeepStrictEqual(found[2], [{ ...port, node_port: 30_080 }]));
+  await change('first', { ports: [{ ...PORTS[0], nodePort: 30_080 }] });
+  await change('second', { externalIPs: ['198.51.100.7'], ports: [{ ...PORTS[0], port: 81, nodePort: 30_080 }] });
+  await until(second, (found) => isDeepStrictEqual(found[2], [{ ...port, port: 81, node_port: 30_080 }]));
+  // The one goes: the other has it.
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'first' });
+  await until(second, (found) => isDeepStrictEqual(found[1], ['198.51.100.7']));
 });
 
 test('a load balancer gets an address of the pool, keeps it over another controller, and gives it back', async (t) => {

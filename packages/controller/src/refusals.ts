@@ -6,7 +6,7 @@ export class Refusals {
   note(key: string): { readonly againMs: number; readonly isNews: boolean } {
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
-    return count === 1 ? { againMs: FIRST_MS, isNews: false } : { againMs: LATER_MS, isNews: true };
+    return { againMs: Math.min(FIRST_MS * 2 ** (count - 1), MOST_MS), isNews: count > 1 };
   }
 
   /** Nothing is refused of it (any more). */
@@ -21,4 +21,4 @@ export class Refusals {
 }
 
 const FIRST_MS = 1000;
-const LATER_MS = 30_000;
+const MOST_MS = 30_000;

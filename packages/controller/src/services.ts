@@ -7,11 +7,11 @@ import type { BalancerPool } from './balancer-pool.ts';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import { type NodeAddresses, reachedAt } from './host-endpoints.ts';
 import { KeyIndex } from './key-index.ts';
-import type { ObjectEvents } from './object-events.ts';
+import type { ObjectEvents, Subject } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import type { PortBook } from './port-book.ts';
 import type { Refusals } from './refusals.ts';
-import { ENDPOINT_SLICES, SERVICES, type ServiceFacts, type SliceFacts } from './service-facts.ts';
+import { ENDPOINT_SLICES, SERVICES, type ServiceBody, type ServiceFacts, type SliceFacts } from './service-facts.ts';
 
 export type ServicesDeps = {
   readonly cable: Pick<CableAccess, 'own'>;
@@ -166,8 +166,7 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
   const refused = body.external_ips.filter((one) => !wanted.external_ips.includes(one));
   try {
     const isNew = books.services.get(key) === undefined;
-    await write(deps.cable.own, books.services, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
-    deps.refusals.clear(`Service ${key}`);
+    const lacking = await writeService(deps, { type: 'service', id, fixed: { scope_id: scopeId }, wanted, key });
     const isTurned = books.others.has(key) !== service.isOthers;
     if (service.isOthers) books.others.add(key);
     else books.others.delete(key);
@@ -175,6 +174,8 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
     const lack = await balance(deps, key, service).catch(
       (err: unknown) => `its status cannot be written: ${err instanceof Error ? err.message : String(err)}`,
     );
+    if (lacking !== undefined) return await noteRefusal(deps, key, subject, LESS_OUTSIDE, lacking);
+    deps.refusals.clear(`Service ${key}`);
     if (refused.length === 0 && lack === undefined) deps.events.well('Service', key);
     else if (lack !== undefined) {
       await deps.events.warn(subject, 'NoLoadBalancerAddress', `The load balancer lacks an address: ${lack}`);
@@ -187,10 +188,67 @@ export async function reconcileService(deps: ServicesDeps, key: string): Promise
       );
   } catch (err) {
     if (!isRefusal(err)) throw err;
-    const { againMs, isNews } = deps.refusals.note(`Service ${key}`);
-    if (isNews) await deps.events.warn(subject, 'NotServed', `The Service is not served: ${messageOf(err)}`);
-    deps.again(key, againMs);
+    await noteRefusal(deps, key, subject, NOT_SERVED, err);
   }
+}
+
+const NOT_SERVED = { reason: 'NotServed', says: 'The Service is not served' } as const;
+const LESS_OUTSIDE = {
+  reason: 'NotServedOutside',
+  says: 'The Service is not served at all of its addresses and node ports',
+} as const;
+
+async function noteRefusal(
+  deps: ServicesDeps,
+  key: string,
+  subject: Subject,
+  { reason, says }: typeof NOT_SERVED | typeof LESS_OUTSIDE,
+  err: ApiError,
+): Promise<void> {
+  const { againMs, isNews } = deps.refusals.note(`Service ${key}`);
+  if (isNews) await deps.events.warn(subject, reason, `${says}: ${messageOf(err)}`);
+  deps.again(key, againMs);
+}
+
+type WantedService = ServiceBody & { readonly announced_ips: readonly string[] };
+
+/**
+ * Writes it as it is asked for; where that is refused, with as many of its addresses from outside as can be had: whoever has one of them, its ClusterIP is its own. Answers why it was
+ * refused then.
+ */
+async function writeService(
+  { cable, books }: ServicesDeps,
+  written: Written & { readonly wanted: WantedService },
+): Promise<ApiError | undefined> {
+  let refusal: ApiError | undefined;
+  for (const wanted of [written.wanted, ...withLessOutside(written.wanted, books.services.get(written.key))]) {
+    try {
+      await write(cable.own, books.services, { ...written, wanted });
+      return refusal;
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      refusal ??= err;
+    }
+  }
+  throw refusal;
+}
+
+/** Without the external addresses that it has not yet, and then without whatever else leads to it from outside that it has not. */
+function withLessOutside(wanted: WantedService, before: AnyObject | undefined): readonly WantedService[] {
+  const kept = (name: 'external_ips' | 'load_balancer_ips'): readonly string[] =>
+    wanted[name].filter((one) => ((before?.[name] as readonly string[] | undefined) ?? []).includes(one));
+  const known = (before?.['ports'] as WantedService['ports'] | undefined) ?? [];
+  const isKnown = ({ protocol, node_port: port }: WantedService['ports'][number]): boolean =>
+    known.some((one) => one.protocol === protocol && one.node_port === port);
+  const reached = (some: Pick<WantedService, 'external_ips' | 'load_balancer_ips'>): readonly string[] =>
+    wanted.announced_ips.filter((one) => some.external_ips.includes(one) || some.load_balancer_ips.includes(one));
+  const fewer = { ...wanted, external_ips: kept('external_ips') };
+  const fewest = {
+    ...{ ...fewer, load_balancer_ips: kept('load_balancer_ips') },
+    ports: wanted.ports.map((one) => (isKnown(one) ? one : { ...one, node_port: null })),
+  };
+  const all = [wanted, fewer, fewest].map((one) => ({ ...one, announced_ips: reached(one) }));
+  return all.filter((one, at) => at > 0 && !isSame(one, all[at - 1]));
 }
 
 /** Addresses of the pool, of whoever of ours has them; those of other controllers' pools these announce themselves. */
