@@ -28,6 +28,7 @@ import {
   NETWORKS,
   type NetworkAttachment,
 } from './further-interfaces.ts';
+import type { Health } from './health.ts';
 import { NodeAddresses } from './host-endpoints.ts';
 import { HOST_POLICIES, HostPolicies } from './host-policies.ts';
 import { type HostPolicyFacts, type HostPolicyObject, hostPolicyFacts } from './host-policy-facts.ts';
@@ -83,6 +84,8 @@ export type ControllerOptions = ClusterNetworksOptions & {
 export type ControllerDeps = {
   readonly kube: KubeApi;
   readonly cable: CableAccess;
+  /** Is told how it is; absent: nobody asks. */
+  readonly health?: Health;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -107,7 +110,7 @@ const LISTENERS = 200;
 /** Resolves after the signal aborts. */
 export async function runController(options: ControllerOptions, given: ControllerDeps): Promise<void> {
   const deps = { ...given, kube: withSliceVersions(given.kube) };
-  const { kube, log, signal } = deps;
+  const { kube, log, signal, health } = deps;
   setMaxListeners(LISTENERS, signal);
   const tell = new Told();
   const common = { api: kube, log, signal };
@@ -184,9 +187,13 @@ export async function runController(options: ControllerOptions, given: Controlle
     slices,
     index,
   };
+  health?.follows(
+    { pods, nodes, namespaces, statefulsets: sets, services, endpointslices: slices, networkpolicies: policies },
+    allSynced(followed),
+  );
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
-    (held) => lead(options, deps, followed, tell, held),
+    (held) => lead(options, deps, followed, tell, held).finally(() => health?.standsBy()),
   );
   const optional = [attachments.list, hostPolicies.list, serviceCidrs];
   const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, ...optional];
@@ -264,7 +271,8 @@ async function lead(
   tell: Told,
   held: HeldLease,
 ): Promise<void> {
-  const { kube, cable, log } = deps;
+  const { kube, cable, log, health } = deps;
+  health?.begins();
   const { attachments, pods, podsIn, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
   const { virtual } = followed;
   const ending = new AbortController();
@@ -281,7 +289,7 @@ async function lead(
     ending.abort();
   });
   addresses.cover([...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs]);
-  const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
+  const setUp = await patiently(() => takeOver(options, deps, held), { log, signal, health });
   if (setUp === undefined) return;
   const { book, books, mirrors } = setUp;
   let { projects } = setUp;
@@ -320,7 +328,7 @@ async function lead(
     addresses.takeHosts(await cable.own.list('host', { cluster: options.cluster, limit: 2000 }));
   const loadFirst = () =>
     Promise.all([networkPolicies.load(), clusterPolicies.load(), hostPolicies.load(), loadHosts()]);
-  if ((await patiently(loadFirst, { log, signal })) === undefined && signal.aborted) return;
+  if ((await patiently(loadFirst, { log, signal, health })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
   const waits = new Waits();
   const turns = new PoolTurns();
@@ -453,7 +461,7 @@ async function lead(
     slicesOf: (service) => index.of(service),
     sliceAgain: (key) => sliceQueue.add(key),
   });
-  if ((await patiently(() => vpcServices.load(), { log, signal })) === undefined && signal.aborted) return;
+  if ((await patiently(() => vpcServices.load(), { log, signal, health })) === undefined && signal.aborted) return;
   const ofServices = {
     ...{ cable, kube, pool, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
@@ -523,6 +531,10 @@ async function lead(
   vpcServices.open();
   addAll();
   vpcServices.resync();
+  health?.writes({
+    ...{ pods: podQueue, nodes: nodeQueue, services: serviceQueue, endpointslices: sliceQueue },
+    virtualmachines: machineQueue,
+  });
   log.info(
     { cluster: options.cluster, pods: pods.size, nodes: nodes.size, ports: book.size },
     'writes for the cluster',
@@ -572,7 +584,7 @@ async function lead(
 /** Tries again as long as the signal lets it; undefined: it has aborted. */
 async function patiently<T>(
   run: () => Promise<T>,
-  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+  { log, signal, health }: { readonly log: Logger; readonly signal: AbortSignal; readonly health: Health | undefined },
 ): Promise<T | undefined> {
   while (!signal.aborted) {
     try {
@@ -580,6 +592,7 @@ async function patiently<T>(
     } catch (err) {
       if (signal.aborted) break;
       log.error({ err }, 'cannot begin to write for the cluster, will try again');
+      health?.begins(err instanceof Error ? err.message : String(err));
       await sleep(SETUP_AGAIN_MS, signal);
     }
   }

@@ -3,6 +3,7 @@ import { createLogger, flushOutput, isExpected, sayLast } from '@cable/kit';
 import { followTlsFiles } from '@cable/pki';
 import { openCableAccess } from './cable-access.ts';
 import { runController } from './controller.ts';
+import { answerProbes, Health } from './health.ts';
 import { writeChart } from './install/chart.ts';
 import { POD_COMMANDS, parsePodCommand } from './install/commands.ts';
 import { parseManifestsLine } from './install/manifests-line.ts';
@@ -20,12 +21,16 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop
 try {
   const { server, cluster, own, ca } = options;
   const { signal } = stop;
+  const health = new Health();
+  // It lives while it waits for what it needs, too. That it cannot listen is told where both are waited for.
+  const probes = options.probeListen && answerProbes(options.probeListen, health, { log, signal });
+  probes?.catch(() => undefined);
   const files = { own: own ?? null, ca: ca ?? null };
   const tls = own === undefined ? undefined : await followTlsFiles(files, () => {}, { log: log.child('tls'), signal });
   const cable = openCableAccess({ server, cluster, tls: tls === undefined ? undefined : () => tls.current });
   const kube = await openKubeAccess(options, { log: log.child('kube'), signal });
   log.info({ cluster, server, kubernetes: kube.server, identity: options.identity }, 'controller runs');
-  await runController(options, { kube: kube.api, cable, log, signal });
+  await Promise.all([probes, runController(options, { kube: kube.api, cable, health, log, signal })]);
   cable.close();
   kube.close();
 } catch (err) {
