@@ -281,13 +281,19 @@ async function lead(
   await Promise.race([followed.serviceCidrs.known, aborted(signal)]);
   const options = { ...given, serviceCidrs: followed.serviceCidrs.all };
   // Networks, routes and scopes are made of them: who leads next begins with all.
-  followed.serviceCidrs.follow(options.serviceCidrs, () => {
-    log.info(
-      { before: options.serviceCidrs, now: followed.serviceCidrs.all },
-      'Services have another prefix: begins anew',
-    );
-    ending.abort();
-  });
+  followed.serviceCidrs.follow(
+    options.serviceCidrs,
+    () => {
+      log.info(
+        { before: options.serviceCidrs, now: followed.serviceCidrs.all },
+        'Services have another prefix: begins anew',
+      );
+      ending.abort();
+    },
+    () => {
+      if (!signal.aborted) void followed.serviceCidrs.tell();
+    },
+  );
   addresses.cover([...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs]);
   const setUp = await patiently(() => takeOver(options, deps, held), { log, signal, health });
   if (setUp === undefined) return;
