@@ -463,7 +463,7 @@ async function lead(
   const vpcServices = new VpcServices({
     ...{ cable, kube, services, slices, legs, guarded, log, signal, ports: book, projectOf: projectFor },
     ...{ cluster: options.cluster, clusterUid: setUp.uid, clusterDomain: options.clusterDomain },
-    ...{ serviceCidrs: options.serviceCidrs, podCidrs: options.podCidrs },
+    ...{ serviceCidrs: options.serviceCidrs, podCidrs: options.podCidrs, events: new ObjectEvents(kube, log) },
     slicesOf: (service) => index.of(service),
     sliceAgain: (key) => sliceQueue.add(key),
   });
