@@ -192,6 +192,20 @@ test('of a thousand endpoints those of one slice are looked at, and one is writt
   stop();
 });
 
+test('nothing is known any more of a VPC that has no Services', async () => {
+  const slices = new Map([['shop/web-0', sliceOf(0)]]);
+  const ports = new Map(Array.from({ length: ENDPOINTS }, (_, at) => [podOf(0, at), portsOf(0, at)] as const));
+  const { services, after, end, stop } = bed({ slices, ports });
+  await after(() => services.serviceChanged('shop/web'));
+  assert.equal(services.size, 1);
+  await services.load();
+  end();
+  await after(() => services.serviceChanged('shop/web'));
+  await services.load();
+  assert.equal(services.size, 0);
+  stop();
+});
+
 test('an address that several VPCs have is in the one that the slice names, or where a port has it, and in none otherwise', async () => {
   const subnets = ['blue', 'green'].map((router) => ({
     ...{ id: router, router, network_id: `net-${router}`, cidr: '10.1.0.0/24' },

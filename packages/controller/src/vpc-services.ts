@@ -51,7 +51,7 @@ export type VpcServicesDeps = {
   readonly nowMs?: () => number;
 };
 
-/** `turn`: what is done with a scope is done one after the other, so that none is deleted that is just needed. */
+/** `turn`: what is done with a scope is done one after the other, so that none is deleted that is just needed. `works`: how much of that is not over yet. */
 type Scope = {
   readonly projectId: string;
   readonly routerId: string;
@@ -64,6 +64,7 @@ type Scope = {
   /** When it is tried again, after a refusal to make it. */
   refusedUntilMs: number;
   turn: Promise<unknown>;
+  works: number;
 };
 
 /** Where an endpoint is: the router of its VPC, and the project that has it. */
@@ -149,6 +150,22 @@ export class VpcServices {
           this.#deps.log.warn({ err, router: scope.routerId }, 'an empty scope of a VPC was not deleted');
         });
     }
+    this.#forget();
+  }
+
+  /** Routers of which something is known. */
+  get size(): number {
+    return this.#scopes.size;
+  }
+
+  /** Nothing is known any more of VPCs that have no Services, as of those that are gone, and of which subnets a project had. */
+  #forget(): void {
+    const { nowMs = () => performance.now() } = this.#deps;
+    for (const [routerId, scope] of this.#scopes) {
+      const isIdle = scope.works === 0 && !scope.isEnsured && scope.books.isEmpty && scope.refusedUntilMs <= nowMs();
+      if (isIdle) this.#scopes.delete(routerId);
+    }
+    for (const [projectId, { untilMs }] of this.#subnets) if (untilMs <= nowMs()) this.#subnets.delete(projectId);
   }
 
   open(): void {
@@ -212,7 +229,10 @@ export class VpcServices {
   }
 
   #inTurn(scope: Scope, work: () => Promise<void>): Promise<void> {
-    const done = scope.turn.then(work);
+    scope.works += 1;
+    const done = scope.turn.then(work).finally(() => {
+      scope.works -= 1;
+    });
     scope.turn = done.catch(() => undefined);
     return done;
   }
@@ -337,7 +357,10 @@ export class VpcServices {
         scope.written.delete(set);
       }
     }
-    if (isOver) return await this.#drop(scope);
+    if (isOver) {
+      this.#refusals.clear(`${routerId} ${key}`);
+      return await this.#drop(scope);
+    }
     const client = cable.as(projectId);
     try {
       if (!(await this.#ensure(scope, client))) return this.#queue.addAfter(key, AGAIN_MS);
@@ -406,7 +429,7 @@ export class VpcServices {
 
   /** A scope in which nothing is left goes, so that nothing of the cluster holds the router. */
   async #drop(scope: Scope): Promise<void> {
-    if ([...scope.books.services.keys()].length > 0) return;
+    if (!scope.books.isEmpty) return;
     scope.isEnsured = false;
     await remove(this.#deps.cable.own, 'service_scope', scope.id);
     this.#refusals.clearOf(`${scope.routerId} `);
@@ -438,7 +461,7 @@ export class VpcServices {
     if (known !== undefined) return known;
     const id = this.#scopeId(routerId);
     const made = { projectId, routerId, id, books: new ServiceBooks(), written: new Map<string, readonly Here[]>() };
-    const scope = { ...made, isEnsured: false, refusedUntilMs: 0, turn: Promise.resolve() };
+    const scope = { ...made, isEnsured: false, refusedUntilMs: 0, turn: Promise.resolve(), works: 0 };
     this.#scopes.set(routerId, scope);
     return scope;
   }
