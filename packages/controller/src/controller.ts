@@ -8,7 +8,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
-import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
+import { type HeldLease, holdLease, type KubeApi, placeOf, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
 import { startAnnouncedEvents } from './announced-events.ts';
 import { BalancerPool } from './balancer-pool.ts';
@@ -37,7 +37,7 @@ import { PoolTurns } from './ip-pool.ts';
 import { KeyIndex } from './key-index.ts';
 import { Legs } from './legs.ts';
 import { reconcileMachine } from './machine-ports.ts';
-import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
+import { type GivenProjects, isOfGone, namespaceFacts, projectOf, sweepProjects } from './namespaces.ts';
 import { NetworkPolicies } from './network-policies.ts';
 import { type Node, nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
@@ -93,6 +93,10 @@ export type ControllerDeps = {
 /** Key of the pods that name networks, and how long changes of these are gathered. */
 const ALL_WITH_NETWORKS = 'all';
 const SOON_MS = 200;
+
+/** Key of the projects of all namespaces that are gone, and how long after one went, or its last port, they are looked at. */
+const ALL_PROJECTS = 'all';
+const SWEEP_MS = 2000;
 
 const API_SERVER_NAMESPACE = 'default';
 /** The Service behind which API servers are, as each of them makes it. */
@@ -377,7 +381,13 @@ async function lead(
   const podChanged = (key: string): void => {
     custom.podChanged(key);
     vpcServices.podChanged(key);
+    const { namespace = '' } = placeOf(key);
+    if (namespaces.get(namespace) === undefined) sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
   };
+  const sweepQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'projects of namespaces that are gone', log, signal },
+    work: guarded(() => sweepProjects(cable, options.cluster)),
+  });
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
     work: guarded(async (key) => {
@@ -495,6 +505,7 @@ async function lead(
     for (const key of new Set([...nodes.keys(), ...book.keys('Node'), ...addresses.hosts])) nodeQueue.add(key);
     for (const key of new Set([...services.keys(), ...books.services.keys()])) serviceQueue.add(key);
     for (const key of new Set([...slices.keys(), ...books.sets.keys()])) sliceQueue.add(key);
+    sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
   };
   Object.assign(tell, {
     pod: (key: string) => podQueue.add(key),
@@ -520,6 +531,7 @@ async function lead(
     namespace: (key: string) => {
       networkPolicies.namespaceChanged(key);
       custom.namespaceChanged(key);
+      if (namespaces.get(key) === undefined) sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
     },
     policy: (key: string) => networkPolicies.policyChanged(key),
     hostPolicy: (key: string) => hostPolicies.policyChanged(key),
@@ -532,6 +544,7 @@ async function lead(
   podQueue.open();
   machineQueue.open();
   withNetworks.open();
+  sweepQueue.open();
   serviceQueue.open();
   sliceQueue.open();
   vpcServices.open();
@@ -570,7 +583,10 @@ async function lead(
         .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
       const inUse = book.securityGroups();
       await legs
-        .sweep((id) => inUse.has(id))
+        .sweep(
+          (id) => inUse.has(id),
+          (project) => isOfGone(options.cluster, namespaces, projects, project),
+        )
         .catch((err: unknown) => log.warn({ err }, 'groups of VPCs without pods were not deleted'));
       addAll();
       networkPolicies.resync();
