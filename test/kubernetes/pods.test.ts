@@ -282,6 +282,13 @@ test('a pod that runs keeps its port when its StatefulSet leaves it behind, and 
     ports.map(({ id }) => id),
     [before?.id],
   );
+  // It is that one's from now on.
+  await kube.delete(PODS, place);
+  const again = await world.pod('db-0', { node: 'node-1', set: next });
+  const after = await world.ports(
+    (found) => found.get('db-0')?.device_id.startsWith(`${again.metadata.uid}:`) === true,
+  );
+  assert.equal(after.get('db-0')?.id, before?.id, 'the next pod has the port');
 });
 
 /** A StatefulSet `db` of which pods come one after the other, as their template says meanwhile. */

@@ -479,3 +479,29 @@ test('what Cable made by itself for projects of namespaces that are gone goes, a
   assert.equal((await sweep()).status, 204, 'again, it changes nothing');
   await assertInvariants(harness.server);
 });
+
+test('of the port of a pod the controller says that another StatefulSet has it, and nobody anything else', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const made = await create(
+    'port',
+    { ...ORIGIN, network_id: network['id'], device_owner: 'kubernetes:pod' },
+    as('prod.shop', 1),
+  );
+  const change = (origin: string | null, headers = as('prod.shop', 1), id = made['id']) =>
+    send('PUT', `/v2.0/ports/${id}`, { port: { 'cable:origin': origin } }, headers);
+  assert.equal((await change('Pod/shop/web-1/u2')).body['port']?.['cable:origin'], 'Pod/shop/web-1/u2');
+  for (const other of [
+    'Pod/shop/web-2/u2',
+    'Pod/other/web-1/u2',
+    'Node/shop/web-1/u2',
+    'Pod/shop/web-1/',
+    'Pod/shop/web-1/u/2',
+    null,
+  ])
+    await refused(change(other), 400, 'InvalidInput');
+  await refused(change('Pod/shop/web-1/u3', { 'x-project-id': 'ops', 'x-roles': 'admin' }), 409, 'ManagedByKubernetes');
+  const mine = await create('port', { network_id: network['id'], project_id: 'prod.shop' });
+  await refused(change('Pod/shop/web-1/u3', as('prod.shop', 1), mine['id']), 400, 'InvalidInput');
+});

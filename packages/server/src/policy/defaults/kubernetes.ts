@@ -76,6 +76,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
       description: 'Say of the port of a node its zone, or that it announces no address of a Service.',
     })),
   ),
+  {
+    name: 'update_port:cable:origin',
+    check: `${ADMIN} or ${KUBERNETES}`,
+    description: 'Say of the port of a pod that another StatefulSet has taken over the pod.',
+  },
   ...OF_CLUSTERS.flatMap((type) =>
     ['cable:cluster', 'cable:origin'].map((attribute) => ({
       name: `create_${type}:${attribute}`,
