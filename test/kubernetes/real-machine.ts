@@ -66,9 +66,10 @@ export class RealMachine {
     return answer()?.trim() ?? '';
   }
 
-  /** What a TCP connection from there says; empty: nothing came within three seconds. */
-  ask(address: string, port: number): Promise<string> {
-    return this.run(`timeout 3 nc ${address} ${port} < /dev/null`);
+  /** What a TCP connection from there says; `refused`: it was, at once; empty: nothing came within three seconds. */
+  async ask(address: string, port: number): Promise<string> {
+    const said = await this.run(`timeout 3 nc ${address} ${port} < /dev/null`);
+    return said.includes('refused') ? 'refused' : said;
   }
 
   end(): void {
