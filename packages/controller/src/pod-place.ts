@@ -128,7 +128,10 @@ export async function fixedIps(
 }
 
 /** Where subnets were named the address is of one of them; outside the server refuses it. */
-function subnetOf(subnets: readonly Pick<Subnet, 'id' | 'cidr'>[], address: string): { readonly subnet_id?: string } {
+export function subnetOf(
+  subnets: readonly Pick<Subnet, 'id' | 'cidr'>[],
+  address: string,
+): { readonly subnet_id?: string } {
   const ip = parseIp(address);
   const found = subnets.find(({ cidr }) => {
     const prefix = parseCidr(cidr);

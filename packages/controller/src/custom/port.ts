@@ -1,5 +1,7 @@
 /** `Port`: a port that is there before its machine, such as a VM that Nova starts with it. */
 import type { AnyObject } from '@cable/model';
+import type { ClusterNetwork } from '../cluster-networks.ts';
+import { subnetOf } from '../pod-place.ts';
 import { given, notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
 import { canonical } from './subnet-ranges.ts';
@@ -86,8 +88,9 @@ async function apply(work: Work): Promise<Outcome> {
         ? {
             ...changing,
             fixed_ips:
-              spec.ipAddresses?.map((address) => ({ ip_address: address })) ??
-              place.subnetIds.map((id) => ({ subnet_id: id })),
+              spec.ipAddresses === undefined
+                ? place.subnetIds.map((id) => ({ subnet_id: id }))
+                : await addressesIn(work, place, spec),
             ...(spec.macAddress === undefined ? {} : { mac_address: spec.macAddress }),
           }
         : sameGroups(before, groups)
@@ -137,6 +140,25 @@ function refuseMoved(before: AnyObject, { ipAddresses = [], macAddress }: Spec, 
 function sameGroups(before: AnyObject, groups: readonly string[]): boolean {
   const there = before['security_groups'] as readonly string[];
   return there.length === groups.length && there.every((one) => groups.includes(one));
+}
+
+/** Each of a subnet of the Subnet's: its network may have others. Throws `Unmet`. */
+async function addressesIn(
+  { client }: Pick<Work, 'client'>,
+  { networkId, subnetIds }: ClusterNetwork,
+  { subnet, ipAddresses = [] }: Spec,
+): Promise<readonly object[]> {
+  const all = await client.list('subnet', { network_id: networkId });
+  const own = all.filter(({ id }) => subnetIds.includes(id));
+  return ipAddresses.map((address) => {
+    const found = subnetOf(own, address);
+    if (found.subnet_id === undefined)
+      throw new Unmet(
+        'Invalid',
+        `ipAddresses: ${address} is not in ${subnet}: its prefix is ${own.map((one) => one.cidr).join(', ')}`,
+      );
+    return { ip_address: address, ...found };
+  });
 }
 
 async function placeOf(work: Work, text: string) {
