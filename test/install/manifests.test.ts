@@ -45,7 +45,10 @@ type Container = {
     readonly privileged?: true;
     readonly capabilities?: { readonly drop: readonly string[] };
   };
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
 };
+type Probe = { readonly httpGet: { readonly port: number; readonly path: string } };
 type PodSpec = {
   readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
@@ -250,4 +253,19 @@ test('all roles are printed for their removal, of whatever installation', () => 
   const removed = names(parseManifestsLine(['--only=rbac', '--all-roles'], {}));
   const installed = names({ ...lineOf(['--store-node=cp-1']), only: 'rbac' });
   assert.deepEqual(removed, installed);
+});
+
+test('kubelet asks agents, servers and controllers whether they live and are ready, where they answer that', () => {
+  const asked = podsOf(lineOf(['--store-node=cp-1'])).map(({ containers: [first] }) => {
+    const { livenessProbe: lives, readinessProbe: ready, args = [] } = first ?? {};
+    assert.equal(lives?.httpGet.port, ready?.httpGet.port);
+    const listens = args.some((one) => one.startsWith('--') && one.endsWith(`:${lives?.httpGet.port}`));
+    return [first?.name, lives?.httpGet.path, ready?.httpGet.path, listens];
+  });
+  // Who waits for the Lease, or whose API server is away, lives.
+  assert.deepEqual(asked.sort(), [
+    ['agent', '/livez', '/readyz', true],
+    ['controller', '/livez', '/readyz', true],
+    ['server', '/healthz', '/readyz', true],
+  ]);
 });

@@ -24,13 +24,14 @@ try {
   const { server, cluster, own, ca } = options;
   const { signal } = stop;
   const health = new Health();
-  const { probeListen } = options;
+  // It lives while it waits for what it needs, too. That it cannot listen is told where both are waited for.
+  const probes = options.probeListen && answerProbes(options.probeListen, health, { log, signal });
+  probes?.catch(() => undefined);
   const files = { own: own ?? null, ca: ca ?? null };
   const tls = own === undefined ? undefined : await followTlsFiles(files, () => {}, { log: log.child('tls'), signal });
   const cable = openCableAccess({ server, cluster, tls: tls === undefined ? undefined : () => tls.current });
   const kube = await openKubeAccess(options, { log: log.child('kube'), signal });
   log.info({ cluster, server, kubernetes: kube.server, identity: options.identity }, 'controller runs');
-  const probes = probeListen === undefined ? undefined : answerProbes(probeListen, health, { log, signal });
   await Promise.all([probes, runController(options, { kube: kube.api, cable, health, log, signal })]);
   cable.close();
   kube.close();
