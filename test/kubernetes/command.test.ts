@@ -87,6 +87,11 @@ test('the command writes for its cluster by a certificate, for namespaces that a
     [['kube', '--cluster', 'prod', '--server', socket, '--cert', 'x', '--key', 'y'], /not asked by https/],
     [[...command, '--pod-cidr', '10.1.2.3/8'], /10\.1\.2\.3\/8 is no prefix/],
     [[...command, '--pod-cidr', '10.1.0.0/16,10.2.0.0/16'], /two prefixes of one version/],
+    [
+      [...command, '--pod-cidr', '10.100.0.0/16'],
+      /'--pod-cidr' and '--service-cidr' overlap: 10\.100\.0\.0\/16 and 10\.96/,
+    ],
+    [[...command, '--load-balancer-cidr', '10.244.9.0/24'], /'--pod-cidr' and '--load-balancer-cidr' overlap/],
     [[...command, '--context', 'there'], /no context there/],
     [[...command.slice(0, -1), join(server.directory, 'nowhere')], /kubeconfig is not understood/],
   ] as const) {

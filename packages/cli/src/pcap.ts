@@ -1,6 +1,7 @@
 /** The form that Wireshark and tcpdump read (pcap, of microseconds). */
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { CliError } from './errors.ts';
 
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
 const MAX_BYTES = 262_144;
@@ -29,12 +30,29 @@ export function openPcap(file: string | undefined, snaplen: number): PcapSink {
 
 type Output = { readonly write: (bytes: Buffer) => Promise<void>; readonly close: () => void };
 
+/** A file that others may not read, emptied. Throws `CliError`. */
+export function openOwn(path: string): number {
+  try {
+    return openSync(path, 'w', 0o600);
+  } catch (err) {
+    throw notWritten(path, err);
+  }
+}
+
+function notWritten(path: string, err: unknown): CliError {
+  return new CliError(1, `cannot write ${path}: ${err instanceof Error ? err.message : String(err)}`, 'See --out.');
+}
+
 /** It is made when there is something to be written. */
 function toFile(path: string): Output {
   let file: number | undefined;
   const write = async (bytes: Buffer): Promise<void> => {
-    file ??= openSync(path, 'w', 0o600);
-    writeSync(file, bytes);
+    file ??= openOwn(path);
+    try {
+      writeSync(file, bytes);
+    } catch (err) {
+      throw notWritten(path, err);
+    }
   };
   const close = (): void => {
     if (file !== undefined) closeSync(file);

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { exitUsage, type LogLevel, type ProbePlace, parseProbePlace } from '@cable/kit';
-import { isClusterName, parseCidr, parseHostName } from '@cable/model';
+import { cidrsOverlap, type IpPrefix, isClusterName, parseCidr, parseHostName } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** What the operator asked for on the command line. */
@@ -140,6 +140,13 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
   }
   if (String(podCidrs.map(versionOf)) !== String(joinCidrs.map(versionOf)))
     fail("options '--pod-cidr' and '--join-cidr' have not the same versions of IP, in the same order");
+  const serviceCidrs = given.serviceCidr ?? DEFAULTS.serviceCidrs;
+  const loadBalancerCidrs = given.loadBalancerCidr ?? [];
+  const overlap = overlapOf([
+    ...[ofOption('pod-cidr', podCidrs), ofOption('join-cidr', joinCidrs)],
+    ...[ofOption('service-cidr', serviceCidrs), ofOption('load-balancer-cidr', loadBalancerCidrs)],
+  ]);
+  if (overlap !== undefined) fail(overlap);
   return {
     cluster: given.cluster,
     server,
@@ -151,15 +158,35 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     identity: given.identity ?? `${hostname()}_${process.pid}`,
     podCidrs,
     joinCidrs,
-    serviceCidrs: given.serviceCidr ?? DEFAULTS.serviceCidrs,
+    serviceCidrs,
     externalIpCidrs: given.externalIpCidr ?? [],
     clusterDomain: given.clusterDomain,
-    loadBalancerCidrs: given.loadBalancerCidr ?? [],
+    loadBalancerCidrs,
     isDefaultLoadBalancer: given.loadBalancerDefault === true,
     announceExternalIps: given.announceExternalIps === true,
     probeListen: given.probeListen,
     logLevel: given.logLevel,
   };
+}
+
+type OfOption = { readonly option: string; readonly text: string; readonly prefix: IpPrefix };
+
+function ofOption(option: string, cidrs: readonly string[]): readonly OfOption[] {
+  return cidrs.flatMap((text) => {
+    const prefix = parseCidr(text);
+    return prefix === undefined ? [] : [{ option, text, prefix }];
+  });
+}
+
+/** What is said of two options of which some prefixes overlap: an address would be of both, and reached as one of them alone. Undefined: none do. */
+function overlapOf(groups: readonly (readonly OfOption[])[]): string | undefined {
+  const all = groups.flat();
+  for (const a of all) {
+    const b = all.find((one) => one.option !== a.option && cidrsOverlap(a.prefix, one.prefix));
+    if (b !== undefined)
+      return `options '--${a.option}' and '--${b.option}' overlap: ${a.text} and ${b.text}. Both are said, or hold by default.`;
+  }
+  return undefined;
 }
 
 function versionOf(cidr: string): 4 | 6 {

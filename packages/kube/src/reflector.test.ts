@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { httpTransport, silentLogger, sleep, TOO_LARGE, TransportError } from '@cable/kit';
 import { createKubeApi, type KubeApi } from './kube-api.ts';
+import { KubeError } from './kube-error.ts';
 import type { KubeObject } from './kube-object.ts';
 import { Reflector, type ReflectorTiming } from './reflector.ts';
 import { CONFIG_MAPS, type FakeApiServer, reflectorSuite, startFakeApiServer } from './testing/index.ts';
@@ -191,4 +192,30 @@ test('a page that is too large is asked for with fewer objects, from where the o
   await kept.synced;
   assert.deepEqual(asked, ['0+8', '0+4', '0+2', '2+2', '4+2', '6+2', '8+2']);
   assert.equal(kept.size, 10);
+});
+
+test('that there is no such kind is told, but where it need not be there', async () => {
+  for (const [isOptional, told] of [
+    [{}, 1],
+    [{ isOptional: true }, 0],
+  ] as const) {
+    const stop = new AbortController();
+    let [asked, warned] = [0, 0];
+    const list = async (): Promise<never> => {
+      asked += 1;
+      throw new KubeError(404, 'NotFound', 'no such kind');
+    };
+    const warn = (): void => {
+      warned += 1;
+    };
+    const log = { ...silentLogger(), warn };
+    const kept = new Reflector<ConfigMap, true>({
+      ...{ api: { list, watch: async function* () {} }, kind: CONFIG_MAPS, log, signal: stop.signal, timing: FAST },
+      ...{ keep: () => true, changed: () => {}, ...isOptional },
+    });
+    await until(() => asked >= 3);
+    assert.equal(warned, told);
+    stop.abort();
+    await kept.done;
+  }
 });

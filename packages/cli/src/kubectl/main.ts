@@ -1,12 +1,13 @@
 /** `kubectl-cable`, which kubectl runs for `kubectl cable`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { httpTransport } from '@cable/kit';
 import { BUILT_IN_RESOURCES } from '@cable/model';
 import type { CliDeps } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { optionOf } from '../global-options.ts';
 import { createModelLoader } from '../model-loader.ts';
+import { openOwn } from '../pcap.ts';
 import { runCommandLine } from '../program.ts';
 import type { KubectlLine } from './arguments.ts';
 import { type PluginDeps, runPlugin } from './plugin.ts';
@@ -31,7 +32,7 @@ const deps: PluginDeps = {
   kubectl: (args) => outputOf('kubectl', args),
   cable: (line, argv) => (isAskedHere(line) ? runCommandLine(argv, cliDeps) : runInPod(line, argv)),
   ask: async (line, argv) => {
-    if (!isAskedHere(line)) return await outputOf('kubectl', [...execWords(line), 'cable', ...argv]);
+    if (!isAskedHere(line)) return await outputOf('kubectl', [...execWords(line), 'cable', ...argv], BY_POD);
     let [out, err] = ['', ''];
     const print = (text: string): void => {
       out += text;
@@ -73,7 +74,7 @@ async function runInPod(line: KubectlLine, argv: readonly string[]): Promise<num
   const kept = argv.filter(
     (word, at) => file === undefined || !(word === '--out' || word.startsWith('--out=') || argv[at - 1] === '--out'),
   );
-  const out = file === undefined ? undefined : openSync(file, 'w', 0o600);
+  const out = file === undefined ? undefined : openOwn(file);
   try {
     const child = spawn('kubectl', [...execWords(line), 'cable', ...kept], {
       stdio: ['ignore', out ?? 'inherit', 'inherit'],
@@ -84,7 +85,11 @@ async function runInPod(line: KubectlLine, argv: readonly string[]): Promise<num
   }
 }
 
-async function outputOf(command: string, args: readonly string[]): Promise<string> {
+const BY_POD =
+  'Without CABLE_SERVER cable is run in the server’s pod, for who may exec there: name a server, and who asks by CABLE_CERT and CABLE_KEY; or see --cable-namespace.';
+
+/** `remedy`: what to do when it fails, besides what it says. */
+async function outputOf(command: string, args: readonly string[], remedy = ''): Promise<string> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, err]: Buffer[][] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out?.push(chunk));
@@ -93,7 +98,7 @@ async function outputOf(command: string, args: readonly string[]): Promise<strin
   const said = Buffer.concat(err ?? [])
     .toString('utf8')
     .trim();
-  if (status !== 0) throw new CliError(1, said.replace(/^[Ee]rror: /, '') || `${command} ended with ${status}`);
+  if (status !== 0) throw new CliError(1, said.replace(/^[Ee]rror: /, '') || `${command} ended with ${status}`, remedy);
   return Buffer.concat(out ?? []).toString('utf8');
 }
 

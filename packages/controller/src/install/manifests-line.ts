@@ -108,29 +108,41 @@ export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessE
       'where pods have addresses, one prefix of each version of IP',
       INSTALL_DEFAULTS.podCidr,
     )
-    .option('--join-cidr <list>', 'where nodes have addresses (default: that of cable kube)', INSTALL_DEFAULTS.joinCidr)
+    .addOption(listOption('--join-cidr <list>', 'where nodes have addresses', 'joinCidr', 'that of cable kube'))
     .option('--service-cidr <list>', 'where Services have, as the API server has it', INSTALL_DEFAULTS.serviceCidr)
-    .option(
-      '--external-ip-cidr <list>',
-      'addresses that Services may take as externalIPs',
-      INSTALL_DEFAULTS.externalIpCidr,
+    .addOption(
+      listOption(
+        '--external-ip-cidr <list>',
+        'addresses that Services may take as externalIPs',
+        'externalIpCidr',
+        'none',
+      ),
     )
-    .option(
-      '--load-balancer-cidr <list>',
-      'addresses for Services of type LoadBalancer',
-      INSTALL_DEFAULTS.loadBalancerCidr,
+    .addOption(
+      listOption(
+        '--load-balancer-cidr <list>',
+        'addresses for Services of type LoadBalancer',
+        'loadBalancerCidr',
+        'none',
+      ),
     )
     .option('--load-balancer-default', 'Services without a class get such addresses, too')
     .option('--announce-external-ips', 'nodes announce externalIPs, as addresses of load balancers')
-    .option(
-      '--announce-on <list>',
-      'interfaces of nodes on whose links they announce addresses: eth0,eth1; none: on none (default: that of the underlay)',
-      INSTALL_DEFAULTS.announceOn,
+    .addOption(
+      listOption(
+        '--announce-on <list>',
+        'interfaces of nodes on whose links they announce addresses: eth0,eth1; none: on none',
+        'announceOn',
+        'that of the underlay',
+      ),
     )
-    .option(
-      '--announce-cidr <list>',
-      'prefixes whose addresses are announced there though they are no subnets of the interfaces',
-      INSTALL_DEFAULTS.announceCidr,
+    .addOption(
+      listOption(
+        '--announce-cidr <list>',
+        'prefixes whose addresses are announced there though they are no subnets of the interfaces',
+        'announceCidr',
+        'none',
+      ),
     )
     .option('--open-cluster', 'nodes let in what others route to pods and ClusterIPs through them')
     .option('--leave-conntrack', 'nodes leave size and timeouts of the kernel’s connection tracking as they are')
@@ -166,6 +178,11 @@ export function parseManifestsLine(argv: readonly string[], env: NodeJS.ProcessE
     return { namespace, only, allRoles: given.allRoles === true };
   }
   return { namespace, only, install: installOf(given, given.cluster, fail) };
+}
+
+/** One that is empty where nobody says it; `means`: what holds then. */
+function listOption(flags: string, text: string, name: keyof typeof INSTALL_DEFAULTS, means: string): Option {
+  return new Option(flags, text).default(INSTALL_DEFAULTS[name], means);
 }
 
 function installOf(given: Given, cluster: string, fail: (text: string) => never): Install {
