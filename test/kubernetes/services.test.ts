@@ -250,6 +250,33 @@ test('an address or node port that another Service has costs a Service nothing e
   await until(second, (found) => isDeepStrictEqual(found[1], ['198.51.100.7']));
 });
 
+test('a port of SCTP that its endpoints have elsewhere is not served, the others are', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  world.control('a');
+  const calls = { name: 'calls', protocol: 'SCTP', port: 5060 };
+  await kube.create(SERVICES, service('both', ['10.96.0.1'], { ports: [...PORTS, calls] }));
+  const ports = [
+    { name: 'http', protocol: 'TCP', port: 8080 },
+    { ...calls, port: 5062 },
+  ];
+  await kube.create(SLICES, slice('both-1', 'both', [{ addresses: ['10.244.0.1'] }], { ports }));
+  const [set] = await until(
+    () => setsOf(world),
+    (found) => found.length === 1,
+  );
+  assert.deepEqual(set?.['ports'], ports.slice(0, 1));
+  await until(
+    async () => JSON.stringify((await kube.list<KubeObject>(EVENTS, { namespace: 'shop' })).items),
+    (found) => found.includes('SctpPortNotServed') && found.includes('5062'),
+  );
+  await kube.patch(SLICES, { namespace: 'shop', name: 'both-1' }, { ports: [ports[0], calls] });
+  await until(
+    () => setsOf(world),
+    ([one]) => isDeepStrictEqual(one?.['ports'], [ports[0], calls]),
+  );
+});
+
 test('a load balancer gets an address of the pool, keeps it over another controller, and gives it back', async (t) => {
   const world = await startWorld(t);
   const { kube } = world;

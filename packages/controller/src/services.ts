@@ -347,7 +347,8 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
       port_id: portOf(deps, pod, endpoint.address),
     }),
   );
-  const wanted = { name: key, ports: slice.ports, endpoints };
+  const moved = slice.ports.filter((one) => isMovedSctp(one, service));
+  const wanted = { name: key, ports: slice.ports.filter((one) => !moved.includes(one)), endpoints };
   const known = books.sets.get(key);
   const subject = {
     ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
@@ -355,7 +356,11 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
   };
   try {
     await write(cable.own, books.sets, { type: 'endpoint_set', id, fixed: { service_id: service.id }, wanted, key });
-    nothingWrong(deps, 'EndpointSlice', key);
+    const [first] = moved;
+    if (first === undefined) return nothingWrong(deps, 'EndpointSlice', key);
+    deps.refusals.clear(`EndpointSlice ${key}`);
+    const message = `SCTP keeps its port, and its endpoints are at ${first.port}: that port of the Service is not served; let its port and targetPort be one`;
+    await deps.events.warn(subject, 'SctpPortNotServed', message);
   } catch (err) {
     if (!isRefusal(err)) throw err;
     // Where nothing was known of the slice it is the Service that has gone.
@@ -367,6 +372,13 @@ export async function reconcileSlice(deps: ServicesDeps, key: string): Promise<v
     if (isNews) await deps.events.warn(subject, 'NotServed', `The endpoints are not served: ${messageOf(err)}`);
     deps.sliceAgain(key, againMs);
   }
+}
+
+/** The checksum of SCTP covers the whole packet, so hosts leave its ports as they are; of a headless Service they translate nothing. */
+function isMovedSctp({ name, protocol, port }: SliceFacts['ports'][number], service: AnyObject): boolean {
+  if (protocol !== 'SCTP' || (service['cluster_ips'] as readonly string[]).length === 0) return false;
+  const served = service['ports'] as readonly { name: string; protocol: string; port: number }[];
+  return served.some((one) => one.name === name && one.protocol === protocol && one.port !== port);
 }
 
 /** The Service of the API servers. */
