@@ -168,8 +168,10 @@ export async function updateLists() {
   });
 }
 
+/** Waits for another apt, such as the one that a new machine begins with. */
 function aptInstall(names) {
-  return capture('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...names], {
+  const options = ['-y', '-q', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300'];
+  return capture('apt-get', ['install', ...options, ...names], {
     env: { DEBIAN_FRONTEND: 'noninteractive' },
   });
 }

@@ -5,6 +5,7 @@
  * seconds of each file are written there.
  */
 import { existsSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
@@ -51,7 +52,7 @@ async function* events() {
   const begin = Date.now();
   const took = [];
   for (const pass of passes) {
-    const passBegin = Date.now();
+    const passBegin = { atMs: Date.now(), busyMs: busyMs() };
     for (const { files, execArgv } of portions(pass.files)) {
       if (files.length === 0 || stop.signal.aborted) continue;
       // What node:test starts files with.
@@ -64,7 +65,7 @@ async function* events() {
         else if (sum.name in sums) sums[sum.name] += sum.value;
       }
     }
-    if (pass.files.length > 0) took.push(passLine(pass, (Date.now() - passBegin) / 1000));
+    if (pass.files.length > 0) took.push(passLine(pass, passBegin));
   }
   if (sums.fail > 0 || sums.cancelled > 0 || stop.signal.aborted) process.exitCode = 1;
   const slowest = [...seconds].sort((a, b) => b[1] - a[1]);
@@ -87,9 +88,16 @@ function portions(files) {
   ];
 }
 
-function passLine({ what, concurrency, files }, wallSeconds) {
+function passLine({ what, concurrency, files }, { atMs, busyMs: busyBeforeMs }) {
   const sum = files.reduce((total, file) => total + (seconds.get(file) ?? 0), 0);
-  return `time: ${wallSeconds.toFixed(0).padStart(4)} s for ${files.length} files ${what}, ${concurrency} at a time (their sum ${sum.toFixed(0)} s)`;
+  const wallMs = Date.now() - atMs;
+  const busy = ((100 * (busyMs() - busyBeforeMs)) / (wallMs * cpus().length)).toFixed(0);
+  return `time: ${(wallMs / 1000).toFixed(0).padStart(4)} s for ${files.length} files ${what}, ${concurrency} at a time (their sum ${sum.toFixed(0)} s), the machine busy by ${busy} %`;
+}
+
+/** What all processors have worked since the machine began. */
+function busyMs() {
+  return cpus().reduce((total, { times }) => total + times.user + times.nice + times.sys + times.irq, 0);
 }
 
 /**

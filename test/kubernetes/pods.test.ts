@@ -5,7 +5,7 @@ import { sleep } from '@cable/kit';
 import type { KubeObject } from '@cable/kube';
 import type { PortView } from '@cable/model';
 import { customsOf } from './custom.ts';
-import { EVENTS, NODES, ownersOf, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
+import { EVENTS, NAMESPACES, NODES, ownersOf, PODS, STATEFUL_SETS, startWorld, until, type World } from './world.ts';
 
 type Event = KubeObject & { readonly involvedObject: { readonly name: string }; readonly message: string };
 
@@ -282,6 +282,13 @@ test('a pod that runs keeps its port when its StatefulSet leaves it behind, and 
     ports.map(({ id }) => id),
     [before?.id],
   );
+  // It is that one's from now on.
+  await kube.delete(PODS, place);
+  const again = await world.pod('db-0', { node: 'node-1', set: next });
+  const after = await world.ports(
+    (found) => found.get('db-0')?.device_id.startsWith(`${again.metadata.uid}:`) === true,
+  );
+  assert.equal(after.get('db-0')?.id, before?.id, 'the next pod has the port');
 });
 
 /** A StatefulSet `db` of which pods come one after the other, as their template says meanwhile. */
@@ -419,4 +426,36 @@ test('rates of a pod are a QoS policy that pods of the same rates share, and cha
     () => eventsOf(world, 'wrong'),
     ([message]) => message?.includes('"fast" is no rate') === true,
   );
+});
+
+test('the default group of a namespace’s project goes with the namespace, as soon as its last port has', async (t) => {
+  const world = await startWorld(t);
+  const { cable, kube } = world;
+  world.control('a');
+  await world.node('node-1');
+  await kube.create(NAMESPACES, { metadata: { name: 'gone' } });
+  const namespace = 'gone';
+  // Groups of its project are asked for by name, which lets it have its default group.
+  for (const [name, annotations] of [
+    ['web', {}],
+    ['closed', { 'cable.io/security-groups': 'default' }],
+  ] as const)
+    await world.pod(name, { namespace, node: 'node-1', annotations });
+  const port = (await world.ports((found) => found.size === 2)).get('closed');
+  // Who asks for those of the project alone lets it have one again.
+  const groups = async () =>
+    (await cable.list('security_group', { name: 'default' })).filter((one) => one.project_id === 'prod.gone');
+  assert.deepEqual(
+    (await groups()).map(({ id }) => id),
+    port?.security_groups,
+  );
+  await world.plugged('node-1', port?.id ?? '', 'up');
+  for (const name of ['web', 'closed']) await kube.delete(PODS, { namespace, name });
+  await kube.delete(NAMESPACES, { name: namespace });
+  await world.ports((found) => found.size === 1);
+  // Longer than until it is looked at: its node has the port still.
+  await sleep(2500);
+  assert.equal((await groups()).length, 1);
+  await world.plugged('node-1', port?.id ?? '', 'down');
+  await until(groups, (found) => found.length === 0);
 });

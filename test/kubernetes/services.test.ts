@@ -18,6 +18,13 @@ function slice(name: string, of: string, endpoints: readonly object[], more: obj
   return { metadata, addressType: 'IPv4', ports, endpoints, ...more } as KubeObject;
 }
 
+type Event = KubeObject & {
+  readonly involvedObject: { readonly kind: string; readonly name: string };
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+};
+
 const listed =
   (type: string) =>
   ({ cable }: World): Promise<readonly AnyObject[]> =>
@@ -258,6 +265,15 @@ test('Services have addresses of ServiceCIDR objects, too, as soon as these are 
     () => servicesOf(world),
     (found) => found.length === 2,
   );
+  const told = async (): Promise<readonly (readonly unknown[])[]> => {
+    const { items } = await kube.list<Event>(EVENTS, { namespace: 'default' });
+    const own = items.filter((one) => one.involvedObject.kind === 'ServiceCIDR');
+    return own.map((one) => [one.involvedObject.name, one.reason, one.message, one.count]);
+  };
+  const why = '10.244.3.0/24: it overlaps 10.244.0.0/16, where pods or nodes have addresses';
+  assert.deepEqual(await until(told, (found) => found.length > 0), [
+    ['wrong', 'NotServed', `Services of it are not served: ${why}`, 1],
+  ]);
   const [scope] = (await cable.list('service_scope')) as readonly AnyObject[];
   assert.deepEqual(scope?.['cidrs'], ['10.96.0.0/12', '10.200.0.0/16']);
   const [nodes] = await cable.list('subnet', { 'cable:origin': 'Subnet/nodes-ipv4' });

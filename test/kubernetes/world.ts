@@ -171,6 +171,12 @@ export async function until<T>(look: () => Promise<T>, holds: (found: T) => bool
   }
 }
 
+/** Why it may be so. */
+async function eventsOf(kube: KubeApi): Promise<string> {
+  const { items } = await kube.list<KubeObject & { readonly message?: string }>(EVENTS);
+  return items.map(({ metadata, message = '' }) => `${metadata.name}: ${message}`).join('; ') || 'no events';
+}
+
 function show(_key: string, value: unknown): unknown {
   return value instanceof Map ? Object.fromEntries(value) : value;
 }
@@ -341,6 +347,12 @@ export async function startCluster(
     annotate: async (name, annotations) => {
       await kube.patch(PODS, { namespace: 'shop', name }, { metadata: { annotations } });
     },
-    ports: (holds, cluster = 'prod') => until(() => ports(cluster), holds),
+    ports: async (holds, cluster = 'prod') => {
+      try {
+        return await until(() => ports(cluster), holds);
+      } catch (err) {
+        throw new Error(`ports of pods: ${await eventsOf(kube)}; ${(err as Error).message}`);
+      }
+    },
   };
 }

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { unlinkSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import type { LocalPort } from '@cable/model';
 import { removeTcxProgram, tcxProgramIds } from './bpf/tcx.ts';
 import { createScratch, type Scratch } from './bpf/testing.ts';
@@ -176,11 +177,13 @@ async function hopsOf(host: BedHost): Promise<readonly Hop[]> {
   return maps?.['cb_hop_1'] ?? [];
 }
 
-for (const [one, other] of [
+const PAIRS = [
   ['own', 'own'],
   ['own', 'kernel'],
   ['kernel', 'own'],
-] as const) {
+] as const;
+// Both ways of a mixed pair are tried with either.
+for (const [one, other] of PAIRS.slice(0, ofAll(2, PAIRS.length))) {
   test(`guests of a host with ${one} and one with ${other} encapsulation reach each other, whole`, async (t) => {
     await start(h1, one);
     await start(h2, other);

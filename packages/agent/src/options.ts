@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { exitUsage, type LogLevel } from '@cable/kit';
+import { exitUsage, type LogLevel, type ProbePlace, parseProbePlace } from '@cable/kit';
 import {
   DEFAULT_ZONE,
   formatIp,
@@ -81,7 +81,7 @@ export type AgentOptions = {
   /** Ports of this host that policies for hosts never close, besides those that the overlay and the agent need. */
   readonly hostOpenPorts: OpenPorts;
   /** Where probes by HTTP are answered; null: nowhere. */
-  readonly probeListen: { readonly host: string; readonly port: number } | null;
+  readonly probeListen: ProbePlace | null;
   readonly logLevel: LogLevel;
   readonly teardown: boolean;
 };
@@ -408,13 +408,9 @@ function parseMappings(text: string): ReadonlyMap<string, string> {
   return mappings;
 }
 
-/** Nobody else on the network learns from it how the host is. */
-function parseProbeListen(text: string): NonNullable<AgentOptions['probeListen']> {
-  const [, six, four, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = six ?? four;
-  const isLoopback = host === '::1' || /^127(\.\d{1,3}){3}$/.test(host ?? '');
-  if (host !== undefined && isLoopback && Number(port) >= 1 && Number(port) <= 65_535)
-    return { host, port: Number(port) };
+function parseProbeListen(text: string): ProbePlace {
+  const place = parseProbePlace(text);
+  if (place !== undefined) return place;
   throw new InvalidArgumentError('Give a loopback address and a port, such as 127.0.0.1:9699 or [::1]:9699.');
 }
 

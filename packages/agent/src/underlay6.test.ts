@@ -1,6 +1,7 @@
 /** Real agents on an underlay of IPv6, whichever makes VXLAN, and a host that has no agent but the kernel's VXLAN device. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { ofAll } from '@cable/kit/testing';
 import type { LocalPort } from '@cable/model';
 import { createNetns, type TestNetns } from './net/testing.ts';
 import type { Encapsulation } from './options.ts';
@@ -116,11 +117,13 @@ function byDevice(host: BedHost): number {
   return link.stats64.rx.packets + link.stats64.tx.packets;
 }
 
-for (const [one, other] of [
+const PAIRS = [
   ['own', 'own'],
   ['own', 'kernel'],
   ['kernel', 'own'],
-] as const) {
+] as const;
+// Both ways of a mixed pair are tried with either.
+for (const [one, other] of PAIRS.slice(0, ofAll(2, PAIRS.length))) {
   test(`guests of a host with ${one} and one with ${other} encapsulation reach each other over IPv6, whole`, async (t) => {
     await start(h1, one);
     await start(h2, other);

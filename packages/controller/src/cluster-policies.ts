@@ -5,7 +5,7 @@
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { type KubeApi, Reflector, WorkQueue } from '@cable/kube';
-import { type AnyObject, parseLabelSelector, parseLabels, selects } from '@cable/model';
+import { type AnyObject, CLUSTER_POLICY_PREFIXES_MAX, parseLabelSelector, parseLabels, selects } from '@cable/model';
 import { type CableAccess, isRefusal } from './cable-access.ts';
 import {
   CLUSTER_POLICY_KINDS,
@@ -229,7 +229,7 @@ export class ClusterPolicies {
     try {
       await write(cable.own, this.#book, { ...order, wanted: toldWithLog(body, this.#book.get(key)) });
       this.#refusals.clear(key);
-      await this.#tellOf(policy, roomProblem(body.rules, this.#deps.namespaces));
+      await this.#tellOf(policy, roomProblem(body.rules, this.#deps.namespaces, CLUSTER_POLICY_PREFIXES_MAX));
     } catch (err) {
       if (!isRefusal(err)) throw err;
       const { againMs } = this.#refusals.note(key);

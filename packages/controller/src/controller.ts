@@ -8,7 +8,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { ExpectedError, type Logger, sleep } from '@cable/kit';
-import { type HeldLease, holdLease, type KubeApi, Reflector, WorkQueue } from '@cable/kube';
+import { type HeldLease, holdLease, type KubeApi, placeOf, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
 import { startAnnouncedEvents } from './announced-events.ts';
 import { BalancerPool } from './balancer-pool.ts';
@@ -28,6 +28,7 @@ import {
   NETWORKS,
   type NetworkAttachment,
 } from './further-interfaces.ts';
+import type { Health } from './health.ts';
 import { NodeAddresses } from './host-endpoints.ts';
 import { HOST_POLICIES, HostPolicies } from './host-policies.ts';
 import { type HostPolicyFacts, type HostPolicyObject, hostPolicyFacts } from './host-policy-facts.ts';
@@ -36,7 +37,7 @@ import { PoolTurns } from './ip-pool.ts';
 import { KeyIndex } from './key-index.ts';
 import { Legs } from './legs.ts';
 import { reconcileMachine } from './machine-ports.ts';
-import { type GivenProjects, namespaceFacts, projectOf } from './namespaces.ts';
+import { type GivenProjects, isOfGone, namespaceFacts, projectOf, sweepProjects } from './namespaces.ts';
 import { NetworkPolicies } from './network-policies.ts';
 import { type Node, nodeFacts, reconcileNode } from './nodes.ts';
 import { ObjectEvents } from './object-events.ts';
@@ -83,6 +84,8 @@ export type ControllerOptions = ClusterNetworksOptions & {
 export type ControllerDeps = {
   readonly kube: KubeApi;
   readonly cable: CableAccess;
+  /** Is told how it is; absent: nobody asks. */
+  readonly health?: Health;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
@@ -90,6 +93,10 @@ export type ControllerDeps = {
 /** Key of the pods that name networks, and how long changes of these are gathered. */
 const ALL_WITH_NETWORKS = 'all';
 const SOON_MS = 200;
+
+/** Key of the projects of all namespaces that are gone, and how long after one went, or its last port, they are looked at. */
+const ALL_PROJECTS = 'all';
+const SWEEP_MS = 2000;
 
 const API_SERVER_NAMESPACE = 'default';
 /** The Service behind which API servers are, as each of them makes it. */
@@ -107,7 +114,7 @@ const LISTENERS = 200;
 /** Resolves after the signal aborts. */
 export async function runController(options: ControllerOptions, given: ControllerDeps): Promise<void> {
   const deps = { ...given, kube: withSliceVersions(given.kube) };
-  const { kube, log, signal } = deps;
+  const { kube, log, signal, health } = deps;
   setMaxListeners(LISTENERS, signal);
   const tell = new Told();
   const common = { api: kube, log, signal };
@@ -184,9 +191,13 @@ export async function runController(options: ControllerOptions, given: Controlle
     slices,
     index,
   };
+  health?.follows(
+    { pods, nodes, namespaces, statefulsets: sets, services, endpointslices: slices, networkpolicies: policies },
+    allSynced(followed),
+  );
   await holdLease(
     { ...{ api: kube, log, signal }, namespace: options.namespace, name: LEASE, identity: options.identity },
-    (held) => lead(options, deps, followed, tell, held),
+    (held) => lead(options, deps, followed, tell, held).finally(() => health?.standsBy()),
   );
   const optional = [attachments.list, hostPolicies.list, serviceCidrs];
   const lists = [pods, nodes, namespaces, policies, sets, services, slices, custom, clusterPolicies, ...optional];
@@ -264,7 +275,8 @@ async function lead(
   tell: Told,
   held: HeldLease,
 ): Promise<void> {
-  const { kube, cable, log } = deps;
+  const { kube, cable, log, health } = deps;
+  health?.begins();
   const { attachments, pods, podsIn, nodes, addresses, namespaces, policies, sets, services, slices, index } = followed;
   const { virtual } = followed;
   const ending = new AbortController();
@@ -273,15 +285,21 @@ async function lead(
   await Promise.race([followed.serviceCidrs.known, aborted(signal)]);
   const options = { ...given, serviceCidrs: followed.serviceCidrs.all };
   // Networks, routes and scopes are made of them: who leads next begins with all.
-  followed.serviceCidrs.follow(options.serviceCidrs, () => {
-    log.info(
-      { before: options.serviceCidrs, now: followed.serviceCidrs.all },
-      'Services have another prefix: begins anew',
-    );
-    ending.abort();
-  });
+  followed.serviceCidrs.follow(
+    options.serviceCidrs,
+    () => {
+      log.info(
+        { before: options.serviceCidrs, now: followed.serviceCidrs.all },
+        'Services have another prefix: begins anew',
+      );
+      ending.abort();
+    },
+    () => {
+      if (!signal.aborted) void followed.serviceCidrs.tell();
+    },
+  );
   addresses.cover([...options.podCidrs, ...options.joinCidrs, ...options.serviceCidrs]);
-  const setUp = await patiently(() => takeOver(options, deps, held), { log, signal });
+  const setUp = await patiently(() => takeOver(options, deps, held), { log, signal, health });
   if (setUp === undefined) return;
   const { book, books, mirrors } = setUp;
   let { projects } = setUp;
@@ -320,7 +338,7 @@ async function lead(
     addresses.takeHosts(await cable.own.list('host', { cluster: options.cluster, limit: 2000 }));
   const loadFirst = () =>
     Promise.all([networkPolicies.load(), clusterPolicies.load(), hostPolicies.load(), loadHosts()]);
-  if ((await patiently(loadFirst, { log, signal })) === undefined && signal.aborted) return;
+  if ((await patiently(loadFirst, { log, signal, health })) === undefined && signal.aborted) return;
   const podRefusals = new Refusals();
   const waits = new Waits();
   const turns = new PoolTurns();
@@ -363,7 +381,13 @@ async function lead(
   const podChanged = (key: string): void => {
     custom.podChanged(key);
     vpcServices.podChanged(key);
+    const { namespace = '' } = placeOf(key);
+    if (namespaces.get(namespace) === undefined) sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
   };
+  const sweepQueue: WorkQueue = new WorkQueue({
+    ...{ name: 'projects of namespaces that are gone', log, signal },
+    work: guarded(() => sweepProjects(cable, options.cluster)),
+  });
   const podQueue: WorkQueue = new WorkQueue({
     ...{ name: 'pods', atOnce: 32, log, signal },
     work: guarded(async (key) => {
@@ -449,11 +473,11 @@ async function lead(
   const vpcServices = new VpcServices({
     ...{ cable, kube, services, slices, legs, guarded, log, signal, ports: book, projectOf: projectFor },
     ...{ cluster: options.cluster, clusterUid: setUp.uid, clusterDomain: options.clusterDomain },
-    ...{ serviceCidrs: options.serviceCidrs, podCidrs: options.podCidrs },
+    ...{ serviceCidrs: options.serviceCidrs, podCidrs: options.podCidrs, events: new ObjectEvents(kube, log) },
     slicesOf: (service) => index.of(service),
     sliceAgain: (key) => sliceQueue.add(key),
   });
-  if ((await patiently(() => vpcServices.load(), { log, signal })) === undefined && signal.aborted) return;
+  if ((await patiently(() => vpcServices.load(), { log, signal, health })) === undefined && signal.aborted) return;
   const ofServices = {
     ...{ cable, kube, pool, services, slices, books, log, events: setUp.events },
     refusals: new Refusals(),
@@ -481,6 +505,7 @@ async function lead(
     for (const key of new Set([...nodes.keys(), ...book.keys('Node'), ...addresses.hosts])) nodeQueue.add(key);
     for (const key of new Set([...services.keys(), ...books.services.keys()])) serviceQueue.add(key);
     for (const key of new Set([...slices.keys(), ...books.sets.keys()])) sliceQueue.add(key);
+    sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
   };
   Object.assign(tell, {
     pod: (key: string) => podQueue.add(key),
@@ -506,6 +531,7 @@ async function lead(
     namespace: (key: string) => {
       networkPolicies.namespaceChanged(key);
       custom.namespaceChanged(key);
+      if (namespaces.get(key) === undefined) sweepQueue.addAfter(ALL_PROJECTS, SWEEP_MS);
     },
     policy: (key: string) => networkPolicies.policyChanged(key),
     hostPolicy: (key: string) => hostPolicies.policyChanged(key),
@@ -518,11 +544,16 @@ async function lead(
   podQueue.open();
   machineQueue.open();
   withNetworks.open();
+  sweepQueue.open();
   serviceQueue.open();
   sliceQueue.open();
   vpcServices.open();
   addAll();
   vpcServices.resync();
+  health?.writes({
+    ...{ pods: podQueue, nodes: nodeQueue, services: serviceQueue, endpointslices: sliceQueue },
+    virtualmachines: machineQueue,
+  });
   log.info(
     { cluster: options.cluster, pods: pods.size, nodes: nodes.size, ports: book.size },
     'writes for the cluster',
@@ -552,7 +583,10 @@ async function lead(
         .catch((err: unknown) => log.warn({ err }, 'QoS policies that no pod has were not deleted'));
       const inUse = book.securityGroups();
       await legs
-        .sweep((id) => inUse.has(id))
+        .sweep(
+          (id) => inUse.has(id),
+          (project) => isOfGone(options.cluster, namespaces, projects, project),
+        )
         .catch((err: unknown) => log.warn({ err }, 'groups of VPCs without pods were not deleted'));
       addAll();
       networkPolicies.resync();
@@ -572,7 +606,7 @@ async function lead(
 /** Tries again as long as the signal lets it; undefined: it has aborted. */
 async function patiently<T>(
   run: () => Promise<T>,
-  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+  { log, signal, health }: { readonly log: Logger; readonly signal: AbortSignal; readonly health: Health | undefined },
 ): Promise<T | undefined> {
   while (!signal.aborted) {
     try {
@@ -580,6 +614,7 @@ async function patiently<T>(
     } catch (err) {
       if (signal.aborted) break;
       log.error({ err }, 'cannot begin to write for the cluster, will try again');
+      health?.begins(err instanceof Error ? err.message : String(err));
       await sleep(SETUP_AGAIN_MS, signal);
     }
   }

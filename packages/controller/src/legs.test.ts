@@ -49,6 +49,9 @@ const leg = (router: string, project: string, address: string): Row => ({
   fixed_ips: [{ ip_address: address }],
 });
 
+/** No project is gone. */
+const isThere = (): boolean => false;
+
 test('of several routers a network is of that which its owner has made the gateway, whoever else joins it', async () => {
   const subnet = { id: 's', network_id: 'net-1', cidr: '10.1.0.0/24', gateway_ip: '10.1.0.1', project_id: 'owner' };
   for (const [interfaces, vpc] of [
@@ -79,10 +82,10 @@ test('a group that a pod asks for while groups are swept stays, and one that wen
   await legs.sweep(() => {
     during ??= groupsOf();
     return false;
-  });
+  }, isThere);
   assert.deepEqual(await during, ['old']);
   assert.ok(!asked.includes('delete security_group old'));
-  await legs.sweep(() => false);
+  await legs.sweep(() => false, isThere);
   assert.ok(asked.includes('delete security_group old'));
   const [made] = await groupsOf();
   assert.match(made ?? '', /^made-/);
@@ -101,9 +104,28 @@ test('the network of pods is shared with no project of OpenStack’s, and shares
   const { legs, asked } = bed({ security_group: [], security_group_rule: [], rbac_policy: policies }, ['used']);
   await legs.groupsOf({ id: 'b', cidrs: [] }, 'f0e1', { ids: [], isStateless: false });
   assert.ok(!asked.some((line) => line.startsWith('create rbac_policy') && line.includes('"network"')));
-  await legs.sweep(() => true);
+  await legs.sweep(() => true, isThere);
   assert.deepEqual(
     policies.map(({ id }) => id).filter((id) => !id.startsWith('made')),
     ['all', 'used', 'wanted'],
   );
+});
+
+test('what is shared with the projects of namespaces that are gone is taken back, as soon as their ports let it', async () => {
+  const group = (name: string): Row => ({ id: name, name: `kubernetes ${name}`, project_id: 'prod.' });
+  const share = (id: string, target: string): Row => ({
+    ...{ id, project_id: 'prod.', target_tenant: target, object_id: 'nodes', object_type: 'security_group' },
+  });
+  const policies = [share('there', 'prod.shop'), share('gone', 'prod.gone'), share('plugged', 'prod.old')];
+  const refused = ['plugged'];
+  const { legs } = bed({ security_group: [group('nodes')], security_group_rule: [], rbac_policy: policies }, refused);
+  const ids = (): readonly string[] => policies.map(({ id }) => id);
+  await legs.sweep(
+    () => true,
+    (project) => project !== 'prod.shop',
+  );
+  assert.deepEqual(ids(), ['there', 'plugged']);
+  // The namespace is there again.
+  await legs.groupsOf({ id: 'b', cidrs: [] }, 'prod.gone', { ids: ['own'], isStateless: false });
+  assert.equal(policies.filter((one) => one['target_tenant'] === 'prod.gone').length, 1);
 });

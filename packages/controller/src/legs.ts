@@ -97,8 +97,11 @@ export class Legs {
     return [group];
   }
 
-  /** Deletes groups of VPCs that no port has any more. `isUsed`: of what is known of ports; the server refuses what has come meanwhile. */
-  async sweep(isUsed: (id: string) => boolean): Promise<void> {
+  /**
+   * Deletes groups of VPCs that no port has any more, and takes back what is shared with projects that are gone. `isUsed`: of what is known of ports; the server refuses what has come
+   * meanwhile, and what ports of such a project have still.
+   */
+  async sweep(isUsed: (id: string) => boolean, isOver: (project: string) => boolean): Promise<void> {
     const { cable, nowMs = () => performance.now() } = this.#deps;
     const client = cable.own;
     // Who has undone some of it meanwhile finds it made anew.
@@ -107,6 +110,11 @@ export class Legs {
     const shares = (await client.list('rbac_policy', { ...own, limit: 2000 })) as readonly AnyObject[];
     const there = new Set(shares.map((one) => shareKey(String(one['object_id']), String(one['target_tenant']))));
     for (const key of before) if (!there.has(key)) this.#made.delete(key);
+    for (const { id, object_id: group, target_tenant: target } of shares) {
+      if (!isOver(String(target))) continue;
+      this.#made.delete(shareKey(String(group), String(target)));
+      await deleteUnused(client, 'rbac_policy', id);
+    }
     for (const [key, { untilMs }] of this.#vpcs) if (untilMs <= nowMs()) this.#vpcs.delete(key);
     const groups = await client.list('security_group', { project_id: namespaceProject(this.#deps.cluster, '') });
     for (const { id, name } of groups) {

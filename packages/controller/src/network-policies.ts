@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { type KubeApi, placeOf, WorkQueue } from '@cable/kube';
-import type { AnyObject } from '@cable/model';
+import { type AnyObject, POLICY_PREFIXES_MAX } from '@cable/model';
 import { type CableAccess, isRefusal } from './cable-access.ts';
 import { KeyIndex } from './key-index.ts';
 import type { NamespaceFacts } from './namespaces.ts';
@@ -164,7 +164,7 @@ export class NetworkPolicies {
   /** What of it that is in force is not as it was asked for; one event tells all. */
   async #tellOf(key: string, policy: PolicyFacts): Promise<void> {
     const { logProblem } = policy;
-    const room = roomProblem(policy.body.rules, this.#deps.namespaces);
+    const room = roomProblem(policy.body.rules, this.#deps.namespaces, POLICY_PREFIXES_MAX);
     const unlogged = logProblem === undefined ? [] : [`Nothing of it is written down: ${logProblem}`];
     if (room !== undefined)
       await this.#tell(policy, 'TooManyPeers', [`Not all of it is in force: ${room}`, ...unlogged].join('. '));

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { exitUsage, type LogLevel } from '@cable/kit';
+import { exitUsage, type LogLevel, type ProbePlace, parseProbePlace } from '@cable/kit';
 import { cidrsOverlap, type IpPrefix, isClusterName, parseCidr, parseHostName } from '@cable/model';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
@@ -22,6 +22,8 @@ export type CommandLine = {
   readonly loadBalancerCidrs: readonly string[];
   readonly isDefaultLoadBalancer: boolean;
   readonly announceExternalIps: boolean;
+  /** Undefined: nobody asks how it is. */
+  readonly probeListen: ProbePlace | undefined;
   readonly logLevel: LogLevel;
 };
 
@@ -41,7 +43,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     .showHelpAfterError('  See what it takes with --help.')
     .addHelpText(
       'after',
-      '\nIn place of options: manifests prints what Kubernetes is to be given. Of its pods: authorities, admission, join, cni, store-directory (each has --help).',
+      '\nIn place of options: manifests prints what Kubernetes is to be given; convert FILE prints what stands in the place of Kube-OVN’s. Of its pods: authorities, admission, join, cni, store-directory (each has --help).',
     )
     .requiredOption('--cluster <name>', 'name of the cluster here; agents of its nodes have it too', parseCluster)
     .option('--server <url>', 'the Cable server: http://HOST:PORT, https://HOST:PORT or unix:PATH', env['CABLE_SERVER'])
@@ -91,6 +93,11 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
       '--announce-external-ips',
       'nodes announce externalIPs that Services may take, as addresses of load balancers',
     )
+    .option(
+      '--probe-listen <address>',
+      'loopback address and port where /livez, /readyz and /metrics are answered, for kubelet: 127.0.0.1:9700',
+      parseProbeListen,
+    )
     .addOption(
       new Option('--log-level <level>', 'what is logged').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
@@ -113,6 +120,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     loadBalancerCidr?: readonly string[];
     loadBalancerDefault?: boolean;
     announceExternalIps?: boolean;
+    probeListen?: ProbePlace;
     logLevel: LogLevel;
   }>();
   const fail: (text: string) => never = (text) => command.error(`error: ${text}`);
@@ -156,6 +164,7 @@ export function parseCommandLine(argv: readonly string[], env: NodeJS.ProcessEnv
     loadBalancerCidrs,
     isDefaultLoadBalancer: given.loadBalancerDefault === true,
     announceExternalIps: given.announceExternalIps === true,
+    probeListen: given.probeListen,
     logLevel: given.logLevel,
   };
 }
@@ -187,6 +196,12 @@ function versionOf(cidr: string): 4 | 6 {
 function parseCluster(text: string): string {
   if (isClusterName(text)) return text;
   throw new InvalidArgumentError('Give at most 63 of a to z, 0 to 9 and "-", first and last none of "-".');
+}
+
+function parseProbeListen(text: string): ProbePlace {
+  const place = parseProbePlace(text);
+  if (place !== undefined) return place;
+  throw new InvalidArgumentError('Give a loopback address and a port, such as 127.0.0.1:9700 or [::1]:9700.');
 }
 
 function parseDomain(text: string): string {

@@ -1,9 +1,9 @@
 /** How ports of pods are written: the one of a pod, its leg, those of its further interfaces. */
 import type { Client } from '@cable/api';
 import type { CableAccess } from './cable-access.ts';
-import { isGone } from './cable-access.ts';
+import { isGone, isRefusal } from './cable-access.ts';
 import { ownerUid, type PodFacts } from './pod-facts.ts';
-import type { Origin, PortBook, PortFacts } from './port-book.ts';
+import { type Origin, originText, type PortBook, type PortFacts } from './port-book.ts';
 import type { RatePolicies } from './rate-policies.ts';
 import type { Rates } from './wishes.ts';
 
@@ -100,12 +100,26 @@ export async function updatePodPort(
     ...(samePorts(port.namedPorts, now['cable:named_ports']) ? {} : { 'cable:named_ports': now['cable:named_ports'] }),
     ...more,
   };
-  if (Object.keys(changes).length === 0) return port;
+  if (Object.keys(changes).length === 0) return await followSet(deps, client, pod, port);
   try {
-    return deps.book.keep(await client.update('port', port.id, changes));
+    return await followSet(deps, client, pod, deps.book.keep(await client.update('port', port.id, changes)));
   } catch (err) {
     if (isGone(err)) deps.book.forget(port.id);
     throw err;
+  }
+}
+
+/** A StatefulSet that has taken over the pod keeps its port for the next one. A server of before refuses to note that: then the next pod has another port. */
+async function followSet({ book }: PortDeps, client: Client, pod: PodFacts, port: PortFacts): Promise<PortFacts> {
+  const { setUid } = pod;
+  if (setUid === undefined || port.origin.kind !== KIND || port.origin.uid === setUid) return port;
+  try {
+    return book.keep(
+      await client.update('port', port.id, { 'cable:origin': originText({ ...port.origin, uid: setUid }) }),
+    );
+  } catch (err) {
+    if (isGone(err) || !isRefusal(err)) throw err;
+    return port;
   }
 }
 

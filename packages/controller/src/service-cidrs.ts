@@ -2,6 +2,7 @@
 import type { Logger } from '@cable/kit';
 import type { KubeApi, KubeKind, KubeObject } from '@cable/kube';
 import { cidrsOverlap, formatCidr, parseCidr } from '@cable/model';
+import { ObjectEvents } from './object-events.ts';
 import { OptionalKind } from './optional-kind.ts';
 
 export const SERVICE_CIDRS: KubeKind = {
@@ -10,6 +11,15 @@ export const SERVICE_CIDRS: KubeKind = {
 };
 
 type ServiceCidr = KubeObject & { readonly spec?: { readonly cidrs?: readonly string[] } };
+
+type Facts = { readonly uid: string; readonly cidrs: readonly string[] };
+
+/** A prefix of the object of that key that is left out. */
+type Refused = { readonly key: string; readonly uid: string; readonly text: string; readonly why: string };
+
+type Sorted = { readonly all: readonly string[]; readonly refused: readonly Refused[] };
+
+const KIND = 'ServiceCIDR';
 
 export type ServiceCidrsOptions = {
   /** What the operator says. */
@@ -24,8 +34,8 @@ const MOST = 64;
 
 export class ServiceCidrs {
   readonly #options: ServiceCidrsOptions;
-  readonly #log: Logger;
-  readonly #objects: OptionalKind<ServiceCidr, readonly string[]>;
+  readonly #events: ObjectEvents;
+  readonly #objects: OptionalKind<ServiceCidr, Facts>;
   #tell: () => void = () => {};
 
   constructor(
@@ -33,9 +43,13 @@ export class ServiceCidrs {
     options: ServiceCidrsOptions,
   ) {
     this.#options = options;
-    this.#log = common.log;
+    this.#events = new ObjectEvents(common.api, common.log);
     this.#objects = new OptionalKind({
-      ...{ ...common, kind: SERVICE_CIDRS, keep: ({ spec }: ServiceCidr) => spec?.cidrs ?? [] },
+      ...{
+        ...common,
+        kind: SERVICE_CIDRS,
+        keep: ({ spec, metadata }: ServiceCidr) => ({ uid: metadata.uid ?? '', cidrs: spec?.cidrs ?? [] }),
+      },
       changed: () => this.#tell(),
     });
   }
@@ -49,30 +63,52 @@ export class ServiceCidrs {
     return this.#objects.list.done;
   }
 
-  /** The operator's first. What overlaps pods' or nodes' prefixes is left out, and the log says so. */
+  /** The operator's first. What overlaps pods' or nodes' prefixes is left out. */
   get all(): readonly string[] {
+    return this.#sorted().all;
+  }
+
+  #sorted(): Sorted {
     const { serviceCidrs, podCidrs, joinCidrs } = this.#options;
     const others = [...podCidrs, ...joinCidrs].flatMap((one) => parseCidr(one) ?? []);
     const all = new Set(serviceCidrs.map((one) => canonical(one) ?? one));
+    const refused: Refused[] = [];
     for (const key of [...this.#objects.list.keys()].sort()) {
-      for (const text of this.#objects.list.get(key) ?? []) {
+      const { uid, cidrs } = this.#objects.list.get(key) ?? { uid: '', cidrs: [] };
+      for (const text of cidrs) {
         const prefix = parseCidr(text);
-        if (prefix === undefined || all.has(formatCidr(prefix)) || all.size >= MOST) continue;
-        if (others.some((other) => cidrsOverlap(prefix, other)))
-          this.#log.warn(
-            { serviceCidr: key, cidr: text },
-            'Services of it are not served: it overlaps the prefixes of pods or of nodes',
-          );
+        if (prefix === undefined || all.has(formatCidr(prefix))) continue;
+        const other = others.find((one) => cidrsOverlap(prefix, one));
+        if (other !== undefined)
+          refused.push({ key, uid, text, why: `it overlaps ${formatCidr(other)}, where pods or nodes have addresses` });
+        else if (all.size >= MOST) refused.push({ key, uid, text, why: `there are ${MOST} prefixes before it` });
         else all.add(formatCidr(prefix));
       }
     }
-    return [...all];
+    return { all: [...all], refused };
   }
 
-  /** `tell` is called when there are others than `taken`, from now on and until the next. What was there once stays: Services may have its addresses. */
-  follow(taken: readonly string[], tell: () => void): void {
+  /** Says at each object what of it is left out, once. */
+  async tell(): Promise<void> {
+    const { refused } = this.#sorted();
+    for (const key of this.#objects.list.keys()) {
+      const own = refused.filter((one) => one.key === key);
+      const [first] = own;
+      if (first === undefined) {
+        this.#events.well(KIND, `/${key}`);
+        continue;
+      }
+      const subject = { apiVersion: 'networking.k8s.io/v1', kind: KIND, namespace: '', name: key, uid: first.uid };
+      const texts = own.map(({ text, why }) => `${text}: ${why}`);
+      await this.#events.warn(subject, 'NotServed', `Services of it are not served: ${texts.join('; ')}`);
+    }
+  }
+
+  /** `isMore` is called when there are others than `taken`, `changed` at each change, from now on and until the next. What was there once stays: Services may have its addresses. */
+  follow(taken: readonly string[], isMore: () => void, changed: () => void): void {
     this.#tell = () => {
-      if (this.all.some((one) => !taken.includes(one))) tell();
+      changed();
+      if (this.all.some((one) => !taken.includes(one))) isMore();
     };
     this.#tell();
   }

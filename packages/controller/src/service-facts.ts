@@ -195,7 +195,12 @@ export type SliceFacts = {
   readonly endpoints: readonly EndpointFacts[];
   /** Of a Service with a ClusterIP it is not served: it is for names, or another proxy's. */
   readonly isUnserved: boolean;
+  /** Name or ID of the VPC that its addresses without a pod are in, where several have them; empty: it says none. */
+  readonly vpc: string;
 };
+
+/** Annotation of a slice that says so. */
+export const VPC_OF_SLICE = 'cable.io/vpc';
 
 const SERVICE_LABEL = 'kubernetes.io/service-name';
 /** Where `v1beta1` has the name of the node. */
@@ -203,7 +208,7 @@ const HOST_NAME = 'kubernetes.io/hostname';
 
 /** Of addresses that are names (FQDN) nothing is taken. */
 export function sliceFacts({ metadata, addressType, endpoints, ports }: EndpointSlice): SliceFacts {
-  const { namespace = '', name, uid = '', labels = {} } = metadata;
+  const { namespace = '', name, uid = '', labels = {}, annotations = {} } = metadata;
   const service = labels[SERVICE_LABEL];
   const isAddress = addressType === 'IPv4' || addressType === 'IPv6';
   return {
@@ -214,6 +219,7 @@ export function sliceFacts({ metadata, addressType, endpoints, ports }: Endpoint
     ),
     endpoints: isAddress ? endpointsOf(endpoints ?? [], namespace) : [],
     isUnserved: PROXY_LABEL in labels || HEADLESS_LABEL in labels,
+    vpc: annotations[VPC_OF_SLICE] ?? '',
   };
 }
 

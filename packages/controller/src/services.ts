@@ -74,6 +74,10 @@ export class ServiceBook {
   keys(): Iterable<string> {
     return this.#byKey.keys();
   }
+
+  get isEmpty(): boolean {
+    return this.#byKey.size === 0;
+  }
 }
 
 export class ServiceBooks {
@@ -81,6 +85,11 @@ export class ServiceBooks {
   readonly sets: ServiceBook = new ServiceBook();
   /** Keys of Services that another proxy serves. */
   readonly others: Set<string> = new Set();
+
+  /** There is no Service in it. */
+  get isEmpty(): boolean {
+    return this.services.isEmpty;
+  }
 
   async load(client: Pick<Client, 'list'>, scopeId: string): Promise<void> {
     this.services.take((await client.list('service', { scope_id: scopeId, limit: PAGE })) as readonly AnyObject[]);

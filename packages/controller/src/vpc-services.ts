@@ -5,14 +5,22 @@
 import type { Client } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { type KubeApi, WorkQueue } from '@cable/kube';
-import { type AnyObject, cidrContains, type IpPrefix, parseCidr, parseIp, VPC_INTERFACE } from '@cable/model';
+import { type AnyObject, cidrContains, type IpPrefix, isUuid, parseCidr, parseIp, VPC_INTERFACE } from '@cable/model';
 import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import { KeyIndex } from './key-index.ts';
 import { LEG_OWNER, type Legs } from './legs.ts';
+import type { ObjectEvents } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import type { PortBook, PortFacts } from './port-book.ts';
 import { Refusals } from './refusals.ts';
-import { type EndpointFacts, SERVICES, type ServiceBody, type ServiceFacts, type SliceFacts } from './service-facts.ts';
+import {
+  type EndpointFacts,
+  SERVICES,
+  type ServiceBody,
+  type ServiceFacts,
+  type SliceFacts,
+  VPC_OF_SLICE,
+} from './service-facts.ts';
 import { API_SERVER, ensureScope, isLeftOut, remove, ServiceBooks, uidOf, write } from './services.ts';
 import { SliceParts } from './slice-parts.ts';
 
@@ -35,13 +43,15 @@ export type VpcServicesDeps = {
   /** Of the cluster's own pods: an address there is one of theirs, whatever VPCs have. */
   readonly podCidrs: readonly string[];
   readonly clusterDomain: string;
+  /** Of its own: of a slice others tell, too. */
+  readonly events: Pick<ObjectEvents, 'warn' | 'well'>;
   readonly guarded: (work: (key: string) => Promise<void>) => (key: string) => Promise<void>;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly nowMs?: () => number;
 };
 
-/** `turn`: what is done with a scope is done one after the other, so that none is deleted that is just needed. */
+/** `turn`: what is done with a scope is done one after the other, so that none is deleted that is just needed. `works`: how much of that is not over yet. */
 type Scope = {
   readonly projectId: string;
   readonly routerId: string;
@@ -54,6 +64,7 @@ type Scope = {
   /** When it is tried again, after a refusal to make it. */
   refusedUntilMs: number;
   turn: Promise<unknown>;
+  works: number;
 };
 
 /** Where an endpoint is: the router of its VPC, and the project that has it. */
@@ -67,11 +78,24 @@ type Found = {
   readonly places: ReadonlyMap<string, { readonly place: Place; readonly here: readonly Here[] }>;
   /** Addresses without a pod that are in a VPC. */
   readonly within: readonly string[];
-  /** An address is in a subnet of which no router is known. */
+  /** An address is in a subnet of which no router is known, or of several VPCs. */
   readonly isUnsure: boolean;
 };
 
+/** Where an address without a pod is. `isUnsure`: it may be known later. `problem`: why it is served nowhere, though VPCs have it. */
+type Placed = { readonly place: Place | undefined; readonly isUnsure: boolean; readonly problem?: string };
+
+type RoutersAt = {
+  readonly projectId: string;
+  readonly routers: ReadonlyMap<string, readonly string[]>;
+  readonly hasSubnet: boolean;
+};
+
 const KIND = 'ServiceScope';
+const ENDPOINTS = 'EndpointSlice';
+
+/** So much of a slice is told at once. */
+const MOST_TOLD = 4;
 
 /** How long it is not asked again which subnets a project has. */
 const KNOWN_MS = 5000;
@@ -126,6 +150,22 @@ export class VpcServices {
           this.#deps.log.warn({ err, router: scope.routerId }, 'an empty scope of a VPC was not deleted');
         });
     }
+    this.#forget();
+  }
+
+  /** Routers of which something is known. */
+  get size(): number {
+    return this.#scopes.size;
+  }
+
+  /** Nothing is known any more of VPCs that have no Services, as of those that are gone, and of which subnets a project had. */
+  #forget(): void {
+    const { nowMs = () => performance.now() } = this.#deps;
+    for (const [routerId, scope] of this.#scopes) {
+      const isIdle = scope.works === 0 && !scope.isEnsured && scope.books.isEmpty && scope.refusedUntilMs <= nowMs();
+      if (isIdle) this.#scopes.delete(routerId);
+    }
+    for (const [projectId, { untilMs }] of this.#subnets) if (untilMs <= nowMs()) this.#subnets.delete(projectId);
   }
 
   open(): void {
@@ -165,7 +205,7 @@ export class VpcServices {
 
   /** Is that address, which a slice of the namespace says without a pod, one of the namespace's own VPC? There it is reached, and nowhere else. */
   async isWithin(namespace: string, address: string): Promise<boolean> {
-    return (await this.#placeOf(namespace, address)).place !== undefined;
+    return (await this.#routersAt(namespace, address)).routers.size > 0;
   }
 
   async #reconcile(key: string): Promise<void> {
@@ -189,7 +229,10 @@ export class VpcServices {
   }
 
   #inTurn(scope: Scope, work: () => Promise<void>): Promise<void> {
-    const done = scope.turn.then(work);
+    scope.works += 1;
+    const done = scope.turn.then(work).finally(() => {
+      scope.works -= 1;
+    });
     scope.turn = done.catch(() => undefined);
     return done;
   }
@@ -225,7 +268,7 @@ export class VpcServices {
   /** Looks at all endpoints of a slice. */
   async #look(slice: string, facts: SliceFacts): Promise<Found> {
     const { nowMs = () => performance.now(), legs } = this.#deps;
-    const { endpoints, namespace } = facts;
+    const { endpoints } = facts;
     const pods = new Set(endpoints.flatMap(({ pod }) => (pod === '' ? [] : [pod])));
     const look = this.#parts.begin(slice, facts, pods);
     const places = new Map<string, { readonly place: Place; readonly here: Here[] }>();
@@ -235,14 +278,15 @@ export class VpcServices {
       places.set(place.routerId, known);
       known.here.push(endpoint);
     };
-    const within: string[] = [];
+    const [within, problems]: readonly [string[], string[]] = [[], []];
     let isUnsure = false;
     for (const endpoint of endpoints) {
       const { pod, address } = endpoint;
       if (pod === '') {
-        const { place, hasSubnet } = await this.#placeOf(namespace, address);
-        isUnsure ||= hasSubnet && place === undefined;
-        if (place !== undefined) within.push(address);
+        const { place, isUnsure: isOpen, problem } = await this.#placeOf(facts, address);
+        isUnsure ||= isOpen;
+        if (place !== undefined || problem !== undefined) within.push(address);
+        if (problem !== undefined) problems.push(problem);
         // It is on no node, whatever the slice says: so hosts tell it from pods (`network-ways.ts` of the agent).
         add(place, { ...endpoint, host_id: '', portId: null });
         continue;
@@ -256,7 +300,17 @@ export class VpcServices {
     }
     const found = { places, within, isUnsure };
     this.#parts.end(slice, look, found, isUnsure ? 0 : nowMs() + AGAIN_MS);
+    await this.#tell(slice, facts, problems);
     return found;
+  }
+
+  /** What is served nowhere. */
+  async #tell(slice: string, { namespace, name, uid }: SliceFacts, problems: readonly string[]): Promise<void> {
+    const { events } = this.#deps;
+    if (problems.length === 0) return events.well(ENDPOINTS, slice);
+    const subject = { apiVersion: 'discovery.k8s.io/v1', kind: ENDPOINTS, namespace, name, uid };
+    const more = problems.length > MOST_TOLD ? `; and ${problems.length - MOST_TOLD} more` : '';
+    await events.warn(subject, 'VpcUnclear', `${problems.slice(0, MOST_TOLD).join('; ')}${more}`);
   }
 
   /** The port in the VPC of the pod whose leg has the address: of one name there may be ports of the pod before, too. */
@@ -303,7 +357,10 @@ export class VpcServices {
         scope.written.delete(set);
       }
     }
-    if (isOver) return await this.#drop(scope);
+    if (isOver) {
+      this.#refusals.clear(`${routerId} ${key}`);
+      return await this.#drop(scope);
+    }
     const client = cable.as(projectId);
     try {
       if (!(await this.#ensure(scope, client))) return this.#queue.addAfter(key, AGAIN_MS);
@@ -372,7 +429,7 @@ export class VpcServices {
 
   /** A scope in which nothing is left goes, so that nothing of the cluster holds the router. */
   async #drop(scope: Scope): Promise<void> {
-    if ([...scope.books.services.keys()].length > 0) return;
+    if (!scope.books.isEmpty) return;
     scope.isEnsured = false;
     await remove(this.#deps.cable.own, 'service_scope', scope.id);
     this.#refusals.clearOf(`${scope.routerId} `);
@@ -404,29 +461,55 @@ export class VpcServices {
     if (known !== undefined) return known;
     const id = this.#scopeId(routerId);
     const made = { projectId, routerId, id, books: new ServiceBooks(), written: new Map<string, readonly Here[]>() };
-    const scope = { ...made, isEnsured: false, refusedUntilMs: 0, turn: Promise.resolve() };
+    const scope = { ...made, isEnsured: false, refusedUntilMs: 0, turn: Promise.resolve(), works: 0 };
     this.#scopes.set(routerId, scope);
     return scope;
   }
 
-  /** Of the subnets of the namespace's project, the router of the one that has the address. */
-  async #placeOf(
-    namespace: string,
-    address: string,
-  ): Promise<{ readonly place: Place | undefined; readonly hasSubnet: boolean }> {
+  /** Where an address that a slice says without a pod is: in the one VPC of its project that has a subnet with it. Of several that which the slice names, or where a port has it. */
+  async #placeOf({ namespace, vpc }: SliceFacts, address: string): Promise<Placed> {
+    const { projectId, routers, hasSubnet } = await this.#routersAt(namespace, address);
+    const named = vpc === '' ? [...routers.keys()] : await this.#called(projectId, vpc, routers);
+    const found = named.length > 1 ? await this.#withPort(projectId, address, routers) : named;
+    const [routerId] = found;
+    if (routerId !== undefined && found.length === 1) return { place: { projectId, routerId }, isUnsure: false };
+    if (routers.size === 0) return { place: undefined, isUnsure: hasSubnet };
+    return { place: undefined, isUnsure: true, problem: problemAt(address, vpc, named) };
+  }
+
+  /** VPCs of the namespace's project that have the address in a subnet, by router, each with the networks of these. */
+  async #routersAt(namespace: string, address: string): Promise<RoutersAt> {
     const projectId = this.#deps.projectOf(namespace);
     const ip = parseIp(address);
-    let hasSubnet = false;
+    const routers = new Map<string, string[]>();
     if (projectId === undefined || ip === undefined || this.#podPrefixes.some((one) => cidrContains(one, ip)))
-      return { place: undefined, hasSubnet };
+      return { projectId: '', routers, hasSubnet: false };
+    let hasSubnet = false;
     for (const subnet of await this.#subnetsOf(projectId)) {
       const prefix = parseCidr(String(subnet['cidr']));
       if (prefix === undefined || !cidrContains(prefix, ip)) continue;
       hasSubnet = true;
-      const { routerId } = (await this.#deps.legs.vpcOf(String(subnet['network_id']), projectId)) ?? {};
-      if (routerId !== undefined) return { place: { projectId, routerId }, hasSubnet };
+      const networkId = String(subnet['network_id']);
+      const { routerId } = (await this.#deps.legs.vpcOf(networkId, projectId)) ?? {};
+      if (routerId !== undefined) routers.set(routerId, [...(routers.get(routerId) ?? []), networkId]);
     }
-    return { place: undefined, hasSubnet };
+    return { projectId, routers, hasSubnet };
+  }
+
+  /** Those of the routers that the text is name or ID of. */
+  async #called(projectId: string, text: string, routers: RoutersAt['routers']): Promise<readonly string[]> {
+    if (routers.size === 0) return [];
+    const query = isUuid(text) ? { id: text } : { name: text };
+    const found = (await this.#deps.cable.as(projectId).list('router', query)) as readonly AnyObject[];
+    return found.flatMap(({ id }) => (routers.has(id) ? [id] : []));
+  }
+
+  /** Those in whose networks a port has the address. */
+  async #withPort(projectId: string, address: string, routers: RoutersAt['routers']): Promise<readonly string[]> {
+    const query = { fixed_ips: `ip_address=${address}`, fields: ['id', 'network_id'] } as const;
+    const ports = await this.#deps.cable.as(projectId).list('port', query);
+    const networks = new Set(ports.map((port) => port.network_id));
+    return [...routers].flatMap(([id, own]) => (own.some((one) => networks.has(one)) ? [id] : []));
   }
 
   async #subnetsOf(projectId: string): Promise<readonly AnyObject[]> {
@@ -455,6 +538,12 @@ export class VpcServices {
   #idOf(kind: string, uid: string, routerId: string): string {
     return objectId(this.#deps.clusterUid, `${kind} ${routerId}`, uid);
   }
+}
+
+function problemAt(address: string, vpc: string, routers: readonly string[]): string {
+  if (routers.length === 0) return `${address} is in no Vpc ${vpc}, which the annotation ${VPC_OF_SLICE} names`;
+  const which = `say which by the annotation ${VPC_OF_SLICE}: its name, or ID of its router`;
+  return `${address} is in several Vpcs (${routers.join(', ')}), and not in one alone a port has it: ${which}`;
 }
 
 /** What was there of it is gone. */

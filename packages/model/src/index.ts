@@ -32,6 +32,7 @@ export type * from './ipv6-mode.ts';
 export * from './label-selector.ts';
 export type * from './objects.ts';
 export { FIRST_INTERFACE, VPC_INTERFACE } from './pod-interfaces.ts';
+export { CLUSTER_POLICY_PREFIXES_MAX, POLICY_PREFIXES_MAX, prefixesLeft } from './policy-prefixes.ts';
 export { composeRegistry, type Registry, servedModels, servedName } from './registry.ts';
 export { agentResource } from './resources/agent.ts';
 export { PARENT_GROUP } from './resources/default-security-group-rule.ts';

@@ -72,7 +72,7 @@ test('one object does not get what another one is given', () => {
 });
 
 /**
- * Stored objects do not say these where they are empty: a default that is no longer empty changes what is in every store, and needs a new form of it
+ * Stored objects do not say these where they have their default: another default changes what is in every store, and needs a new form of it
  * (`engine/format.ts`) that writes the objects anew. Attributes that are new are added here.
  */
 test('what stored objects leave out is what it was', () => {
@@ -93,8 +93,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   network:
     'availability_zone_hints cable:cluster cable:flow_export cable:origin description dns_domain external_to is_default name provider:physical_network router:external shared_with tags',
   subnet:
-    'cable:allow_subnets cable:cluster cable:gateway_cluster cable:gateway_node cable:gateway_nodes cable:origin cable:private description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
-  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:cluster cable:default_route cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data cable:zone description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
+    'cable:allow_subnets cable:cluster cable:gateway_cluster cable:gateway_node cable:gateway_nodes cable:nat_outgoing cable:origin cable:private description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
+  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:announces cable:cluster cable:default_route cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data cable:zone description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
   host: 'bandwidth bridge_mappings cluster description features underlay_mtu',
   host_certificate: 'authority expires_at issued_at not_before revoked',
   join_token: 'host replace',

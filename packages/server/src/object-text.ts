@@ -7,15 +7,15 @@ import { isFields, parseRecord } from './rows.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * The text of an object. What is empty by default (null, false, "", [] or {}) and is empty in it does not stand there: that is half of a plain port, and would be
- * sent, kept and parsed each time. Cable's own declarations say which that is, whatever extensions from files make of them: another file says something else.
+ * The text of an object. What is empty by default (null, false, "", [] or {}) and is empty in it does not stand there, nor what is true by default of Cable's own attributes (`cable:`): that is half
+ * of a plain port, and would be sent, kept and parsed each time. Cable's own declarations say which that is, whatever extensions from files make of them: another file says something else.
  */
 function objectText(type: string, object: AnyObject): string {
-  const leftOut = EMPTY_BY_DEFAULT.get(type) ?? NOTHING;
+  const leftOut = LEFT_OUT.get(type) ?? NOTHING;
   let text = `{"id":${JSON.stringify(object.id)}`;
   for (const [name, value] of Object.entries(object)) {
     if (name === 'id' || value === undefined) continue;
-    if (leftOut.has(name) && isEmptyAs(value, leftOut.get(name))) continue;
+    if (leftOut.has(name) && isSameAs(value, leftOut.get(name))) continue;
     text += `,"${name}":${JSON.stringify(value)}`;
   }
   return `${text}}`;
@@ -49,7 +49,7 @@ class Shapes {
   readonly #templates = new Map<string, Template>();
 
   constructor(resource: ResourceModel) {
-    const leftOut = EMPTY_BY_DEFAULT.get(resource.type) ?? NOTHING;
+    const leftOut = LEFT_OUT.get(resource.type) ?? NOTHING;
     this.#stored = Object.entries(resource.storedAttributes).map(([name, attribute]) => {
       return [name, leftOut.has(name) ? leftOut.get(name) : attribute.default];
     });
@@ -88,32 +88,28 @@ function shapesOf(resource: ResourceModel): Shapes {
   return made;
 }
 
-type Empty = null | false | '' | readonly [] | Readonly<Record<string, never>>;
+type Plain = null | boolean | '' | readonly [] | Readonly<Record<string, never>>;
 
-const NOTHING: ReadonlyMap<string, Empty> = new Map();
+const NOTHING: ReadonlyMap<string, Plain> = new Map();
 
-/** By type: attributes that are empty by default, each with that value. */
-const EMPTY_BY_DEFAULT: ReadonlyMap<string, ReadonlyMap<string, Empty>> = new Map(
+/** By type: attributes that do not stand in texts where they have their default, each with that. */
+const LEFT_OUT: ReadonlyMap<string, ReadonlyMap<string, Plain>> = new Map(
   BUILT_IN_RESOURCES.map(({ type, storedAttributes }) => {
     const defaults = Object.entries(storedAttributes).map(([name, attribute]) => [name, attribute.default] as const);
-    return [type, new Map(defaults.filter((one): one is readonly [string, Empty] => isEmpty(one[1])))];
+    return [type, new Map(defaults.filter((one): one is readonly [string, Plain] => isLeftOut(...one)))];
   }),
 );
 
-function isEmpty(value: unknown): value is Empty {
-  return (
-    isEmptyAs(value, null) ||
-    isEmptyAs(value, false) ||
-    isEmptyAs(value, '') ||
-    isEmptyAs(value, []) ||
-    isEmptyAs(value, {})
-  );
+/** Of others' attributes servers of before take another default than true from an extension of a file. */
+function isLeftOut(name: string, value: unknown): boolean {
+  if (value === true) return name.startsWith('cable:');
+  return [null, false, '', [], {}].some((empty) => isSameAs(value, empty as Plain));
 }
 
-function isEmptyAs(value: unknown, empty: Empty | undefined): boolean {
-  if (typeof value !== 'object' || value === null) return value === empty;
-  if (Array.isArray(value)) return Array.isArray(empty) && value.length === 0;
-  return isFields(empty) && Object.keys(value).length === 0;
+function isSameAs(value: unknown, plain: Plain | undefined): boolean {
+  if (typeof value !== 'object' || value === null) return value === plain;
+  if (Array.isArray(value)) return Array.isArray(plain) && value.length === 0;
+  return isFields(plain) && Object.keys(value).length === 0;
 }
 
 /** Every object without the attribute has it. */

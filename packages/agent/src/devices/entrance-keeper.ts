@@ -348,21 +348,29 @@ function sameElements(some: readonly Placed[], others: readonly Placed[]): boole
   return text(some) === text(others);
 }
 
+/** Protocol and port in a key, in whole words. */
+const PLACE_BYTES = 8;
+const ADDRESS_BYTES = { 4: 4, 6: 16 } as const;
+
 /** Of UDP, whose conversations have no end, and of host ports: who was there has ended. Connections to Services are the vrouter's to end. */
 function movedPlaces({ map, gone, come }: NftChange): readonly MovedPlace[] {
   const kind = KINDS.find((one) => map === mapName(one, 4) || map === mapName(one, 6));
   if (kind === undefined || !LEADS.has(kind)) return [];
   const ipVersion = map.endsWith('-6') ? 6 : 4;
   const [before, after] = [byKey(gone), byKey(come)];
-  return [...new Map([...before, ...after])].flatMap(([key, element]) => {
-    const place = element.key.subarray(element.key.length - 8);
+  const isAddress = kind === 'to' || kind === 'from';
+  return [...new Map([...before, ...after])].flatMap(([key, { key: bytes }]) => {
+    // Behind it is from whom, where that is asked.
+    const end = bytes.length - (kind === 'from' ? ADDRESS_BYTES[ipVersion] : 0);
+    const place = bytes.subarray(end - PLACE_BYTES, end);
     const [protocol = 0, high = 0, low = 0] = [place[0], place[4], place[5]];
     if (protocol !== PROTOCOLS.UDP && !kind.startsWith('host-ports')) return [];
     const ends = { before: endOf(before.get(key)), after: endOf(after.get(key)) };
     return [
       {
         ...{ ipVersion, protocol, port: (high << 8) | low },
-        ...(element.key.length === 8 ? {} : { address: element.key.subarray(0, -8) }),
+        ...(end === PLACE_BYTES ? {} : { address: bytes.subarray(0, end - PLACE_BYTES) }),
+        ...(isAddress ? { isForwarded: true as const } : {}),
         ...(ends.before === undefined ? {} : { before: ends.before }),
         ...(ends.after === undefined ? {} : { after: ends.after }),
       },
@@ -403,7 +411,7 @@ function difference(
 
 /** Of a range its key without the source. */
 function placeOf(map: string, { key }: NftElement): string {
-  return hex(key.subarray(0, key.length - (map.endsWith('-6') ? 16 : 4)));
+  return hex(key.subarray(0, key.length - ADDRESS_BYTES[map.endsWith('-6') ? 6 : 4]));
 }
 
 function hex(bytes: Uint8Array = new Uint8Array()): string {
@@ -434,8 +442,8 @@ const LOOKED = {
 
 type MapKind = keyof typeof LOOKED;
 const KINDS = Object.keys(LOOKED) as readonly MapKind[];
-/** Where a place leads is all that they say. */
-const LEADS: ReadonlySet<MapKind> = new Set(['to', 'node-ports', 'host-ports', 'host-ports-at', 'endpoints']);
+/** They say where a place leads. */
+const LEADS: ReadonlySet<MapKind> = new Set(['from', 'to', 'node-ports', 'host-ports', 'host-ports-at', 'endpoints']);
 
 function mapName(kind: MapKind, version: 4 | 6): string {
   return `${kind}-${version}`;

@@ -183,6 +183,71 @@ test('what comes by a link of a node leaves with the address of this host, what 
   makeGuard(socket, { tunnelDevices: undefined });
 });
 
+test('what pods send through this host is never what hosts send each other', async (t) => {
+  const far = await holdNamespace();
+  const link = 'cb01234567-89';
+  const inside = wire(link);
+  t.after(inside);
+  ip(`link add up0 type veth peer name far netns ${far.pid}`);
+  t.after(() => {
+    ip('link delete up0');
+    return far.end();
+  });
+  for (const [address, device, pid] of [
+    ['192.0.2.1/24', 'up0'],
+    ['2001:db8::1/64', 'up0'],
+    ['192.0.2.2/24', 'far', far.pid],
+    ['2001:db8::2/64', 'far', far.pid],
+    ['fd00:9::1/64', link],
+    ['fd00:9::2/64', 'far', outside.pid],
+  ] as const)
+    ip(`address add ${address} dev ${device}${address.includes(':') ? ' nodad' : ''}`, pid);
+  ip('link set up0 up');
+  ip('link set far up', far.pid);
+  ip('route add 192.0.2.0/24 via 10.9.0.1', outside.pid);
+  ip('route add 2001:db8::/64 via fd00:9::1', outside.pid);
+  ip('route add 10.9.0.0/24 via 192.0.2.1', far.pid);
+  ip('route add fd00:9::/64 via 2001:db8::1', far.pid);
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
+  const passes = (): readonly string[] => {
+    const listener = ['timeout', '60', 'python3', '-c', whatArrives(String(outside.pid))];
+    const { stdout } = spawnSync('nsenter', ['-t', String(far.pid), '-n', ...listener]);
+    return String(stdout).trim().split(' ');
+  };
+  const others = ['tcp4/4790', 'tcp6/4790', 'udp4/4790', 'udp6/4790'];
+  const between = ['tcp4/4789', 'tcp6/4789', 'udp4/4789', 'udp6/4789'];
+  makeGuard(socket, { tunnelDevices: ['up0'], nodeLinks: [link] });
+  assert.deepEqual(passes(), others);
+  assert.ok(guardDrops(socket).every(({ what }) => what.startsWith(`${link}: pods send no `)));
+  assert.equal(guardDrops(socket).length, 2);
+  makeGuard(socket, { tunnelDevices: ['up0'], nodeLinks: ['cb76543210-89'] });
+  assert.deepEqual(passes(), [...between, ...others].sort(), 'what comes by another link');
+  makeGuard(socket, { tunnelDevices: undefined });
+});
+
+/** What a process of another namespace sends that arrives here, of both protocols and versions of IP, at the port between hosts and at another. */
+function whatArrives(pid: string): string {
+  return `
+import select, socket, subprocess
+places, script = {}, ""
+for port in (4789, 4790):
+    for kind in ("udp", "tcp"):
+        for version, at, family in ((4, "192.0.2.2", socket.AF_INET), (6, "2001:db8::2", socket.AF_INET6)):
+            s = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+            s.bind((at, port))
+            if kind == "tcp": s.listen()
+            places[s] = f"{kind}{version}/{port}"
+            script += f"timeout 4 bash -c 'echo x >/dev/{kind}/{at}/{port}' & "
+# A link that has just been made loses some.
+for _ in range(5):
+    subprocess.run(["nsenter", "-t", "${pid}", "-n", "bash", "-c", script + "wait"], stderr=subprocess.DEVNULL)
+    arrived = [places[s] for s in select.select(list(places), [], [], 1)[0]]
+    if sum("4790" in one for one in arrived) == 4: break
+print(" ".join(sorted(arrived)))
+`;
+}
+
 /** Whom a datagram comes from that a process of another namespace sends to 192.0.2.2; from a port of its own each time, for connections are remembered. */
 function oneDatagram(pid: string): string {
   return `

@@ -25,6 +25,7 @@ import {
   type NftTable,
   network,
   notEqual,
+  PASSING,
   RECEIVED,
   readElements,
   readTable,
@@ -140,6 +141,9 @@ function guardTables({ tunnelDevices, nodeLinks = [], keeping }: GuardSpec): rea
         rules: [...firstRules(), ...(family === 'inet' ? tunnelRules(tunnelDevices) : [])],
       },
       { name: OWN_CHAIN, at: undefined, rules: ownRules() },
+      ...(family === 'inet' && nodeLinks.length > 0
+        ? [{ name: 'passing', at: PASSING.forwarded, rules: nodeLinks.flatMap(passedRules) }]
+        : []),
       // Connections are tracked as soon as it is there.
       ...(family === 'inet' && nodeLinks.length > 0
         ? [
@@ -213,6 +217,17 @@ function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[]
       ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
       ...toThisHost(),
       ...countedDrop(),
+    ],
+  }));
+}
+
+/** Other hosts know this one by its address, which what pods send through it has when it leaves: they would take it for this host's own. */
+function passedRules(name: string): readonly NftRule[] {
+  return BETWEEN_HOSTS.map(({ protocol, what }) => ({
+    comment: `${name}: pods send no ${what} as this host`,
+    expressions: [
+      ...[meta(META.iifname), equal(nameBytes(name)), meta(META.l4proto), equal(Uint8Array.of(protocol))],
+      ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE), ...countedDrop()],
     ],
   }));
 }

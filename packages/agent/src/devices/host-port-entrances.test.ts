@@ -45,6 +45,8 @@ before(async () => {
   }
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
   writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
+  serve(pods, 'UDP', PODS[0], 80, 'a');
+  serve(pods, 'UDP', PODS[1], 80, 'b');
   const stop = new AbortController();
   undo.push(() => stop.abort());
   keeper = new EntranceKeeper({ nodeLinks: () => [LINK], log: silentLogger(), signal: stop.signal });
@@ -173,8 +175,6 @@ test('one address, one protocol: others at the port are others’, and a Service
 
 test('a conversation of UDP goes to the pod that has the port now, also when none had it', async () => {
   serve(undefined, 'UDP', NODE[4], 5353, 'host');
-  serve(pods, 'UDP', PODS[0], 80, 'a');
-  serve(pods, 'UDP', PODS[1], 80, 'b');
   const ends = { protocol: 'UDP' } as const;
   const say = (): string => ask(wire, `${NODE[4]}:5353`, 'UDP', ',sourceport=40000');
   const until = async (says: string): Promise<void> => {
@@ -193,6 +193,40 @@ test('a conversation of UDP goes to the pod that has the port now, also when non
   await until('b 203.0.113.2');
   await letIn();
   await until('host 203.0.113.2');
+});
+
+test('a conversation of UDP with an address of a Service goes where that leads now, from where one may, also when it led nowhere', async () => {
+  const address = '198.51.100.9';
+  ip(`route add ${address}/32 via ${NODE[4]}`, wire?.pid);
+  // What is for nobody goes on to the router of the node, as by a default route.
+  ip('route add 198.51.100.0/24 via 203.0.113.2');
+  const service = (to: string, sources?: readonly string[]): Entrance => ({
+    ...{ address, protocol: 'UDP', ipVersion: 4, port: 53, to: { address: to, port: 80 } },
+    ...(sources === undefined ? {} : { sources }),
+  });
+  const becomes = async (says: string): Promise<void> => {
+    let said: string | undefined;
+    for (let tries = 0; tries < 10 && said !== says; tries++) {
+      said = ask(wire, `${address}:53`, 'UDP', ',sourceport=40001');
+      // The keeper is in this process.
+      await sleep(10);
+    }
+    assert.equal(said, says);
+  };
+  await letIn();
+  await becomes('');
+  const steps: readonly (readonly [service: Entrance, says: string])[] = [
+    [service(PODS[0]), 'a 203.0.113.2'],
+    [service(PODS[1]), 'b 203.0.113.2'],
+    [service(PODS[1], ['203.0.113.0/24']), 'b 203.0.113.2'],
+    [service(PODS[0], ['203.0.113.0/24']), 'a 203.0.113.2'],
+    [service(PODS[0], ['192.0.2.0/24']), ''],
+    [service(PODS[0], ['192.0.2.0/24', '203.0.113.0/24']), 'a 203.0.113.2'],
+  ];
+  for (const [one, says] of steps) {
+    await letIn(one);
+    await becomes(says);
+  }
 });
 
 test('a connection to a pod that went ends at once, and one to another place goes on', async () => {

@@ -12,6 +12,8 @@ export type MovedPlace = {
   readonly port: number;
   /** Absent: any address of the host. */
   readonly address?: Uint8Array;
+  /** The address need not be the host's: it is a Service's, and what came for it while it led nowhere was forwarded. */
+  readonly isForwarded?: true;
   /** Absent: nowhere. */
   readonly before?: ConnectionEnd;
   readonly after?: ConnectionEnd;
@@ -23,7 +25,7 @@ const UDP = 17;
 const ASKED_ONE_BY_ONE = 16;
 
 /**
- * Has the kernel forget what leads where the places led before; and what leads to the host itself of UDP, where they led nowhere: such a conversation has no end. Returns how many that were.
+ * Has the kernel forget what leads where the places led before; and what leads to the host itself, or through it, of UDP, where they led nowhere: such a conversation has no end. Returns how many that were.
  * `socket`: of netfilter; it is for this alone meanwhile. `devices`: of rtnetlink.
  */
 export async function forgetStale(
@@ -66,13 +68,13 @@ function groupsOf(places: readonly MovedPlace[]): Iterable<Group> {
 
 function isStale(
   { protocol, to, answeredBy }: Connection,
-  { port, address, before, after }: MovedPlace,
+  { port, address, isForwarded, before, after }: MovedPlace,
   isOwn: (end: ConnectionEnd) => boolean,
 ): boolean {
   if (to.port !== port || (address !== undefined && Buffer.compare(address, to.address) !== 0)) return false;
   if (after !== undefined && isOne(answeredBy, after)) return false;
   if (before !== undefined) return isOne(answeredBy, before);
-  return protocol === UDP && isOne(answeredBy, to) && isOwn(to);
+  return protocol === UDP && isOne(answeredBy, to) && (isForwarded === true || isOwn(to));
 }
 
 function isOne(end: ConnectionEnd, other: ConnectionEnd): boolean {

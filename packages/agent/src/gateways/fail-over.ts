@@ -5,6 +5,7 @@ import type { GatewayReader } from '../plan/inputs.ts';
 import { gatewayHosts } from '../plan/live-gateway.ts';
 import type { SliceChange, SliceReader } from '../stream/slice-reader.ts';
 import { CARRIER_MS, CutOff } from './cut-off.ts';
+import { Lately } from './lately.ts';
 import { type Liveness, PeerWatch } from './peer-watch.ts';
 import { beaconOf, beaconRow, numberOf, placeName, type Question } from './probe-frame.ts';
 import { activeOf, type Beacon, type Seen, type Sight, wantedPlaces } from './standing.ts';
@@ -106,8 +107,8 @@ export class FailOver implements GatewayReader {
   readonly #toldBy = new Map<string, readonly string[]>();
   readonly #targets = new Map<string, Target>();
   readonly #doubts = new Map<string, Doubt>();
-  /** Hosts to which the server has given what this one had, and when. */
-  readonly #successors = new Map<string, number>();
+  /** Hosts to which the server has given what this one had. */
+  readonly #successors = new Lately(SUCCESSOR_MS);
   /** Underlay addresses of hosts that somebody else wants to be asked. */
   #others: ReadonlySet<string> = new Set();
   readonly #cutOff: CutOff;
@@ -208,7 +209,7 @@ export class FailOver implements GatewayReader {
       this.#held.set(one, held);
       const [first] = held.hosts;
       if (had.has(one) && first !== undefined && first !== this.#deps.underlay)
-        this.#successors.set(first, this.#deps.now());
+        this.#successors.note(first, this.#deps.now());
     }
     if (now.length === 0) this.#toldBy.delete(id);
     else
@@ -334,8 +335,8 @@ export class FailOver implements GatewayReader {
 
   /** Has the server given the host what this one had, when this one did not hear it, and has not since? */
   #isBlindTo(host: string): boolean {
-    const sinceMs = this.#successors.get(host);
-    if (sinceMs === undefined || this.#deps.now() - sinceMs >= SUCCESSOR_MS) return false;
+    const sinceMs = this.#successors.since(host, this.#deps.now());
+    if (sinceMs === undefined) return false;
     return (this.#targets.get(host)?.heardMs ?? 0) < sinceMs - 2 * TICK_MS;
   }
 

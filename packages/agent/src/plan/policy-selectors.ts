@@ -1,11 +1,14 @@
 import {
+  CLUSTER_POLICY_PREFIXES_MAX,
   type ClusterPolicyRule,
   formatCidr,
   type IpPrefix,
   type NetworkPolicyRule,
+  POLICY_PREFIXES_MAX,
   type PolicyRule,
   type PrivateSubnet,
   parseCidr,
+  prefixesLeft,
 } from '@cable/model';
 import { parsePrefix } from './address.ts';
 import { networkPolicyMatches, type RuleMatch, ruleMatches } from './policy-rules.ts';
@@ -39,15 +42,10 @@ export type SelectorRules = {
   readonly keepers?: readonly Keeper[];
 };
 
-/** So many prefixes may be left of all that NetworkPolicies name, in one set of policies. */
-const MAX_CUT = 16_384;
-/** And so many of all that policies of the cluster name: an administrator's, in which each address of a node is one. What a tenant names takes nothing of it. */
-const MAX_CUT_OF_CLUSTER = 65_536;
-
 /** Collects what `SelectorRules` has. */
 class Sorting {
   /** How many more prefixes may be left of what has holes, and of what has none. */
-  room = MAX_CUT;
+  room = POLICY_PREFIXES_MAX;
   readonly any: (readonly RuleMatch[])[] = [];
   readonly selectors = new Map<string, Selector & { readonly rules: (readonly RuleMatch[])[] }>();
 
@@ -116,7 +114,8 @@ export function* sortTieredRules(
     sorting.add(node, networkPolicyMatches(EVERYTHING.egress));
   }
   for (const rule of rules) yield* addRule(sorting, rule);
-  sorting.room = MAX_CUT_OF_CLUSTER;
+  // What a tenant names takes nothing of it.
+  sorting.room = CLUSTER_POLICY_PREFIXES_MAX;
   for (const rule of ofCluster) yield* addRule(sorting, rule);
   const keepers: Keeper[] = [];
   for (const subnet of privateIn) {
@@ -182,10 +181,7 @@ function addPrefix(
   // Holes that are not understood could be anywhere.
   if (whole === undefined || holes.includes(undefined)) return false;
   const version = whole.base.version;
-  const most = (holes as readonly IpPrefix[]).reduce(
-    (sum, one) => sum + Math.max(0, one.prefixLength - whole.prefixLength),
-    1,
-  );
+  const most = prefixesLeft(whole, holes as readonly IpPrefix[]);
   if (most > sorting.room) return false;
   sorting.room -= most;
   const name = `prefix:${cidr}!${except.join()}`;

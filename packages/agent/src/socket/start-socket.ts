@@ -1,4 +1,4 @@
-import type { LoopDelay } from '@cable/kit';
+import { type LoopDelay, startProbeListener } from '@cable/kit';
 import type { Announcing } from '../announced/start-announcing.ts';
 import { Captures } from '../capture/captures.ts';
 import { type Cni, createCni, hostPortsView, networkWays } from '../cni/index.ts';
@@ -22,7 +22,6 @@ import type { StreamClient } from '../stream/stream-client.ts';
 import type { ToldNames } from '../told/told-names.ts';
 import { startAgentSocket } from './agent-socket.ts';
 import { createAgentView } from './agent-view.ts';
-import { startProbeListener } from './probe-listener.ts';
 
 /** Serves CNI, `cable agent status` and the operator's commands on a Unix socket until the signal aborts. Answers the CNI plug-in's part. */
 export async function startSocket(
@@ -123,7 +122,7 @@ export async function startSocket(
     signal: deps.signal,
   });
   if (options.probeListen !== null)
-    await startProbeListener(options.probeListen, () => unreadyOf(state, host.loop), deps.signal);
+    await startProbeListener(options.probeListen, { unready: () => unreadyOf(state, host.loop) }, deps.signal);
   return cni;
 }
 

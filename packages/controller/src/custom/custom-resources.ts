@@ -441,7 +441,7 @@ export class CustomResources {
     try {
       // The change is told, and it is worked on then.
       if (isAdopting(object)) return await this.#takeOver(kind, object, work);
-      const outcome = this.#withMissing(kind, object, await kind.apply(work));
+      const outcome = await kind.apply(work);
       const before = this.#find(kind.declared.kind, key)?.outcome;
       const isNew = before?.id !== outcome.id;
       this.#outcomes.set(place, { uid: object.metadata.uid ?? '', outcome });
@@ -478,16 +478,6 @@ export class CustomResources {
     const message = `it has taken over ${adoptOf(object)}, which Neutron’s API changes no more`;
     await this.#deps.events.tell(subjectOf(kind, object), 'Adopted', message);
     this.#viewsIn(VIEW_SOON_MS);
-  }
-
-  /** A Subnet is shared with whose pods have addresses of it, which namespaces are not that are not there. */
-  #withMissing(kind: CustomKind, object: CustomObject, outcome: Outcome): Outcome {
-    if (kind !== subnetKind || outcome.unmet !== undefined) return outcome;
-    const { operatorNamespace, podProjectOf } = this.#deps;
-    const missing = boundBy(object, operatorNamespace).filter((one) => podProjectOf(one) === undefined);
-    if (missing.length === 0) return outcome;
-    const message = `namespaces: there is no namespace ${missing.join(', ')}: its pods have addresses of it as soon as it is there`;
-    return { ...outcome, unmet: new Unmet('WaitsFor', message) };
   }
 
   /** A node may have come, or gone: Subnets may name it. */

@@ -197,6 +197,8 @@ async function apply(work: Work): Promise<Outcome> {
   const routerId = await routerOf(work, spec);
   const natOutgoing = natOf(work, spec, routerId);
   const { nodes: gatewayNodes, unmet } = await gatewayNodesOf(work, spec, routerId);
+  // Looked at once: a namespace that comes while this goes on is told, and waits for the next time.
+  const { projects, missing } = sharingOf(work);
   const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
   const called = { name: work.name, description: spec.description ?? '' };
   const network = await work.ensure('network', {
@@ -214,12 +216,13 @@ async function apply(work: Work): Promise<Outcome> {
     subnets.push(await ensureSubnet(work, network.id, { family, allowed, natOutgoing, gatewayNodes }, spec));
   const ids = subnets.map(({ id }) => id);
   await ensureLegs(work.client, network.id, routerId, ids);
-  await ensureShared(work, network.id);
+  await ensureShared(work, network.id, projects);
   const gateway = families.map((one) => one.gateway).join(',');
   const gatewayNode = gatewayNodeOf(subnets[0]);
   const status = { networkID: network.id, subnetIDs: ids, gateway, gatewayNode };
   const outcome = { id: network.id, projectId: work.projectId, status, subnetIds: ids };
-  return unmet === undefined ? outcome : { ...outcome, unmet };
+  const waits = unmet ?? missing;
+  return waits === undefined ? outcome : { ...outcome, unmet: waits };
 }
 
 /** A router on the wire may be the gateway of a VLAN: no other one is put there unasked. */
@@ -367,23 +370,27 @@ async function ensureLegs(
   }
 }
 
-/** Projects whose pods have addresses of it, besides its own. */
-function sharedWith(work: Work): Set<string> {
+/** Projects whose pods have addresses of it, besides its own; of namespaces that are not there nobody knows them. */
+function sharingOf(work: Work): { readonly projects: ReadonlySet<string>; readonly missing?: Unmet } {
   const { operatorNamespace, podProjectOf } = work.deps;
-  const projects = boundBy(work.object, operatorNamespace).flatMap((one) => podProjectOf(one) ?? []);
-  return new Set(projects.filter((one) => one !== work.projectId));
+  const bound = boundBy(work.object, operatorNamespace).map((one) => ({ name: one, project: podProjectOf(one) }));
+  const projects = new Set(bound.flatMap(({ project }) => project ?? []).filter((one) => one !== work.projectId));
+  const missing = bound.filter(({ project }) => project === undefined).map(({ name }) => name);
+  if (missing.length === 0) return { projects };
+  const message = `namespaces: there is no namespace ${missing.join(', ')}: its pods have addresses of it as soon as it is there`;
+  return { projects, missing: new Unmet('WaitsFor', message) };
 }
 
-/** With whose pods have addresses of it. */
-async function ensureShared(work: Work, networkId: string): Promise<void> {
-  const wanted = sharedWith(work);
-  const there = (await work.client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
-  for (const policy of there) {
-    if (!wanted.delete(String(policy['target_tenant']))) await work.client.delete('rbac_policy', policy.id);
-  }
-  for (const target of wanted) {
+/** With whose pods have addresses of it, and nobody else. */
+async function ensureShared({ client }: Work, networkId: string, projects: ReadonlySet<string>): Promise<void> {
+  const there = (await client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
+  const targets = new Set(there.map((policy) => String(policy['target_tenant'])));
+  for (const policy of there)
+    if (!projects.has(String(policy['target_tenant']))) await client.delete('rbac_policy', policy.id);
+  for (const target of projects) {
+    if (targets.has(target)) continue;
     const policy = { object_type: 'network', object_id: networkId, action: 'access_as_shared', target_tenant: target };
-    await work.client.create('rbac_policy', policy);
+    await client.create('rbac_policy', policy);
   }
 }
 
@@ -395,7 +402,7 @@ async function describe(work: Work, rows: readonly AnyObject[]): Promise<Describ
     throw notAdoptable('it leads outside, or has not one prefix of each version of IP at the most');
   refuseWordless(row, subnets);
   const policies = (await work.client.list('rbac_policy', { object_id: row.id })) as readonly AnyObject[];
-  const shared = sharedWith(work);
+  const { projects: shared } = sharingOf(work);
   const other = policies.map((one) => String(one['target_tenant'])).find((one) => !shared.has(one));
   if (other !== undefined) throw notAdoptable(`it is shared with ${other}`);
   const excludeIps = subnets.flatMap(excludedOf);

@@ -22,7 +22,7 @@ export const AUTHORITY_FILES = ['authority.pem'] as const;
 export const JOIN_AUDIENCE = 'cable.io/join';
 
 /** Ports of nodes. */
-export const PORTS = { server: 9697, join: 9698, probe: 9699 } as const;
+export const PORTS = { server: 9697, join: 9698, probe: 9699, controllerProbe: 9700 } as const;
 
 /** User and group of what does not run as root. */
 export const USER = 9697;

@@ -168,7 +168,7 @@ function agentDaemonSet(install: Install): object {
         // It loads programs, writes sysctls, enters namespaces of pods, and makes mounts that are there after it.
         securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0 },
         resources: { requests: { cpu: '100m', memory: '200Mi' } },
-        ...agentProbes(),
+        ...nodeProbes(PORTS.probe),
         volumeMounts: [
           ...AGENT_MOUNTS,
           ...RESOLVER_MOUNTS,
@@ -193,9 +193,9 @@ function agentDaemonSet(install: Install): object {
   });
 }
 
-/** Loading the programs takes seconds, on a busy node many times that. */
-function agentProbes(): object {
-  const get = (path: string): object => ({ httpGet: { host: '127.0.0.1', port: PORTS.probe, path } });
+/** On loopback of the node. To load what it needs takes a process seconds, on a busy node many times that. */
+function nodeProbes(port: number): object {
+  const get = (path: string): object => ({ httpGet: { host: '127.0.0.1', port, path } });
   return {
     startupProbe: { ...get('/livez'), periodSeconds: 3, failureThreshold: 100, timeoutSeconds: 5 },
     livenessProbe: { ...get('/livez'), periodSeconds: 30, failureThreshold: 6, timeoutSeconds: 10 },
@@ -398,6 +398,7 @@ function controllerDeployment(install: Install): object {
           env: [POD_NAME, POD_NAMESPACE, ...apiServerEnv(apiServer)],
           securityContext: DROP_ALL,
           resources: { requests: { cpu: '100m', memory: '200Mi' } },
+          ...nodeProbes(PORTS.controllerProbe),
           volumeMounts: [{ name: 'certificate', mountPath: files, readOnly: true }],
         },
       ],
@@ -425,6 +426,7 @@ function controllerDeployment(install: Install): object {
       ...flag('load-balancer-default', given.loadBalancerDefault),
       ...flag('announce-external-ips', given.announceExternalIps),
       `--cluster-domain=${given.clusterDomain}`,
+      `--probe-listen=127.0.0.1:${PORTS.controllerProbe}`,
     ];
   }
 }

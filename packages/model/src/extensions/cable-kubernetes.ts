@@ -31,6 +31,23 @@ export const ORIGIN = {
 
 export type Origin = typeof ORIGIN;
 
+/** The same of ports: one of a pod stays, and is another StatefulSet’s, when that takes over the pod. */
+export const PORT_ORIGIN = {
+  'cable:cluster': ORIGIN['cable:cluster'] as Origin['cable:cluster'],
+  'cable:origin': {
+    type: 'string',
+    nullable: true,
+    write: 'both',
+    writeBy: 'admin',
+    default: null,
+    maxLength: 600,
+    indexed: true,
+    example: 'Pod/shop/web-1/0b0e4c1e-55b0-4bd2-9b5e-3a1c6f0d7e21',
+    description:
+      'What it was made for there: kind, namespace, name and UID, with a slash between; null: nothing. Of a pod’s port the cluster’s controller changes the UID, when another StatefulSet takes over the pod. What was let go of keeps it, without a cluster.',
+  },
+} as const;
+
 /** Kubernetes clusters whose pods are ports. */
 export const cableKubernetesExtension = {
   alias: 'cable-kubernetes',
@@ -42,7 +59,7 @@ export const cableKubernetesExtension = {
   attributes: {
     network: ORIGIN as Origin,
     subnet: ORIGIN as Origin,
-    port: ORIGIN as Origin,
+    port: PORT_ORIGIN as typeof PORT_ORIGIN,
     router: ORIGIN as Origin,
     security_group: ORIGIN as Origin,
     floatingip: ORIGIN as Origin,

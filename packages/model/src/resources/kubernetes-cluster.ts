@@ -105,6 +105,12 @@ export const kubernetesClusterResource = {
       },
       status: 204,
     },
+    {
+      name: 'sweep_projects',
+      description:
+        'Deletes what Cable has made by itself for projects of namespaces that are gone, `<name>.<namespace>`: the default security group, while it is as it was made and nothing else is of the project. Again, it changes nothing.',
+      status: 204,
+    },
   ],
   attributes: {
     name: {

@@ -419,3 +419,89 @@ test('a controller retires hosts of its cluster that are gone: the address is fr
   assert.equal((await send('PUT', '/cable/v1/hosts/node-2', body)).status, 204);
   await assertInvariants(harness.server);
 });
+
+test('what Cable made by itself for projects of namespaces that are gone goes, and nothing else', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const admin = { 'x-project-id': 'ops', 'x-roles': 'admin' };
+  const groupsOf = (project: string) =>
+    [...harness.server.tables.of('security_group').values()].filter((one) => one.project_id === project);
+  const sweep = (headers = as('prod.', 1)) =>
+    send('PUT', '/cable/v1/kubernetes-clusters/prod/sweep_projects', {}, headers);
+  const port = (project: string, headers = as(project, 1)) => {
+    const origin = { 'cable:cluster': 'prod', 'cable:origin': `Pod/${project.slice(5)}/web/u1` };
+    return create('port', { network_id: network['id'], security_groups: [], ...origin }, headers);
+  };
+  const namespace = (name: string) =>
+    create('kubernetes_namespace', { name: `prod/${name}`, cluster: 'prod', labels: [] }, as('prod.', 1));
+  const shop = await namespace('shop');
+  const own = await port('prod.shop');
+  for (const project of ['prod.busy', 'prod.']) await port(project);
+  // Others are another cluster's, given by an administrator, with something that a user made, changed by a user.
+  const given = [{ uid: 'u7', project_id: 'prod.given' }];
+  assert.equal(
+    (await send('PUT', '/cable/v1/kubernetes-clusters/prod', { kubernetes_cluster: { namespace_projects: given } }))
+      .status,
+    200,
+  );
+  const others = ['prod2.shop', 'prod.given', 'prod.networks', 'prod.rules', 'prod.groups', 'prod.gone'];
+  for (const project of ['prod.', 'prod.shop', 'prod.busy', ...others])
+    await send('GET', '/v2.0/security-groups', undefined, member(project));
+  await create('network', { project_id: 'prod.networks' }, admin);
+  const [changed] = groupsOf('prod.rules');
+  const rule = { security_group_id: changed?.id, direction: 'ingress', protocol: 'tcp' };
+  await create('security_group_rule', { ...rule, project_id: 'prod.rules' }, admin);
+  await create('security_group', { name: 'web', project_id: 'prod.groups' }, admin);
+
+  await refused(sweep(member('p')), 404, 'KubernetesClusterNotFound');
+  await refused(sweep(as('prod.', 2)), 409, 'ControllerSuperseded');
+  const left = (): readonly string[] =>
+    [...harness.server.tables.of('security_group').values()].map((one) => `${one.project_id} ${one.name}`).sort();
+  assert.ok(left().includes('prod.gone default'));
+  assert.equal((await sweep()).status, 204);
+  const kept = ['prod. ', 'prod.busy ', 'prod.given ', 'prod.groups ', 'prod.networks ', 'prod.rules ', 'prod.shop '];
+  const wanted = [...kept, 'prod2.shop '].map((one) => `${one}default`);
+  assert.deepEqual(left(), [...wanted, 'prod.groups web'].sort());
+
+  assert.equal((await send('DELETE', `/v2.0/ports/${own['id']}`, undefined, as('prod.shop', 1))).status, 204);
+  assert.equal((await sweep()).status, 204);
+  assert.equal(groupsOf('prod.shop').length, 1, 'its namespace is there');
+  const path = `/cable/v1/kubernetes-namespaces/${shop['id']}`;
+  assert.equal((await send('DELETE', path, undefined, as('prod.', 1))).status, 204);
+  assert.equal((await sweep()).status, 204);
+  assert.equal(groupsOf('prod.shop').length, 0);
+  const rules = [...harness.server.tables.of('security_group_rule').values()];
+  assert.deepEqual(
+    rules.filter((one) => one.project_id === 'prod.shop'),
+    [],
+  );
+  assert.equal((await sweep()).status, 204, 'again, it changes nothing');
+  await assertInvariants(harness.server);
+});
+
+test('of the port of a pod the controller says that another StatefulSet has it, and nobody anything else', async (t) => {
+  const harness = await startHarness(t);
+  const { create, send } = harness;
+  const { network } = await cluster(harness);
+  const made = await create(
+    'port',
+    { ...ORIGIN, network_id: network['id'], device_owner: 'kubernetes:pod' },
+    as('prod.shop', 1),
+  );
+  const change = (origin: string | null, headers = as('prod.shop', 1), id = made['id']) =>
+    send('PUT', `/v2.0/ports/${id}`, { port: { 'cable:origin': origin } }, headers);
+  assert.equal((await change('Pod/shop/web-1/u2')).body['port']?.['cable:origin'], 'Pod/shop/web-1/u2');
+  for (const other of [
+    'Pod/shop/web-2/u2',
+    'Pod/other/web-1/u2',
+    'Node/shop/web-1/u2',
+    'Pod/shop/web-1/',
+    'Pod/shop/web-1/u/2',
+    null,
+  ])
+    await refused(change(other), 400, 'InvalidInput');
+  await refused(change('Pod/shop/web-1/u3', { 'x-project-id': 'ops', 'x-roles': 'admin' }), 409, 'ManagedByKubernetes');
+  const mine = await create('port', { network_id: network['id'], project_id: 'prod.shop' });
+  await refused(change('Pod/shop/web-1/u3', as('prod.shop', 1), mine['id']), 400, 'InvalidInput');
+});

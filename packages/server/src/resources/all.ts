@@ -71,6 +71,7 @@ import { subnetAllocationModule } from './subnet-allocation.ts';
 import { subnetPoolModule } from './subnet-pool.ts';
 import { subnetOnboardModule, subnetPoolPrefixesModule } from './subnet-pool-actions.ts';
 import { subnetServiceTypesModule } from './subnet-service-types.ts';
+import { sweepProjectsModule } from './sweep-projects.ts';
 import { tagsModule } from './tags.ts';
 import { tapFlowModule, tapMirrorModule, tapPortModule, tapServiceModule } from './tap.ts';
 import { trunkModule } from './trunk.ts';
@@ -97,7 +98,10 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
-  kubernetes_cluster: [kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
+  kubernetes_cluster: [
+    ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
+    sweepProjectsModule,
+  ],
   address_group: [shareableModule('address_group'), addressGroupModule],
   auto_allocated_topology: [autoAllocatedTopologyModule],
   address_scope: [shareableModule('address_scope'), addressScopeModule],

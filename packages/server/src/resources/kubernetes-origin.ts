@@ -38,10 +38,28 @@ export const portOfClusterModule: Contribution<AnyObject> = contribute<Port>({
     for (const { host } of after.inactive_bindings)
       checkBinding(planning, { ...after, 'binding:host_id': host }, hostsOf(before).includes(host) ? host : '');
     refusePlugged(planning, before, after);
+    refuseOtherOrigin(planning, before, after);
     return {};
   },
   remove: (planning, port) => refusePlugged(planning, port),
 });
+
+/** Of one that stays the cluster's: of a pod's port its controller changes the UID, and nobody anything else. */
+function refuseOtherOrigin({ asked }: Planning, before: Port, after: Port): void {
+  const [was, is] = [before['cable:origin'] ?? '', after['cable:origin'] ?? ''];
+  if (was === is || before['cable:cluster'] !== after['cable:cluster']) return;
+  const isOwn = asked.credentials.controller?.cluster === before['cable:cluster'];
+  if (isOwn && POD_ORIGIN.test(was) && POD_ORIGIN.test(is) && placeIn(was) === placeIn(is)) return;
+  const reason = 'of the port of a pod its cluster’s controller changes the UID, and nobody anything else';
+  throw new CableError('InvalidInput', `Invalid input for cable:origin. Reason: ${reason}.`);
+}
+
+/** Namespace, name and UID. */
+const POD_ORIGIN = /^Pod\/[^/]+\/[^/]+\/[^/]+$/;
+
+function placeIn(origin: string): string {
+  return origin.slice(0, origin.lastIndexOf('/'));
+}
 
 /** Of origins for which a port is a pod's or a node's. */
 const MADE = /^(Pod|Node|VirtualMachine|VirtualMachineInstance)\//;

@@ -210,3 +210,36 @@ test('a host that is left over without ports may be deleted', async (t) => {
   assert.equal((await send('DELETE', '/cable/v1/hosts/left')).status, 204);
   await assertInvariants(server);
 });
+
+test('subnets that leave by the host, and policies for it, name it by its new name', async (t) => {
+  const harness = await startDead(t, 0);
+  const { server, create } = harness;
+  await create('kubernetes_cluster', { name: 'prod' });
+  await putHosts(harness, { old: { cluster: 'prod' } });
+  await server.plane.register('next', { underlay: '192.0.2.8', agentVersion: '1', cluster: 'prod' });
+  const network = await create('network', {});
+  const subnets: string[] = [];
+  for (const [at, nodes] of [['old'], ['next', 'old'], ['next']].entries()) {
+    const given = {
+      network_id: network['id'],
+      ip_version: 4,
+      cidr: `10.${at + 1}.0.0/24`,
+      'cable:gateway_nodes': nodes,
+    };
+    subnets.push(String((await create('subnet', given))['id']));
+  }
+  const policy = { name: 'web', hosts: ['next', 'old'], directions: ['ingress'], rules: [] };
+  const { id } = await create('host_policy', policy);
+  assert.equal((await rename(harness, 'new')).status, 200);
+  const placed = subnets.map((one) => {
+    const { 'cable:gateway_nodes': nodes, 'cable:gateway_node': active } = server.tables.of('subnet').get(one) ?? {};
+    return [active, nodes?.join()];
+  });
+  assert.deepEqual(placed, [
+    ['new', 'new'],
+    ['next', 'next,new'],
+    ['next', 'next'],
+  ]);
+  assert.deepEqual(server.tables.of('host_policy').get(String(id))?.hosts, ['next', 'new']);
+  await assertInvariants(server);
+});

@@ -2,7 +2,7 @@
  * `rename` of a host: the machine is the same, so are its underlay address and its ports.
  *
  *   begin   the new host is made, the old one marked: from here on it can get no other name, and neither is deleted or let in (`hosts/renaming.ts`)
- *   move    some ports of the old host become the new one's, again and again
+ *   move    some ports of the old host become the new one's, again and again; so does what names the host
  *   end     the old host, which has no port any more, goes; the new one has its underlay address
  *
  * Each step is one transaction, which compares both hosts, and begins by looking where the rename is: so it goes on whoever died in it, and two servers may be at
@@ -33,6 +33,8 @@ import { revokeGone } from './revoke-host.ts';
 
 /** Ports of one transaction. */
 const PORTS = 256;
+/** The same of subnets, and of policies, that name it. */
+const NAMING = 64;
 
 /** The action of hosts. */
 export const renameHostModule: Contribution<AnyObject> = { actions: { rename: renameHost } };
@@ -68,7 +70,7 @@ function planStep(planning: Planning, id: string, name: string): 'done' | 'more'
   const mayMerge = refuseOther(planning, old, name);
   refuseAlive(planning, id);
   if (!mayMerge && planBegin(planning, old, name)) return 'more';
-  if (planPorts(planning, id, name)) return 'more';
+  if (planPorts(planning, id, name) || planNaming(planning, old, name)) return 'more';
   planEnd(planning, old, name);
   return 'done';
 }
@@ -127,6 +129,25 @@ function planPorts(planning: Planning, id: string, name: string): boolean {
     planUpdate(planning, deps.resources.named('port'), port as AnyObject, changes);
   }
   return ports.length > 0;
+}
+
+/** Lets some of what names the host name it by its new name: subnets that leave by it, policies for it. False: nothing names it. */
+function planNaming({ plan }: Planning, { id, cluster }: Host, name: string): boolean {
+  const renamed = (one: string): string => (one === id ? name : one);
+  const subnets = plan
+    .by('subnet', 'cable:gateway_cluster', cluster ?? '')
+    .filter((one) => one['cable:gateway_nodes'].includes(id));
+  // Where it is the active one it stays so.
+  for (const subnet of subnets.slice(0, NAMING))
+    plan.replace('subnet', {
+      ...subnet,
+      'cable:gateway_nodes': subnet['cable:gateway_nodes'].map(renamed),
+      'cable:gateway_node': renamed(subnet['cable:gateway_node'] ?? ''),
+    });
+  const policies = plan.by('host_policy', 'hosts', id);
+  for (const policy of policies.slice(0, NAMING))
+    plan.replace('host_policy', { ...policy, hosts: policy.hosts.map(renamed) });
+  return subnets.length + policies.length > 0;
 }
 
 /** The old host goes, and the new one has its underlay address. */

@@ -35,8 +35,8 @@ export const securityGroupModule: Contribution<AnyObject> = contribute<SecurityG
   },
   check: (view, group, before) => checkUnshared(view, SHARING, group, before),
   created: planFirstRules,
-  remove: ({ deps, asked }, group) => {
-    if (group.name !== DEFAULT_GROUP_NAME || isAdmin(deps, asked.credentials)) return;
+  remove: ({ deps, asked, isService }, group) => {
+    if (group.name !== DEFAULT_GROUP_NAME || isService || isAdmin(deps, asked.credentials)) return;
     throw new CableError(
       'SecurityGroupCannotRemoveDefault',
       'Insufficient rights for removing default security group.',

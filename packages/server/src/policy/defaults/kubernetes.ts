@@ -47,6 +47,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
     check: OWN,
     description: 'Delete a host of a Kubernetes cluster whose node is gone for good.',
   },
+  {
+    name: 'sweep_projects_kubernetes_cluster',
+    check: OWN,
+    description: 'Delete what Cable has made by itself for projects of namespaces that are gone.',
+  },
   ...['create_router', 'update_router'].map((verb) => ({
     name: `${verb}:cable:node_egress`,
     check: `${ADMIN} or ${KUBERNETES}`,
@@ -71,6 +76,11 @@ export const KUBERNETES_RULES: readonly RuleDefault[] = [
       description: 'Say of the port of a node its zone, or that it announces no address of a Service.',
     })),
   ),
+  {
+    name: 'update_port:cable:origin',
+    check: `${ADMIN} or ${KUBERNETES}`,
+    description: 'Say of the port of a pod that another StatefulSet has taken over the pod.',
+  },
   ...OF_CLUSTERS.flatMap((type) =>
     ['cable:cluster', 'cable:origin'].map((attribute) => ({
       name: `create_${type}:${attribute}`,
