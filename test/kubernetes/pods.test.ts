@@ -150,6 +150,38 @@ test('annotations choose addresses and groups, groups of a running pod too; what
   await world.ports((found) => found.get('ours')?.security_groups.length === 0);
 });
 
+test('labels of a running pod are followed whatever else is wrong with it; with too many it is closed', async (t) => {
+  const world = await startWorld(t);
+  const { kube } = world;
+  world.control('a');
+  await world.node('node-1');
+  await world.pod('web', { node: 'node-1', labels: { app: 'web' } });
+  const label = (labels: Readonly<Record<string, string | null>>) =>
+    kube.patch(PODS, { namespace: 'shop', name: 'web' }, { metadata: { labels } });
+  const portThat = async (holds: (labels: readonly string[], isUp: boolean) => boolean): Promise<void> => {
+    await world.ports((found) => {
+      const port = found.get('web');
+      return port !== undefined && holds(port['cable:labels'], port.admin_state_up);
+    });
+  };
+  await portThat((labels) => labels.includes('app=web'));
+  for (const annotations of [{ 'cable.io/security-groups': 'nobody' }, { 'cable.io/ingress-rate': 'fast' }]) {
+    await world.annotate('web', annotations);
+    const [name] = Object.keys(annotations);
+    await until(
+      () => eventsOf(world, 'web'),
+      (found) => found.some((one) => one.includes(String(name))),
+    );
+    await label({ quarantine: String(name).slice(9) });
+    await portThat((labels, isUp) => labels.includes(`quarantine=${String(name).slice(9)}`) && isUp);
+  }
+  const many = Object.fromEntries(Array.from({ length: 1100 }, (_, n) => [`l${n}`, 'x']));
+  await label({ ...many, quarantine: 'again' });
+  await portThat((_labels, isUp) => !isUp);
+  await label(Object.fromEntries(Object.keys(many).map((one) => [one, null])));
+  await portThat((labels, isUp) => labels.includes('quarantine=again') && isUp);
+});
+
 test('a controller that was away finds what has changed meanwhile, and a second one takes its place at once', async (t) => {
   const world = await startWorld(t);
   const first = world.control('a');

@@ -109,6 +109,49 @@ export async function updatePodPort(
   }
 }
 
+/** In the place of labels of a port that is closed because they are refused. No pod has such a one: a key has no space. */
+const REFUSED_LABELS = 'refused labels=';
+
+/**
+ * Has ports of a running pod selected by what it is now, before anything else is looked at that may be wrong with the pod: whoever writes pods could keep a label off by it that shuts
+ * them. Ports whose labels are refused, such as too many, are closed until others come. Answers the ports, and what was refused.
+ */
+export async function followLabels(
+  deps: PortDeps,
+  pod: PodFacts,
+  ports: readonly PortFacts[],
+): Promise<{ readonly ports: readonly PortFacts[]; readonly refused: unknown }> {
+  let refused: unknown;
+  const followed: PortFacts[] = [];
+  for (const port of ports) {
+    try {
+      followed.push(port.deviceId.startsWith(`${pod.runtimeUid}:`) ? await selectBy(deps, pod, port) : port);
+    } catch (err) {
+      if (isGone(err) || !isRefusal(err)) throw err;
+      refused ??= err;
+      followed.push(port);
+    }
+  }
+  return { ports: followed, refused };
+}
+
+async function selectBy(deps: PortDeps, pod: PodFacts, port: PortFacts): Promise<PortFacts> {
+  const now = selectable(deps, pod);
+  const isClosed = sameList(port.labels, [REFUSED_LABELS]);
+  const isSelected = port.namespace === now['cable:namespace'] && sameList(port.labels, now['cable:labels']);
+  if (isSelected && samePorts(port.namedPorts, now['cable:named_ports'])) return port;
+  const write = async (changes: object): Promise<PortFacts> =>
+    deps.book.keep(await deps.cable.as(port.projectId).update('port', port.id, changes));
+  try {
+    return await write({ ...now, ...(isClosed ? { admin_state_up: true } : {}) });
+  } catch (err) {
+    if (isGone(err)) deps.book.forget(port.id);
+    if (isGone(err) || !isRefusal(err) || isClosed) throw err;
+    await write({ 'cable:labels': [REFUSED_LABELS], 'cable:named_ports': [], admin_state_up: false });
+    throw err;
+  }
+}
+
 /** A StatefulSet that has taken over the pod keeps its port for the next one. A server of before refuses to note that: then the next pod has another port. */
 async function followSet({ book }: PortDeps, client: Client, pod: PodFacts, port: PortFacts): Promise<PortFacts> {
   const { setUid } = pod;

@@ -33,6 +33,7 @@ import { fixedIps, groupsOf, networkOf, type Place, Unfit } from './pod-place.ts
 import {
   createPodPort,
   deviceIdOf,
+  followLabels,
   interfaceOf,
   isKept,
   KIND,
@@ -113,19 +114,21 @@ function waitsForPod({ sets }: PodsDeps, key: string, port: PortFacts): boolean 
   return place !== undefined && hasPlace(sets.get(place.key), port.origin.uid, place.ordinal);
 }
 
-/** Brings ports of a pod that needs some to where they should be; what is refused is told. `ports`: that may be its. Answers those that it needs no more. */
+/** Brings ports of a pod that needs some to where they should be; what is refused is told. `there`: that may be its. Answers those that it needs no more. */
 export async function ensurePorts(
   deps: PodsDeps,
   pod: OwnedPod,
-  ports: readonly PortFacts[],
+  there: readonly PortFacts[],
 ): Promise<readonly PortFacts[]> {
   const key = `${pod.namespace}/${pod.name}`;
+  const { ports, refused } = await followLabels(deps, pod, there);
   const legs = ports.filter(({ deviceOwner }) => deviceOwner === LEG_OWNER);
   const own = ports.filter((port) => !legs.includes(port) && isFirst(port));
   const running = own.find(({ deviceId }) => isOf(pod, deviceId));
   const kept = running === undefined && isKept(pod) ? own : [];
   let hasPort = running !== undefined;
   try {
+    if (refused !== undefined) throw refused;
     // What runs without them for a moment may be reached in it.
     if (running === undefined && !deps.arePoliciesSettled(pod)) {
       deps.again(key, POLICIES_MS);
