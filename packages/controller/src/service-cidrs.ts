@@ -19,8 +19,8 @@ export type ServiceCidrsOptions = {
   readonly joinCidrs: readonly string[];
 };
 
-/** Of more of them none is followed: each is a route of every node. */
-const MOST = 64;
+/** As many as a scope of Services has at the most. */
+export const MOST_SERVICE_CIDRS = 16;
 
 export class ServiceCidrs {
   readonly #options: ServiceCidrsOptions;
@@ -57,22 +57,24 @@ export class ServiceCidrs {
     for (const key of [...this.#objects.list.keys()].sort()) {
       for (const text of this.#objects.list.get(key) ?? []) {
         const prefix = parseCidr(text);
-        if (prefix === undefined || all.has(formatCidr(prefix)) || all.size >= MOST) continue;
-        if (others.some((other) => cidrsOverlap(prefix, other)))
+        if (prefix === undefined || all.has(formatCidr(prefix))) continue;
+        const isOthers = others.some((other) => cidrsOverlap(prefix, other));
+        if (!isOthers && all.size < MOST_SERVICE_CIDRS) all.add(formatCidr(prefix));
+        else
           this.#log.warn(
             { serviceCidr: key, cidr: text },
-            'Services of it are not served: it overlaps the prefixes of pods or of nodes',
+            `Services of it are not served: ${isOthers ? 'it overlaps the prefixes of pods or of nodes' : `there are ${MOST_SERVICE_CIDRS} others`}`,
           );
-        else all.add(formatCidr(prefix));
       }
     }
     return [...all];
   }
 
-  /** `tell` is called when there are others than `taken`, from now on and until the next. What was there once stays: Services may have its addresses. */
+  /** `tell` is called when there are others than `taken`, or fewer, from now on and until the next. */
   follow(taken: readonly string[], tell: () => void): void {
     this.#tell = () => {
-      if (this.all.some((one) => !taken.includes(one))) tell();
+      const { all } = this;
+      if (all.length !== taken.length || all.some((one) => !taken.includes(one))) tell();
     };
     this.#tell();
   }
