@@ -1,4 +1,4 @@
-/** A real Kubernetes of two nodes on one underlay, whose network is what the printed manifests of Cable bring: kubelets run it like any other pods. */
+/** A real Kubernetes of two nodes, or more, on one underlay, whose network is what the printed manifests of Cable bring: kubelets run it like any other pods. */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,6 +53,8 @@ export type RealClusterOptions = {
   readonly programs: string;
   /** Short; names of what is made begin with it. */
   readonly label: string;
+  /** How many; absent: two. */
+  readonly nodes?: number;
   /** Ends of the names of hosts on the nodes' link that are none. */
   readonly hosts?: readonly string[];
 };
@@ -93,11 +95,16 @@ export class RealCluster {
   }
 
   /** Nothing runs yet. Of what is made nothing outlives this process. */
-  static async create({ programs, label, hosts: ends = [] }: RealClusterOptions): Promise<RealCluster> {
+  static async create({
+    programs,
+    label,
+    nodes: count = 2,
+    hosts: ends = [],
+  }: RealClusterOptions): Promise<RealCluster> {
     const directory = createDirectory();
     const nameOf = (end: string): string => `${label}-${process.pid}-${end}`;
     const [outside, group] = [nameOf('out'), nameOf('control')];
-    const names = [1, 2].map((n) => nameOf(`n${n}`));
+    const names = Array.from({ length: count }, (_, n) => nameOf(`n${n + 1}`));
     const [first = ''] = names;
     const others = ends.map(nameOf);
     const remove = writeRemnants(directory, {

@@ -347,4 +347,32 @@ test('Services have addresses of ServiceCIDR objects, too, as soon as these are 
     nodes?.host_routes.some(({ destination }) => destination === '10.200.0.0/16'),
     'nodes have the route',
   );
+  const scopes = async (): Promise<readonly AnyObject[]> => (await cable.list('service_scope')) as readonly AnyObject[];
+  // As where somebody removes the finalizer that keeps it.
+  await kube.delete(SERVICE_CIDRS, { name: 'second' });
+  await until(
+    () => cable.list('subnet', { 'cable:origin': 'Subnet/nodes-ipv4' }),
+    ([subnet]) => subnet?.host_routes.every(({ destination }) => destination !== '10.200.0.0/16') === true,
+  );
+  assert.deepEqual((await scopes())[0]?.['cidrs'], ['10.96.0.0/12', '10.200.0.0/16'], 'a Service has an address there');
+  await kube.create(SERVICE_CIDRS, { metadata: { name: 'second' }, spec: { cidrs: ['10.200.0.0/16'] } } as KubeObject);
+  await until(
+    () => cable.list('subnet', { 'cable:origin': 'Subnet/nodes-ipv4' }),
+    ([subnet]) => subnet?.host_routes.some(({ destination }) => destination === '10.200.0.0/16') === true,
+  );
+  await kube.delete(SERVICES, { namespace: 'shop', name: 'more' });
+  await until(
+    () => servicesOf(world),
+    (found) => found.length === 1,
+  );
+  await kube.delete(SERVICE_CIDRS, { name: 'second' });
+  await until(scopes, ([one]) => String(one?.['cidrs']) === '10.96.0.0/12');
+  // More than a scope takes stop nothing.
+  const cidrs = Array.from({ length: 20 }, (_, n) => `10.200.${n}.0/24`);
+  await kube.create(SERVICE_CIDRS, { metadata: { name: 'many' }, spec: { cidrs } } as KubeObject);
+  await kube.create(SERVICES, service('last', ['10.200.3.10']));
+  await until(
+    () => servicesOf(world),
+    (found) => found.length === 2,
+  );
 });

@@ -29,8 +29,8 @@ export type ServiceCidrsOptions = {
   readonly joinCidrs: readonly string[];
 };
 
-/** Of more of them none is followed: each is a route of every node. */
-const MOST = 64;
+/** As many as a scope of Services has at the most. */
+export const MOST_SERVICE_CIDRS = 16;
 
 export class ServiceCidrs {
   readonly #options: ServiceCidrsOptions;
@@ -81,7 +81,8 @@ export class ServiceCidrs {
         const other = others.find((one) => cidrsOverlap(prefix, one));
         if (other !== undefined)
           refused.push({ key, uid, text, why: `it overlaps ${formatCidr(other)}, where pods or nodes have addresses` });
-        else if (all.size >= MOST) refused.push({ key, uid, text, why: `there are ${MOST} prefixes before it` });
+        else if (all.size >= MOST_SERVICE_CIDRS)
+          refused.push({ key, uid, text, why: `there are ${MOST_SERVICE_CIDRS} prefixes before it` });
         else all.add(formatCidr(prefix));
       }
     }
@@ -104,11 +105,12 @@ export class ServiceCidrs {
     }
   }
 
-  /** `isMore` is called when there are others than `taken`, `changed` at each change, from now on and until the next. What was there once stays: Services may have its addresses. */
-  follow(taken: readonly string[], isMore: () => void, changed: () => void): void {
+  /** `isOther` is called when there are others than `taken`, or fewer, `changed` at each change, from now on and until the next. */
+  follow(taken: readonly string[], isOther: () => void, changed: () => void): void {
     this.#tell = () => {
       changed();
-      if (this.all.some((one) => !taken.includes(one))) isMore();
+      const { all } = this;
+      if (all.length !== taken.length || all.some((one) => !taken.includes(one))) isOther();
     };
     this.#tell();
   }

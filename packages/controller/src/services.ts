@@ -11,6 +11,7 @@ import type { ObjectEvents, Subject } from './object-events.ts';
 import { objectId } from './object-id.ts';
 import type { PortBook } from './port-book.ts';
 import type { Refusals } from './refusals.ts';
+import { MOST_SERVICE_CIDRS } from './service-cidrs.ts';
 import { ENDPOINT_SLICES, SERVICES, type ServiceBody, type ServiceFacts, type SliceFacts } from './service-facts.ts';
 
 export type ServicesDeps = {
@@ -99,7 +100,7 @@ export class ServiceBooks {
 
 const PAGE = 2000;
 
-/** Makes the scope of the cluster's Services, or lets it have prefixes and routers more. Answers its ID. */
+/** Makes the scope of the cluster's Services, or lets it have these prefixes, those in which Services have addresses, and the router. Answers its ID. */
 export async function ensureScope(
   client: Client,
   { cluster, clusterUid, cidrs, routerId, clusterDomain, vpc }: ScopeOptions,
@@ -119,13 +120,21 @@ export async function ensureScope(
   }
   const known = before['cidrs'] as readonly string[];
   const added = cidrs.filter((one) => !known.includes(one));
+  const kept = known.filter((one) => cidrs.includes(one));
   const routers = before['router_ids'] as readonly string[];
-  if (added.length === 0 && routers.includes(routerId) && before['cluster_domain'] === clusterDomain) return id;
-  await client.update('service_scope', id, {
-    cidrs: [...known, ...added],
-    router_ids: [...new Set([...routers, routerId])],
-    cluster_domain: clusterDomain,
-  });
+  const more = { router_ids: [...new Set([...routers, routerId])], cluster_domain: clusterDomain };
+  const isServed = added.length === 0 && routers.includes(routerId) && before['cluster_domain'] === clusterDomain;
+  if (kept.length < known.length) {
+    try {
+      await client.update('service_scope', id, { cidrs: [...kept, ...added], ...more });
+      return id;
+    } catch (err) {
+      // Services have addresses there.
+      if (!isRefusal(err)) throw err;
+    }
+  }
+  const all = [...known, ...added].slice(0, MOST_SERVICE_CIDRS);
+  if (!isServed) await client.update('service_scope', id, { cidrs: all, ...more });
   return id;
 }
 

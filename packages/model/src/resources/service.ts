@@ -31,7 +31,7 @@ export const serviceScopeResource = {
       items: { type: 'cidr' },
       example: ['10.96.0.0/16', 'fd96::/112'],
       description:
-        'Prefixes that ClusterIPs are in. More can be added later, and none be taken away: Services have addresses there.',
+        'Prefixes that ClusterIPs are in. More can be added behind them later, and taken away when no Service has an address there; the first of each version of IP stays.',
     },
     router_ids: {
       type: 'list',

@@ -234,6 +234,50 @@ test('who is neither an administrator nor a cluster’s controller writes no Ser
   assert.equal((await send('DELETE', path, undefined, MEMBER)).status, 403);
 });
 
+test('a scope loses a prefix that no Service has an address of, and the first ones never', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  const { id, services, put } = await cluster(harness);
+  const scope = async (...cidrs: readonly string[]): Promise<Answer> =>
+    put('service-scopes', 'service_scope', id, { cidrs });
+  const firsts = ['10.96.0.0/16', 'fd96::/112'];
+  assert.equal((await scope(...firsts, '10.97.0.0/16', '10.98.0.0/16')).status, 200);
+  const made = await services({ name: 'far', cluster_ips: ['10.97.0.7'] });
+  const refused = await scope(...firsts, '10.98.0.0/16');
+  assert.equal(refused.status, 400);
+  assert.match(JSON.stringify(refused.body), /cidrs lacks 10\.97\.0\.0\/16, in which Service .* has 10\.97\.0\.7/);
+  assert.equal((await scope(...firsts, '10.97.0.0/16')).status, 200);
+  for (const others of [
+    ['10.97.0.0/16', ...firsts],
+    ['10.96.0.0/16', '10.97.0.0/16'],
+  ]) {
+    const { status, body } = await scope(...others);
+    assert.equal(status, 400);
+    assert.match(JSON.stringify(body), /as the first of its version of IP/);
+  }
+  await send('DELETE', `/cable/v1/services/${(made.body['service'] as Json)['id']}`, undefined, KUBE);
+  assert.equal((await scope(...firsts)).status, 200);
+});
+
+test('a Service and the loss of its prefix at one time: one of them is refused', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  const { id, services, put } = await cluster(harness);
+  const firsts = ['10.96.0.0/16', 'fd96::/112'];
+  const scope = (...more: readonly string[]): Promise<Answer> =>
+    put('service-scopes', 'service_scope', id, { cidrs: [...firsts, ...more] });
+  for (let n = 1; n <= 20; n += 1) {
+    assert.equal((await scope('10.97.0.0/16')).status, 200);
+    const [made, lost] = await Promise.all([
+      services({ name: `far-${n}`, cluster_ips: [`10.97.0.${n}`] }),
+      ...(n % 2 === 0 ? [scope()] : [scope('10.98.0.0/16')]),
+    ]);
+    assert.deepEqual([made?.status, lost?.status].sort(), made?.status === 201 ? [201, 400] : [200, 400]);
+    if (made?.status === 201)
+      await send('DELETE', `/cable/v1/services/${(made.body['service'] as Json)['id']}`, undefined, KUBE);
+  }
+});
+
 test('what cannot be is refused with the field and the remedy', async (t) => {
   const harness = await startHarness(t);
   const { create, send } = harness;
@@ -257,7 +301,7 @@ test('what cannot be is refused with the field and the remedy', async (t) => {
   await told(
     put('service-scopes', 'service_scope', id, { cidrs: ['10.97.0.0/16'] }),
     400,
-    /cidrs lacks 10\.96\.0\.0\/16/,
+    /cidrs lacks 10\.96\.0\.0\/16 as the first/,
   );
   assert.equal(
     (await put('service-scopes', 'service_scope', id, { cidrs: ['10.96.0.0/16', 'fd96::/112', '10.97.0.0/16'] }))

@@ -20,10 +20,7 @@ import { prefixOf } from './subnet-range.ts';
 export const serviceScopeModule: Contribution<AnyObject> = contribute<ServiceScope>({
   check: (view, scope, before) => {
     if (scope.cidrs.length === 0) throw invalid('cidrs is empty: give the prefix that ClusterIPs are in');
-    const lost = before?.cidrs.find((cidr) => !scope.cidrs.includes(cidr));
-    if (lost !== undefined) {
-      throw invalid(`cidrs lacks ${lost}, in which Services may have addresses: leave it there, and add others`);
-    }
+    if (before !== undefined) refuseLost(view, before, scope);
     if (scope.cluster_domain !== '' && parseHostName(scope.cluster_domain) === undefined) {
       throw invalid(`cluster_domain ${scope.cluster_domain} is no domain: give one such as cluster.local`);
     }
@@ -69,6 +66,38 @@ export function subnetWith(view: View, scope: ServiceScope, address: string): Su
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** The first prefix of each version of IP, which stays. */
+function firstCidrs(cidrs: readonly string[]): readonly string[] {
+  const versionOf = (cidr: string): number => prefixOf(cidr).base.version;
+  return cidrs.filter((cidr, n) => cidrs.findIndex((one) => versionOf(one) === versionOf(cidr)) === n);
+}
+
+/** What an update of the scope may take away: others than the first ones, where no Service has an address. Whoever plans a Service at such an address revises the scope. */
+function refuseLost(view: View, before: ServiceScope, { id, cidrs }: ServiceScope): void {
+  if (before.cidrs.every((one, n) => cidrs[n] === one)) return;
+  const firsts = firstCidrs(cidrs);
+  const lost = firstCidrs(before.cidrs).find((one) => !firsts.includes(one));
+  if (lost !== undefined) {
+    throw invalid(`cidrs lacks ${lost} as the first of its version of IP: leave it there, and put others behind it`);
+  }
+  for (const service of view.parts('service_scope', id, (look) => look.by('service', 'scope_id', id))) {
+    const address = service.cluster_ips.find((one) => !isIn(cidrs, one));
+    if (address === undefined) continue;
+    const gone = before.cidrs.find((one) => isIn([one], address));
+    throw invalid(`cidrs lacks ${gone}, in which Service ${service.id} has ${address}: delete the Service first`);
+  }
+}
+
+/** True for an address of a prefix that can be taken away. */
+export function isLosable({ cidrs }: ServiceScope, address: string): boolean {
+  return !isIn(firstCidrs(cidrs), address);
+}
+
+function isIn(cidrs: readonly string[], address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && cidrs.some((one) => cidrContains(prefixOf(one), ip));
 }
 
 function problemsAt(look: Look, scope: ServiceScope, routerId: string): readonly string[] {

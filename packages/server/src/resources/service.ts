@@ -8,12 +8,13 @@ import {
   type Service,
   type ServiceScope,
 } from '@cable/model';
+import type { Planning } from '../engine/context.ts';
 import { type Broken, type Claim, type Contribution, contribute } from '../engine/module.ts';
 import type { View } from '../engine/view.ts';
-import { subnetWith } from './service-scope.ts';
+import { isLosable, subnetWith } from './service-scope.ts';
 import { prefixOf } from './subnet-range.ts';
 
-/** A Service's addresses are of its scope, whose prefixes stay; its external ones are of nothing else behind the scope's routers. */
+/** A Service's addresses are of its scope, which keeps their prefixes; its external ones are of nothing else behind the scope's routers. */
 export const serviceModule: Contribution<AnyObject> = contribute<Service>({
   derive: (_planning, { ports = [] }) => ({ ports: ports.map(complete) }),
   change: (_planning, _before, after) => ({ ports: after.ports.map(complete) }),
@@ -29,6 +30,10 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
       scope === undefined ? undefined : (clusterProblem(scope, service) ?? outerProblem(view, scope, service));
     if (place !== undefined) throw invalid(place);
   },
+  created: reviseScope,
+  changed: (planning, before, after) => {
+    if (!isSame(before.cluster_ips, after.cluster_ips)) reviseScope(planning, after);
+  },
   claims: (service) => [
     ...service.cluster_ips.map((address) => addressClaim(service, address)),
     ...outerAddresses(service).flatMap((address) =>
@@ -42,6 +47,12 @@ export const serviceModule: Contribution<AnyObject> = contribute<Service>({
     if (detail !== undefined) yield { rule: 'ClusterIPs are in the prefixes of their scope', detail };
   },
 });
+
+/** So that the scope does not lose the prefix meanwhile. */
+function reviseScope({ plan }: Planning, { scope_id: id, cluster_ips: addresses }: Service): void {
+  const scope = plan.get('service_scope', id);
+  if (scope !== undefined && addresses.some((one) => isLosable(scope, one))) plan.revise('service_scope', id);
+}
 
 /** A port of a Service with what it has where nothing is said. */
 function complete<T extends Service['ports'][number]>(port: T): T {
