@@ -67,6 +67,22 @@ test('a SecurityGroup is a group of the namespace’s project, and goes with it'
     () => rulesOf(world, webId),
     (rules) => rules.join() === 'egress IPv4 - - - -,egress IPv6 - - - -,ingress IPv6 - - - -',
   );
+  // What is wrong with one rule keeps no other that is taken away.
+  for (const [wrong, reason] of [
+    [{ protocol: 'nonsense' }, undefined],
+    [{ remoteSecurityGroup: 'nobody' }, 'NotFound'],
+  ] as const) {
+    await change('SecurityGroup', 'web', { ingressRules: [{ remoteAddress: '10.9.0.0/16' }] });
+    await ready('SecurityGroup', 'web');
+    await change('SecurityGroup', 'web', { ingressRules: [wrong] });
+    await until(
+      () => rulesOf(world, webId),
+      (rules) => rules.join() === 'egress IPv4 - - - -,egress IPv6 - - - -',
+    );
+    if (reason !== undefined) await refused('SecurityGroup', 'web', reason);
+  }
+  await change('SecurityGroup', 'web', { ingressRules: [] });
+  await ready('SecurityGroup', 'web');
   await world.node('node-1');
   await world.pod('one', { node: 'node-1', annotations: { 'cable.io/security-groups': 'web' } });
   await world.ports((found) => found.get('one')?.security_groups[0] === webId);
@@ -630,7 +646,7 @@ test('a Subnet is on a VLAN of those that an administrator has given the cluster
 
 test('two Vpcs are peers when both say so; as many deletions as half of a kind wait for a word', async (t) => {
   const world = await startWorld(t);
-  const { create, ready, refused, remove, gone, get } = customsOf(world);
+  const { change, create, ready, refused, remove, gone, get } = customsOf(world);
   world.control('a');
   await world.kube.create(NAMESPACES, { metadata: { name: 'team' } });
   await create('Subnet', 'front', { vpc: 'blue', cidrBlock: '10.0.0.0/24' });
@@ -648,6 +664,15 @@ test('two Vpcs are peers when both say so; as many deletions as half of a kind w
       async () => JSON.stringify((await get('Vpc', name, namespace))?.status?.['peerings']),
       (text) => /ACTIVE/.test(text ?? ''),
     );
+  // A peering that is taken away goes, whatever another one waits for.
+  const routerId = (await get('Vpc', 'blue'))?.status?.id ?? '';
+  await change('Vpc', 'blue', {
+    peerings: [{ name: 'green', vpc: { namespace: 'team', name: 'red' }, subnets: ['nowhere'] }],
+  });
+  await until(
+    () => world.cable.within(routerId).list('router_peering'),
+    (found) => found.length === 0,
+  );
   const names = Array.from({ length: 21 }, (_, at) => `group-${at}`);
   for (const name of names) await create('SecurityGroup', name, {});
   for (const name of names) await ready('SecurityGroup', name);

@@ -175,11 +175,31 @@ test('labels of a running pod are followed whatever else is wrong with it; with 
     await label({ quarantine: String(name).slice(9) });
     await portThat((labels, isUp) => labels.includes(`quarantine=${String(name).slice(9)}`) && isUp);
   }
+  // Who says that it is a virtual machine's keeps nothing off either.
+  const forged = {
+    apiVersion: 'kubevirt.io/v0',
+    kind: 'VirtualMachineInstance',
+    name: 'x',
+    uid: 'x',
+    controller: true,
+  };
+  await kube.patch(PODS, { namespace: 'shop', name: 'web' }, { metadata: { ownerReferences: [forged] } });
+  await label({ quarantine: 'forged' });
+  await portThat((labels) => labels.includes('quarantine=forged'));
+  await kube.patch(PODS, { namespace: 'shop', name: 'web' }, { metadata: { ownerReferences: null } });
   const many = Object.fromEntries(Array.from({ length: 1100 }, (_, n) => [`l${n}`, 'x']));
   await label({ ...many, quarantine: 'again' });
   await portThat((_labels, isUp) => !isUp);
   await label(Object.fromEntries(Object.keys(many).map((one) => [one, null])));
   await portThat((labels, isUp) => labels.includes('quarantine=again') && isUp);
+  // The same of a namespace, which no rule then selects.
+  const rows = async () => (await world.cable.list('kubernetes_namespace', { name: 'prod/shop' })) as readonly object[];
+  await until(rows, (found) => found.length === 1);
+  await kube.patch(NAMESPACES, { name: 'shop' }, { metadata: { labels: { ...many, tier: 'out' } } });
+  await until(rows, (found) => found.length === 0);
+  const gone = Object.fromEntries(Object.keys(many).map((one) => [one, null]));
+  await kube.patch(NAMESPACES, { name: 'shop' }, { metadata: { labels: gone } });
+  await until(rows, (found) => JSON.stringify(found).includes('tier=out'));
 });
 
 test('a controller that was away finds what has changed meanwhile, and a second one takes its place at once', async (t) => {

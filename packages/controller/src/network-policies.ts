@@ -7,7 +7,7 @@ import type { ApiError } from '@cable/api';
 import type { Logger } from '@cable/kit';
 import { type KubeApi, placeOf, WorkQueue } from '@cable/kube';
 import { type AnyObject, POLICY_PREFIXES_MAX } from '@cable/model';
-import { type CableAccess, isRefusal } from './cable-access.ts';
+import { type CableAccess, isGone, isRefusal } from './cable-access.ts';
 import { KeyIndex } from './key-index.ts';
 import type { NamespaceFacts } from './namespaces.ts';
 import { ObjectBook } from './object-book.ts';
@@ -217,12 +217,33 @@ export class NetworkPolicies {
     }
     if (namespace === undefined || id === undefined) return;
     const fixed = { name: `${cluster}/${key}`, cluster };
-    await write(cable.own, this.#namespaces, {
-      ...{ type: NAMESPACE, id, fixed, key },
-      wanted: { labels: namespace.labels },
-    });
+    try {
+      await write(cable.own, this.#namespaces, {
+        ...{ type: NAMESPACE, id, fixed, key },
+        wanted: { labels: namespace.labels },
+      });
+    } catch (err) {
+      if (isGone(err) || !isRefusal(err)) throw err;
+      await this.#closeNamespace(key, namespace.uid, err);
+    }
+  }
+
+  /** A namespace that nobody knows is let in by no rule, and closed where the cluster has policies: else one with too many labels would stay what it was before. */
+  async #closeNamespace(key: string, uid: string, err: ApiError): Promise<void> {
+    const before = this.#namespaces.get(key);
+    if (before !== undefined) {
+      await remove(this.#deps.cable.own, NAMESPACE, before.id);
+      this.#namespaces.forget(key);
+    }
+    const subject = { apiVersion: 'v1', kind: 'Namespace', namespace: '', name: key, uid };
+    const message = `No rule that selects it by labels lets it in, and its pods are closed where the cluster has policies: ${textOf(err)}`;
+    await this.#deps.events.warn(subject, 'LabelsNotTaken', message);
+    this.#namespaceQueue.addAfter(key, REFUSED_AGAIN_MS);
   }
 }
+
+/** A label that changes is looked at at once. */
+const REFUSED_AGAIN_MS = 60_000;
 
 function textOf({ message, detail }: ApiError): string {
   return detail === '' ? message : `${message} ${detail}`;

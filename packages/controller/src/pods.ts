@@ -97,6 +97,11 @@ export async function reconcilePod(given: PodsDeps, key: string): Promise<void> 
     deps.refusals.clear(key);
     deps.events.well(KIND, key);
   }
+  // Ports of a machine are looked at where that is; who says that a pod is one's keeps no label off by it.
+  if (pod !== undefined && deps.isOfMachine(pod)) {
+    const { refused } = await followLabels(deps, pod, deps.book.ofPod(key));
+    if (refused !== undefined) await tellRefusal(deps, pod, refused, true);
+  }
   const surplus = needsPort(pod) && !deps.isOfMachine(pod) ? await ensurePorts(deps, pod, mine) : [];
   // Of a pod that runs its node may keep it plugged until that ends.
   for (const port of surplus) await drop(deps, key, port, 'pod');

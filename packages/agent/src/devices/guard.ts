@@ -57,7 +57,8 @@ const BETWEEN_HOSTS = [
   { protocol: 6, what: 'flows of ports that move' },
 ] as const;
 const OVERLAY_PORT_BE = Uint8Array.of(4789 >> 8, 4789 & 0xff);
-/** Where the destination port is in the headers of UDP and TCP. */
+/** Where the ports are in the headers of UDP and TCP. */
+const SOURCE_PORT_AT = 0;
 const DESTINATION_PORT_AT = 2;
 /** What digits and lower-case letters have in common: the bit for 0x20 set, and the highest clear. */
 const CHARACTER_MASK = 0xa0;
@@ -221,15 +222,22 @@ function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[]
   }));
 }
 
-/** Other hosts know this one by its address, which what pods send through it has when it leaves: they would take it for this host's own. */
+/**
+ * Other hosts know this one by its address, which what pods send through it has when it leaves: they would take it for this host's own, and this host would take another's answer to the
+ * overlay's port for what that sends in tunnels.
+ */
 function passedRules(name: string): readonly NftRule[] {
-  return BETWEEN_HOSTS.map(({ protocol, what }) => ({
-    comment: `${name}: pods send no ${what} as this host`,
-    expressions: [
-      ...[meta(META.iifname), equal(nameBytes(name)), meta(META.l4proto), equal(Uint8Array.of(protocol))],
-      ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE), ...countedDrop()],
-    ],
-  }));
+  const byPort = (protocol: number, at: number): NftRule['expressions'] => [
+    ...[meta(META.iifname), equal(nameBytes(name)), meta(META.l4proto), equal(Uint8Array.of(protocol))],
+    ...[transport(at, 2), equal(OVERLAY_PORT_BE), ...countedDrop()],
+  ];
+  return [
+    ...BETWEEN_HOSTS.map(({ protocol, what }) => ({
+      comment: `${name}: pods send no ${what} as this host`,
+      expressions: byPort(protocol, DESTINATION_PORT_AT),
+    })),
+    { comment: `${name}: pods are answered no VXLAN as this host`, expressions: byPort(17, SOURCE_PORT_AT) },
+  ];
 }
 
 function nodeRule(name: string): NftRule {

@@ -1,10 +1,11 @@
 /** `SecurityGroup`: who may talk to the ports in it. */
 import { ApiError } from '@cable/api';
 import type { AnyObject } from '@cable/model';
+import { isRefusal } from '../cable-access.ts';
 import { notAdoptable, onlyRow } from './adoption.ts';
 import { type Declaration, reference, type Schema } from './definition.ts';
 import { groupOf } from './views.ts';
-import type { CustomKind, Described, Outcome, Work } from './work.ts';
+import { type CustomKind, type Described, type Outcome, Unmet, type Work } from './work.ts';
 
 type Rule = {
   readonly ipVersion?: 'ipv4' | 'ipv6';
@@ -100,7 +101,7 @@ async function apply(work: Work): Promise<Outcome> {
   });
   const same = spec.allowSameGroupTraffic === true ? EVERYTHING : [];
   const { ingressRules = [], egressRules = EVERYTHING } = spec;
-  const remotes = await remotesOf(work, group.id, [...ingressRules, ...egressRules]);
+  const { remotes, missing } = await remotesOf(work, group.id, [...ingressRules, ...egressRules]);
   const wanted = [
     ...bodiesOf(remotes, group.id, 'ingress', ingressRules),
     ...same.map((one) => ({ ...bodyOf(group.id, 'ingress', one), remote_group_id: group.id })),
@@ -110,17 +111,27 @@ async function apply(work: Work): Promise<Outcome> {
   const known = new Map(there.map((one) => [meaningOf(one), one]));
   const meant = new Map(wanted.map((one) => [meaningOf(one), one]));
   const kept = new Set([...known].flatMap(([meaning, { id }]) => (meant.has(meaning) ? [id] : [])));
-  // What is added comes first: nothing that stays allowed is cut in between.
+  // What is added comes first: nothing that stays allowed is cut in between. One that is refused keeps none that is wanted no more.
   const again: [string, Readonly<Record<string, unknown>>][] = [];
+  let refused: unknown = missing;
   for (const [meaning, one] of meant) {
     if (known.has(meaning)) continue;
-    const id = await addRule(work, meaning, one);
-    if (id === undefined) again.push([meaning, one]);
-    else kept.add(id);
+    try {
+      const id = await addRule(work, meaning, one);
+      if (id === undefined) again.push([meaning, one]);
+      else kept.add(id);
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      refused ??= err;
+    }
   }
-  for (const { id } of there) if (!kept.has(id)) await work.client.delete('security_group_rule', id);
+  // A group that is not known yet may be that of a rule which is there.
+  const isAwaited = (one: AnyObject): boolean => missing !== undefined && (one['remote_group_id'] ?? null) !== null;
+  for (const one of there)
+    if (!kept.has(one.id) && !isAwaited(one)) await work.client.delete('security_group_rule', one.id);
   // One that said the same in other words may have been among those.
   for (const [meaning, one] of again) await addRule(work, meaning, one);
+  if (refused !== undefined) throw refused;
   return { id: group.id, projectId: work.projectId, status: { rules: meant.size } };
 }
 
@@ -149,12 +160,30 @@ async function addRule(
   }
 }
 
-/** IDs of groups that rules name, by name: each is asked for once, however many rules name it. */
-async function remotesOf(work: Work, groupId: string, rules: readonly Rule[]): Promise<ReadonlyMap<string, string>> {
+/** IDs of groups that rules name, by name: each is asked for once, however many rules name it. `missing`: why one of them is not there. */
+async function remotesOf(
+  work: Work,
+  groupId: string,
+  rules: readonly Rule[],
+): Promise<{ readonly remotes: ReadonlyMap<string, string>; readonly missing?: Unmet }> {
   const names = new Set(rules.flatMap(({ remoteSecurityGroup: remote }) => remote ?? []));
   const others = [...names].filter((name) => name !== work.name);
-  const ids = await work.referAll('SecurityGroup', 'security_group', others);
-  return new Map([...ids, [work.name, groupId]]);
+  const refer = (some: readonly string[]) => work.referAll('SecurityGroup', 'security_group', some);
+  const own: readonly [string, string] = [work.name, groupId];
+  try {
+    return { remotes: new Map([...(await refer(others)), own]) };
+  } catch (err) {
+    if (!(err instanceof Unmet)) throw err;
+    const found = new Map([own]);
+    for (const name of others) {
+      const [one] = await refer([name]).catch((why: unknown) => {
+        if (why instanceof Unmet) return [];
+        throw why;
+      });
+      if (one !== undefined) found.set(...one);
+    }
+    return { remotes: found, missing: err };
+  }
 }
 
 function bodiesOf(
@@ -163,10 +192,13 @@ function bodiesOf(
   direction: string,
   rules: readonly Rule[],
 ): readonly Readonly<Record<string, unknown>>[] {
-  return rules.map((rule) => {
+  return rules.flatMap((rule) => {
     const body = bodyOf(groupId, direction, rule);
     const { remoteSecurityGroup: remote } = rule;
-    return remote === undefined ? body : { ...body, remote_group_id: remotes.get(remote) ?? null };
+    if (remote === undefined) return [body];
+    const id = remotes.get(remote);
+    // Without it the rule would be about everybody.
+    return id === undefined ? [] : [{ ...body, remote_group_id: id }];
   });
 }
 

@@ -1,6 +1,7 @@
 /** `Subnet`: a network with a prefix of each version of IP, in a Vpc or by itself. */
 import type { Client } from '@cable/api';
 import { type AnyObject, formatCidr, parseIpOrCidr } from '@cable/model';
+import { isRefusal } from '../cable-access.ts';
 import { given, notAdoptable, onlyRow, refuseDiffering } from './adoption.ts';
 import { type Declaration, immutable, reference } from './definition.ts';
 import {
@@ -385,13 +386,23 @@ function sharingOf(work: Work): { readonly projects: ReadonlySet<string>; readon
 async function ensureShared({ client }: Work, networkId: string, projects: ReadonlySet<string>): Promise<void> {
   const there = (await client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
   const targets = new Set(there.map((policy) => String(policy['target_tenant'])));
-  for (const policy of there)
-    if (!projects.has(String(policy['target_tenant']))) await client.delete('rbac_policy', policy.id);
+  let refused: unknown;
+  for (const policy of there) {
+    if (projects.has(String(policy['target_tenant']))) continue;
+    try {
+      await client.delete('rbac_policy', policy.id);
+    } catch (err) {
+      // Who has ports there keeps it for himself alone.
+      if (!isRefusal(err)) throw err;
+      refused ??= err;
+    }
+  }
   for (const target of projects) {
     if (targets.has(target)) continue;
     const policy = { object_type: 'network', object_id: networkId, action: 'access_as_shared', target_tenant: target };
     await client.create('rbac_policy', policy);
   }
+  if (refused !== undefined) throw refused;
 }
 
 async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {

@@ -328,6 +328,9 @@ type PeeringStatus = { readonly name: string; readonly status: string; readonly 
 async function applyPeerings(work: Work, routerId: string, peerings: readonly Peering[]): Promise<PeeringStatus[]> {
   const sides = work.client.within(routerId);
   const there = (await sides.list('router_peering')) as readonly AnyObject[];
+  // What is wanted no more goes, whatever becomes of the others.
+  const names = new Set(peerings.map(({ name }) => name));
+  for (const { id, name } of there) if (!names.has(String(name))) await sides.delete('router_peering', id);
   const status: PeeringStatus[] = [];
   const kept = new Set<string>();
   for (const peering of new Map(peerings.map((one) => [one.name, one])).values()) {
@@ -352,7 +355,8 @@ async function applyPeerings(work: Work, routerId: string, peerings: readonly Pe
     const side = now as AnyObject;
     status.push({ name, status: String(side['status']), waitsFor: String(side['waits_for']) });
   }
-  for (const { id } of there) if (!kept.has(id)) await sides.delete('router_peering', id);
+  for (const { id, name } of there)
+    if (names.has(String(name)) && !kept.has(id)) await sides.delete('router_peering', id);
   return status;
 }
 
