@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentLogger } from '@cable/kit';
 import { type Entrance, entranceKey } from '../plan/entrances.ts';
-import { ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
+import { knownPorts, ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
 import { CniError } from './errors.ts';
 import { HostPortStore } from './host-port-store.ts';
 import { HostPorts } from './host-ports.ts';
@@ -61,6 +61,11 @@ function bed({ isNode = true, planned = [ENTRANCE], failure, takes = false }: St
   const known = new Map(planned.map((one) => [entranceKey(one), one]));
   const ownPorts = () => [
     ...ownPortsOf({ host: '127.0.0.1', port: 9699 }),
+    ...knownPorts([
+      { protocol: 6, first: 2379, last: 2380 },
+      { protocol: 6, first: 10250, last: 10250 },
+      { protocol: 6, first: 1, last: 65_535 },
+    ]),
     ...ownHealthPorts(new Map([[31000, { port: 31000, service: 's', endpoints: 1 }]])),
   ];
   const deps = { store, isNode: () => isNode, planned: () => known, ownPorts, keeper };
@@ -107,7 +112,7 @@ test('whoever is told that the plug-in was ended says that, and no more', async 
   await assert.rejects(waiting, /^Error: gone$/);
 });
 
-test('no pod gets a port at which the agent itself listens or receives', () => {
+test('no pod gets a port at which the agent itself listens or receives, nor one by which others know the host', () => {
   const { store, hostPorts } = bed({});
   const reserve = (mapping: object): void => hostPorts.reserve(requestOf('cluster', mapping), MADE);
   for (const mapping of [
@@ -116,11 +121,14 @@ test('no pod gets a port at which the agent itself listens or receives', () => {
     { hostPort: 9699 },
     { hostPort: 9699, hostIP: '127.0.0.1' },
     { hostPort: 31000 },
+    // Who asks the node's kubelet would be answered by the pod.
+    { hostPort: 10250 },
+    { hostPort: 2380, hostIP: '127.0.0.1' },
   ]) {
     assert.throws(
       () => reserve(mapping),
       (err) =>
-        fails(7, /^runtimeConfig\.portMappings\[0\]\.hostPort: .*Cable’s own/)(err) &&
+        fails(7, /^runtimeConfig\.portMappings\[0\]\.hostPort: .*is its own, for/)(err) &&
         /another hostPort/.test((err as CniError).remedy),
     );
   }

@@ -104,7 +104,7 @@ export class HostPorts {
     }
     const [own] = places.flatMap((place) => ownPortAt(this.#deps.ownPorts(), place) ?? []);
     if (own !== undefined) {
-      const problem = `port ${nameOfPlace(one)} of this host is Cable’s own, for ${own.use}`;
+      const problem = `port ${nameOfPlace(one)} of this host is its own, for ${own.use}`;
       throw invalidConfig(`${NAME}[${at}].hostPort`, problem, 'give another hostPort');
     }
     const planned = this.#deps.planned();

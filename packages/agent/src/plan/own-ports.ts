@@ -1,4 +1,5 @@
 /** Ports of this host that are Cable's own: no host port leads away from them. */
+import type { PortRange } from '../host-policies/open-ports.ts';
 import type { HealthPort } from './entrances.ts';
 import type { HostPortPlace } from './host-ports.ts';
 
@@ -16,6 +17,20 @@ export function ownPortsOf(probes: { readonly host: string; readonly port: numbe
   if (probes === null) return OVERLAY_PORTS;
   const { host: address, port } = probes;
   return [...OVERLAY_PORTS, { protocol: 'TCP', port, address, use: 'the probes of kubelet (--probe-listen)' }];
+}
+
+const PROTOCOL_NAMES: Readonly<Record<number, OwnPort['protocol']>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' };
+/** A longer range is the operator's for many, and none of the host's own. */
+const MOST_OF_RANGE = 64;
+
+/** By which others know the host, such as ssh and kubelet, whoever listens there: a pod with one would be taken for the host. Policies for hosts never close them either. */
+export function knownPorts(ranges: readonly PortRange[]): readonly OwnPort[] {
+  return ranges.flatMap(({ protocol, first, last }) => {
+    const name = PROTOCOL_NAMES[protocol];
+    if (name === undefined || last - first >= MOST_OF_RANGE) return [];
+    const ports = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+    return ports.map((port) => ({ protocol: name, port, use: 'whoever looks for the host there (--host-open-ports)' }));
+  });
 }
 
 /** Where it is asked for endpoints of Services. */

@@ -15,7 +15,7 @@ import type { PodClient } from '../joining/server-access.ts';
 import type { ChosenOptions } from '../options.ts';
 import type { PacketLogCounters } from '../packet-log/packet-log.ts';
 import type { PolicyLogCounters } from '../packet-log/policy-log.ts';
-import { ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
+import { knownPorts, ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { HostState } from '../stream/host-state.ts';
 import type { StreamClient } from '../stream/stream-client.ts';
@@ -82,7 +82,7 @@ export async function startSocket(
     }),
   });
   const { table } = devices.links;
-  const own = ownPortsOf(options.probeListen);
+  const own = [...ownPortsOf(options.probeListen), ...knownPorts(options.hostOpenPorts.ingress)];
   const hostPorts = {
     store: host.hostPorts,
     isNode: () => devices.nodeLinks.names.length > 0,
