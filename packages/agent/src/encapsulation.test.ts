@@ -368,9 +368,11 @@ test('the device of the underlay goes down, loses its address, vanishes and come
       const names = status?.underlay_path.devices.map(({ name }) => name);
       return names?.join() === 'eth0' && status?.underlay_path.peers === 2 && hasProgram(h1);
     });
-    const before = byDevice(h1);
-    assert.ok(passes());
-    assert.ok(byDevice(h1) - before < 2, what);
+    // On a busy machine a ping may take longer than it waits.
+    await eventually(`${what}: by it alone`, async () => {
+      const before = byDevice(h1);
+      return passes() && byDevice(h1) - before < 2;
+    });
   };
   await used('first');
   h1.exec('ip', 'link', 'set', 'eth0', 'down');
