@@ -91,7 +91,7 @@ function portions(files) {
 function passLine({ what, concurrency, files }, { atMs, busyMs: busyBeforeMs }) {
   const sum = files.reduce((total, file) => total + (seconds.get(file) ?? 0), 0);
   const wallMs = Date.now() - atMs;
-  const busy = ((100 * (busyMs() - busyBeforeMs)) / (wallMs * cpus().length)).toFixed(0);
+  const busy = ((100 * (busyMs() - busyBeforeMs)) / Math.max(1, wallMs * cpus().length)).toFixed(0);
   return `time: ${(wallMs / 1000).toFixed(0).padStart(4)} s for ${files.length} files ${what}, ${concurrency} at a time (their sum ${sum.toFixed(0)} s), the machine busy by ${busy} %`;
 }
 
