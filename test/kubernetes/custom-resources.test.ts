@@ -188,7 +188,7 @@ test('a Vpc with Subnets is a router with networks; nothing goes while it is use
 
 test('pods have addresses of the Subnet that their namespace is bound to; only the operator binds others', async (t) => {
   const world = await startWorld(t);
-  const { create, change, ready, refused, remove } = customsOf(world);
+  const { create, change, get, ready, refused, remove } = customsOf(world);
   world.control('a');
   await world.kube.create(NAMESPACES, { metadata: { name: 'team' } });
   await world.node('node-1');
@@ -204,6 +204,15 @@ test('pods have addresses of the Subnet that their namespace is bound to; only t
   await create('Subnet', 'bare', { cidrBlock: '10.6.0.0/24', natOutgoing: false });
   assert.match(await refused('Subnet', 'bare', 'NatOutgoingNotAllowed'), /in the namespace kube-system/);
   await change('Subnet', 'bare', { natOutgoing: true });
+  await ready('Subnet', 'bare');
+  // What shuts it is in force, whatever else cannot be.
+  await change('Subnet', 'bare', { private: true, allowSubnets: ['10.9.0.0/24'], qosPolicy: 'nobody' });
+  await refused('Subnet', 'bare', 'NotFound');
+  const bareIds = (await get('Subnet', 'bare'))?.status?.['subnetIDs'];
+  const [bareId = ''] = bareIds as readonly string[];
+  const bare = await world.cable.get('subnet', bareId);
+  assert.deepEqual([bare['cable:private'], bare['cable:allow_subnets']], [true, ['10.9.0.0/24']]);
+  await change('Subnet', 'bare', { private: false, allowSubnets: null, qosPolicy: null });
   await ready('Subnet', 'bare');
   await world.pod('in-shop', { node: 'node-1' });
   await world.pod('in-team', { node: 'node-1', namespace: 'team' });

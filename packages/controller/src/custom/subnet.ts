@@ -1,4 +1,5 @@
 /** `Subnet`: a network with a prefix of each version of IP, in a Vpc or by itself. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Client } from '@cable/api';
 import { type AnyObject, formatCidr, parseIpOrCidr } from '@cable/model';
 import { isRefusal } from '../cable-access.ts';
@@ -15,7 +16,7 @@ import {
 } from './subnet-ranges.ts';
 import { USAGE_STATUS } from './subnet-usage.ts';
 import { gatewayNodeOf, subnetOf } from './views.ts';
-import { type CustomKind, type CustomObject, type Described, type Outcome, Unmet, type Work } from './work.ts';
+import { type CustomKind, type CustomObject, type Described, type Outcome, Unmet, unmetBy, type Work } from './work.ts';
 
 export type SubnetSpec = RangesSpec & {
   readonly description?: string;
@@ -195,11 +196,12 @@ async function apply(work: Work): Promise<Outcome> {
   }
   const families = familiesOf(spec);
   const allowed = allowedBy(spec, families);
+  // Looked at once: a namespace that comes while this goes on is told, and waits for the next time.
+  const { projects, missing } = sharingOf(work);
+  const shared = await shut(work, spec, { allowed, projects });
   const routerId = await routerOf(work, spec);
   const natOutgoing = natOf(work, spec, routerId);
   const { nodes: gatewayNodes, unmet } = await gatewayNodesOf(work, spec, routerId);
-  // Looked at once: a namespace that comes while this goes on is told, and waits for the next time.
-  const { projects, missing } = sharingOf(work);
   const qos = spec.qosPolicy === undefined ? null : await work.refer('QosPolicy', 'qos_policy', spec.qosPolicy);
   const called = { name: work.name, description: spec.description ?? '' };
   const network = await work.ensure('network', {
@@ -217,12 +219,12 @@ async function apply(work: Work): Promise<Outcome> {
     subnets.push(await ensureSubnet(work, network.id, { family, allowed, natOutgoing, gatewayNodes }, spec));
   const ids = subnets.map(({ id }) => id);
   await ensureLegs(work.client, network.id, routerId, ids);
-  await ensureShared(work, network.id, projects);
+  await share(work.client, network.id, projects);
   const gateway = families.map((one) => one.gateway).join(',');
   const gatewayNode = gatewayNodeOf(subnets[0]);
   const status = { networkID: network.id, subnetIDs: ids, gateway, gatewayNode };
   const outcome = { id: network.id, projectId: work.projectId, status, subnetIds: ids };
-  const waits = unmet ?? missing;
+  const waits = shared ?? unmet ?? missing;
   return waits === undefined ? outcome : { ...outcome, unmet: waits };
 }
 
@@ -382,27 +384,45 @@ function sharingOf(work: Work): { readonly projects: ReadonlySet<string>; readon
   return { projects, missing: new Unmet('WaitsFor', message) };
 }
 
-/** With whose pods have addresses of it, and nobody else. */
-async function ensureShared({ client }: Work, networkId: string, projects: ReadonlySet<string>): Promise<void> {
-  const there = (await client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
-  const targets = new Set(there.map((policy) => String(policy['target_tenant'])));
-  let refused: unknown;
-  for (const policy of there) {
+type Shut = { readonly allowed: readonly string[]; readonly projects: ReadonlySet<string> };
+
+/** Has one that is there let in no more than it should, before anything of it that may not be as spec says. Answers why it is shared still with who should not have it. */
+async function shut(work: Work, spec: SubnetSpec, { allowed, projects }: Shut): Promise<Unmet | undefined> {
+  if (spec.private === true) {
+    for (const one of await work.rows('subnet')) {
+      const own = allowed.filter((text) => text.includes(':') === (one['ip_version'] === 6));
+      if (isDeepStrictEqual([one['cable:private'], one['cable:allow_subnets']], [true, own])) continue;
+      await work.client.update('subnet', one.id, { 'cable:private': true, 'cable:allow_subnets': own });
+    }
+  }
+  const [network] = await work.rows('network');
+  return network === undefined ? undefined : await endShares(work.client, network.id, projects);
+}
+
+/** With nobody but those. Who has ports there keeps it, for himself alone: why is answered. */
+async function endShares(client: Client, networkId: string, projects: ReadonlySet<string>): Promise<Unmet | undefined> {
+  let refused: Unmet | undefined;
+  for (const policy of (await client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[]) {
     if (projects.has(String(policy['target_tenant']))) continue;
     try {
       await client.delete('rbac_policy', policy.id);
     } catch (err) {
-      // Who has ports there keeps it for himself alone.
       if (!isRefusal(err)) throw err;
-      refused ??= err;
+      refused ??= unmetBy(err);
     }
   }
+  return refused;
+}
+
+/** With whose pods have addresses of it. */
+async function share(client: Client, networkId: string, projects: ReadonlySet<string>): Promise<void> {
+  const there = (await client.list('rbac_policy', { object_id: networkId })) as readonly AnyObject[];
+  const targets = new Set(there.map((policy) => String(policy['target_tenant'])));
   for (const target of projects) {
     if (targets.has(target)) continue;
     const policy = { object_type: 'network', object_id: networkId, action: 'access_as_shared', target_tenant: target };
     await client.create('rbac_policy', policy);
   }
-  if (refused !== undefined) throw refused;
 }
 
 async function describe(work: Work, rows: readonly AnyObject[]): Promise<Described> {
