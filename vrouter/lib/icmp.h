@@ -8,6 +8,8 @@
 #include "turn.h"
 
 #define ROUTER_TTL 64
+/* Of errors: what comes from a guest and is routed has less, so that a host can tell its router's from a guest's (RFC 5082). */
+#define ERROR_TTL 255
 #define ICMP_QUOTE_OFF (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct icmp_header))
 
 static __always_inline __u16 fold(__u32 sum)
@@ -91,7 +93,7 @@ static __always_inline int write_error(struct __sk_buff *ctx, __u32 source_be, _
 	ip->version = 4;
 	ip->ihl = 5;
 	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*icmp) + quoted);
-	ip->ttl = ROUTER_TTL;
+	ip->ttl = ERROR_TTL;
 	ip->protocol = IPPROTO_ICMP;
 	ip->saddr = source_be;
 	ip->daddr = ((struct iphdr *)(icmp + 1))->saddr;

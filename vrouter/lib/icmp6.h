@@ -100,7 +100,7 @@ static __always_inline int write_error6(struct __sk_buff *ctx, const struct work
 	ip = (void *)(eth + 1);
 	icmp = (void *)(ip + 1);
 	swap_macs(eth);
-	start_header6(ip, sizeof(*icmp) + quoted, ROUTER_TTL);
+	start_header6(ip, sizeof(*icmp) + quoted, ERROR_TTL);
 	take_addr(&ip->src, &w->refusal.source);
 	take_addr(&ip->dst, &w->p.src);
 	icmp->type = too_big ? ICMP6_TOO_BIG : no_member ? ICMP6_UNREACHABLE : ICMP6_TIME_EXCEEDED;

@@ -160,7 +160,7 @@ test('pieces of a flow that ended meanwhile, or that are of another, are dropped
 test('within a network errors come from the MAC of the address that tells them', () => {
   const out = world.send(a, datagram({ ...toN, dontFragment: true }, 1500));
   assert.equal(out.verdict, 'vif a (too_big)');
-  assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 3/4 id 0`);
+  assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 255 icmp 3/4 id 0`);
   const ip6 = { src: A, dst: N, from: '2001:db8::5', to: '2001:db8::9' };
   const out6 = world.send(a, udp(ip6, { ...ports, payload: Buffer.alloc(1500) }));
   assert.equal(out6.verdict, 'vif a (too_big)');

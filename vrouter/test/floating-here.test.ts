@@ -242,7 +242,7 @@ test('fragments, errors and what is too large go as through a gateway', () => {
   const late = world.arrive(tcp({ ...into(FA, MA), ttl: 1 }, { sport: 9, dport: 22, flags: TCP.ack }));
   assert.equal(
     `${late.verdict} ${late.packet}`,
-    `wire (ttl_exceeded) ${MA} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 11/0 id 0`,
+    `wire (ttl_exceeded) ${MA} > ${N} ip ${S} > ${OUTER} ttl 255 icmp 11/0 id 0`,
   );
   const big = tcp(
     { ...into(FA, MA), dontFragment: true },

@@ -148,7 +148,7 @@ describe('errors of a router', () => {
     const sent = udp({ ...ab, dst: R1, to: c6, hopLimit: 1 }, ports);
     const out = world.send(a, sent);
     assert.equal(out.verdict, 'vif a (ttl_exceeded)');
-    assert.equal(out.packet, `${R1} > ${A} ip6 ${linkLocal(R1)} > ${a6} hop limit 64 icmp6 3/0`);
+    assert.equal(out.packet, `${R1} > ${A} ip6 ${linkLocal(R1)} > ${a6} hop limit 255 icmp6 3/0`);
     assert.deepEqual(Buffer.from(out.data).subarray(62), sent.subarray(14, 14 + 48));
   });
 
@@ -159,7 +159,7 @@ describe('errors of a router', () => {
     test(`${what} too big for the next network`, () => {
       const out = world.send(a, frame);
       assert.equal(out.verdict, 'vif a (too_big)');
-      assert.equal(out.packet, `${R1} > ${A} ip6 ${linkLocal(R1)} > ${a6} hop limit 64 icmp6 2/0`);
+      assert.equal(out.packet, `${R1} > ${A} ip6 ${linkLocal(R1)} > ${a6} hop limit 255 icmp6 2/0`);
       assert.equal(Buffer.from(out.data).readUInt32BE(58), 1280);
     });
   }

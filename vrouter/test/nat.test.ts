@@ -779,13 +779,13 @@ describe('a packet from outside that goes no further', () => {
     const big = udp({ ...into(S), dontFragment: true }, { sport: 2000, dport: port, payload: Buffer.alloc(1450) });
     const told = arrive(big);
     assert.equal(told.verdict, `${wire} (too_big)`);
-    assert.equal(told.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 3/4 id 0`);
+    assert.equal(told.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 255 icmp 3/4 id 0`);
     assert.equal(Buffer.from(told.data).readUInt16BE(40), 1450);
     assert.deepEqual(Buffer.from(told.data).subarray(42), big.subarray(14, 42), 'as it was sent');
     const dying = arrive(udp({ ...into(FA), ttl: 1, from: '203.0.113.77' }, { sport: 2000, dport: 1000 }));
     assert.equal(dying.verdict, 'drop policy_ingress', 'what is refused anyway is not told of');
     const late = arrive(udp({ ...into(S), ttl: 1 }, { sport: 2000, dport: port }));
-    assert.equal(late.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 11/0 id 0`);
+    assert.equal(late.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 255 icmp 11/0 id 0`);
   });
 });
 

@@ -89,7 +89,7 @@ test('what is too large for the network and may not be cut is refused before the
   const away: Ipv4 = { src: A, dst: FAR, from: '10.0.0.1', to: '10.0.0.3', dontFragment: true };
   const out = world.send(a, udp(away, { ...ports, payload: Buffer.alloc(1450 - 27) }));
   assert.equal(out.verdict, 'vif a (too_big)');
-  assert.equal(out.packet, `${FAR} > ${A} ip 169.254.169.254 > 10.0.0.1 ttl 64 icmp 3/4 id 0`);
+  assert.equal(out.packet, `${FAR} > ${A} ip 169.254.169.254 > 10.0.0.1 ttl 255 icmp 3/4 id 0`);
   assert.equal(Buffer.from(out.data).readUInt16BE(40), 1450);
   assert.equal(
     world.send(a, udp(away, { ...ports, payload: Buffer.alloc(1450 - 28) })).verdict,

@@ -162,7 +162,7 @@ test('a packet whose TTL ends here is answered with "time exceeded"', () => {
   for (const ttl of [1, 0]) {
     const out = world.send(a, tcp({ ...toB, ttl }, { ...ports, flags: TCP.syn }));
     assert.equal(out.verdict, 'vif a (ttl_exceeded)');
-    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 11/0 id 0`);
+    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 255 icmp 11/0 id 0`);
   }
 });
 
@@ -173,7 +173,7 @@ test('a packet that may not be cut and is larger than the MTU of the next networ
     const sent = udp({ ...to, dontFragment: true }, { ...ports, payload: Buffer.alloc(1000 - 27) });
     const out = world.send(a, sent);
     assert.equal(out.verdict, 'vif a (too_big)');
-    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 64 icmp 3/4 id 0`);
+    assert.equal(out.packet, `${R1} > ${A} ip 10.1.0.1 > 10.1.0.5 ttl 255 icmp 3/4 id 0`);
     const message = Buffer.from(out.data).subarray(34);
     assert.equal(message.readUInt16BE(6), 1000);
     assert.equal(checksum(message), 0);
@@ -187,7 +187,7 @@ test('no error is sent about an error; where there is no gateway, it comes from 
   assert.equal(world.send(a, error).verdict, 'drop ttl_exceeded');
   const out = world.send(b, udp({ ...fromB, ttl: 1 }, back));
   assert.equal(out.verdict, 'vif b (ttl_exceeded)');
-  assert.equal(out.packet, `${R2} > ${B} ip 169.254.169.254 > 10.2.0.5 ttl 64 icmp 11/0 id 0`);
+  assert.equal(out.packet, `${R2} > ${B} ip 169.254.169.254 > 10.2.0.5 ttl 255 icmp 11/0 id 0`);
 });
 
 test('an established routed flow obeys TTL and MTU too', () => {

@@ -307,7 +307,7 @@ describe('the gateway’s host', () => {
     const big = udp({ ...back, dontFragment: true }, { sport: 80, dport: 2050, payload: Buffer.alloc(1440) });
     const told = world.arrive(big);
     assert.equal(told.verdict, `${WIRE} (too_big)`);
-    assert.equal(told.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 64 icmp 3/4 id 0`);
+    assert.equal(told.packet, `${G} > ${N} ip ${S} > ${OUTER} ttl 255 icmp 3/4 id 0`);
   });
 
   test('has blocks for its own guests, and for those of hosts without an uplink', () => {

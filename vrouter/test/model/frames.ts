@@ -9,6 +9,7 @@ const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
 const ROUTER_TTL = 64;
+const ERROR_TTL = 255;
 
 /** What a router sends on: from its own MAC to that of the next hop, with a TTL less one. */
 export function routedFrame(frame: Buffer, dst: string, src: string): Buffer {
@@ -148,7 +149,7 @@ export function icmpErrorAbout(
   const ip = Buffer.alloc(IP_HEADER);
   ip[0] = 0x45;
   ip.writeUInt16BE(IP_HEADER + icmp.length, 2);
-  ip.set([ROUTER_TTL, ICMP], 8);
+  ip.set([ERROR_TTL, ICMP], 8);
   Buffer.concat([ipBytes(about.from), ipBytes(from)]).copy(ip, 12);
   ip.writeUInt16BE(checksum(ip), 10);
   return Buffer.concat([frame.subarray(6, 12), frame.subarray(0, 6), frame.subarray(12, 14), ip, icmp]);

@@ -221,6 +221,13 @@ test('what pods send through this host is never what hosts send each other', asy
   assert.deepEqual(passes(), others);
   assert.ok(guardDrops(socket).every(({ what }) => what.startsWith(`${link}: pods send no `)));
   assert.equal(guardDrops(socket).length, 2);
+  // The vrouter's own word on the path's MTU has as many hops as there are, a pod's is routed before.
+  const ofPaths = (hops: number): number => {
+    const { status, stderr } = spawnSync('nsenter', ['-t', String(outside.pid), '-n', 'python3', '-c', tooBig(hops)]);
+    assert.equal(status, 0, String(stderr));
+    return guardDrops(socket).filter(({ what }) => what.startsWith(`${link}: pods tell nobody the MTU of`)).length;
+  };
+  assert.deepEqual([ofPaths(255), ofPaths(254)], [0, 2]);
   makeGuard(socket, { tunnelDevices: ['up0'], nodeLinks: ['cb76543210-89'] });
   assert.deepEqual(passes(), [...between, ...others].sort(), 'what comes by another link');
   makeGuard(socket, { tunnelDevices: undefined });
@@ -245,6 +252,20 @@ for _ in range(5):
     arrived = [places[s] for s in select.select(list(places), [], [], 1)[0]]
     if sum("4790" in one for one in arrived) == 4: break
 print(" ".join(sorted(arrived)))
+`;
+}
+
+/** Says by both versions of IP that something was too big. */
+function tooBig(hops: number): string {
+  return `
+import socket, time
+four = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+four.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ${hops})
+four.sendto(bytes([3, 4]) + bytes(34), ("192.0.2.2", 0))
+six = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ${hops})
+six.sendto(bytes([2, 0]) + bytes(54), ("2001:db8::2", 0))
+time.sleep(0.3)
 `;
 }
 

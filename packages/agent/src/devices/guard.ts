@@ -222,6 +222,14 @@ function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[]
   }));
 }
 
+/** Other hosts believe what is said of the path to this one: a pod would shrink it for all tenants' packets. What pods say to pods passes, and what the vrouter says, by the hops that it has left. */
+const TOO_BIG = [
+  { of: 'IPv4', version: NFPROTO.ipv4, protocol: 1, message: Uint8Array.of(3, 4), hopsAt: 8 },
+  { of: 'IPv6', version: NFPROTO.ipv6, protocol: 58, message: Uint8Array.of(2), hopsAt: 7 },
+] as const;
+/** `ERROR_TTL` of the vrouter, less the one of this host; a pod's is routed before, and has another one less. */
+const VROUTER_HOPS = 254;
+
 /**
  * Other hosts know this one by its address, which what pods send through it has when it leaves: they would take it for this host's own, and this host would take another's answer to the
  * overlay's port for what that sends in tunnels.
@@ -237,6 +245,15 @@ function passedRules(name: string): readonly NftRule[] {
       expressions: byPort(protocol, DESTINATION_PORT_AT),
     })),
     { comment: `${name}: pods are answered no VXLAN as this host`, expressions: byPort(17, SOURCE_PORT_AT) },
+    ...TOO_BIG.map(({ of, version, protocol, message, hopsAt }) => ({
+      comment: `${name}: pods tell nobody the MTU of ${of} as this host`,
+      expressions: [
+        ...[meta(META.iifname), equal(nameBytes(name))],
+        ...[meta(META.nfproto), equal(Uint8Array.of(version)), meta(META.l4proto), equal(Uint8Array.of(protocol))],
+        ...[transport(0, message.length), equal(message)],
+        ...[network(hopsAt, 1), notEqual(Uint8Array.of(VROUTER_HOPS)), ...countedDrop()],
+      ],
+    })),
   ];
 }
 
