@@ -34,7 +34,7 @@ function bed(interfaces: readonly string[], pod?: PodFacts) {
         'cable:announces': true,
         fixed_ips: [],
       },
-      ...{ admin_state_up: true, port_security_enabled: true, allowed_address_pairs: [] },
+      ...{ port_security_enabled: true, allowed_address_pairs: [] },
     });
   }
   const waited: number[] = [];

@@ -10,7 +10,7 @@ const port = (id: string, more: Partial<PortView> = {}): PortView => ({
   ...{ device_id: `${id}:eth0`, 'binding:host_id': 'node-1' },
   ...{ 'cable:origin': `Pod/shop/${id}/u-${id}`, security_groups: [], fixed_ips: [], qos_policy_id: null },
   ...{ 'cable:namespace': 'prod/shop', 'cable:labels': [], 'cable:named_ports': [] },
-  ...{ admin_state_up: true, port_security_enabled: true, allowed_address_pairs: [], 'cable:default_route': null },
+  ...{ port_security_enabled: true, allowed_address_pairs: [], 'cable:default_route': null },
   ...{ 'cable:zone': '', 'cable:announces': true },
   ...more,
 });

@@ -20,7 +20,6 @@ export type PortFacts = {
   readonly namespace: string | null;
   readonly labels: readonly string[];
   readonly namedPorts: PortView['cable:named_ports'];
-  readonly isUp: boolean;
   readonly portSecurity: boolean;
   /** Of its allowed address pairs: addresses and prefixes. */
   readonly pairs: readonly string[];
@@ -58,7 +57,6 @@ const FIELDS = [
   'cable:namespace',
   'cable:labels',
   'cable:named_ports',
-  'admin_state_up',
   'port_security_enabled',
   'allowed_address_pairs',
   'cable:default_route',
@@ -127,7 +125,6 @@ export class PortBook {
       namespace: port['cable:namespace'],
       labels: port['cable:labels'],
       namedPorts: port['cable:named_ports'],
-      isUp: port.admin_state_up,
       portSecurity: port.port_security_enabled,
       pairs: port.allowed_address_pairs.map((one) => one.ip_address),
       defaultRoute: port['cable:default_route'],
