@@ -96,6 +96,8 @@ export async function updatePodPort(
     ...(port.host === pod.node ? {} : { 'binding:host_id': pod.node }),
     ...(port.deviceId === deviceId ? {} : { device_id: deviceId }),
     ...(port.namespace === now['cable:namespace'] ? {} : { 'cable:namespace': now['cable:namespace'] }),
+    // It may have been closed for the pod before.
+    ...(isClosed(port) ? { admin_state_up: true } : {}),
     ...(sameList(port.labels, now['cable:labels']) ? {} : { 'cable:labels': now['cable:labels'] }),
     ...(samePorts(port.namedPorts, now['cable:named_ports']) ? {} : { 'cable:named_ports': now['cable:named_ports'] }),
     ...more,
@@ -135,18 +137,21 @@ export async function followLabels(
   return { ports: followed, refused };
 }
 
+function isClosed({ labels }: Pick<PortFacts, 'labels'>): boolean {
+  return sameList(labels, [REFUSED_LABELS]);
+}
+
 async function selectBy(deps: PortDeps, pod: PodFacts, port: PortFacts): Promise<PortFacts> {
   const now = selectable(deps, pod);
-  const isClosed = sameList(port.labels, [REFUSED_LABELS]);
   const isSelected = port.namespace === now['cable:namespace'] && sameList(port.labels, now['cable:labels']);
   if (isSelected && samePorts(port.namedPorts, now['cable:named_ports'])) return port;
   const write = async (changes: object): Promise<PortFacts> =>
     deps.book.keep(await deps.cable.as(port.projectId).update('port', port.id, changes));
   try {
-    return await write({ ...now, ...(isClosed ? { admin_state_up: true } : {}) });
+    return await write({ ...now, ...(isClosed(port) ? { admin_state_up: true } : {}) });
   } catch (err) {
     if (isGone(err)) deps.book.forget(port.id);
-    if (isGone(err) || !isRefusal(err) || isClosed) throw err;
+    if (isGone(err) || !isRefusal(err) || isClosed(port)) throw err;
     await write({ 'cable:labels': [REFUSED_LABELS], 'cable:named_ports': [], admin_state_up: false });
     throw err;
   }
