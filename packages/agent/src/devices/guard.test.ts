@@ -228,6 +228,15 @@ test('what pods send through this host is never what hosts send each other', asy
     return guardDrops(socket).filter(({ what }) => what.startsWith(`${link}: pods tell nobody the MTU of`)).length;
   };
   assert.deepEqual([ofPaths(255), ofPaths(254)], [0, 2]);
+  const answered = `
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 4789))
+s.sendto(b"x", ("192.0.2.2", 4790))
+time.sleep(0.3)
+`;
+  spawnSync('nsenter', ['-t', String(outside.pid), '-n', 'python3', '-c', answered]);
+  assert.ok(guardDrops(socket).some(({ what }) => what === `${link}: pods are answered no VXLAN as this host`));
   makeGuard(socket, { tunnelDevices: ['up0'], nodeLinks: ['cb76543210-89'] });
   assert.deepEqual(passes(), [...between, ...others].sort(), 'what comes by another link');
   makeGuard(socket, { tunnelDevices: undefined });
