@@ -14,6 +14,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   model: { cable: [], forbids: /^(?!\.)/ },
   api: { cable: ['model'], forbids: /^node:/ },
   kit: { cable: [] },
+  proton: { cable: ['model'], forbids: /^node:/ },
   pki: { cable: ['kit'] },
   compiler: { cable: ['model', 'kit'], forbids: /^node:/ },
   store: { cable: ['model', 'kit'] },
@@ -78,7 +79,7 @@ function importProblems(name: string, layer: Layer): readonly string[] {
 /** Tests may use Node's own modules everywhere. */
 function isFine(target: string, file: string, layer: Layer, declared: ReadonlySet<string>): boolean {
   if (target.startsWith('.')) return !leavesPackage(file, target);
-  if (target.startsWith('node:')) return file.endsWith('.test.ts') || layer.forbids?.test(target) !== true;
+  if (target.startsWith('node:')) return isOfTests(file) || layer.forbids?.test(target) !== true;
   // What a package has for the tests of others.
   if (isOfTests(file) && target.endsWith('/testing')) return isFine(target.slice(0, -8), file, layer, declared);
   const dependency = target.startsWith('@')
