@@ -22,6 +22,7 @@ import type { networkSegmentRangeResource } from './resources/network-segment-ra
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type { portForwardingResource } from './resources/port-forwarding.ts';
+import type { protonResource } from './resources/proton.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -55,6 +56,7 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
+export type Proton = ResourceObject<typeof protonResource>;
 export type KubernetesCluster = ResourceObject<typeof kubernetesClusterResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;

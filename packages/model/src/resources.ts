@@ -7,6 +7,7 @@ import { hostCertificateResource } from './resources/host-certificate.ts';
 import { joinTokenResource } from './resources/join-token.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
+import { protonResource } from './resources/proton.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
@@ -17,6 +18,7 @@ export const CORE_RESOURCES: readonly Resource[] = [
   hostResource,
   hostCertificateResource,
   joinTokenResource,
+  protonResource,
 ];
 
 /** The extensions Cable ships with. */

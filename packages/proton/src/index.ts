@@ -8,6 +8,8 @@ export {
   correspondences,
   type Row,
 } from './convert.ts';
+export * from './declare.ts';
+export * from './diff-stub.ts';
 export { decamelised } from './links.ts';
 export * from './model.ts';
 export { type ReadAnswer, type ReadOptions, readModel } from './read.ts';

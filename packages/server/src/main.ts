@@ -104,9 +104,9 @@ try {
       : {
           extensions: {
             read: createDirectoryReader(options.extensions, log.child('extensions'), stopping.signal),
-            compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
           },
         }),
+    compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
     authenticate,
     policy,
     settings: {

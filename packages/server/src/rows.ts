@@ -25,6 +25,7 @@ import type {
   Pool,
   Port,
   PortForwarding,
+  Proton,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -95,6 +96,7 @@ type ObjectTypes = {
   readonly host_certificate: HostCertificate;
   readonly join_token: JoinToken;
   readonly kubernetes_cluster: KubernetesCluster;
+  readonly proton: Proton;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
@@ -139,6 +141,8 @@ export type ServerRow = {
   readonly place: string;
   /** What it was given of the options that all servers are to have alike; empty: it does not say so. */
   readonly options: Readonly<Record<string, string>>;
+  /** Digests of the protons that it serves, by name. */
+  readonly protons: Readonly<Record<string, string>>;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -295,6 +299,7 @@ function serverRow(id: string, value: Fields): ServerRow {
     gateways: value['gateways'] === true,
     place: textOr(value['place'], ''),
     options: textsOf(value['options']),
+    protons: textsOf(value['protons']),
   };
 }
 

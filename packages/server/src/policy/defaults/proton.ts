@@ -1,0 +1,15 @@
+import type { RuleDefault } from '../rules.ts';
+import { ADMIN } from './words.ts';
+
+/** Who installs networking APIs: administrators. Who may what with their objects the models say. */
+export const PROTON_RULES: readonly RuleDefault[] = [
+  { name: 'create_proton', check: ADMIN, description: 'No request does.' },
+  { name: 'get_proton', check: ADMIN, description: 'See which protons are installed.' },
+  { name: 'update_proton', check: ADMIN, description: 'Change a proton.' },
+  { name: 'delete_proton', check: ADMIN, description: 'Remove a proton.' },
+  { name: 'install_proton', check: ADMIN, description: 'Install a proton, or another version of it.' },
+  { name: 'migrate_proton', check: ADMIN, description: 'Write a proton’s objects as another version has them.' },
+  { name: 'set_version_proton', check: ADMIN, description: 'Say which versions of a proton are served.' },
+  { name: 'remove_version_proton', check: ADMIN, description: 'Remove a version of a proton.' },
+  { name: 'model_proton', check: ADMIN, description: 'See a proton’s files.' },
+];
