@@ -127,6 +127,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   host_policy: 'cluster description name rules',
   network_segment_range: 'default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
+  proton: 'born change description files served_versions versions',
   qos_minimum_bandwidth_rule: 'description',
   host_booking: 'granted',
   qos_policy: 'cable:cluster cable:origin description is_default name shared_with tags',
