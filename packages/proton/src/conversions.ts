@@ -6,7 +6,7 @@ import type { Conversion, ConversionStep, ObjectConversion } from './model.ts';
 import type { Place, Problems } from './problems.ts';
 import { type Entry, type MapTree, plainValue, type Tree } from './tree.ts';
 
-export const STEPS = ['rename', 'default', 'drop', 'split'] as const;
+export const STEPS = ['rename', 'default', 'drop', 'split', 'parse'] as const;
 
 const SEPARATOR_MAX = 8;
 
@@ -91,9 +91,12 @@ type StepReader = (body: MapTree, what: string, problems: Problems) => Conversio
 
 const readers: Readonly<Record<(typeof STEPS)[number], StepReader>> = {
   rename: (body, what, problems) => {
-    checkKeys(body, ['from', 'to'], what, problems);
-    const [from, to] = [needed(body, 'from', what, problems), needed(body, 'to', what, problems)];
-    return from === undefined || to === undefined ? undefined : { rename: { from, to } };
+    const names = fromTo(body, what, problems);
+    return names === undefined ? undefined : { rename: names };
+  },
+  parse: (body, what, problems) => {
+    const names = fromTo(body, what, problems);
+    return names === undefined ? undefined : { parse: names };
   },
   default: (body, what, problems) => {
     checkKeys(body, ['attribute', 'value'], what, problems);
@@ -128,6 +131,12 @@ const readers: Readonly<Record<(typeof STEPS)[number], StepReader>> = {
     return names === undefined ? undefined : { split: { attribute, into: names, separator } };
   },
 };
+
+function fromTo(body: MapTree, what: string, problems: Problems): { from: string; to: string } | undefined {
+  checkKeys(body, ['from', 'to'], what, problems);
+  const [from, to] = [needed(body, 'from', what, problems), needed(body, 'to', what, problems)];
+  return from === undefined || to === undefined ? undefined : { from, to };
+}
 
 function needed(body: MapTree, key: string, what: string, problems: Problems): string | undefined {
   if (!body.entries.has(key)) problems.error(body.at, `${what} has no ${key}`, `Write ${key}`);
