@@ -22,7 +22,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   kube: { cable: ['kit'] },
   server: { cable: ['model', 'api', 'kit', 'pki', 'proton', 'compiler', 'store', 'keystone'] },
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
-  cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone'] },
+  cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone', 'proton'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };

@@ -7,7 +7,7 @@ import type { ActionDeclaration, Resource, Verb } from './declaration.ts';
 /** Commands that are no declaration's, and words in front of processes: no other command is one of them, or is below one. */
 export const FIXED_COMMANDS: readonly string[] = [
   ...['agent', 'capture', 'check', 'completion', 'drops', 'flows', 'help', 'host adopt-store', 'host confirm-removal'],
-  ...['kube', 'lab', 'pki', 'server', 'show', 'status', 'trace', 'why'],
+  ...['kube', 'lab', 'pki', 'proton diff', 'proton gen', 'proton lint', 'server', 'show', 'status', 'trace', 'why'],
 ];
 
 /** Options that mean the same in every command, without dashes in front. */
