@@ -186,7 +186,10 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     hostCertificateLife,
     ...options
   } = command.opts<
-    Omit<CommandLine, 'etcdTls' | 'listen' | 'protonListen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'> &
+    Omit<
+      CommandLine,
+      'etcdTls' | 'listen' | 'protonListen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'
+    > &
       TlsOptions &
       EtcdOptions & {
         hostCertificateLife: number;

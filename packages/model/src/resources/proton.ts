@@ -36,6 +36,10 @@ export const protonResource = {
                 description: 'Its path, for messages.',
               },
               text: { type: 'string', required: true, maxLength: 1_048_576, description: 'Its content.' },
+              import: {
+                type: 'boolean',
+                description: 'True: the others import it, by its name. Absent: it is one of the model’s files.',
+              },
             },
           },
           required: true,
