@@ -20,7 +20,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   store: { cable: ['model', 'kit'] },
   keystone: { cable: ['kit'] },
   kube: { cable: ['kit'] },
-  server: { cable: ['model', 'api', 'kit', 'pki', 'compiler', 'store', 'keystone'] },
+  server: { cable: ['model', 'api', 'kit', 'pki', 'proton', 'compiler', 'store', 'keystone'] },
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone', 'proton'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },

@@ -26,6 +26,7 @@ export const BULK_MAX = 1000;
  * `CableError` with Neutron's texts.
  */
 export function parseCreate(resource: ResourceModel, body: unknown, place: Attributes = {}): CreateRequest {
+  if (resource.bare === true) return { bulk: false, objects: [parseNew(resource, bareOf(body), place)] };
   const given = bodyOf(body);
   const many = given[resource.plural];
   if (many === undefined) {
@@ -60,7 +61,8 @@ export function inBulk(err: unknown, { plural }: Pick<ResourceModel, 'plural'>, 
 /** Parses the body of an update: only the attributes to change. */
 export function parseUpdate(resource: ResourceModel, body: unknown): ParsedObject {
   const parsed: Record<string, unknown> = {};
-  const given = parseGiven(resource, 'update', unwrap(resource.name, bodyOf(body)), parsed);
+  const object = resource.bare === true ? bareOf(body) : unwrap(resource.name, bodyOf(body));
+  const given = parseGiven(resource, 'update', object, parsed);
   return { attributes: parsed, given };
 }
 
@@ -106,6 +108,12 @@ function bodyOf(body: unknown): Readonly<Record<string, unknown>> {
   if (isEmpty(body)) throw badRequest('Resource body required');
   if (!isRecord(body)) throw badRequest(INVALID);
   return body;
+}
+
+/** An object that stands in the body as it is: it may be empty. */
+function bareOf(body: unknown): Readonly<Record<string, unknown>> {
+  if (isRecord(body)) return body;
+  throw badRequest(body === undefined || body === null ? 'Resource body required' : INVALID);
 }
 
 function isEmpty(value: unknown): boolean {
@@ -158,7 +166,7 @@ function parseGiven(
 
 /** The name, and those of what the value has in it. */
 function namesIn(name: string, attribute: Attribute, value: unknown): readonly string[] {
-  const isNested = attribute.items?.properties !== undefined || ['object', 'dict'].includes(attribute.type);
+  const isNested = attribute.items?.properties !== undefined || ['object', 'dict', 'any'].includes(attribute.type);
   if (!isNested) return [name];
   const parts = (Array.isArray(value) ? value : [value]).filter(isRecord);
   return [name, ...new Set(parts.flatMap((part) => Object.keys(part).map((inner) => `${name}:${inner}`)))];

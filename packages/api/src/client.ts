@@ -138,6 +138,7 @@ function clientWithin(options: ClientOptions, find: FindModel, parent: string | 
     body?: object,
     more?: Readonly<Record<string, string>>,
   ): Promise<AnyObject> => {
+    if (model.bare === true) return (await send(method, path, body, more)) as AnyObject;
     const sent = body === undefined ? undefined : { [model.name]: body };
     return pick(await send(method, path, sent, more), model.name) as AnyObject;
   };
@@ -295,6 +296,9 @@ async function openStream(
 function parseError(status: number, text: string): ApiError {
   const body = parseJson(text);
   const fault = isRecord(body) ? body['NeutronError'] : undefined;
+  if (isRecord(body) && typeof body['title'] === 'string' && typeof body['detail'] === 'string') {
+    return new ApiError(status, body['title'], body['detail'], String(body['remedy'] ?? ''));
+  }
   if (!isRecord(fault)) return new ApiError(status, '', `the server answered ${status}`, text.slice(0, 500));
   return new ApiError(status, String(fault['type']), String(fault['message']), String(fault['detail'] ?? ''));
 }

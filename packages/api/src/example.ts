@@ -27,4 +27,6 @@ const BY_TYPE: { readonly [T in Attribute['type']]: unknown } = {
   list: [],
   object: {},
   dict: {},
+  number: 1.5,
+  any: {},
 };

@@ -85,7 +85,7 @@ function pathParameters(path: string): readonly Json[] {
 
 function queryParameters(resource: ResourceModel): readonly Json[] {
   const filters = Object.entries(resource.attributes).filter(
-    ([, a]) => a.filter !== false && a.type !== 'dict' && a.type !== 'object',
+    ([, a]) => a.filter !== false && !['dict', 'object', 'any'].includes(a.type),
   );
   const names = [
     ...filters.flatMap(([name, one]) => filterNames(name, one)),
@@ -111,7 +111,8 @@ function requestBody({ resource, operation }: Route): Json {
   }
   if (operation.kind !== 'create' && operation.kind !== 'update') return {};
   const name = servedName(resource);
-  const one = wrap(resource.name, ref(`${name}_${operation.kind}`));
+  const one = wrap(keyOfOne(resource), ref(`${name}_${operation.kind}`));
+  if (resource.bare === true) return { requestBody: { required: true, content: json(one) } };
   if (operation.kind === 'update') return { requestBody: { required: true, content: json(one) } };
   const many = wrap(resource.plural, { type: 'array', items: ref(`${name}_create`) });
   return { requestBody: { required: true, content: json({ oneOf: [one, many] }) } };
@@ -126,7 +127,12 @@ function responseContent({ resource, operation, status }: Route): Json {
   }
   const one = ref(servedName(resource));
   if (operation.kind === 'list') return { content: json(wrap(resource.plural, { type: 'array', items: one })) };
-  return { content: json(wrap(resource.name, one)) };
+  return { content: json(wrap(keyOfOne(resource), one)) };
+}
+
+/** What one object is wrapped in; undefined: nothing. */
+function keyOfOne({ bare, name }: ResourceModel): string | undefined {
+  return bare === true ? undefined : name;
 }
 
 /** Below a parent its reference is in the path, and so need not be in the body. */
@@ -173,6 +179,8 @@ const TYPES: Readonly<Record<AttributeType, Json>> = {
   list: { type: 'array' },
   object: { type: 'object' },
   dict: { type: 'object' },
+  number: { type: 'number' },
+  any: {},
 };
 
 function schemaOf(attribute: Attribute): Json {
@@ -192,10 +200,12 @@ function schemaOf(attribute: Attribute): Json {
     ...(attribute.write === undefined ? { readOnly: true } : {}),
     ...(attribute.items === undefined ? {} : { items: schemaOf({ write: 'both', ...attribute.items }) }),
     ...(attribute.properties === undefined ? {} : innerSchema(attribute.properties)),
+    ...attribute.schema,
   };
 }
 
 function typeOf(attribute: Attribute, base: Json): Json {
+  if (base['type'] === undefined) return {};
   const types = [base['type'], ...(attribute.orInteger ? ['integer'] : []), ...(attribute.nullable ? ['null'] : [])];
   return types.length === 1 ? {} : { type: types };
 }

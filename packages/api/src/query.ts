@@ -123,7 +123,7 @@ function listed(names: readonly string[]): string {
 }
 
 function isFilterable(attribute: Attribute): boolean {
-  return attribute.filter !== false && attribute.type !== 'dict' && attribute.type !== 'object';
+  return attribute.filter !== false && !['dict', 'object', 'any'].includes(attribute.type);
 }
 
 /** `asked`: the name in the query. */
@@ -217,7 +217,7 @@ function parseSort(resource: ResourceModel, query: URLSearchParams): ListQuery['
 }
 
 function isSortable(attribute: Attribute): boolean {
-  return attribute.sort !== false && !['list', 'object', 'dict'].includes(attribute.type);
+  return attribute.sort !== false && !['list', 'object', 'dict', 'any'].includes(attribute.type);
 }
 
 function parseLimit(resource: ResourceModel, text: string | null): number {

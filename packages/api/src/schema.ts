@@ -70,17 +70,19 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const TEXTS = ['type', 'name', 'plural', 'label', 'prefix', 'path', 'collection', 'key', 'description'] as const;
 const WORD = /^[a-z][a-z0-9_]*$/;
+const TYPE = /^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*$/;
 const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: true, update: true, delete: true };
 const TYPES: { readonly [T in AttributeType]: true } = {
   ...{ string: true, boolean: true, integer: true, uuid: true, ip: true, cidr: true, 'ip-or-cidr': true, mac: true },
   ...{ hostname: true, base64: true, timestamp: true, list: true, object: true, dict: true },
+  ...{ number: true, any: true },
 };
 
 function parseResource(value: unknown): ResourceModel | undefined {
   if (!isRecord(value) || TEXTS.some((name) => typeof value[name] !== 'string')) return undefined;
   const { type, name, verbs, actions, attributes, columns, command, description, parent } = value;
   if (parent !== undefined && !(isRecord(parent) && areTexts(parent['type'], parent['attribute']))) return undefined;
-  if (![type, name].every((one) => WORD.test(String(one))) || !isRecord(attributes)) return undefined;
+  if (!TYPE.test(String(type)) || !WORD.test(String(name)) || !isRecord(attributes)) return undefined;
   const known = parseAttributes(attributes);
   const shown = Array.isArray(columns) ? columns.filter((one) => Object.hasOwn(known, String(one))) : undefined;
   const { columns: _columns, command: _command, ...rest } = value;

@@ -13,7 +13,8 @@ export function showObject(
   const shown: Record<string, unknown> = {};
   for (const [name, source] of shownAttributes(resource, hidden, fields, 'show')) {
     const value = object[source];
-    if (value !== undefined) shown[name] = value;
+    if (value === undefined) continue;
+    shown[name] = resource.attributes[name]?.withoutZone === true ? String(value).replace(/Z$/, '') : value;
   }
   return shown;
 }
@@ -89,14 +90,17 @@ export function createShowText(
   where: Where,
   kept?: (shown: string) => KeptTexts,
 ): ShowText {
-  const heads = shownAttributes(resource, hidden, fields, where).map(
-    ([name, source]) => [`${JSON.stringify(name)}:`, source] as const,
-  );
-  const isComputed = ([, source]: readonly [string, string]): boolean => isMade(resource.attributes[source]);
+  const heads = shownAttributes(resource, hidden, fields, where).map(([name, source]): Head => {
+    const isPlain = resource.attributes[name]?.withoutZone !== true;
+    return [`${JSON.stringify(name)}:`, source, isPlain ? jsonOf : jsonWithoutZone];
+  });
+  const isComputed = ([, source]: Head): boolean => isMade(resource.attributes[source]);
   const stored = heads.filter((one) => !isComputed(one));
   const made = heads.filter(isComputed);
-  const texts = kept?.(`${resource.name} ${stored.join()}`);
-  const wholes = kept?.(`${resource.name} ${stored.join()} ${made.join()}`);
+  const words = (some: readonly Head[]): string =>
+    some.map(([head, source, write]) => `${head}${source}${write === jsonOf ? '' : '-'}`).join();
+  const texts = kept?.(`${resource.name} ${words(stored)}`);
+  const wholes = kept?.(`${resource.name} ${words(stored)} ${words(made)}`);
   const partOf = (object: AnyObject): string => {
     let text = texts?.get(object);
     if (text === undefined) {
@@ -120,16 +124,16 @@ export function createShowText(
   };
 }
 
-type Head = readonly [text: string, source: string];
+type Head = readonly [text: string, source: string, write: (value: unknown) => string];
 
 function propertiesOf(heads: readonly Head[], first: Shown, second: Shown): string {
   let text = '';
-  for (const [head, source] of heads) {
+  for (const [head, source, write] of heads) {
     const value = first[source] === undefined ? second[source] : first[source];
     if (value === undefined) continue;
     if (text !== '') text += ',';
     text += head;
-    text += jsonOf(value);
+    text += write(value);
   }
   return text;
 }
@@ -194,6 +198,11 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 
 /** Longer text is left to the engine, which copies it faster than an expression looks through it. */
 const PLAIN_MAX = 256;
+
+/** Of a time in UTC. */
+function jsonWithoutZone(value: unknown): string {
+  return jsonOf(typeof value === 'string' ? value.replace(/Z$/, '') : value);
+}
 
 /** As `JSON.stringify`; most values of objects are short and plain. */
 function jsonOf(value: unknown): string {

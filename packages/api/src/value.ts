@@ -73,7 +73,10 @@ function parseAny(attribute: Attribute, value: unknown): Parsed {
   if (refusal !== undefined) return bad(`${quote(value)}: ${refusal}`);
   const parsed = PARSERS[attribute.type](value, attribute);
   if (!parsed.ok || attribute.values === undefined) return parsed;
-  const found = attribute.values.find((one) => String(one).toLowerCase() === String(parsed.value).toLowerCase());
+  const isStrict = attribute.strict === true;
+  const found = attribute.values.find((one) =>
+    isStrict ? one === parsed.value : String(one).toLowerCase() === String(parsed.value).toLowerCase(),
+  );
   return found === undefined ? bad(`${quote(value)} is not in ${formatList(attribute.values)}`) : good(found);
 }
 
@@ -103,6 +106,12 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
   string: parseText,
   boolean: parseBoolean,
   integer: parseInteger,
+  number: (value, attribute) => {
+    const number =
+      typeof value === 'string' && attribute.strict !== true && /^\s*[+-]?\d/.test(value) ? Number(value) : value;
+    if (typeof number !== 'number' || !Number.isFinite(number)) return unconverted(`${quote(value)} is not a number`);
+    return withinBounds(number, value, attribute);
+  },
   uuid: (value) =>
     typeof value === 'string' && isUuid(value) ? good(formatUuid(value)) : bad(`${quote(value)} is not a valid UUID`),
   ip: (value) => {
@@ -131,13 +140,16 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
     typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? good(value) : bad(`${quote(value)} is not a time`),
   list: parseList,
   object: parseObjectValue,
-  dict: (value) => {
-    if (!isRecord(value)) return bad(`${quote(value)} is not a dictionary`);
-    return JSON.stringify(value).length > DICT_MAX_LENGTH
-      ? bad(`exceeds maximum length of ${DICT_MAX_LENGTH}`)
-      : good(value);
-  },
+  dict: (value) => (isRecord(value) ? parseJsonValue(value) : bad(`${quote(value)} is not a dictionary`)),
+  any: parseJsonValue,
 };
+
+/** Any JSON of bounded length, without what no text in the store has. */
+function parseJsonValue(value: unknown): Parsed {
+  const text = JSON.stringify(value);
+  if (text.length > DICT_MAX_LENGTH) return bad(`exceeds maximum length of ${DICT_MAX_LENGTH}`);
+  return good(value);
+}
 
 function parseText(given: unknown, attribute: Attribute): Parsed {
   const value = attribute.orInteger && Number.isSafeInteger(given) ? String(given) : given;
@@ -171,8 +183,9 @@ function bytesOf(text: string): number {
 const TRUE: ReadonlySet<unknown> = new Set(['true', 't', '1', 'on', 'y', 'yes']);
 const FALSE: ReadonlySet<unknown> = new Set(['false', 'f', '0', 'off', 'n', 'no']);
 
-function parseBoolean(value: unknown): Parsed {
+function parseBoolean(value: unknown, { strict }: Attribute): Parsed {
   if (typeof value === 'boolean') return good(value);
+  if (strict === true) return bad(`${quote(value)} is neither true nor false`);
   const text = typeof value === 'string' || typeof value === 'number' ? String(value).trim().toLowerCase() : undefined;
   if (TRUE.has(text)) return good(true);
   if (FALSE.has(text)) return good(false);
@@ -180,11 +193,15 @@ function parseBoolean(value: unknown): Parsed {
 }
 
 function parseInteger(value: unknown, attribute: Attribute): Parsed {
-  const number = typeof value === 'string' && /^\s*[+-]?\d{1,15}\s*$/.test(value) ? Number(value) : value;
+  const isText = typeof value === 'string' && attribute.strict !== true && /^\s*[+-]?\d{1,15}\s*$/.test(value);
+  const number = isText ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
     return unconverted(`${quote(value)} is not an integer`);
   }
-  const { minimum = number, maximum = number } = attribute;
+  return withinBounds(number, value, attribute);
+}
+
+function withinBounds(number: number, value: unknown, { minimum = number, maximum = number }: Attribute): Parsed {
   if (number < minimum) return bad(`${quote(value)} is too small - must be at least '${minimum}'`);
   if (number > maximum) return bad(`${quote(value)} is too large - must be no larger than '${maximum}'`);
   return good(number);
@@ -274,7 +291,8 @@ function parseList(value: unknown, attribute: Attribute): Parsed {
   }
   const repeated = repeatedOf(attribute, parsed as readonly Readonly<Record<string, unknown>>[]);
   if (repeated !== undefined) return bad(repeated);
-  const twice = attribute.items.type === 'object' ? [] : duplicatesOf(parsed);
+  const mayRepeat = attribute.repeats === true || attribute.items.type === 'object';
+  const twice = mayRepeat ? [] : duplicatesOf(parsed);
   if (twice.length === 0) return good(parsed);
   return bad(
     `Duplicate items in the list: ${quote(

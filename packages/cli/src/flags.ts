@@ -21,7 +21,7 @@ export function attributeFlags(
   const wanted = Object.entries(resource.attributes).filter(([, attribute]) => serves(attribute, purpose));
   const taken = new Set(FIXED_OPTIONS.map(optionKey));
   // A short spelling of one may be the name of another.
-  const names = new Map(wanted.map(([name]) => [optionKey(dashed(name)), name]));
+  const names = new Map(wanted.map(([name, { option }]) => [optionKey(option ?? dashed(name)), name]));
   const claim = (flag: string, owner: string): boolean => {
     const key = optionKey(flag);
     if (!isOptionName(flag) || taken.has(key) || (names.get(key) ?? owner) !== owner) return false;
@@ -54,13 +54,13 @@ export function withoutParent({ attributes, parent }: ResourceModel): Pick<Resou
 
 function serves(attribute: Attribute, purpose: Purpose): boolean {
   if (attribute.aliasOf !== undefined) return false;
-  if (purpose === 'filter')
-    return attribute.filter !== false && attribute.type !== 'dict' && attribute.type !== 'object';
+  if (purpose === 'filter') return attribute.filter !== false && !['dict', 'object', 'any'].includes(attribute.type);
   return attribute.write === 'both' || attribute.write === purpose;
 }
 
 /** All spellings of an attribute's flag, the best first: `network_id` → network, network-id; `fixed_ips` → fixed-ip, fixed-ips; `accepted_prefixes` → accepted-prefix, accepted-prefixes. */
 function spellings(name: string, attribute: Attribute): readonly string[] {
+  if (attribute.option !== undefined) return [attribute.option];
   const full = dashed(name);
   const short = dashed(name.replace(/^[^:]*:/, ''));
   const isReference = (attribute.reference ?? attribute.items?.reference) !== undefined;
@@ -140,7 +140,13 @@ function placeholder(attribute: Attribute, purpose: Purpose): string {
   if (one.properties !== undefined) {
     return purpose === 'filter' ? 'key=value' : exampleOf(one);
   }
-  return one.type === 'dict' ? 'key=value,..|json' : one.type === 'string' ? 'text' : one.type;
+  return one.type === 'dict'
+    ? 'key=value,..|json'
+    : one.type === 'any'
+      ? 'json'
+      : one.type === 'string'
+        ? 'text'
+        : one.type;
 }
 
 /** How a property of an object may be called, the whole name first. */

@@ -100,6 +100,8 @@ function switchValue(given: unknown, flag: string | undefined): boolean {
 
 async function convertText(attribute: Attribute, text: string, flag: string, resolve: Resolve): Promise<unknown> {
   if (attribute.reference !== undefined) return await resolve(attribute.reference.type, text);
+  if (attribute.type === 'any') return anyOf(text);
+  if ((attribute.type === 'integer' || attribute.type === 'number') && attribute.strict) return numberOf(text);
   if (attribute.type !== 'object' && attribute.type !== 'dict') return text;
   const json = parseJson(text, '{', flag);
   if (json !== undefined) return json;
@@ -113,6 +115,21 @@ async function convertText(attribute: Attribute, text: string, flag: string, res
     pairs[property.name] = await convertText(property.attribute, value, flag, resolve);
   }
   return pairs;
+}
+
+/** JSON, or a text that is none. */
+function anyOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What is no number stays what it is: it is refused with its own words. */
+function numberOf(text: string): unknown {
+  const number = Number(text);
+  return text.trim() === '' || Number.isNaN(number) ? text : number;
 }
 
 /** The property that a key means: `ip-address`, `ip_address`; `subnet` or `subnet_id` for a reference. */

@@ -63,7 +63,7 @@ export function listColumns(resource: ResourceModel): readonly string[] {
       aliasOf === undefined &&
       input !== true &&
       filterOnly !== true &&
-      !['dict', 'object', 'list', 'base64', 'timestamp'].includes(type) &&
+      !['dict', 'any', 'object', 'list', 'base64', 'timestamp'].includes(type) &&
       !DULL.has(name),
   );
   return plain.slice(0, MAX_COLUMNS).map(([name]) => name);

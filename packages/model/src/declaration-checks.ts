@@ -30,13 +30,12 @@ export function checkDeclaration(resource: Resource, standard: Attributes): void
 function resourceProblem(resource: Resource, standard: Attributes): Problem | undefined {
   const shape = shapeProblem(resource, RESOURCE);
   if (shape !== undefined) return shape;
-  const all: Attributes = { ...standard, ...resource.attributes, ...resource.hidden };
+  const shown: Attributes = { ...standard, ...resource.attributes };
+  const all: Attributes = { ...shown, ...resource.hidden };
   return (
     nameProblem(resource) ??
     duplicateProblem(resource, standard) ??
-    firstProblem(Object.keys({ ...standard, ...resource.attributes }), (name, _at, names) =>
-      within(name, wordProblem(name, names)),
-    ) ??
+    firstProblem(Object.entries(shown), ([name, one]) => within(name, wordProblem(name, one, shown))) ??
     firstProblem(Object.entries(all), ([name, attribute]) => within(name, attributeProblem(name, attribute, all))) ??
     mentionProblem(resource, all) ??
     keyProblem(resource, standard) ??
@@ -66,16 +65,31 @@ function within(name: string, problem: Problem | undefined): Problem | undefined
 }
 
 const SNAKE = /^[a-z][a-z0-9_]*$/;
+/** Parts behind a dot are for what is made of a file: no type of this package has them. */
+const TYPE = /^[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)*$/;
+/** It stands in lists alone. */
+const BARE_PLURAL = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 const PATH = /^[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*)*$/;
 const ACTION_PATH =
   /^([A-Za-z0-9][A-Za-z0-9._-]*|\{[a-z][a-z0-9_]*\})(\/([A-Za-z0-9][A-Za-z0-9._-]*|\{[a-z][a-z0-9_]*\}))*$/;
 const PREFIX = /^(\/[a-z0-9][a-z0-9._-]*)+$/;
 const ATTRIBUTE_NAME = /^[A-Za-z_][A-Za-z0-9_-]*(:[A-Za-z_][A-Za-z0-9_-]*)*$/;
 
-function nameProblem({ type, name, plural, label, notFound, prefix, path, command }: Resource): Problem | undefined {
-  if (type !== undefined && !SNAKE.test(type)) return problem('type is not snake case', 'Write it as net_port.');
+function nameProblem({
+  type,
+  name,
+  plural,
+  label,
+  notFound,
+  prefix,
+  path,
+  command,
+  bare,
+}: Resource): Problem | undefined {
+  if (type !== undefined && !TYPE.test(type)) return problem('type is not snake case', 'Write it as net_port.');
   if (!SNAKE.test(name)) return problem('name is not snake case', 'Write it as security_group.');
-  if (!SNAKE.test(plural)) return problem('plural is not snake case', 'Write it as security_groups.');
+  if (!(bare === true ? BARE_PLURAL : SNAKE).test(plural))
+    return problem('plural is not snake case', 'Write it as security_groups.');
   if (plural === name) return problem('plural and name are the same', 'Give the body of many another key.');
   if (!/^[A-Z][A-Za-z0-9]*$/.test(label)) return problem('label is not a word', 'Write it as SecurityGroup.');
   if (notFound?.includes('{id}') === false) {
@@ -101,9 +115,14 @@ function duplicateProblem({ attributes, hidden = {} }: Resource, standard: Attri
   return within(twice, problem('it is there twice', remedy));
 }
 
-/** An attribute needs an option and a filter of its name. */
-function wordProblem(name: string, all: readonly string[]): Problem | undefined {
-  const found = filterProblem(name) ?? (ATTRIBUTE_NAME.test(name) ? optionProblem(name, all) : undefined);
+/** An attribute needs an option, and a filter of its name unless it is no filter. */
+function wordProblem(name: string, one: Attribute, all: Attributes): Problem | undefined {
+  const words = Object.entries(all).map(([other, { option }]) =>
+    other === name ? (one.option ?? name) : (option ?? other),
+  );
+  const found =
+    (one.filter === false ? undefined : filterProblem(name)) ??
+    (ATTRIBUTE_NAME.test(name) ? optionProblem(one.option ?? name, words) : undefined);
   return found === undefined ? undefined : problem(`the name is taken: ${found}`, 'Give it another name.');
 }
 
@@ -186,7 +205,9 @@ function isOfType({ type, nullable, values, orInteger }: Attribute, value: unkno
   if (value === null) return nullable === true;
   if (values !== undefined && !(values as readonly unknown[]).includes(value)) return false;
   if (type === 'boolean') return typeof value === 'boolean';
+  if (type === 'any') return true;
   if (type === 'integer') return Number.isSafeInteger(value);
+  if (type === 'number') return Number.isFinite(value);
   if (type === 'list') return Array.isArray(value);
   if (type === 'object' || type === 'dict') return isRecord(value);
   return typeof value === 'string' || (orInteger === true && Number.isSafeInteger(value));
@@ -297,12 +318,13 @@ function formProblem(form: FormDeclaration, resource: Resource, all: Attributes)
   const { renames = {}, omits = [], defaults = {}, also = {}, serves = [], actions = [] } = form;
   const named = nameProblem({ ...resource, ...form } as Resource);
   if (named !== undefined) return bad(named.text, named.remedy);
-  if (!/^[a-z0-9][a-z0-9_-]*$/.test(form.form)) return bad('it is not a plain word', 'Write it as v2.');
+  if (!/^[a-z0-9][a-z0-9._-]*$/.test(form.form)) return bad('it is not a plain word', 'Write it as v2.');
   const names = [...Object.values(renames), ...Object.values(also), ...omits, ...serves];
   const unknown = names.find((name) => all[name] === undefined);
   if (unknown !== undefined) return bad(`there is no attribute ${unknown}`, 'Name declared attributes.');
   const strange = actions.find((name) => !(resource.actions ?? []).some((one) => one.name === name));
   if (strange !== undefined) return bad(`there is no action ${strange}`, 'Name actions of the resource.');
+  if (form.attributes !== undefined) return ownAttributesProblem(form.attributes, resource, bad);
   const served = servedNames(form, all);
   const twice = served.find((name, at) => served.indexOf(name) !== at);
   if (twice !== undefined) return bad(`two attributes are called ${twice}`, 'Rename or omit the other one.');
@@ -323,6 +345,22 @@ function formProblem(form: FormDeclaration, resource: Resource, all: Attributes)
   const needed = omits.find((name) => all[name]?.required && !Object.hasOwn(defaults, name));
   if (creates && needed !== undefined) return bad(`${needed} is required but omitted`, 'Give it one of the defaults.');
   return undefined;
+}
+
+/** Of a form that has attributes of its own. */
+function ownAttributesProblem(
+  attributes: Attributes,
+  { key = 'id' }: Resource,
+  bad: (text: string, remedy: string) => Problem,
+): Problem | undefined {
+  if (attributes[key] === undefined) return bad(`attributes: ${key} is missing`, 'It identifies the object: name it.');
+  return firstProblem(Object.entries(attributes), ([name, one]) => {
+    const { aliasOf, ...rest } = one;
+    if (aliasOf !== undefined && attributes[aliasOf] === undefined)
+      return bad(`${name}: aliasOf names no attribute: ${aliasOf}`, 'Name an attribute of the form.');
+    const found = wordProblem(name, one, attributes) ?? attributeProblem(name, rest, attributes);
+    return found === undefined ? undefined : bad(`${name}: ${found.text}`, found.remedy);
+  });
 }
 
 function servedNames(form: FormDeclaration, all: Attributes): readonly string[] {

@@ -43,6 +43,7 @@ function shapeOf<T>(
 const TYPES: { readonly [T in AttributeType]: true } = {
   ...{ string: true, boolean: true, integer: true, uuid: true, ip: true, cidr: true, 'ip-or-cidr': true, mac: true },
   ...{ hostname: true, base64: true, timestamp: true, list: true, object: true, dict: true },
+  ...{ number: true, any: true },
 };
 const VERBS: { readonly [V in Verb]: true } = { list: true, show: true, create: true, update: true, delete: true };
 
@@ -66,6 +67,11 @@ export const ATTRIBUTE: Shape = shapeOf<Attribute>(
     ...{
       values: 'values',
       orInteger: 'true',
+      strict: 'true',
+      repeats: 'true',
+      withoutZone: 'true',
+      option: 'text',
+      schema: 'any',
       hostBits: ['cleared', 'kept'],
       badValue: { one: BAD_VALUE },
       maxLength: 'number',
@@ -129,12 +135,19 @@ export const ACTION: Shape = shapeOf<ActionDeclaration>(
 
 const PARENT = shapeOf<ParentDeclaration>(() => ({ type: 'text', attribute: 'text' }), ['type', 'attribute']);
 
+const UNDER = shapeOf<NonNullable<FormDeclaration['under']>>(
+  () => ({ type: 'text', attribute: 'text', form: 'text' }),
+  ['type', 'attribute'],
+);
+
 /** Of a `FormDeclaration`. */
 export const FORM: Shape = shapeOf<FormDeclaration>(
   () => ({
     ...{ form: 'text', prefix: 'text', path: 'text', name: 'text', plural: 'text', verbs: 'texts', omits: 'texts' },
     ...{ renames: { named: 'text' }, defaults: { named: 'any' }, deprecated: 'true' },
     ...{ serves: 'texts', also: { named: 'text' }, actions: 'texts', statuses: { named: 'number' } },
+    attributes: { named: ATTRIBUTE },
+    under: { one: UNDER },
   }),
   ['form', 'prefix'],
 );
@@ -150,6 +163,9 @@ export const RESOURCE: Shape = shapeOf<Resource>(
       givenId: 'true',
       parent: { one: PARENT },
       standard: 'boolean',
+      standardShown: 'texts',
+      bare: 'true',
+      timesWithoutZone: 'true',
       stored: 'boolean',
     },
     ...{

@@ -3,11 +3,12 @@
  * are all derived from values of these types, so a declaration read from a file at run time is as good as one in this package.
  */
 
-/** The type of an attribute's value on the wire. `dict`: any JSON object; `base64`, `hostname`: checked text. */
+/** The type of an attribute's value on the wire. `dict`: any JSON object; `any`: any JSON; `number`: any finite one; `base64`, `hostname`: checked text. */
 export type AttributeType =
   | 'string'
   | 'boolean'
   | 'integer'
+  | 'number'
   | 'uuid'
   | 'ip'
   | 'cidr'
@@ -18,7 +19,8 @@ export type AttributeType =
   | 'timestamp'
   | 'list'
   | 'object'
-  | 'dict';
+  | 'dict'
+  | 'any';
 
 /** A reference to another resource. `restrict`: the target cannot be deleted meanwhile; `cascade`: deleting it deletes the holder. */
 export type Reference = {
@@ -69,6 +71,12 @@ export type Attribute = {
   readonly values?: readonly (string | number)[];
   /** Text: a whole number is taken as its digits, e.g. 6 for "6". */
   readonly orInteger?: true;
+  /** A boolean, or a number: no text stands for it; of a closed set: as it is spelled. Absent: `"true"` and `"5"` are taken, and any case, as Neutron does. */
+  readonly strict?: true;
+  /** Of a `list`: items may be alike. Absent: two that are alike are refused. */
+  readonly repeats?: true;
+  /** Of a `timestamp`: shown without the Z that says UTC. Absent: with it. */
+  readonly withoutZone?: true;
   /** A `cidr`: host bits that a client gives are cleared, and an address alone is a prefix of its own; absent: both are refused. An `ip-or-cidr`: those of a prefix are kept; absent: cleared. */
   readonly hostBits?: 'cleared' | 'kept';
   /** Of a `cidr` with `hostBits`: an address without a prefix length is refused. Absent: it is taken as a prefix of one address. */
@@ -130,6 +138,10 @@ export type Attribute = {
   readonly grantedThrough?: string;
   /** A value as it may be given or shown, for OpenAPI and the reference. */
   readonly example?: unknown;
+  /** Name of its option at the command line, without dashes in front, where its own name cannot be one. Absent: made of the name. */
+  readonly option?: string;
+  /** What the value must be besides, as JSON Schema (2020-12), for OpenAPI; who checks it is a contribution in the server. Absent: what the other fields say. */
+  readonly schema?: Readonly<Record<string, unknown>>;
   /** Alias of the extension that brings the attribute, set by `composeRegistry`; absent: core. */
   readonly extension?: string;
 };
@@ -182,7 +194,8 @@ export type ParentDeclaration = {
 
 /**
  * A further form in which the objects of a type are served, beside the declared one, which is that of the store: another version of its API, or the
- * same objects in another API's words. A form of a nested resource is below the parent's form of the same name if there is one, else on its own.
+ * same objects in another API's words. A form of a nested resource is below the parent's form of the same name if there is one, else on its own; that of one which is not
+ * nested may be below another (`under`).
  */
 export type FormDeclaration = {
   /** Once a resource, e.g. `v2` or `native`; with the type it names the form in OpenAPI: `thing.v2`. */
@@ -209,6 +222,13 @@ export type FormDeclaration = {
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** True: OpenAPI says that clients should leave it. */
   readonly deprecated?: true;
+  /**
+   * The attributes of this form, in place of the declared ones: what they have to do with those is code in the server (`Contribution.codecs`). The key has its declared name. Absent:
+   * they are the declared ones, as the fields above have it.
+   */
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** What this form is part of: the type, the attribute that refers to it, and the form in whose path it stands. Absent: as declared. */
+  readonly under?: ParentDeclaration & { readonly form?: string };
 };
 
 /** A resource, declared once. */
@@ -242,6 +262,12 @@ export type Resource = {
   readonly parent?: ParentDeclaration;
   /** True: has Neutron's standard attributes (`STANDARD_ATTRIBUTES`) and belongs to a project. */
   readonly standard: boolean;
+  /** Of the standard attributes those that are shown; the others are kept all the same, but for `description`, which is there only if it is named. Absent: all are shown. */
+  readonly standardShown?: readonly string[];
+  /** True: its times are shown without the Z that says UTC. */
+  readonly timesWithoutZone?: true;
+  /** True: one object stands in bodies as it is, not wrapped in its name; lists are wrapped. Absent: wrapped, as in Neutron. */
+  readonly bare?: true;
   /** False: no objects of its own in the store; a hook in the server makes them. */
   readonly stored: boolean;
   /** True: only admins see or change it. */
@@ -367,11 +393,13 @@ type BareValueOf<A> = A extends { readonly values: readonly (infer V)[] }
       ? { readonly [K in keyof P]: ValueOf<P[K]> }
       : A extends { readonly type: 'boolean' }
         ? boolean
-        : A extends { readonly type: 'integer' }
+        : A extends { readonly type: 'integer' | 'number' }
           ? number
           : A extends { readonly type: 'dict' }
             ? Readonly<Record<string, unknown>>
-            : string;
+            : A extends { readonly type: 'any' }
+              ? unknown
+              : string;
 
 type IsStored<A> = A extends
   | { readonly computed: true }

@@ -14,7 +14,7 @@ export type DefineContext = {
  * or is not well formed: that is a bug, or a bad file.
  */
 export function defineResource(resource: Resource, { parent, loaded }: DefineContext = {}): ResourceModel {
-  checkDeclaration(resource, resource.standard ? STANDARD_ATTRIBUTES : {});
+  checkDeclaration(resource, resource.standard ? standardOf(resource) : {});
   const key = resource.key ?? 'id';
   const standard = resource.standard ? standardAttributes(resource, loaded) : NO_STANDARD;
   const attributes = { ...standard.before, ...resource.attributes, ...standard.after };
@@ -36,25 +36,34 @@ type StandardAttributes = { readonly before: Attributes; readonly after: Attribu
 
 const NO_STANDARD: StandardAttributes = { before: {}, after: {}, hidden: {} };
 
+/** The standard attributes that a resource has, shown or not. */
+function standardOf({ standardShown }: Resource): Attributes {
+  const { description, ...rest } = STANDARD_ATTRIBUTES;
+  return standardShown === undefined || standardShown.includes('description') ? { ...rest, description } : rest;
+}
+
 /** Those of which no loaded extension is are kept all the same: ownership and revisions rest on them. */
-function standardAttributes(
-  { key = 'id', givenId, mayBeUnowned }: Resource,
-  loaded: ReadonlySet<string> | undefined,
-): StandardAttributes {
-  const { id, tenant_id, project_id, ...rest } = STANDARD_ATTRIBUTES;
+function standardAttributes(resource: Resource, loaded: ReadonlySet<string> | undefined): StandardAttributes {
+  const { key = 'id', givenId, mayBeUnowned, standardShown } = resource;
+  const { id, tenant_id, project_id } = STANDARD_ATTRIBUTES;
+  const { id: _id, tenant_id: _tenant, project_id: _project, ...rest } = standardOf(resource);
   const least = mayBeUnowned === true ? { minLength: 0 } : {};
-  const isShown = ([, attribute]: readonly [string, Attribute]): boolean =>
-    loaded === undefined || attribute.extension === undefined || loaded.has(attribute.extension);
+  const isShown = ([name, attribute]: readonly [string, Attribute]): boolean =>
+    standardShown === undefined
+      ? loaded === undefined || attribute.extension === undefined || loaded.has(attribute.extension)
+      : standardShown.includes(name) || (name === 'id' && key === 'id');
   const before = Object.entries<Attribute>({
     ...(key === 'id' ? { id: givenId === true ? { ...id, write: 'create' } : id } : {}),
     tenant_id: { ...tenant_id, ...least },
     project_id: { ...project_id, ...least },
   });
-  const after = Object.entries<Attribute>(rest);
+  const after = Object.entries<Attribute>(rest).map(([name, one]): [string, Attribute] => {
+    return [name, resource.timesWithoutZone === true && one.type === 'timestamp' ? { ...one, withoutZone: true } : one];
+  });
   return {
     before: Object.fromEntries(before.filter(isShown)),
     after: Object.fromEntries(after.filter(isShown)),
-    hidden: Object.fromEntries([...before, ...after].filter((one) => !isShown(one))),
+    hidden: storedOf(Object.fromEntries([...before, ...after].filter((one) => !isShown(one)))),
   };
 }
 

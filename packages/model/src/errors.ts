@@ -37,6 +37,7 @@ export const ERRORS = {
   InvalidInput: { status: 400, remedy: 'Correct the value that the message names.' },
   ExtensionNotFound: { status: 404, remedy: 'List /v2.0/extensions to see which aliases exist.' },
   RevisionNumberConstraintFailed: { status: 412, remedy: 'Read the object again and decide anew.' },
+  WatchExpired: { status: 410, remedy: 'List the objects anew, and watch from the revision of that list.' },
   TooManyRequestsAtOnce: {
     status: 503,
     retryable: true,

@@ -1,25 +1,37 @@
 /** The further forms in which the objects of a type are served. */
-import type { Attribute, FormDeclaration, ResourceModel } from './declaration.ts';
+import type { Attribute, FormDeclaration, ParentDeclaration, ResourceModel } from './declaration.ts';
+import { DeclarationError } from './declaration-checks.ts';
 
 /**
  * Models of the further forms. A form's attributes are aliases of the declared ones: what is parsed with it has declared names, and what is shown with it the
- * form's. All have the type of the model that is stored. `parents`: the forms of the parent.
+ * form's; one that has attributes of its own has those. All have the type of the model that is stored. `served`: what is served of another type, its declared model first.
  */
-export function formsOf(model: ResourceModel, parents: readonly ResourceModel[] = []): readonly ResourceModel[] {
-  return (model.forms ?? []).map((declared) =>
-    formOf(
-      model,
-      declared,
-      parents.find((one) => one.form === declared.form),
-    ),
-  );
+export function formsOf(
+  model: ResourceModel,
+  served: (type: string) => readonly ResourceModel[] = () => [],
+): readonly ResourceModel[] {
+  return (model.forms ?? []).map((declared) => {
+    const { under } = declared;
+    const parents = served(under?.type ?? model.parent?.type ?? '');
+    const wanted = under === undefined ? declared.form : under.form;
+    const parent = parents.find((one) => one.form === wanted);
+    if (under !== undefined && parent === undefined) {
+      throw new DeclarationError(
+        `resource ${model.type}`,
+        `form ${declared.form}: there is no ${under.type} of the form ${under.form ?? 'declared'} above it`,
+        'Correct under, or declare that before this.',
+      );
+    }
+    return formOf(model, declared, parent);
+  });
 }
 
 function formOf(model: ResourceModel, declared: FormDeclaration, parent: ResourceModel | undefined): ResourceModel {
   const { form, prefix, path = model.path, name = model.name, plural = model.plural, verbs = model.verbs } = declared;
-  const { parent: under, forms: _forms, columns: _columns, actions, ...rest } = model;
+  const { parent: own, forms: _forms, columns: _columns, actions, ...rest } = model;
+  const under = declared.under === undefined ? own : parentOf(declared.under);
   const served = servedName(declared);
-  const attributes = servedAttributes(model, declared);
+  const attributes = declared.attributes ?? servedAttributes(model, declared);
   return {
     ...rest,
     ...{ form, prefix, path, name, plural, verbs, attributes },
@@ -35,6 +47,10 @@ function formOf(model: ResourceModel, declared: FormDeclaration, parent: Resourc
       ? {}
       : { actions: actions.filter((one) => declared.actions?.includes(one.name) ?? true) }),
   };
+}
+
+function parentOf({ type, attribute }: ParentDeclaration): ParentDeclaration {
+  return { type, attribute };
 }
 
 /** What an attribute with the declared name is called here. */

@@ -48,6 +48,7 @@ export {
 export * from './resources/network.ts';
 export { POLICY_SLICES_MAX } from './resources/network-policy.ts';
 export * from './resources/port.ts';
+export { protonResource } from './resources/proton.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';
 export * from './resources/router.ts';

@@ -22,6 +22,9 @@ import type { networkSegmentRangeResource } from './resources/network-segment-ra
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type { portForwardingResource } from './resources/port-forwarding.ts';
+import type { portOwnerResource } from './resources/port-owner.ts';
+import type { protonResource } from './resources/proton.ts';
+import type { protonControllerResource } from './resources/proton-controller.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -55,6 +58,9 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
+export type PortOwner = ResourceObject<typeof portOwnerResource>;
+export type ProtonController = ResourceObject<typeof protonControllerResource>;
+export type Proton = ResourceObject<typeof protonResource>;
 export type KubernetesCluster = ResourceObject<typeof kubernetesClusterResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;

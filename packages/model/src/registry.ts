@@ -49,10 +49,19 @@ export function composeRegistry(core: readonly Resource[], extensions: readonly 
 
 /** Every model and its further forms: what is served. */
 export function servedModels(models: readonly ResourceModel[]): readonly ResourceModel[] {
-  const forms = new Map<string, readonly ResourceModel[]>();
-  const ordered = [...models].sort((a, b) => Number(a.parent !== undefined) - Number(b.parent !== undefined));
-  for (const model of ordered) forms.set(model.type, formsOf(model, forms.get(model.parent?.type ?? '')));
-  return models.flatMap((model) => [model, ...(forms.get(model.type) ?? [])]);
+  const served = new Map(models.map((model): [string, readonly ResourceModel[]] => [model.type, [model]]));
+  for (const model of models.filter((one) => !isNested(one))) serve(model);
+  for (const model of models.filter(isNested)) serve(model);
+  return models.flatMap((model) => served.get(model.type) ?? []);
+
+  function serve(model: ResourceModel): void {
+    served.set(model.type, [model, ...formsOf(model, (type) => served.get(type) ?? [])]);
+  }
+}
+
+/** Its forms stand in paths of others' forms. */
+function isNested({ parent, forms = [] }: ResourceModel): boolean {
+  return parent !== undefined || forms.some(({ under }) => under !== undefined);
 }
 
 /** The name of a model among all that are served: its type, of a form `<type>.<form>`. */

@@ -8,6 +8,7 @@ export {
   correspondences,
   type Row,
 } from './convert.ts';
+export * from './declare.ts';
 export { type Concerned, diffModels, type ModelChange } from './diff.ts';
 export { type Form, formsOf } from './gen/form.ts';
 export { GENERATORS } from './gen/gen.ts';

@@ -31,10 +31,21 @@ export function putObject(type: string, object: AnyObject): Op {
  * the declared order, so that all rows of a type have one shape in memory; what is of no declaration comes last. Undefined: the text is no object with an id.
  */
 export function parseObject(resource: ResourceModel, text: string): AnyObject | undefined {
-  const value = parseRecord(text);
-  if (value === undefined || typeof value['id'] !== 'string') return undefined;
+  const parsed = parseRecord(text);
+  if (parsed === undefined || typeof parsed['id'] !== 'string') return undefined;
+  const value = upgrades.get(resource)?.(parsed) ?? parsed;
   // A copy takes just the room that it needs, and is many times faster to make than an object that gets its names one by one.
   return Object.assign({ ...shapesOf(resource).templateOf(value) }, value) as AnyObject;
+}
+
+/** What makes of a text of before what the declaration has now. */
+export type Upgrade = (stored: Fields) => Fields;
+
+const upgrades = new WeakMap<ResourceModel, Upgrade>();
+
+/** From now on texts of the model's objects are read by way of this. */
+export function readBy(resource: ResourceModel, upgrade: Upgrade): void {
+  upgrades.set(resource, upgrade);
 }
 
 /** Copied for each object of the same names: names in the declared order, each with its default. */

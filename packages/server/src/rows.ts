@@ -25,6 +25,9 @@ import type {
   Pool,
   Port,
   PortForwarding,
+  PortOwner,
+  Proton,
+  ProtonController,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -95,6 +98,9 @@ type ObjectTypes = {
   readonly host_certificate: HostCertificate;
   readonly join_token: JoinToken;
   readonly kubernetes_cluster: KubernetesCluster;
+  readonly proton: Proton;
+  readonly port_owner: PortOwner;
+  readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
@@ -139,6 +145,8 @@ export type ServerRow = {
   readonly place: string;
   /** What it was given of the options that all servers are to have alike; empty: it does not say so. */
   readonly options: Readonly<Record<string, string>>;
+  /** Digests of the protons that it serves, by name. */
+  readonly protons: Readonly<Record<string, string>>;
 };
 /** What a host says of a port's device. `id` is `<host>/<port id>`. */
 export type VifRow = {
@@ -181,6 +189,14 @@ export type NovaRow = {
   readonly view: string;
 };
 
+/** A controller of a proton that is alive. Leased; `id` is its name. */
+export type ControllerRow = {
+  readonly id: string;
+  /** Of the process that said so. */
+  readonly session: string;
+  readonly lease: string;
+};
+
 /** Which server tells Nova. Leased; `id` is `nova`. */
 export type TellerRow = { readonly id: string; readonly server: string };
 
@@ -195,6 +211,7 @@ type RuntimeTypes = {
   readonly health: HealthRow;
   readonly nova: NovaRow;
   readonly teller: TellerRow;
+  readonly controller: ControllerRow;
 };
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -237,6 +254,7 @@ export function parseRuntime(
   if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
   if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
   if (type === 'nova' && portId === undefined) return { type, row: novaRow(host, value) };
+  if (type === 'controller' && portId === undefined) return { type, row: controllerRow(host, value) };
   if (type === 'teller' && portId === undefined)
     return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };
   if (type !== 'vif' || portId === undefined) return undefined;
@@ -258,6 +276,10 @@ function aliveRow(id: string, value: Fields): AliveRow {
     underlay: textOr(value['underlay'], null),
     since: textOr(value['since'], ''),
   };
+}
+
+function controllerRow(id: string, value: Fields): ControllerRow {
+  return { id, session: textOr(value['session'], ''), lease: textOr(value['lease'], '') };
 }
 
 /** What is in no state that is known is taken for one of which nothing is. */
@@ -295,6 +317,7 @@ function serverRow(id: string, value: Fields): ServerRow {
     gateways: value['gateways'] === true,
     place: textOr(value['place'], ''),
     options: textsOf(value['options']),
+    protons: textsOf(value['protons']),
   };
 }
 

@@ -6,10 +6,12 @@ import type { ExtensionDeclaration, Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import type { AuditLog } from './audit/audit-log.ts';
+import type { Arbiter } from './engine/arbiter.ts';
 import { CatchUp } from './engine/catch-up.ts';
 import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
 import { ensureDefaultRanges } from './engine/default-ranges.ts';
+import { Fences } from './engine/fences.ts';
 import { ensureFirstRules } from './engine/first-rules.ts';
 import { ensureFormat } from './engine/format.ts';
 import { ensureIdSecret } from './engine/id-secret.ts';
@@ -50,6 +52,10 @@ import type { Joining } from './pki/joining.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import type { PolicyOverrides } from './policy/policy-file.ts';
 import { PolicySource } from './policy/policy-source.ts';
+import type { ChangeRings } from './protons/change-rings.ts';
+import { ProtonFollower } from './protons/follower.ts';
+import type { ProtonParts } from './protons/parts.ts';
+import { createProtonReader } from './protons/reader.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
 import { AnnouncedKeeper } from './resources/announced-keeper.ts';
@@ -84,6 +90,8 @@ export type ServerOptions = {
   readonly registry: Registry;
   /** What is loaded besides, now and at each reload. Absent: nothing. */
   readonly extensions?: ExtensionSource;
+  /** The registry with what extensions and protons declare. Throws `DeclarationError`. Absent: there are none. */
+  readonly compose?: (added: readonly ExtensionDeclaration[]) => Registry;
   readonly authenticate: Authenticator;
   readonly settings: Settings;
   /** What lets hosts join by this server; absent: they join elsewhere, or need not. */
@@ -115,8 +123,6 @@ export type ServerOptions = {
 export type ExtensionSource = {
   /** Throws `ExtensionError`. */
   readonly read: () => Promise<readonly LoadedExtension[]>;
-  /** The registry with what they declare. Throws `DeclarationError`. */
-  readonly compose: (added: readonly ExtensionDeclaration[]) => Registry;
 };
 
 /** One control-plane server without its listeners. */
@@ -155,6 +161,8 @@ type Running = {
   health?: HealthKeeper;
   nova?: NovaNotifier;
   snat?: SnatKeeper;
+  protons?: ProtonFollower;
+  protonParts?: ProtonParts;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -175,12 +183,23 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 async function halt(running: Running): Promise<void> {
   const { abort, tables, history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay } =
     running;
-  const { plane, app } = running;
+  const { plane, app, protons, protonParts } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay].map(
-    (one) => one?.done,
-  );
+  const loops = [
+    history,
+    sweeper,
+    slaac,
+    gateways,
+    nodeGateways,
+    announced,
+    snat,
+    health,
+    nova,
+    relay,
+    protons,
+    protonParts,
+  ].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -198,8 +217,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const { abort } = running;
   const policy = options.policy ?? new PolicySource();
   const loader = await loadExtensions(options, policy);
-  const { loadout } = loader;
-  const resources = new ResourceRegistry(loadout.resources.registry, loadout.resources.keyedTypes);
+  const resources = new ResourceRegistry(loader.loadout.resources);
   refuseUnknownQuotas(resources, options.settings);
   const addresses = new AddressBook();
   const slots = new SlotBook();
@@ -233,6 +251,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   slots.follow(tables);
   subnetPools.follow(tables);
   await tables.start();
+  await loader.takeProtons({ tables, resources });
+  const { loadout } = loader;
   const modules = new Modules(loadout.modules, loadout.rules);
   const keys = createKeyMaker(resources, modules);
   await ensureFormat({
@@ -271,6 +291,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, now, monotonicMs, server, lease, overlayIpVersion },
     shared,
+    protons: () => Object.fromEntries(resources.current.protons),
     ...(audit === undefined ? {} : { wrote: audit.told }),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>
@@ -282,6 +303,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       }),
   });
   running.plane = plane;
+  const rings: { current: ChangeRings | undefined } = { current: undefined };
+  const arbiter: { current: Arbiter | undefined } = { current: undefined };
   const changeover = new Changeover();
   const sweeper = new Sweeper({
     ...{ store, tables, resources, keys, changeover, addresses, monotonicMs },
@@ -305,6 +328,9 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),
     changeover,
+    fences: new Fences(resources, tables, now),
+    ...{ rings, arbiter },
+    composeProtons: (rows) => loader.compose(rows),
     sweeper,
     settings: options.settings,
     ...(options.joining === undefined ? {} : { joining: options.joining }),
@@ -345,7 +371,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   if (options.nova !== undefined) {
     running.nova = new NovaNotifier({
-      ...{ store, tables, server, monotonicMs, post: options.nova },
+      ...{ store, tables, server, monotonicMs, post: options.nova, others: arbiter },
       log: log.child('nova'),
       signal: abort.signal,
     });
@@ -387,6 +413,23 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await history.renew().catch((err: unknown) => log.warn({ err }, 'last mark was not written'));
     await halt(running);
   };
+  running.protons = new ProtonFollower({
+    ...{ tables, resources },
+    start: async () => {
+      if (running.protonParts !== undefined) return;
+      const { startParts } = await import('./protons/parts.ts');
+      const parts = startParts(deps, { log: log.child('protons'), signal: abort.signal });
+      running.protonParts = parts;
+      rings.current = parts.rings;
+      arbiter.current = parts.arbiter;
+    },
+    load: async () => {
+      await loader.reloadProtons({ ...deps, store });
+      plane.tellOthers();
+    },
+    log: log.child('protons'),
+    signal: abort.signal,
+  });
   const openStream = async (host: string): Promise<(socket: Duplex) => void> => {
     await plane.ready(host);
     return (socket) => plane.streams.open(host, socket);
@@ -399,8 +442,16 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   };
 }
 
-function loadExtensions({ registry, extensions, log }: ServerOptions, policy: PolicySource): Promise<ExtensionLoader> {
-  const { read = () => Promise.resolve([]), compose = () => registry } = extensions ?? {};
+function loadExtensions(options: ServerOptions, policy: PolicySource): Promise<ExtensionLoader> {
+  const { registry, extensions, log } = options;
+  const { read = () => Promise.resolve([]) } = extensions ?? {};
+  const compose = (added: readonly ExtensionDeclaration[]): Registry =>
+    added.length === 0 ? registry : (options.compose?.(added) ?? registry);
   const base = { compose, modules: MODULES, rules: DEFAULT_RULES, policy };
-  return ExtensionLoader.read({ base, read, log: log.child('extensions') });
+  return ExtensionLoader.read({
+    base,
+    read,
+    readProtons: createProtonReader(log.child('protons')),
+    log: log.child('extensions'),
+  });
 }

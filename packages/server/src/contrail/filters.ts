@@ -85,7 +85,12 @@ function addNested(
 
 /** True when what the engine looks for is what is shown. */
 function isPlain({ filter, type, items, computed }: Attribute): boolean {
-  return filter !== false && computed !== true && !['dict', 'object'].includes(type) && items?.properties === undefined;
+  return (
+    filter !== false &&
+    computed !== true &&
+    !['dict', 'object', 'any'].includes(type) &&
+    items?.properties === undefined
+  );
 }
 
 /** A single value may stand for a list of one. Null is nothing, as empty text is. */

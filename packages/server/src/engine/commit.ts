@@ -5,6 +5,7 @@ import { NotLoadedError } from '../not-loaded.ts';
 import { TOMBSTONES } from '../rows.ts';
 import { isMisuse, storeErrorCode, storeFull } from '../store-errors.ts';
 import type { Asked, EngineDeps, IfMatch, Planning } from './context.ts';
+import { ProtonBusy } from './fences.ts';
 import { refuseBehind } from './loaded-types.ts';
 import { holdToController } from './of-clusters.ts';
 import { Plan, type Transaction } from './plan.ts';
@@ -29,8 +30,15 @@ export class PlanTooLarge extends Error {
   }
 }
 
-/** How a transaction is planned. `isService`: see `Planning`. `isUnfenced`: a controller may write whatever its epoch. */
-export type TransactOptions = { readonly isService?: boolean; readonly isUnfenced?: boolean };
+/** How long who waits for a proton to be changed waits before looking again. */
+const BUSY_MS = 20;
+
+/** How a transaction is planned. `isService`: see `Planning`. `isUnfenced`: a controller may write whatever its epoch. `leads`: id of the change of a proton that it is part of. */
+export type TransactOptions = {
+  readonly isService?: boolean;
+  readonly isUnfenced?: boolean;
+  readonly leads?: string;
+};
 
 /**
  * Plans and commits; when something the plan relied on has changed meanwhile, waits for the tables to show it and plans anew.
@@ -42,14 +50,15 @@ export async function transact<T>(
   deps: EngineDeps,
   asked: Asked,
   build: (planning: Planning) => T | Promise<T>,
-  { isService = false, isUnfenced = false }: TransactOptions = {},
+  { isService = false, isUnfenced = false, leads }: TransactOptions = {},
 ): Promise<T> {
   const timestamp = formatTime(deps.now());
   let isCurrent = false;
   let attempt = 0;
   while (attempt < ATTEMPTS) {
     const leave = await deps.changeover.enter();
-    const plan = new Plan(deps, timestamp);
+    const plan = new Plan(deps, timestamp, leads);
+    let isBusy = false;
     try {
       throwIfOver(deps, asked);
       if (deps.resources.current !== asked.loaded) throw new NotLoadedError('what the request was parsed by');
@@ -61,6 +70,7 @@ export async function transact<T>(
       const transaction = plan.transaction();
       if (transaction.ops.length === 0) return result;
       refuseTooLarge(transaction);
+      if (asked.isDryRun === true) return result;
       const answer = await commit(deps, asked, transaction);
       if (answer.ok) {
         asked.wrote?.(transaction.ops);
@@ -69,14 +79,22 @@ export async function transact<T>(
       await deps.tables.waitFor(answer.revision, answer.ok ? TABLES_MS : CONFLICT_MS);
       if (answer.ok) return result;
     } catch (err) {
-      // What is refused for what the tables show is refused only for what the store has.
-      if (isCurrent || !restsOnTables(err) || !(await guard(() => deps.catchUp.run()))) throw err;
-      isCurrent = true;
-      attempt += 1;
-      continue;
+      isBusy = err instanceof ProtonBusy;
+      if (!isBusy) {
+        // What is refused for what the tables show is refused only for what the store has.
+        if (isCurrent || !restsOnTables(err) || !(await guard(() => deps.catchUp.run()))) throw err;
+        isCurrent = true;
+        attempt += 1;
+        continue;
+      }
     } finally {
       plan.dispose();
       leave();
+    }
+    if (isBusy) {
+      await sleep(BUSY_MS, asked.signal);
+      refuseLate(deps, asked);
+      continue;
     }
     // What has been deleted has its claims until it is swept: that is waited for, whatever it takes.
     if (deps.tables.any(TOMBSTONES).size > 0) await deps.sweeper.wait(asked.signal);

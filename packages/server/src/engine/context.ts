@@ -1,15 +1,19 @@
 import type { Attributes } from '@cable/api';
 import type { Logger } from '@cable/kit';
-import type { OverlayIpVersion, ResourceModel } from '@cable/model';
+import type { AnyObject, OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Op, Store } from '@cable/store';
+import type { Loadout } from '../extensions/loadout.ts';
 import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
+import type { ChangeRings } from '../protons/change-rings.ts';
 import type { AddressBook } from '../resources/address-book.ts';
 import type { MacCursor } from '../resources/mac-cursor.ts';
 import type { SubnetPoolBook } from '../resources/subnet-pool-book.ts';
 import type { Tables } from '../tables.ts';
+import type { Arbiter } from './arbiter.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { Changeover } from './changeover.ts';
+import type { Fences } from './fences.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { KeyMaker } from './keys-of.ts';
 import type { Modules } from './module.ts';
@@ -52,7 +56,7 @@ export type Settings = {
 
 /** What the engine needs. One value a process. */
 export type EngineDeps = {
-  readonly store: Pick<Store, 'get' | 'txn' | 'listPages' | 'grantLease'>;
+  readonly store: Pick<Store, 'get' | 'txn' | 'listPages' | 'grantLease' | 'keepAlive' | 'revokeLease'>;
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
   readonly modules: Modules;
@@ -67,6 +71,14 @@ export type EngineDeps = {
   readonly lock: KeyedLock;
   readonly catchUp: CatchUp;
   readonly changeover: Changeover;
+  /** Absent: no protons. */
+  readonly fences?: Fences;
+  /** What would be loaded if these were the rows of protons. Absent: there are no protons. */
+  readonly composeProtons?: (rows: Iterable<AnyObject>) => Promise<Loadout>;
+  /** Ports that came by protons, as Neutron's; `current` undefined: there is no proton. */
+  readonly arbiter?: { readonly current: Arbiter | undefined };
+  /** The last changes of objects of protons; `current` undefined: there is no proton. */
+  readonly rings?: { readonly current: ChangeRings | undefined };
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
   /** What lets hosts join; absent: they join elsewhere, or need not. */
@@ -102,6 +114,8 @@ export type Asked = {
   readonly ifMatch?: IfMatch;
   /** What was loaded when the request was parsed. */
   readonly loaded: LoadedResources;
+  /** True: everything is looked at, and nothing written. Absent: it is written. */
+  readonly isDryRun?: boolean;
   /** Told of each transaction of the request that was written. Absent: nobody is. */
   readonly wrote?: (ops: readonly Op[]) => void;
 };

@@ -1,5 +1,5 @@
-import type { Attributes, Filter } from '@cable/api';
-import type { AnyObject, CableError } from '@cable/model';
+import type { Attributes, Filter, ParsedObject } from '@cable/api';
+import type { AnyObject, CableError, PortOwner, ResourceModel } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from './context.ts';
@@ -67,6 +67,10 @@ export type Contribution<T> = {
   readonly check?: (view: View, object: T, before: T | undefined) => void;
   /** After the transaction that made the object: what takes further ones, as far as the request has time for them. */
   readonly settle?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
+  /** The same after one that changed it. */
+  readonly settleUpdate?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
+  /** Of a proton's port: what it shows of its binding. */
+  readonly shownBinding?: (owner: PortOwner) => Readonly<Record<string, unknown>>;
   /** Before a delete: what takes transactions of its own, the permission and the revision (null: any) looked at first. True: the object is deleted. */
   readonly clear?: (deps: EngineDeps, id: string, asked: Asked, ifRevision: number | null) => Promise<boolean>;
   /** Refuses a delete. */
@@ -102,8 +106,20 @@ export type Contribution<T> = {
   readonly instead?: Instead;
   /** Before objects of a project are listed: what every project has is made. */
   readonly listing?: (deps: EngineDeps, projectId: string, asked: Asked) => Promise<void>;
+  /** Of forms that have attributes of their own, by the form's name. */
+  readonly codecs?: Readonly<Record<string, Codec>>;
   /** What the declared actions do, by name. */
   readonly actions?: Readonly<Record<string, ActionHandler>>;
+};
+
+/** What an object is in a form that has attributes of its own. Pure; what is thrown is a `CableError`. */
+export type Codec = {
+  /** The row as the form shows it, with the row's id. */
+  readonly toServed: (row: AnyObject) => AnyObject;
+  /** What a new one has that was given as the form has it. */
+  readonly created: (given: ParsedObject) => ParsedObject;
+  /** What changes of the row by what is changed of what the form shows. */
+  readonly changed: (row: AnyObject, given: ParsedObject) => ParsedObject;
 };
 
 /** Forgets the type of the objects: the caller puts the contribution under the type that it was written for. */
@@ -132,6 +148,13 @@ export class Modules {
   /** Of a type, in order; the same value as long as nothing is replaced. */
   of(type: string): readonly Contribution<AnyObject>[] {
     return this.#table[type] ?? NONE;
+  }
+
+  /** What the objects of a type are in a form; undefined: what is declared, by other names at most. */
+  codecOf({ type, form }: Pick<ResourceModel, 'type' | 'form'>): Codec | undefined {
+    if (form === undefined) return undefined;
+    for (const { codecs } of this.of(type)) if (codecs?.[form] !== undefined) return codecs[form];
+    return undefined;
   }
 
   /** What does an action of a type, which the last contribution decides; undefined: nothing. */

@@ -5,6 +5,7 @@ import { type Compare, type Op, txnBytes } from '@cable/store';
 import { markGaps, markPrefix, objectKey, prefixOfTarget, referencePrefix } from '../keys.ts';
 import { putObject } from '../object-text.ts';
 import type { Tables } from '../tables.ts';
+import type { Fences } from './fences.ts';
 import { type KeyMaker, keyOfClaim, type ObjectKey } from './keys-of.ts';
 import type { Claim, ClaimName } from './module.ts';
 import type { Look, MarksAbout, RowOf, View } from './view.ts';
@@ -15,6 +16,8 @@ export type PlanDeps = {
   readonly keys: KeyMaker;
   /** Keys that a transaction under way on this server is about to claim. */
   readonly reservations: Set<string>;
+  /** Absent: nothing came by a proton. */
+  readonly fences?: Fences;
 };
 
 /** Which port has an address in the tables; undefined: none. */
@@ -46,6 +49,7 @@ export class Plan implements Look, View {
   /** Time of the request, ISO 8601 in whole seconds, UTC. */
   readonly timestamp: string;
   readonly #deps: PlanDeps;
+  readonly #leads: string | undefined;
   /** What is there without the plan. */
   readonly #base: Look;
   readonly #touched = new Map<string, Touched>();
@@ -64,8 +68,10 @@ export class Plan implements Look, View {
   readonly #asked = new Set<string>();
   readonly #counts = new Map<string, number>();
 
-  constructor(deps: PlanDeps, timestamp: string) {
+  /** `leads`: id of the change of a proton that is made. */
+  constructor(deps: PlanDeps, timestamp: string, leads?: string) {
     this.#deps = deps;
+    this.#leads = leads;
     this.#base = lookAt(deps);
     this.timestamp = timestamp;
   }
@@ -193,6 +199,11 @@ export class Plan implements Look, View {
     this.#relied.set(key, { kind: 'absent', key });
   }
 
+  /** The key must have the value: of what is none of the objects, e.g. that a controller is alive. */
+  requireValue(key: string, value: string): void {
+    this.#relied.set(key, { kind: 'value', key, value });
+  }
+
   /** No key has the prefix but these. */
   requireEmpty(prefix: string, except: readonly string[]): void {
     this.#emptyPrefixes.set(prefix, except);
@@ -297,6 +308,9 @@ export class Plan implements Look, View {
     compares.set(key, { kind: 'modRevision', key, revision });
     const typeKey = before === undefined ? this.#deps.keys.typeKeyOf(type) : undefined;
     if (typeKey !== undefined) compares.set(typeKey, { kind: 'exists', key: typeKey });
+    const fence = this.#deps.fences?.of(type, this.#leads);
+    // Beside what else is compared of the proton's row.
+    if (fence !== undefined) compares.set(`fence ${fence.key}`, fence);
     ops.set(key, after === undefined ? { kind: 'delete', key } : putObject(type, after));
     const old = before === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, before, this.#base);
     const now = after === undefined ? NO_KEYS : this.#deps.keys.keysOf(type, after, this);

@@ -3,18 +3,19 @@ import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, grantedAttributes, isGrantedTo, type ResourceModel } from '@cable/model';
 import { refusal } from '../policy/authorize.ts';
 import type { Visibility } from '../policy/policy.ts';
+import { ARBITERED, isMadeUp } from './arbiter.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
 import { filtersOfGrants } from './grants.ts';
 import { isGiven, rowOrImplied } from './implied.ts';
 import { cutPage } from './page.ts';
-import { type Reader, sees } from './reader.ts';
+import { hiddenFrom, type Reader, sees } from './reader.ts';
 import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses' | 'arbiter'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -41,13 +42,21 @@ export async function listObjects(
   turns: Turns,
   served: ResourceModel = resource,
 ): Promise<List> {
-  const isComputed = (name: string): boolean => resource.attributes[name]?.computed === true;
-  const grants = filtersOfGrants(deps, resource, query.filters, reader.view.credentials.projectId);
+  const codec = deps.modules.codecOf(served);
+  // What another form shows is looked at as that shows it.
+  const isComputed = (name: string): boolean => codec !== undefined || resource.attributes[name]?.computed === true;
+  const asked = codec === undefined ? query.filters : [];
+  const grants = filtersOfGrants(deps, resource, asked, reader.view.credentials.projectId);
+  const viewOf = (row: AnyObject): AnyObject =>
+    codec === undefined ? present(deps, resource, row, reader) : codec.toServed(withoutHidden(resource, row, reader));
   const early = grants.wanted.filter((filter) => !isComputed(filter.attribute));
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
   const presentFirst =
-    resource.implied === true || late.length > 0 || query.sort.some((key) => isComputed(key.attribute));
+    codec !== undefined ||
+    resource.implied === true ||
+    late.length > 0 ||
+    query.sort.some((key) => isComputed(key.attribute));
   const visible = reader.view.visibility(resource.type, reader.row);
   if (visible.kind === 'none') return NO_OBJECTS;
   const isSeen = visible.kind === 'all' ? () => true : visible.sees;
@@ -55,17 +64,19 @@ export async function listObjects(
     if (!matchesFilters(early, row) || !isChangedSince(row, query) || !isSeen(row)) return;
     if (grants.unwanted.some((filter) => matchesFilters([filter], row))) return;
     if (!isGiven(served, row)) return;
-    const object = presentFirst ? present(deps, resource, row, reader) : row;
+    const object = presentFirst ? viewOf(row) : row;
     return matchesFilters(late, object) ? object : undefined;
   };
   const at = query.marker === null ? null : await markerOf(deps, resource, query.marker, { reader, isSeen });
   if (resource.missingMarker === 'nothing' && query.marker !== null && (at === null || accept(at) === undefined))
     return NO_OBJECTS;
-  const marker = at !== null && presentFirst ? present(deps, resource, at, reader) : at;
-  const wanted = { filters: early, visible, reader };
+  const marker = at !== null && presentFirst ? viewOf(at) : at;
+  const wanted = { filters: early, visible, reader, isConverted: codec !== undefined };
   const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, wanted, marker);
-  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
-  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, marker, turns);
+  const others = arbitered(deps, resource, query.filters).flatMap((row) => accept(row) ?? []);
+  const isWhole = isInOrder && others.length === 0;
+  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isWhole ? query.limit : 0, turns);
+  const objects = isWhole ? oriented(found, query) : await cutPage([...found, ...others], query, marker, turns);
   return {
     objects,
     areRows: resource.stored && !presentFirst,
@@ -87,17 +98,28 @@ type Source = {
 type Accept = (row: AnyObject) => AnyObject | undefined;
 
 /** Which objects may be in a list: what filters let pass of what the caller sees. */
-type Wanted = { readonly filters: readonly Filter[]; readonly visible: Visibility; readonly reader: Reader };
+type Wanted = {
+  readonly filters: readonly Filter[];
+  readonly visible: Visibility;
+  readonly reader: Reader;
+  /** True: what is listed has other attributes than the rows. */
+  readonly isConverted: boolean;
+};
 
 const UNORDERED = { isInOrder: false, mayRepeat: false };
 const ORDERED = { isInOrder: true, mayRepeat: false };
+
+/** What is shown of others’ ports, where a filter names it. */
+function arbitered({ arbiter }: Deps, { type }: ResourceModel, filters: readonly Filter[]): readonly AnyObject[] {
+  return ARBITERED.has(type) ? (arbiter?.current?.rows(type, filters) ?? []) : [];
+}
 
 /** By an index when it leads to few rows; else along an order of the table, no further than the limit. */
 function sourceOf(
   deps: Deps,
   resource: ResourceModel,
   query: ListQuery,
-  { filters, visible, reader }: Wanted,
+  { filters, visible, reader, isConverted }: Wanted,
   marker: AnyObject | null,
 ): Source {
   if (!resource.stored) {
@@ -105,7 +127,7 @@ function sourceOf(
   }
   const table = deps.tables.any(resource.type);
   const candidates = candidatesOf(deps, resource, filters, visible);
-  const walk = walkOf(query);
+  const walk = isConverted && query.sort.length > 0 ? undefined : walkOf(query);
   const rows = walk === undefined ? undefined : table.sorted(walk.order);
   const isPaged = rows !== undefined && query.limit > 0;
   // As many rows have to be passed for one that is wanted as there are for a candidate.
@@ -176,6 +198,13 @@ async function take(
   return found;
 }
 
+/** The row without what the caller does not see of it. */
+export function withoutHidden(resource: ResourceModel, row: AnyObject, reader: Reader): AnyObject {
+  const hidden = hiddenFrom(reader, resource, row);
+  if (hidden.size === 0) return row;
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !hidden.has(name))) as AnyObject;
+}
+
 /** One object that the caller may see, computed attributes filled in. Throws `NotFound`. */
 export function showOne(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   return present(deps, resource, rowFor(deps, resource, id, reader), reader);
@@ -202,11 +231,15 @@ export async function currentRow(
 /** The row of an object that the caller may see. Throws `NotFound`, and `PolicyNotAuthorized` for one of those of which there is one for each key. */
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   const row = resource.stored
-    ? rowOrImplied(resource, id, deps.tables.any(resource.type).get(id))
+    ? (rowOrImplied(resource, id, deps.tables.any(resource.type).get(id)) ?? madeUp(deps, resource, id))
     : unstored(deps, resource, reader).find((one) => one.id === id);
   if (row !== undefined && sees(reader, resource, row)) return row;
   if (row !== undefined && resource.implied === true) throw refusal([`get_${resource.type}`]);
   throw notFound(resource, id);
+}
+
+function madeUp({ arbiter }: Deps, { type }: ResourceModel, id: string): AnyObject | undefined {
+  return ARBITERED.has(type) ? arbiter?.current?.row(type, id) : undefined;
 }
 
 /** Fills in the computed attributes. */
@@ -222,6 +255,7 @@ export function computedOf(
   row: AnyObject,
   { view: { credentials } }: Pick<Reader, 'view'>,
 ): Shown {
+  if (isMadeUp(row)) return NONE;
   let computed: Record<string, unknown> | undefined;
   for (const [name, list] of grantedAttributes(resource)) {
     computed ??= {};
@@ -235,7 +269,7 @@ export function computedOf(
 
 /** What the computed attributes of a row are made of besides it; undefined: a contribution does not say it of its own, or they are the caller's. */
 function madeOf(deps: Deps, resource: ResourceModel, row: AnyObject): readonly unknown[] | undefined {
-  if (grantedAttributes(resource).length > 0) return undefined;
+  if (grantedAttributes(resource).length > 0 || isMadeUp(row)) return undefined;
   const contributions = deps.modules.of(resource.type);
   // Others may be loaded, which make others of the same.
   const found: unknown[] = [contributions];

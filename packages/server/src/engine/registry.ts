@@ -19,11 +19,16 @@ export type HeldReference = {
   readonly mayBeAbsent?: true;
 };
 
+/** A proton as it is loaded. `digest`: of its row. */
+export type LoadedProton = { readonly name: string; readonly digest: string };
+
 /** What is loaded at one moment, by type, and who refers to whom. Immutable. */
 export class LoadedResources {
   readonly registry: Registry;
   /** Stored types of extensions that are loaded at run time: their keys say on the store that they are. */
   readonly keyedTypes: ReadonlySet<string>;
+  /** By type of a proton. */
+  readonly #protons: ReadonlyMap<string, LoadedProton>;
   /** The routes of all models and their forms. */
   readonly routes: readonly Route[];
   readonly #byType: ReadonlyMap<string, ResourceModel>;
@@ -32,9 +37,14 @@ export class LoadedResources {
   readonly #places = new WeakMap<ResourceModel, readonly ReferencePlace[]>();
 
   /** Throws `DeclarationError` when two would answer the same request. */
-  constructor(registry: Registry, keyedTypes: ReadonlySet<string> = NO_TYPES) {
+  constructor(
+    registry: Registry,
+    keyedTypes: ReadonlySet<string> = NO_TYPES,
+    protons: ReadonlyMap<string, LoadedProton> = NO_PROTONS,
+  ) {
     this.registry = registry;
     this.keyedTypes = keyedTypes;
+    this.#protons = protons;
     this.routes = routesOf(registry.models);
     this.#byType = new Map(registry.models.map((one) => [one.type, one]));
     for (const holder of registry.models) {
@@ -51,6 +61,26 @@ export class LoadedResources {
 
   get all(): readonly ResourceModel[] {
     return this.registry.models;
+  }
+
+  /** The proton that the type came by; undefined: none. */
+  protonOf(type: string): LoadedProton | undefined {
+    return this.#protons.get(type);
+  }
+
+  /** Digests of the protons that are loaded, by name. */
+  get protons(): ReadonlyMap<string, string> {
+    return new Map([...this.#protons.values()].map(({ name, digest }) => [name, digest]));
+  }
+
+  /** Types that came by a proton, parents before their parts. */
+  typesOf(proton: string): readonly string[] {
+    return [...this.#protons].flatMap(([type, { name }]) => (name === proton ? [type] : []));
+  }
+
+  /** Types that came by protons. */
+  get protonTypes(): ReadonlySet<string> {
+    return new Set(this.#protons.keys());
   }
 
   has(type: string): boolean {
@@ -119,6 +149,7 @@ export class LoadedResources {
 }
 
 const NO_TYPES: ReadonlySet<string> = new Set();
+const NO_PROTONS: ReadonlyMap<string, LoadedProton> = new Map();
 
 /** Told of what is loaded now and what was before. Must not throw. */
 export type RegistryListener = (now: LoadedResources, before: LoadedResources) => void;
@@ -132,8 +163,8 @@ export class ResourceRegistry {
   readonly #listeners = new Set<RegistryListener>();
 
   /** Throws `DeclarationError`. */
-  constructor(registry: Registry, keyedTypes: ReadonlySet<string> = NO_TYPES) {
-    this.#current = new LoadedResources(registry, keyedTypes);
+  constructor(loaded: LoadedResources) {
+    this.#current = loaded;
   }
 
   get current(): LoadedResources {

@@ -49,10 +49,8 @@ async function startLoading(t: TestContext, store: Store, ...first: readonly Loa
   let extensions = first;
   const server = await startServer({
     ...{ store, registry: BUILT_IN_REGISTRY, authenticate: noauth(), settings: { underlayMtuBytes: 1500 } },
-    extensions: {
-      read: () => Promise.resolve(extensions),
-      compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
-    },
+    extensions: { read: () => Promise.resolve(extensions) },
+    compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
     log: silentLogger(),
   });
   t.after(() => server.stop());

@@ -4,27 +4,33 @@
  *   read ──> compose, look through ──> fill tables ──> [writes wait] ──> keys of types ──> tables, modules, registry at once ──> [writes go on]
  */
 import { ExpectedError, type Logger, startTurns } from '@cable/kit';
-import type { Attribute } from '@cable/model';
+import type { AnyObject, Attribute } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import type { EngineDeps } from '../engine/context.ts';
+import { PROTON } from '../engine/fences.ts';
 import { createKeyMaker } from '../engine/keys-of.ts';
 import { missingTypes } from '../engine/loaded-types.ts';
 import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
-import type { LoadedResources } from '../engine/registry.ts';
+import type { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 import { storedProblem } from '../engine/stored-values.ts';
 import { objectPrefix, typeKey } from '../keys.ts';
 import { TOMBSTONES, type Tombstone } from '../rows.ts';
 import type { StagedTables } from '../tables.ts';
 import { ExtensionError, type LoadedExtension } from './extension.ts';
-import { type Base, composeLoadout, type Loadout } from './loadout.ts';
+import { type Base, composeLoadout, type LoadedProtonExtension, type Loadout } from './loadout.ts';
 
 export type ExtensionLoaderOptions = {
   readonly base: Base;
   /** What is to be loaded now. Throws `ExtensionError`. */
   readonly read: () => Promise<readonly LoadedExtension[]>;
+  /** What comes by the rows of protons. Absent: nothing. */
+  readonly readProtons?: ReadProtons;
   readonly log: Logger;
 };
+
+/** What the rows of protons come to; what cannot be loaded is left out, and logged. Absent from the answer is nothing but that. */
+export type ReadProtons = (rows: Iterable<AnyObject>) => Promise<readonly LoadedProtonExtension[]>;
 
 type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'keys' | 'addresses' | 'catchUp' | 'changeover'> & {
   readonly store: Pick<Store, 'txn' | 'list'>;
@@ -37,16 +43,19 @@ const ATTEMPTS = 5;
 export class ExtensionLoader {
   readonly #options: ExtensionLoaderOptions;
   #loadout: Loadout;
+  /** What was read of files last. */
+  #files: readonly LoadedExtension[];
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(options: ExtensionLoaderOptions, loadout: Loadout) {
+  private constructor(options: ExtensionLoaderOptions, files: readonly LoadedExtension[]) {
     this.#options = options;
-    this.#loadout = loadout;
+    this.#files = files;
+    this.#loadout = composeLoadout(options.base, files);
   }
 
   /** Reads what is to be loaded from the start. Throws `ExtensionError`. */
   static async read(options: ExtensionLoaderOptions): Promise<ExtensionLoader> {
-    return new ExtensionLoader(options, composeLoadout(options.base, await options.read()));
+    return new ExtensionLoader(options, await options.read());
   }
 
   /** What is loaded. */
@@ -66,21 +75,56 @@ export class ExtensionLoader {
     await tables.waitFor(revision);
   }
 
+  /** What would be loaded if these were the rows of protons. Throws `ExtensionError`, and what says why a proton cannot be loaded. */
+  async compose(rows: Iterable<AnyObject>): Promise<Loadout> {
+    return composeLoadout(this.#options.base, this.#files, (await this.#options.readProtons?.(rows)) ?? []);
+  }
+
+  /** Loads what the rows of protons come to, once the tables have them, before anything is served. */
+  async takeProtons({
+    tables,
+    resources,
+  }: Pick<Deps, 'tables'> & { readonly resources: ResourceRegistry }): Promise<void> {
+    const protons = (await this.#options.readProtons?.(tables.any(PROTON).values())) ?? [];
+    if (protons.length === 0) return;
+    const next = composeLoadout(this.#options.base, this.#files, protons);
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+      const staged = await tables.stage(next.resources.all);
+      if (!staged.commit()) continue;
+      resources.take(next.resources);
+      this.#loadout = next;
+      return;
+    }
+    throw new ExpectedError('protons: the store was listed anew again and again: start again later');
+  }
+
   /** Reads everything anew, and loads it in place of what is loaded. Throws what says why not; nothing has changed then. */
   reload(deps: Deps): Promise<void> {
-    const done = this.#reloading.then(() => this.#reload(deps));
+    return this.#afterOthers(async () => this.#reload(deps, await this.#options.read()));
+  }
+
+  /** The same of the protons alone: what came of files stays. */
+  reloadProtons(deps: Deps): Promise<void> {
+    return this.#afterOthers(() => this.#reload(deps, this.#files));
+  }
+
+  #afterOthers(run: () => Promise<void>): Promise<void> {
+    const done = this.#reloading.then(run);
     this.#reloading = done.catch(() => {});
     return done;
   }
 
-  async #reload(deps: Deps): Promise<void> {
-    const next = composeLoadout(this.#options.base, await this.#options.read());
+  async #reload(deps: Deps, files: readonly LoadedExtension[]): Promise<void> {
+    const protons = await this.#options.readProtons?.(deps.tables.any(PROTON).values());
+    const next = composeLoadout(this.#options.base, files, protons);
     refuseMissing({ tables: deps.tables, resources: { current: next.resources } }, this.#loadout.resources);
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       const staged = await deps.tables.stage(next.resources.all);
       const open = await deps.changeover.close();
       try {
-        if (await this.#change(deps, next, staged)) return;
+        if (!(await this.#change(deps, next, staged))) continue;
+        this.#files = files;
+        return;
       } finally {
         open();
         staged.discard();
@@ -164,8 +208,10 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
   const turns = startTurns();
   const newKeys = createKeyMaker({ current: next.resources }, new Modules(next.modules));
   const oldKeys = createKeyMaker({ current: before.resources }, new Modules(before.modules));
+  const ofProtons = next.resources.protonTypes;
   for (const { type, stored } of before.resources.all) {
-    if (!stored || !next.resources.has(type) || !mayDiffer(type, before, next)) continue;
+    // Who changed a proton has looked at its objects.
+    if (ofProtons.has(type) || !stored || !next.resources.has(type) || !mayDiffer(type, before, next)) continue;
     refuseUnswept(deps, type);
     let count = 0;
     for (const row of deps.tables.any(type).values()) {
@@ -184,8 +230,9 @@ async function refuseOtherKeys(deps: Deps, before: Loadout, next: Loadout): Prom
 /** What an extension declares must take the values that are there, of objects that it does not know yet too: they would be shown as what they are not. */
 async function refuseOtherValues(deps: Deps, before: Loadout, next: Loadout, staged: StagedTables): Promise<void> {
   const turns = startTurns();
+  const ofProtons = next.resources.protonTypes;
   for (const { type, stored, storedAttributes } of next.resources.all) {
-    if (!stored) continue;
+    if (!stored || ofProtons.has(type)) continue;
     const known = before.resources.has(type) ? before.resources.named(type).storedAttributes : {};
     const others = Object.entries(storedAttributes).filter(([name, one]) => !isSameDeclared(known[name], one));
     if (others.length === 0) continue;

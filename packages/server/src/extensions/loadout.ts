@@ -2,8 +2,9 @@
 import { type AnyObject, DeclarationError, type ExtensionDeclaration, type Registry } from '@cable/model';
 import type { Contribution, ModuleTable } from '../engine/module.ts';
 import { Modules } from '../engine/module.ts';
-import { LoadedResources } from '../engine/registry.ts';
+import { type LoadedProton, LoadedResources } from '../engine/registry.ts';
 import { assertRoutable } from '../http/route-table.ts';
+import { readBy, type Upgrade } from '../object-text.ts';
 import { createPolicy } from '../policy/policy.ts';
 import type { PolicySource } from '../policy/policy-source.ts';
 import { PolicyError, type RuleDefault } from '../policy/rules.ts';
@@ -31,24 +32,47 @@ export type Loadout = {
   readonly keyedTypes: ReadonlyMap<string, string>;
 };
 
+/** What came by a proton. `digest`: of its row. */
+export type LoadedProtonExtension = LoadedExtension & {
+  readonly proton: LoadedProton;
+  /** By type: what makes of texts of older versions what is declared now. */
+  readonly upgrades: Readonly<Record<string, Upgrade>>;
+};
+
 /** Throws `ExtensionError` for what could not be served, with file and remedy. */
-export function composeLoadout(base: Base, extensions: readonly LoadedExtension[]): Loadout {
+export function composeLoadout(
+  base: Base,
+  extensions: readonly LoadedExtension[],
+  protons: readonly LoadedProtonExtension[] = [],
+): Loadout {
+  const all = [...extensions, ...protons];
   try {
-    const registry = base.compose(extensions.map(({ declaration }) => declaration));
+    const registry = base.compose(all.map(({ declaration }) => declaration));
     const keyedTypes = keyedTypesOf(registry, extensions);
+    const protonTypes = new Map(
+      protons.flatMap(({ proton, declaration }) =>
+        (declaration.resources ?? []).map(({ type, name }): [string, LoadedProton] => [type ?? name, proton]),
+      ),
+    );
     refuseReserved(extensions, registry);
     for (const extension of extensions) refuseBeyond(extension, registry, keyedTypes);
     const loadout: Loadout = {
-      resources: new LoadedResources(registry, new Set(keyedTypes.keys())),
-      modules: withContributions(base.modules, extensions),
-      rules: [...base.rules, ...extensions.flatMap(({ rules = [] }) => rules)],
+      resources: new LoadedResources(registry, new Set(keyedTypes.keys()), protonTypes),
+      modules: withContributions(base.modules, all),
+      rules: [...base.rules, ...all.flatMap(({ rules = [] }) => rules)],
       keyedTypes,
     };
+    readUpgraded(loadout, protons);
     assertServable(loadout, base.policy);
     return loadout;
   } catch (err) {
-    throw named(base.policy?.explain(err) ?? err, extensions);
+    throw named(base.policy?.explain(err) ?? err, all);
   }
+}
+
+function readUpgraded({ resources }: Loadout, protons: readonly LoadedProtonExtension[]): void {
+  for (const { upgrades } of protons)
+    for (const [type, upgrade] of Object.entries(upgrades)) readBy(resources.named(type), upgrade);
 }
 
 function keyedTypesOf(registry: Registry, extensions: readonly LoadedExtension[]): ReadonlyMap<string, string> {

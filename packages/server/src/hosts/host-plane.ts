@@ -74,6 +74,8 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly overlayIpVersion?: OverlayIpVersion;
   /** What this server was given of what all are to have alike. Absent: it says nothing of it. */
   readonly shared?: SharedOptions;
+  /** Digests of the protons that this server serves, by name. Absent: none. */
+  readonly protons?: () => Readonly<Record<string, string>>;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
   /** Told of what hosts' reports have had written. Default: nobody is. */
@@ -203,6 +205,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
         gateways: true,
         place: placeOfServer(),
         options: options.shared ?? {},
+        protons: options.protons?.() ?? {},
       }),
       content: () => this.#content,
     });
@@ -279,6 +282,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Who is told of addresses of Services that a host says it announces; one. With each report it is told all of them. */
   onAnnounced(listener: (host: string, addresses: readonly string[]) => void): void {
     this.#announced = listener;
+  }
+
+  /** What this server serves is another: the others are to know it soon. */
+  tellOthers(): void {
+    this.#serverWriter.hurry();
   }
 
   /** Who is told how a host's guests use the blocks that they have; one. It says so again as long as it is so. */

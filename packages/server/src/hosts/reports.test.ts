@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Logger, silentLogger } from '@cable/kit';
 import { BUILT_IN_REGISTRY, type Host, type VifStatus } from '@cable/model';
 import { StoreError } from '@cable/store';
-import { ResourceRegistry } from '../engine/registry.ts';
+import { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 import { AddressBook } from '../resources/address-book.ts';
 import { hostModule } from '../resources/host.ts';
 import { testNetwork, testPort, uuid } from '../slices/rows.fixture.ts';
@@ -220,7 +220,7 @@ describe('reports', () => {
   test('of entries that the kernel refused show at the host, at any server, prove what they would prove, and are told once', async () => {
     const other = await startFakeServer(place.store);
     const agent = await server.join('h1', '192.0.2.1');
-    const resources = new ResourceRegistry(BUILT_IN_REGISTRY);
+    const resources = new ResourceRegistry(new LoadedResources(BUILT_IN_REGISTRY));
     const deps = { resources, settings: { underlayMtuBytes: 1500 }, addresses: new AddressBook() };
     const shown = (at = other): unknown[] => {
       const host = at.tables.of('host').get('h1');

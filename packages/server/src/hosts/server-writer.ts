@@ -13,7 +13,7 @@ const PAUSE_MS = 50;
 
 /** The put of the key of a server that starts: it has no hosts yet. */
 export function presenceOp(server: string, lease: string, options: ServerRow['options'] = {}): Op {
-  const none = { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true };
+  const none = { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true, protons: {} };
   return serverOp(server, { ...none, place: placeOfServer(), options }, lease);
 }
 

@@ -41,7 +41,7 @@ test('a server is told of once as long as it has the same, and not at all when i
   const here = sharedOptions(SETTINGS, 'secure');
   const others = new OtherServers({ tables, server: 's1', options: here, log });
   const take = (id: string, options: ServerRow['options']): void => {
-    const none = { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true };
+    const none = { floor: 0, behind: {}, entered: 0, wants: 0, refused: {}, gateways: true, protons: {} };
     rows.set(id, { id, ...none, place: `control-${id}`, options });
     others.changed(id);
   };

@@ -45,7 +45,8 @@ function notTaken(body: string): CableError {
 
 function isJson(contentType: string): boolean {
   const [type = '', ...parameters] = contentType.toLowerCase().split(';');
-  if (type.trim() !== 'application/json') return false;
+  // RFC 7396: what it means is the method's.
+  if (!['application/json', 'application/merge-patch+json'].includes(type.trim())) return false;
   return parameters.every((one) => {
     const [name = '', value = ''] = one.split('=').map((part) => part.trim());
     return name !== 'charset' || value.replaceAll('"', '') === 'utf-8' || value.replaceAll('"', '') === 'utf8';

@@ -26,6 +26,13 @@ export function answerError(
     const { status, body } = pluginFault(error, request.url);
     return reply.code(status).headers(errorHeaders(error)).send(body);
   }
+  if (isOfProtons(request)) {
+    return reply
+      .code(error.status)
+      .headers(errorHeaders(error))
+      .type('application/problem+json; charset=utf-8')
+      .send(problemOf(error));
+  }
   if (!isOctavia(request)) return reply.code(error.status).headers(errorHeaders(error)).send(errorBody(error));
   const body = { ...errorBody(error), ...octaviaFault(error) };
   return reply.code(octaviaStatus(error)).headers(errorHeaders(error)).send(body);
@@ -75,6 +82,20 @@ export function errorBody(error: CableError): NeutronErrorBody | KeystoneErrorBo
   if (typeof error.fields['authenticate'] === 'string')
     return { error: { code: error.status, title: 'Unauthorized', message: error.message } };
   return { NeutronError: { type: error.type, message: error.message, detail: error.detail || error.remedy } };
+}
+
+/** True of requests below the paths of protons, whether there is such a route or not. */
+function isOfProtons({ url }: Pick<FastifyRequest, 'url'>): boolean {
+  return /^\/proton(?:[/?]|$)/.test(url);
+}
+
+/** RFC 9457, with the members that Gluon's clients read: WSME's. */
+function problemOf(error: CableError): Readonly<Record<string, unknown>> {
+  const { status, type, message, detail, remedy } = error;
+  return {
+    ...{ type: 'about:blank', title: type, status, detail: message, remedy: detail || remedy },
+    ...octaviaFault(error),
+  };
 }
 
 /** True of requests below Octavia's paths, whether there is such a route or not. */

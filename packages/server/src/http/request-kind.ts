@@ -21,6 +21,8 @@ const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/
 /** A host's own: its registration, its reports, its certificate, its watch. */
 const OF_AGENT = /^\/cable\/v1\/hosts\/[^/]+(?:\/[^/]+)?$/;
 const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
+/** It waits, and counts its own. */
+const WATCH = /^\/proton\/[^?]*\?(?:.*&)?watch=/;
 /** What only hosts can say. */
 const ASK = /^\/cable\/v1\/(?:ports\/[^/]+\/[^/]+|networks\/[^/]+\/trace)$/;
 /** One object: by its UUID, or in a collection whose ids are names. */
@@ -32,6 +34,7 @@ export function kindOf(method: string, url: string): RequestKind {
   const path = pathOf(url);
   if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') {
     if (PROBES.has(path)) return 'probe';
+    if (WATCH.test(url)) return 'show';
     if (AGENT_WATCH.test(path)) return 'host';
     if (method !== 'OPTIONS' && ASK.test(path)) return 'ask';
     return method === 'OPTIONS' || SHOWN.has(path) || ONE.test(path) ? 'show' : 'list';

@@ -5,6 +5,7 @@ import {
   createShowText,
   type Filter,
   type ListQuery,
+  matchesFilters,
   pageLinks,
   parentParameter,
   parseAction,
@@ -22,11 +23,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { noteWrites } from '../audit/written.ts';
 import type { Asked, EngineDeps, IfMatch } from '../engine/context.ts';
 import { refuseBelowAny } from '../engine/permission.ts';
-import { computedOf, currentRow, listObjects, notFound, present, rowFor } from '../engine/read.ts';
-import { hiddenFrom, type Reader, readerOf, refuseHidden } from '../engine/reader.ts';
+import { computedOf, currentRow, listObjects, notFound, present, rowFor, withoutHidden } from '../engine/read.ts';
+import { hiddenFrom, type Reader, readerOf, refuseHidden, sees } from '../engine/reader.ts';
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { NotLoadedError } from '../not-loaded.ts';
+import { documentOf } from '../protons/documents.ts';
 import { askedOf, userOf } from './asked.ts';
 import type { UserCaller } from './auth.ts';
 import { notAllowed } from './error-handler.ts';
@@ -82,18 +84,38 @@ export function addResourceRoutes(app: FastifyInstance, options: ResourceRouteOp
   for (const route of resources.current.routes) handlerOf(options, route);
   app.decorateRequest('matched', undefined);
   app.route({
-    method: ['GET', 'POST', 'PUT', 'DELETE'],
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     url: ANYTHING,
     // Before the body is read: what is not there is refused without it.
     onRequest: (request, _reply, done) => {
-      request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
-      done(request.matched === undefined ? refusal(table, request) : undefined);
+      request.matched = find(table, request);
+      const isThere = request.matched !== undefined || isDocument(options.deps, request);
+      done(isThere ? undefined : refusal(table, request));
     },
     handler: (request, reply) => answerCurrent({ options, startTurns, texts }, table, request, reply),
   });
   app.setNotFoundHandler((request) => {
     throw refusal(table, request);
   });
+}
+
+/** A head is looked at as what it is the head of, and a patch as an update, where objects take one. */
+function find(table: RouteTable, { method, url }: FastifyRequest): Match | undefined {
+  if (method === 'PATCH') {
+    const update = table.find('PUT', url);
+    return update?.route.resource.bare === true && update.route.operation.kind === 'update' ? update : undefined;
+  }
+  return table.find(method === 'HEAD' ? 'GET' : method, url);
+}
+
+/** A document about what is loaded, at a path that is no object's. */
+function documentFor({ resources }: EngineDeps, request: FastifyRequest): unknown {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
+  return documentOf(resources.current, request.url, `${request.protocol}://${request.host}`);
+}
+
+function isDocument(deps: EngineDeps, request: FastifyRequest): boolean {
+  return documentFor(deps, request) !== undefined;
 }
 
 /** The path of the route that answers a request, for metrics: `/v2.0/ports/:id`. */
@@ -120,8 +142,12 @@ async function answerCurrent(
   for (;;) {
     const { current } = resources;
     if (request.matched?.loaded !== current) {
-      request.matched = table.find(request.method === 'HEAD' ? 'GET' : request.method, request.url);
-      if (request.matched === undefined) throw refusal(table, request);
+      request.matched = find(table, request);
+      if (request.matched === undefined) {
+        const document = documentFor(shared.options.deps, request);
+        if (document !== undefined) return document;
+        throw refusal(table, request);
+      }
     }
     try {
       return await answer(shared, request, reply);
@@ -238,6 +264,7 @@ async function handleList(call: Call): Promise<unknown> {
   const { deps } = options;
   const params = paramsOf(request);
   const { resource } = route;
+  if (resource.bare === true && isSet(params, 'watch')) return handleWatch(call, params);
   const projectId = listedProject(call, params);
   if (projectId !== null) {
     for (const { listing } of deps.modules.of(stored.type)) {
@@ -250,6 +277,7 @@ async function handleList(call: Call): Promise<unknown> {
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, 'list', keeps);
+    if (resource.bare === true) reply.header('cable-revision', String(deps.tables.revision));
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): Text =>
@@ -308,9 +336,11 @@ class EngineAsked implements Asked {
   readonly wrote: NonNullable<Asked['wrote']>;
   readonly ifMatch?: IfMatch;
   readonly #request: FastifyRequest;
+  readonly #isBare: boolean;
   readonly #asked: ReturnType<typeof askedOf>;
 
-  constructor({ request, reader, loaded }: Call, ifMatch?: IfMatch) {
+  constructor({ request, reader, loaded, route }: Call, ifMatch?: IfMatch) {
+    this.#isBare = route.resource.bare === true;
     const asked = askedOf(request);
     this.credentials = reader.view.credentials;
     this.deadlineMs = asked.deadlineMs;
@@ -320,6 +350,10 @@ class EngineAsked implements Asked {
     if (ifMatch !== undefined) this.ifMatch = ifMatch;
     this.#request = request;
     this.#asked = asked;
+  }
+
+  get isDryRun(): boolean {
+    return this.#isBare && isSet(paramsOf(this.#request), 'dryRun');
   }
 
   get signal(): AbortSignal {
@@ -350,28 +384,77 @@ function stoppedBy(signal: AbortSignal, turns: Turns): Turns {
   };
 }
 
+/** Changes instead of objects. What it is made of is loaded with the first watch. */
+async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown> {
+  const { options, route, stored, reader, reply, request, loaded, caller } = call;
+  const { deps } = options;
+  const { rings } = deps;
+  if (rings?.current === undefined) throw new NotLoadedError('the changes of protons');
+  const since = sinceOf(params);
+  // Another server may have told of it first.
+  if (since !== undefined) await deps.tables.waitFor(since);
+  for (const name of ['watch', 'since']) params.delete(name);
+  const query = parseQuery(call, params);
+  const codec = deps.modules.codecOf(route.resource);
+  const write = writerOf(call, query.fields, 'list');
+  const show = (row: AnyObject): string | undefined => {
+    if (!sees(reader, stored, row)) return undefined;
+    const object = codec === undefined ? row : codec.toServed(withoutHidden(stored, row, reader));
+    if (!matchesFilters(query.filters, object)) return undefined;
+    const text = write(object, () => NOTHING_MADE);
+    return typeof text === 'string' ? text : [...text].join('');
+  };
+  const policy = deps.permission.policy;
+  const { runWatch } = await import('../protons/watch.ts');
+  const watch = {
+    ...{ rings: rings.current, type: stored.type, projectId: caller.credentials.projectId, since, show },
+    rows: () => deps.tables.any(stored.type).values(),
+    isCurrent: () => deps.resources.current === loaded && deps.permission.policy === policy,
+    signal: askedOf(request).signal,
+  };
+  await runWatch(watch, () => {
+    reply.hijack();
+    reply.raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+    return reply.raw;
+  });
+  return SENT;
+}
+
+/** Undefined: the client knows nothing. */
+function sinceOf(params: URLSearchParams): number | undefined {
+  const text = params.get('since');
+  if (text === null) return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new CableError('HTTPBadRequest', 'Invalid input for since. Reason: it is not a revision.');
+}
+
 async function handleShow(call: Call): Promise<unknown> {
-  const { options, route, stored, reader, request, id } = call;
+  const { options, stored, reader, request, id } = call;
   if (stored.showBy === 'admin' && !reader.view.isAdmin) throw new CableError('NotAuthorized', 'Not authorized.');
   const row = await currentRow(options.deps, stored, id, reader);
   const fields = paramsOf(request)
     .getAll('fields')
     .filter((name) => name !== '');
   const write = fields.length === 0 ? wholeWriterOf(call) : writerOf(call, fields, 'show');
-  return wrapped(route.resource.name, textOf(call, write, row));
+  return answered(call, row, textOf(call, write, row));
 }
 
 async function handleCreate(call: Call): Promise<unknown> {
   const { options, route, stored, request, place } = call;
   const { resource } = route;
   const { bulk, objects } = parseCreate(resource, request.body, place);
-  const created = await createObjects(options.deps, stored, objects, new EngineAsked(call));
+  const codec = options.deps.modules.codecOf(resource);
+  const given = codec === undefined ? objects : objects.map((one) => codec.created(one));
+  const created = await createObjects(options.deps, stored, given, new EngineAsked(call));
   const shown = created.map((object) => show(call, object));
-  return bulk ? wrapped(resource.plural, joined(shown)) : wrapped(resource.name, shown[0] ?? '{}');
+  const [first] = created;
+  if (bulk) return wrapped(resource.plural, joined(shown));
+  return first === undefined ? wrapped(resource.name, '{}') : answered(call, first, shown[0] ?? '{}');
 }
 
 async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
+  if (route.resource.bare === true) return updateBare(call);
   const { attributes } = parseUpdate(route.resource, request.body);
   const updated = await updateObject(
     options.deps,
@@ -381,7 +464,80 @@ async function handleUpdate(call: Call): Promise<unknown> {
     new EngineAsked(call),
     revisionAsked(request),
   );
-  return wrapped(route.resource.name, show(call, updated));
+  return answered(call, updated, show(call, updated));
+}
+
+/** How often a change is made of another state of the object, when others change it meanwhile. */
+const UPDATES = 10;
+
+/**
+ * Of an object that stands in the body as it is: a client may send back all that it was shown, and a patch is merged into what is there (RFC 7396). What is made of the
+ * object as it is holds for that alone.
+ */
+async function updateBare(call: Call): Promise<unknown> {
+  const { options, route, stored, request, id, reader } = call;
+  const { deps } = options;
+  const { resource } = route;
+  const codec = deps.modules.codecOf(resource);
+  const asked = revisionAsked(request);
+  for (let attempt = 1; ; attempt += 1) {
+    const row = await currentRow(deps, stored, id, reader);
+    const shown = codec === undefined ? row : codec.toServed(row);
+    const body = request.method === 'PATCH' ? merged(resource, shown, request.body) : request.body;
+    const parsed = parseUpdate(resource, withoutUnchanged(resource, shown, body));
+    const { attributes } = codec === undefined ? parsed : codec.changed(row, parsed);
+    const isOfRow = codec !== undefined || request.method === 'PATCH';
+    const revision = asked ?? (isOfRow ? Number(row['revision_number']) : null);
+    try {
+      const updated = await updateObject(deps, stored, id, attributes, new EngineAsked(call), revision);
+      return answered(call, updated, show(call, updated));
+    } catch (err) {
+      const isOutrun = err instanceof CableError && err.code === 'RevisionNumberConstraintFailed' && asked === null;
+      if (!isOutrun || attempt === UPDATES) throw err;
+    }
+  }
+}
+
+/** A patch as the values that it leads to. */
+function merged(resource: ResourceModel, shown: AnyObject, patch: unknown): unknown {
+  if (!isRecord(patch)) return patch;
+  return Object.fromEntries(
+    Object.entries(patch).map(([name, value]) => {
+      const attribute = resource.attributes[name];
+      const own = attribute?.aliasOf ?? name;
+      if (value === null && attribute?.nullable !== true && attribute?.default !== undefined)
+        return [name, attribute.default];
+      return [name, isRecord(value) ? mergePatch(shown[own], value) : value];
+    }),
+  );
+}
+
+/** RFC 7396. */
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isRecord(patch)) return patch;
+  const made: Record<string, unknown> = { ...(isRecord(target) ? target : {}) };
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete made[name];
+    else made[name] = mergePatch(made[name], value);
+  }
+  return made;
+}
+
+/** What nobody may change may be sent as it is. */
+function withoutUnchanged(resource: ResourceModel, shown: AnyObject, body: unknown): unknown {
+  if (!isRecord(body)) return body;
+  const isSent = ([name, value]: readonly [string, unknown]): boolean => {
+    const attribute = resource.attributes[name];
+    if (attribute === undefined || attribute.write === 'both' || attribute.write === 'update') return true;
+    const known = shown[attribute.aliasOf ?? name];
+    const text = attribute.withoutZone === true ? String(known).replace(/Z$/, '') : known;
+    return JSON.stringify(value) !== JSON.stringify(text ?? null);
+  };
+  return Object.fromEntries(Object.entries(body).filter(isSent));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
@@ -396,9 +552,20 @@ function show(call: Call, object: AnyObject): Text {
 }
 
 /** Of an implied object what it was not given is shown, too: it is of the object then, not beside it. */
-function textOf({ options: { deps }, stored, reader }: Call, write: Writer, row: AnyObject): Text {
+function textOf({ options: { deps }, route, stored, reader }: Call, write: Writer, row: AnyObject): Text {
+  const codec = deps.modules.codecOf(route.resource);
+  if (codec !== undefined) return write(codec.toServed(withoutHidden(stored, row, reader)), () => NOTHING_MADE);
   const shown = stored.implied === true ? present(deps, stored, row, reader) : row;
   return write(shown, () => computedOf(deps, stored, row, reader));
+}
+
+const NOTHING_MADE = {};
+
+/** One object, in its envelope if it has one; of one that has none, with its revision. */
+function answered({ route: { resource }, reply }: Call, row: AnyObject, text: Text): JsonText {
+  if (resource.bare !== true) return wrapped(resource.name, text);
+  reply.header('etag', `"revision_number=${String(row['revision_number'])}"`);
+  return new JsonText(text);
 }
 
 /** A body that is JSON already. */
@@ -430,6 +597,10 @@ function joined(texts: readonly Text[]): Text {
     texts.flatMap((text, at) => [at === 0 ? '' : ',', ...(typeof text === 'string' ? [text] : text)]),
     ']',
   );
+}
+
+function isSet(params: URLSearchParams, name: string): boolean {
+  return /^(true|1)$/i.test(params.get(name) ?? '');
 }
 
 function paramsOf({ url }: FastifyRequest): URLSearchParams {

@@ -51,7 +51,9 @@ export function createRouteTable(resources: ResourceRegistry): RouteTable {
     },
     methodsOf: (url) => {
       const has = (method: HTTPMethod): boolean => findSpelled(router, method, url) !== null;
-      return METHODS.filter(has).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+      const isPatched = findSpelled(router, 'PUT', url)?.store as Stored | null | undefined;
+      const also = isPatched?.route.resource.bare === true ? ['PATCH'] : [];
+      return [...METHODS.filter(has).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])), ...also];
     },
   };
 }

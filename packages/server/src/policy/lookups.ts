@@ -159,6 +159,7 @@ function placeIn(model: ResourceModel, name: string, through: Relation | null): 
 
 /** What lists alone are filtered by is no attribute of objects: of a subnet `shared` is the network's. */
 function attributeOf(model: ResourceModel, name: string): Attribute | undefined {
-  const found = Object.hasOwn(model.attributes, name) ? model.attributes[name] : undefined;
+  const all = Object.hasOwn(model.attributes, name) ? model.attributes : model.storedAttributes;
+  const found = Object.hasOwn(all, name) ? all[name] : undefined;
   return found?.filterOnly === true ? undefined : found;
 }

@@ -1,5 +1,7 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { joinTokenModule } from '../pki/join-tokens.ts';
+import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
+import { protonModule } from '../protons/proton-module.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -98,6 +100,9 @@ export const MODULES: ModuleTable = {
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
+  proton: [protonModule],
+  port_owner: [portOwnerModule],
+  proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
     sweepProjectsModule,

@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_REGISTRY, BUILT_IN_RESOURCES, type ResourceModel } from '@cable/model';
+import {
+  BUILT_IN_EXTENSIONS,
+  BUILT_IN_REGISTRY,
+  BUILT_IN_RESOURCES,
+  CORE_RESOURCES,
+  composeRegistry,
+  type ExtensionDeclaration,
+  type Registry,
+  type ResourceModel,
+} from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { checkStore } from '../engine/check.ts';
 import type { Settings } from '../engine/context.ts';
@@ -46,7 +55,7 @@ export async function startHarness(
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
 export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges'> &
-  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit'>;
+  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'nova'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
@@ -57,7 +66,13 @@ export function startTestServer(
   const ranges = segmentRanges === undefined ? {} : { segmentRanges };
   const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants, ...ranges };
   const registry = { models: resources, extensions: BUILT_IN_REGISTRY.extensions };
-  return startServer({ store, registry, authenticate: noauth(), settings, log: silentLogger(), ...others });
+  const compose = (added: readonly ExtensionDeclaration[]): Registry =>
+    composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]);
+  return startServer({
+    ...(resources === BUILT_IN_RESOURCES ? { compose } : {}),
+    ...{ store, registry, authenticate: noauth(), settings, log: silentLogger() },
+    ...others,
+  });
 }
 
 export function harnessOf(store: Store, server: CableServer): Harness {

@@ -14,6 +14,7 @@ import { LOG_RULES } from './log.ts';
 import { NETWORK_RULES } from './network.ts';
 import { NETWORK_SEGMENT_RANGE_RULES } from './network-segment-range.ts';
 import { PORT_RULES } from './port.ts';
+import { PROTON_RULES } from './proton.ts';
 import { QOS_RULES } from './qos.ts';
 import { QUOTA_RULES } from './quota.ts';
 import { RBAC_RULES } from './rbac.ts';
@@ -58,4 +59,5 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...FLAVOR_RULES,
   ...LOG_RULES,
   ...KUBERNETES_RULES,
+  ...PROTON_RULES,
 ];

@@ -1,0 +1,55 @@
+/** A proton’s row as what is loaded: declaration, rules, and what its types do. Pure. */
+import {
+  declarationOf,
+  declaredObjects,
+  type ProtonModel,
+  type ProtonVersions,
+  readModel,
+  STORED_VERSION,
+} from '@cable/proton';
+import type { LoadedProtonExtension } from '../extensions/loadout.ts';
+import type { Upgrade } from '../object-text.ts';
+import { contributionsOf } from './contributions.ts';
+import type { ProtonRow, StoredFile } from './proton-row.ts';
+import { rulesOf } from './rules.ts';
+import { conversionBetween } from './versions.ts';
+
+/** Throws an `Error` for what this server cannot read. */
+export function composeProton(row: ProtonRow): LoadedProtonExtension {
+  const versions = versionsOf(row);
+  const declared = declaredObjects(versions);
+  const { stored } = versions;
+  const upgrades = declared.map(({ type, object }): [string, Upgrade] => [
+    type,
+    (fields) => {
+      const version = String(fields[STORED_VERSION] ?? stored.version);
+      if (version === stored.version) return fields;
+      return conversionBetween(versions, version, stored.version, object.name)?.(fields) ?? fields;
+    },
+  ]);
+  return {
+    file: `proton ${row.name}`,
+    proton: { name: row.name, digest: row.digest },
+    declaration: declarationOf(versions, row.digest),
+    rules: rulesOf(versions, declared),
+    contributions: contributionsOf(versions, declared, row.born),
+    upgrades: Object.fromEntries(upgrades),
+  };
+}
+
+/** The models of the row's versions. */
+export function versionsOf({ name, versions, files }: Pick<ProtonRow, 'name' | 'versions' | 'files'>): ProtonVersions {
+  const models = versions.map(({ version, served, storage, deprecated }) => {
+    return { ...modelOf(name, files[version] ?? []), served, storage, deprecated };
+  });
+  const stored = models.find(({ storage }) => storage);
+  if (stored === undefined) throw new Error(`${name} has no version that is stored`);
+  return { stored, others: models.filter((one) => one !== stored) };
+}
+
+function modelOf(name: string, files: readonly StoredFile[]): ProtonModel {
+  const read = readModel(files);
+  if ('model' in read) return read.model;
+  const [first] = read.problems;
+  throw new Error(`${name}: ${first?.file}:${first?.line}: ${first?.text}`);
+}

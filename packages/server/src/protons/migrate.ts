@@ -1,0 +1,80 @@
+/** Writes objects that are stored as an older version of their proton has them as the storage version has them. */
+import type { Attributes } from '@cable/api';
+import type { AnyObject } from '@cable/model';
+import { STORED_VERSION } from '@cable/proton';
+import { transact } from '../engine/commit.ts';
+import type { Asked, EngineDeps } from '../engine/context.ts';
+import { PROTON } from '../engine/fences.ts';
+import { planUpdate } from '../engine/write.ts';
+import { whoServes } from './change.ts';
+import { replaceRow, withStored } from './install.ts';
+import { type ProtonRow, protonRow } from './proton-row.ts';
+
+/** Objects of one transaction. */
+const STEP = 200;
+
+/** With less time than this the request is answered, and says what is left. */
+const LATE_MS = 5000;
+
+/** `PUT /cable/v1/protons/{name}/migrate`. */
+export async function migrateProton(deps: EngineDeps, id: string, body: Attributes, asked: Asked): Promise<unknown> {
+  const { to: version, dry_run: isDryRun = false } = body as { readonly to?: string; readonly dry_run?: boolean };
+  const row = protonRow(deps.tables.any(PROTON).get(id) as AnyObject);
+  if (isDryRun) return { migrated: 0, left: olderOf(deps, id, version ?? row.storage_version).length };
+  const isOther = version !== undefined && version !== row.storage_version;
+  if (isOther) {
+    await storeAs(deps, row, version, asked);
+    await whoServes(deps, id, asked.signal);
+  }
+  // What is loaded is another than when the request came.
+  const now: Asked = isOther ? { ...own(asked), loaded: deps.resources.current } : asked;
+  return writeAll(deps, id, now);
+}
+
+/** The parts of a request that a copy of it keeps. */
+function own(asked: Asked): Asked {
+  const { credentials, signal, isGone, deadlineMs, idempotencyKey, isSet, loaded, wrote } = asked;
+  return {
+    ...{ credentials, signal, isGone, deadlineMs, idempotencyKey, loaded },
+    isSet: (parameter) => isSet.call(asked, parameter),
+    ...(wrote === undefined ? {} : { wrote }),
+  };
+}
+
+async function storeAs(deps: EngineDeps, row: ProtonRow, version: string, asked: Asked): Promise<void> {
+  const versions = row.versions.map((one) => ({
+    ...one,
+    storage: one.version === version,
+    served: one.served || one.version === version,
+  }));
+  await replaceRow(deps, asked, row, withStored({ ...row, versions }, row));
+}
+
+async function writeAll(deps: EngineDeps, id: string, asked: Asked): Promise<unknown> {
+  const version = String(deps.tables.any(PROTON).get(id)?.['storage_version']);
+  let migrated = 0;
+  for (;;) {
+    const older = olderOf(deps, id, version);
+    const step = older.slice(0, STEP);
+    const isLate = asked.deadlineMs - deps.monotonicMs() < LATE_MS;
+    if (step.length === 0 || isLate) return { migrated, left: older.length };
+    await transact(deps, asked, (planning) => {
+      for (const { type, id: object } of step) {
+        const row = planning.plan.rely(type, object) as AnyObject | undefined;
+        if (row === undefined || row[STORED_VERSION] === version) continue;
+        planUpdate(planning, deps.resources.named(type), row, { [STORED_VERSION]: version });
+      }
+    });
+    migrated += step.length;
+  }
+}
+
+type Place = { readonly type: string; readonly id: string };
+
+function olderOf({ tables, resources }: EngineDeps, proton: string, version: string): readonly Place[] {
+  return resources.current
+    .typesOf(proton)
+    .flatMap((type) =>
+      [...tables.any(type).values()].flatMap((row) => (row[STORED_VERSION] === version ? [] : [{ type, id: row.id }])),
+    );
+}

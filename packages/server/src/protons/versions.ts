@@ -1,0 +1,97 @@
+/** How objects of one version of a proton become those of another. */
+import {
+  conversionOf,
+  convertBackward,
+  convertForward,
+  type ProtonModel,
+  type ProtonObject,
+  type ProtonVersions,
+} from '@cable/proton';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Makes of an object's attributes those of another version. What is the engine's stays. */
+export type Convert = (object: Fields) => Fields;
+
+/** A step from one version to another, by the conversion that the newer one declares. */
+type Edge = { readonly older: ProtonModel; readonly newer: ProtonModel; readonly isForward: boolean };
+
+/** What the engine keeps of every object, whatever the version. */
+const ENGINES: readonly string[] = [
+  ...['id', 'project_id', 'created_at', 'updated_at', 'revision_number', 'stored_version'],
+];
+
+/** From one version to another for the object that the second calls `name`; undefined: no conversions lead there. */
+export function conversionBetween(
+  versions: ProtonVersions,
+  from: string,
+  to: string,
+  name: string,
+): Convert | undefined {
+  const path = pathOf(versions, from, to);
+  if (path === undefined) return undefined;
+  // The name is known at the end: it is followed back to the start.
+  const steps: Convert[] = [];
+  let object = name;
+  for (const edge of [...path].reverse()) {
+    const step = stepOf(edge, object);
+    if (step === undefined) return undefined;
+    steps.unshift(step.convert);
+    object = step.was;
+  }
+  return (fields) => ({ ...steps.reduce((made, step) => step(made), fields), ...enginesOf(fields) });
+}
+
+function enginesOf(fields: Fields): Fields {
+  return Object.fromEntries(ENGINES.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]])));
+}
+
+/** `was`: what the object is called on the other side. */
+function stepOf(
+  { older, newer, isForward }: Edge,
+  name: string,
+): { readonly convert: Convert; readonly was: string } | undefined {
+  if (isForward) {
+    const own = objectOf(newer, name);
+    const conversion = conversionOf(newer, older.version, name);
+    if (own === undefined) return undefined;
+    return { convert: (fields) => convertForward(conversion, fields, own), was: conversion.was ?? name };
+  }
+  const declared = newer.conversions.find(({ from }) => from === older.version)?.objects ?? [];
+  const conversion = declared.find((one) => (one.was ?? one.object) === name) ?? { object: name, steps: [] };
+  const own = objectOf(older, name);
+  if (own === undefined) return undefined;
+  return { convert: (fields) => convertBackward(conversion, fields, own), was: conversion.object };
+}
+
+function objectOf({ objects }: ProtonModel, name: string): ProtonObject | undefined {
+  return objects.find((one) => one.name === name);
+}
+
+/** The fewest steps. */
+function pathOf({ stored, others }: ProtonVersions, from: string, to: string): readonly Edge[] | undefined {
+  const models = [stored, ...others];
+  const paths = new Map<string, readonly Edge[]>([[from, []]]);
+  const open = [from];
+  for (const at of open) {
+    const path = paths.get(at) ?? [];
+    for (const edge of edgesOf(models, at)) {
+      const next = edge.isForward ? edge.newer.version : edge.older.version;
+      if (paths.has(next)) continue;
+      paths.set(next, [...path, edge]);
+      open.push(next);
+    }
+  }
+  return paths.get(to);
+}
+
+function edgesOf(models: readonly ProtonModel[], at: string): readonly Edge[] {
+  return models.flatMap((newer) =>
+    newer.conversions.flatMap(({ from }): readonly Edge[] => {
+      const older = models.find(({ version }) => version === from);
+      if (older === undefined) return [];
+      if (from === at) return [{ older, newer, isForward: true }];
+      return newer.version === at ? [{ older, newer, isForward: false }] : [];
+    }),
+  );
+}
