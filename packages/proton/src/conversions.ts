@@ -10,6 +10,10 @@ export const STEPS = ['rename', 'default', 'drop', 'split', 'parse'] as const;
 
 const SEPARATOR_MAX = 8;
 
+const CONVERSIONS_MAX = 32;
+
+const STEPS_MAX = 512;
+
 export function readConversions(
   roots: readonly MapTree[],
   objects: readonly LinkedObject[],
@@ -20,6 +24,11 @@ export function readConversions(
     const entry = root.entries.get('conversions');
     return entry === undefined ? [] : (asList(entry.value, 'conversions', problems)?.items ?? []);
   });
+  const [first] = items;
+  if (first !== undefined && items.length > CONVERSIONS_MAX) {
+    problems.error(first.at, `there are ${items.length} conversions`, `Write at most ${CONVERSIONS_MAX}`);
+    return [];
+  }
   const seen = new Set([version]);
   return items.flatMap((item) => {
     const map = asMap(item, 'a conversion', problems);
@@ -62,6 +71,10 @@ function readObject(object: LinkedObject, { value, at }: Entry, problems: Proble
   const was = map === undefined ? undefined : textAt(map, 'was', `was of ${what}`, problems);
   const list: Tree | undefined = map === undefined ? value : map.entries.get('steps')?.value;
   const items = list === undefined ? [] : (asList(list, what, problems)?.items ?? []);
+  if (items.length > STEPS_MAX) {
+    problems.error(at, `${what} has ${items.length} steps`, `Write at most ${STEPS_MAX}`);
+    return { object: object.name, steps: [] };
+  }
   const steps = items.flatMap((item) => readStep(item, what, object, problems) ?? []);
   checkOnce(steps, what, at, problems);
   return { object: object.name, steps, ...(was === undefined ? {} : { was }) };
