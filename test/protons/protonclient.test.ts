@@ -36,9 +36,16 @@ async function startServer(t: TestContext) {
   const run = async (
     start: (deps: { print: (text: string) => void; printError: (text: string) => void }) => Promise<number>,
   ): Promise<Ran> => {
-    let [out, err] = ['', ''];
-    const status = await start({ print: (text) => void (out += text), printError: (text) => void (err += text) });
-    return { status, out, err };
+    const printed = { out: '', err: '' };
+    const status = await start({
+      print: (text) => {
+        printed.out += text;
+      },
+      printError: (text) => {
+        printed.err += text;
+      },
+    });
+    return { status, ...printed };
   };
   const cable = (...words: readonly string[]): Promise<Ran> =>
     run((io) => {
