@@ -56,6 +56,14 @@ export function addLifeCommands(proton: Command, bind: Bind): void {
     .description('Lists its versions.')
     .action(bind((context, _options, args) => versions(context, String(args[0]))));
   proton
+    .command('quota')
+    .argument('<proton>')
+    .argument('<object>', 'as explain names it')
+    .argument('<limit>', '-1: any number')
+    .option('--in-project <id>', 'of this project alone')
+    .description('Says how many objects of one type each project may have, or one project.')
+    .action(bind((context, options, args) => setQuota(context, args, options['inProject'])));
+  proton
     .command('explain')
     .argument('<proton>')
     .argument('[what]', 'an object, or an attribute of one: vpn, vpn.ipv4_family')
@@ -141,6 +149,19 @@ async function ofVersion(
   const shown = (await context.client().request(method, path, body)) as Row;
   const { name, storage_version, served_versions } = shown;
   context.print(context.json ? renderJson(shown) : renderObject({ name, storage_version, served_versions }));
+}
+
+async function setQuota(
+  context: CliContext,
+  [proton, object, limit]: readonly unknown[],
+  project: unknown,
+): Promise<void> {
+  const body = { object, quota: Number(limit), ...(typeof project === 'string' ? { project_id: project } : {}) };
+  const shown = (await context
+    .client()
+    .request('PUT', `${PATH}/${encodeURIComponent(String(proton))}/quota`, body)) as Row;
+  const { name, quotas, project_quotas } = shown;
+  context.print(context.json ? renderJson(shown) : renderObject({ name, quotas, project_quotas }));
 }
 
 async function versions(context: CliContext, proton: string): Promise<void> {

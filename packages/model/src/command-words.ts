@@ -7,6 +7,7 @@ import type { ActionDeclaration, Resource, Verb } from './declaration.ts';
 /** What is done to protons besides what is done to every object. */
 const PROTON_COMMANDS: readonly string[] = [
   ...['proton diff', 'proton explain', 'proton gen', 'proton install', 'proton lint', 'proton migrate', 'proton model'],
+  'proton quota',
   ...['proton remove', 'proton remove-version', 'proton set-version', 'proton versions'],
 ];
 

@@ -12,6 +12,7 @@ export const PROTON_RULES: readonly RuleDefault[] = [
   { name: 'install_proton', check: ADMIN, description: 'Install a proton, or another version of it.' },
   { name: 'migrate_proton', check: ADMIN, description: 'Write a proton’s objects as another version has them.' },
   { name: 'set_version_proton', check: ADMIN, description: 'Say which versions of a proton are served.' },
+  { name: 'set_quota_proton', check: ADMIN, description: 'Say how many objects of a proton a project may have.' },
   { name: 'remove_version_proton', check: ADMIN, description: 'Remove a version of a proton.' },
   {
     name: 'network_controller',
