@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
+  ovn: { cable: ['model', 'kit'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };
 

@@ -1,0 +1,1 @@
+export { OvsdbClient, type OvsdbClientOptions, type OvsdbListener } from './ovsdb/ovsdb-client.ts';

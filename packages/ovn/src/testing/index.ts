@@ -1,0 +1,2 @@
+export { SCHEMAS, startOvsdbServer, type TestServer, type TestServerOptions } from './ovsdb-server.ts';
+export { until } from './until.ts';
