@@ -23,7 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
-  ovn: { cable: ['model', 'kit'] },
+  ovn: { cable: ['model', 'kit', 'compiler'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };
 

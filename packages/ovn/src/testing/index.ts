@@ -1,2 +1,3 @@
+export * from './objects.ts';
 export { SCHEMAS, startOvsdbServer, type TestServer, type TestServerOptions } from './ovsdb-server.ts';
 export { until } from './until.ts';
