@@ -1,1 +1,1 @@
-export { OvsdbClient, type OvsdbClientOptions, type OvsdbListener } from './ovsdb/ovsdb-client.ts';
+export { type BackEnd, type BackEndOptions, startBackEnd } from './back-end.ts';

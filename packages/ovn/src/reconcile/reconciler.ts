@@ -53,6 +53,11 @@ export class Reconciler implements OvsdbListener {
     return this.#loop.done;
   }
 
+  /** Whether it may write: of several processes one does. */
+  get hasLock(): boolean {
+    return this.#hasLock;
+  }
+
   get counts(): ReconcilerCounts {
     return this.#counts;
   }
