@@ -41,6 +41,8 @@ export async function startContractServer(
   const server = options.tls === undefined ? createServer(handle) : createSecureServer(options.tls, handle);
   server.headersTimeout = 10_000;
   server.requestTimeout = 60_000;
+  // Longer than who asks leaves a connection alone.
+  server.keepAliveTimeout = 120_000;
   server.maxConnections = CONNECTIONS_MAX;
   await listen(server, options.place);
   const stop = (): void => {
