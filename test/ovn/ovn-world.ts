@@ -5,27 +5,12 @@
  *   guests ── br-int ── Geneve ── br-phy ── underlay (a bridge)        outside ── fabric (a bridge) ── br-ex of each host
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type HttpTransport, httpTransport } from '@cable/kit';
-import { sourceProgram } from '@cable/kit/testing';
-import { SCHEMAS, startOvsdbServer, type TestServer, until } from '@cable/ovn/testing';
+import { SCHEMAS, startOvsdbServer, type TestServer, ToldBackEnd, type ToldObject, until } from '@cable/ovn/testing';
 import { addNamespace, addVeth, ipIn, removeNamespace, runIn } from '../../bench/lib/net.ts';
 import { type OvsDaemons, startOvs } from '../../bench/lib/ovs-daemons.ts';
 
-const MAIN = fileURLToPath(new URL('../../packages/ovn/src/main.ts', import.meta.url));
-
 /** Physical network that both hosts reach. */
 export const PHYSICAL = 'physnet1';
-
-export type Answer = Readonly<Record<string, unknown>>;
-
-export type Told = Answer & { readonly id: string; readonly revision_number?: number };
-
-const RESOURCES = ['network', 'subnet', 'port', 'router', 'security_group', 'address_group', 'floatingip'] as const;
-export type Resource = (typeof RESOURCES)[number];
 
 /** Names of what one world has. */
 export class OvnWorld {
@@ -33,11 +18,9 @@ export class OvnWorld {
   readonly #namespaces: string[] = [];
   readonly #hosts = new Map<string, OvsDaemons>();
   readonly #processes: ChildProcess[] = [];
-  readonly #desired = new Map<string, { readonly resource: Resource; readonly object: Told }>();
   #northbound: TestServer | undefined;
   #southbound: TestServer | undefined;
-  #backEnd: ChildProcess | undefined;
-  #transport: HttpTransport | undefined;
+  #backEnd: ToldBackEnd | undefined;
 
   private constructor(prefix: string) {
     this.#prefix = prefix;
@@ -79,67 +62,26 @@ export class OvnWorld {
     return `${this.#prefix}out`;
   }
 
-  /** One request of the contract. */
-  async ask(verb: string, body: Answer = {}): Promise<{ readonly status: number; readonly body: Answer }> {
-    if (this.#transport === undefined) throw new Error('not built');
-    const headers = { 'content-type': 'application/json' };
-    const answer = await this.#transport.request({
-      method: 'POST',
-      path: `/v1/${verb}`,
-      headers,
-      body: JSON.stringify(body),
-    });
-    return { status: answer.status, body: JSON.parse(answer.body) as Answer };
-  }
-
-  /** An object is to be so; the back end is told, as a server would. */
-  async put(resource: Resource, object: Told): Promise<void> {
-    const verb = this.#desired.has(`${resource}/${object.id}`) ? 'update' : 'create';
-    this.#desired.set(`${resource}/${object.id}`, { resource, object });
-    const { status, body } = await this.ask(verb, { resource, object, revision: object.revision_number ?? 0 });
-    if (status !== 200) throw new Error(`${verb} of ${resource}: ${JSON.stringify(body)}`);
-  }
-
-  /** An object is to be no more. */
-  async remove(resource: Resource, id: string): Promise<void> {
-    const known = this.#desired.get(`${resource}/${id}`);
-    this.#desired.delete(`${resource}/${id}`);
-    await this.ask('delete', {
-      resource,
-      object: known?.object ?? { id },
-      revision: known?.object.revision_number ?? 0,
-    });
-  }
-
-  /** Tells a back end that has just started all that is to be there, as a server does that finds another `instance`. */
-  async sync(): Promise<void> {
-    const all = [...this.#desired.values()];
-    const answers = await Promise.all(
-      RESOURCES.map(async (resource) => {
-        const mine = all.filter((one) => one.resource === resource);
-        const objects = mine.map(({ object }) => ({ id: object.id, revision: object.revision_number ?? 0 }));
-        const { body } = await this.ask('sync', { resource, objects });
-        const wanted = new Set([...(body['missing'] as string[]), ...(body['stale'] as string[])]);
-        return mine.filter(({ object }) => wanted.has(object.id));
-      }),
-    );
-    for (const { resource, object } of answers.flat()) await this.put(resource, object);
+  /** The process that is tried here. */
+  get backEnd(): ToldBackEnd {
+    if (this.#backEnd === undefined) throw new Error('not built');
+    return this.#backEnd;
   }
 
   /** Until all that was told is in the Northbound database, and hosts have made it theirs. */
   async settled(): Promise<void> {
-    await until(async () => (await this.ask('health')).body['pending'] === 0, 30);
+    await this.backEnd.settled();
     this.nbctl('--wait=hv', 'sync');
   }
 
   /** What was told of a port last. */
   async statusOf(port: string): Promise<unknown> {
-    const { body } = await this.ask('reports', { since: 0 });
-    return (body['reports'] as readonly Answer[]).find(({ id }) => id === port)?.['status'];
+    const { body } = await this.backEnd.ask('reports', { since: 0 });
+    return (body['reports'] as readonly ToldObject[]).find(({ id }) => id === port)?.['status'];
   }
 
   /** A guest: a namespace with `eth0`, plugged on the host as Nova's libvirt driver plugs. Without an address; its namespace. */
-  plug(name: string, host: 1 | 2, { id, mac_address: mac }: Told, mtu = 1400): string {
+  plug(name: string, host: 1 | 2, { id, mac_address: mac }: ToldObject, mtu = 1400): string {
     const ns = this.#namespace(name);
     const on = this.host(host);
     const device = `v${name}`;
@@ -159,51 +101,13 @@ export class OvnWorld {
     this.#daemons(host).vsctl('del-port', 'br-int', `v${name}`);
   }
 
-  /** Starts `cable ovn` again, and tells it nothing. */
-  async startBackEnd(): Promise<void> {
-    const socket = join(this.northbound.directory, 'contract.sock');
-    this.#transport ??= httpTransport(`unix:${socket}`);
-    const words = [
-      '--listen',
-      `unix:${socket}`,
-      '--northbound',
-      this.northbound.remote,
-      '--southbound',
-      (this.#southbound as TestServer).remote,
-    ];
-    const backEnd = spawn(process.execPath, [...sourceProgram(MAIN), ...words, '--log-level', 'warn'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    this.#backEnd = backEnd;
-    await until(
-      () =>
-        this.ask('health').then(
-          () => true,
-          () => false,
-        ),
-      30,
-    );
-  }
-
-  async killBackEnd(): Promise<void> {
-    const backEnd = this.#backEnd;
-    if (backEnd === undefined || backEnd.exitCode !== null || backEnd.signalCode !== null) return;
-    const gone = once(backEnd, 'exit');
-    backEnd.kill('SIGKILL');
-    await gone;
-  }
-
   async close(): Promise<void> {
-    await this.killBackEnd();
-    this.#transport?.close();
+    await this.#backEnd?.close();
     for (const one of this.#processes.reverse()) one.kill('SIGKILL');
     for (const daemons of this.#hosts.values()) await daemons.close();
     await this.#southbound?.close();
     await this.#northbound?.close();
-    for (const name of this.#namespaces) {
-      removeNamespace(name);
-      rmSync(`/run/netns/${name}`, { force: true });
-    }
+    for (const name of this.#namespaces) removeNamespace(name);
   }
 
   async #build(): Promise<void> {
@@ -222,8 +126,9 @@ export class OvnWorld {
     const outside = this.#namespace('out');
     addVeth({ ns: outside, dev: 'eth0' }, { ns: fabric, dev: 'out' });
     ipIn(fabric, 'link', 'set', 'out', 'master', 'br0');
-    await this.startBackEnd();
-    await this.sync();
+    this.#backEnd = new ToldBackEnd(this.#northbound, this.#southbound);
+    await this.backEnd.start();
+    await this.backEnd.sync();
   }
 
   async #addHost(n: 1 | 2, underlay: string, fabric: string): Promise<void> {

@@ -16,10 +16,11 @@ import {
   defaultRules,
   idOf,
   macOf,
+  type ToldObject,
   until,
 } from '@cable/ovn/testing';
 import { ipIn, runIn } from '../../bench/lib/net.ts';
-import { OvnWorld, PHYSICAL, type Told } from './ovn-world.ts';
+import { OvnWorld, PHYSICAL } from './ovn-world.ts';
 
 /** Text of a tenant that would end the expression in which OVN has it, were it not quoted. */
 const HOSTILE = 'x"); drop; /* \\ $b @c';
@@ -29,10 +30,10 @@ const prefix = `cov${process.pid % 10_000}`;
 
 before(async () => {
   world = await OvnWorld.build(prefix);
-  await world.put('security_group', aSecurityGroup(1));
+  await world.backEnd.put('security_group', aSecurityGroup(1));
   for (const n of [1, 2]) {
-    await world.put('network', aNetwork(n));
-    await world.put('subnet', aSubnet(n));
+    await world.backEnd.put('network', aNetwork(n));
+    await world.backEnd.put('subnet', aSubnet(n));
   }
 });
 after(() => world?.close());
@@ -41,10 +42,10 @@ after(() => world?.close());
 async function guest(
   name: string,
   host: 1 | 2,
-  port: Told,
+  port: ToldObject,
 ): Promise<{ readonly ns: string; readonly address: string }> {
-  const told: Told = { ...port, 'binding:host_id': world.host(host) };
-  await world.put('port', told);
+  const told: ToldObject = { ...port, 'binding:host_id': world.host(host) };
+  await world.backEnd.put('port', told);
   const ns = world.plug(name, host, told);
   const [fixed] = told['fixed_ips'] as readonly { readonly ip_address: string }[];
   const address = fixed?.ip_address ?? '';
@@ -94,7 +95,7 @@ test('a guest gets address, gateway, name servers and MTU by DHCP, with what its
       { ip_version: 4, opt_name: 'mtu', opt_value: '1300' },
     ],
   });
-  await world.put('port', port);
+  await world.backEnd.put('port', port);
   const ns = world.plug('c', 2, port);
   await world.settled();
   const seen = await lease(ns);
@@ -104,7 +105,7 @@ test('a guest gets address, gateway, name servers and MTU by DHCP, with what its
   );
   assert.equal(seen['bootfile'] ?? seen['boot_file'], HOSTILE);
   const plain = aPort(4, { 'binding:host_id': world.host(1) });
-  await world.put('port', plain);
+  await world.backEnd.put('port', plain);
   const other = await lease(world.plug('d', 1, plain));
   assert.deepEqual([other['ip'], other['mtu']], ['10.1.0.13', '1400']);
 });
@@ -115,14 +116,14 @@ test('what a guest sends from an address that is not its own goes nowhere, unles
   const from = ['-I', '10.1.7.7'];
   assert.equal(pings(a, b, 3, from), false);
   const told = { ...aPort(1), 'binding:host_id': world.host(1) };
-  await world.put('port', {
+  await world.backEnd.put('port', {
     ...told,
     revision_number: 2,
     allowed_address_pairs: [{ ip_address: '10.1.7.0/24', mac_address: macOf(1) }],
   });
   await world.settled();
   // The other's group lets members in, and a prefix is none: its rule is by address.
-  await world.put(
+  await world.backEnd.put(
     'security_group',
     aSecurityGroup(1, [...defaultRules(1), aRule(19, { remote_ip_prefix: '10.1.7.0/24' })], { revision_number: 2 }),
   );
@@ -132,12 +133,12 @@ test('what a guest sends from an address that is not its own goes nowhere, unles
     10,
     () => 'the pair is not let through',
   );
-  await world.put('port', { ...told, revision_number: 3 });
-  await world.put('security_group', aSecurityGroup(1, defaultRules(1), { revision_number: 3 }));
+  await world.backEnd.put('port', { ...told, revision_number: 3 });
+  await world.backEnd.put('security_group', aSecurityGroup(1, defaultRules(1), { revision_number: 3 }));
   await world.settled();
   assert.equal(pings(a, b, 3, from), false);
-  await world.put('port', { ...told, revision_number: 4, port_security_enabled: false, security_groups: [] });
-  await world.put('port', {
+  await world.backEnd.put('port', { ...told, revision_number: 4, port_security_enabled: false, security_groups: [] });
+  await world.backEnd.put('port', {
     ...aPort(2),
     'binding:host_id': world.host(2),
     revision_number: 4,
@@ -151,20 +152,20 @@ test('what a guest sends from an address that is not its own goes nowhere, unles
     () => 'a port without security is held back',
   );
   ipIn(a, 'addr', 'del', '10.1.7.7/16', 'dev', 'eth0');
-  await world.put('port', { ...told, revision_number: 5 });
-  await world.put('port', { ...aPort(2), 'binding:host_id': world.host(2), revision_number: 5 });
+  await world.backEnd.put('port', { ...told, revision_number: 5 });
+  await world.backEnd.put('port', { ...aPort(2), 'binding:host_id': world.host(2), revision_number: 5 });
   await world.settled();
 });
 
 test('a security group refuses what no rule allows, and lets in what one allows, from whom it says', async () => {
   const none = aSecurityGroup(2, [aRule(21, { direction: 'egress' })]);
-  await world.put('security_group', none);
+  await world.backEnd.put('security_group', none);
   const shut = await guest('shut', 2, aPort(5, { security_groups: [idOf('security_group', 2)] }));
   await world.settled();
   const a = `${prefix}a`;
   refused(a, shut.address);
   // What it begins is answered.
-  await world.put(
+  await world.backEnd.put(
     'security_group',
     aSecurityGroup(1, [...defaultRules(1), aRule(19, { remote_ip_prefix: `${shut.address}/32` })], {
       revision_number: 4,
@@ -179,7 +180,7 @@ test('a security group refuses what no rule allows, and lets in what one allows,
     port_range_max: 8090,
     remote_group_id: idOf('security_group', 1),
   });
-  await world.put('security_group', {
+  await world.backEnd.put('security_group', {
     ...none,
     revision_number: 2,
     security_group_rules: [aRule(21, { direction: 'egress' }), tcp],
@@ -196,7 +197,7 @@ test('a security group refuses what no rule allows, and lets in what one allows,
     );
     assert.equal(connects(a, shut.address, 8091), false);
     // Not by whoever is in no group that the rule names.
-    await world.put('port', {
+    await world.backEnd.put('port', {
       ...aPort(1),
       'binding:host_id': world.host(1),
       revision_number: 6,
@@ -204,7 +205,7 @@ test('a security group refuses what no rule allows, and lets in what one allows,
     });
     await world.settled();
     assert.equal(connects(a, shut.address, 8085), false);
-    await world.put('port', { ...aPort(1), 'binding:host_id': world.host(1), revision_number: 7 });
+    await world.backEnd.put('port', { ...aPort(1), 'binding:host_id': world.host(1), revision_number: 7 });
     await world.settled();
     await until(() => connects(a, shut.address, 8085), 10);
   } finally {
@@ -217,9 +218,9 @@ test('a router leads from network to network, across hosts', async () => {
   await world.settled();
   const a = `${prefix}a`;
   refused(a, e.address);
-  await world.put('router', aRouter(1));
-  await world.put('port', aRouterPort(31, 1, 1));
-  await world.put('port', aRouterPort(32, 1, 2));
+  await world.backEnd.put('router', aRouter(1));
+  await world.backEnd.put('port', aRouterPort(31, 1, 1));
+  await world.backEnd.put('port', aRouterPort(32, 1, 2));
   await world.settled();
   await reached(a, e.address);
   assert.ok(pings(e.ns, '10.1.0.11'));
@@ -227,7 +228,7 @@ test('a router leads from network to network, across hosts', async () => {
 });
 
 test('guests reach outside by the gateway of their router, and are reached by their floating IPs', async () => {
-  await world.put(
+  await world.backEnd.put(
     'network',
     aNetwork(9, {
       'provider:network_type': 'flat',
@@ -236,12 +237,18 @@ test('guests reach outside by the gateway of their router, and are reached by th
       mtu: 1500,
     }),
   );
-  await world.put('subnet', aSubnet(9, { cidr: '198.51.100.0/24', gateway_ip: '198.51.100.1', enable_dhcp: false }));
+  await world.backEnd.put(
+    'subnet',
+    aSubnet(9, { cidr: '198.51.100.0/24', gateway_ip: '198.51.100.1', enable_dhcp: false }),
+  );
   ipIn(world.outside, 'addr', 'add', '198.51.100.1/24', 'dev', 'eth0');
   const gateway = { subnet_id: idOf('subnet', 9), ip_address: '198.51.100.10' };
-  await world.put('port', aRouterPort(33, 1, 9, { device_owner: 'network:router_gateway', fixed_ips: [gateway] }));
+  await world.backEnd.put(
+    'port',
+    aRouterPort(33, 1, 9, { device_owner: 'network:router_gateway', fixed_ips: [gateway] }),
+  );
   const info = { network_id: idOf('network', 9), enable_snat: true, external_fixed_ips: [gateway] };
-  await world.put('router', aRouter(1, { revision_number: 2, external_gateway_info: info }));
+  await world.backEnd.put('router', aRouter(1, { revision_number: 2, external_gateway_info: info }));
   await world.settled();
   const a = `${prefix}a`;
   await reached(a, '198.51.100.1');
@@ -256,17 +263,17 @@ test('guests reach outside by the gateway of their router, and are reached by th
     router_id: idOf('router', 1),
   };
   refused(world.outside, '198.51.100.20');
-  await world.put(
+  await world.backEnd.put(
     'security_group',
     aSecurityGroup(1, [...defaultRules(1), aRule(18, { protocol: 'icmp', remote_ip_prefix: '198.51.100.0/24' })], {
       revision_number: 6,
     }),
   );
-  await world.put('floatingip', floating);
+  await world.backEnd.put('floatingip', floating);
   await world.settled();
   await reached(world.outside, '198.51.100.20');
   assert.match(await sourceSeen(a), /198\.51\.100\.20 >/);
-  await world.put('floatingip', {
+  await world.backEnd.put('floatingip', {
     ...floating,
     revision_number: 2,
     port_id: null,
@@ -278,7 +285,7 @@ test('guests reach outside by the gateway of their router, and are reached by th
 });
 
 test('a network with a VLAN of a physical network is that VLAN', async () => {
-  await world.put(
+  await world.backEnd.put(
     'network',
     aNetwork(8, {
       'provider:network_type': 'vlan',
@@ -287,26 +294,26 @@ test('a network with a VLAN of a physical network is that VLAN', async () => {
       mtu: 1500,
     }),
   );
-  await world.put('subnet', aSubnet(8));
+  await world.backEnd.put('subnet', aSubnet(8));
   const one = await guest('vlan1', 1, aPort(40, {}, 8));
   const two = await guest('vlan2', 2, aPort(41, {}, 8));
   await world.settled();
   const seen = await sniff(['vlan', '77', 'and', 'arp']);
   await reached(one.ns, two.address);
   assert.match(await seen(), /vlan 77.*10\.8\.0\.\d+/);
-  const bound = await world.ask('bind', {
+  const bound = await world.backEnd.ask('bind', {
     port: { id: idOf('port', 40), network_id: idOf('network', 8) },
     host: world.host(1),
   });
   assert.equal((bound.body as { readonly vif_type?: string }).vif_type, 'ovs');
   const details = bound.body['vif_details'] as Readonly<Record<string, unknown>>;
   assert.deepEqual([details['bridge_name'], details['datapath_type']], ['br-int', 'netdev']);
-  const nowhere = await world.ask('bind', { port: { id: idOf('port', 40) }, host: 'nowhere' });
+  const nowhere = await world.backEnd.ask('bind', { port: { id: idOf('port', 40) }, host: 'nowhere' });
   assert.match(String(nowhere.body['refused']), /nowhere/);
 });
 
 test('guests of IPv6 make their addresses of what the router says, or ask by DHCPv6', async () => {
-  await world.put(
+  await world.backEnd.put(
     'subnet',
     aSubnet(62, {
       network_id: idOf('network', 2),
@@ -319,7 +326,7 @@ test('guests of IPv6 make their addresses of what the router says, or ask by DHC
     }),
   );
   const leg = aRouterPort(32, 1, 2, { revision_number: 3 });
-  await world.put('port', {
+  await world.backEnd.put('port', {
     ...leg,
     fixed_ips: [...(leg['fixed_ips'] as unknown[]), { subnet_id: idOf('subnet', 62), ip_address: 'fd00:2::1' }],
   });
@@ -328,7 +335,7 @@ test('guests of IPv6 make their addresses of what the router says, or ask by DHC
     { 'binding:host_id': world.host(1), fixed_ips: [{ subnet_id: idOf('subnet', 62), ip_address: 'fd00:2::21' }] },
     2,
   );
-  await world.put('port', port);
+  await world.backEnd.put('port', port);
   const ns = world.plug('six', 1, port);
   await world.settled();
   await until(() => !/tentative|dadfailed/.test(runIn(ns, 'ip', '-6', 'addr', 'show', 'dev', 'eth0')), 20);
@@ -376,17 +383,17 @@ test('traffic goes on while the back end is killed, and what changed meanwhile i
     said += String(chunk);
   });
   const ended = new Promise((resolve) => pinging.once('exit', resolve));
-  const { body: before } = await world.ask('health');
-  await world.killBackEnd();
-  await world.startBackEnd();
-  const { body: after } = await world.ask('health');
+  const { body: before } = await world.backEnd.ask('health');
+  await world.backEnd.kill();
+  await world.backEnd.start();
+  const { body: after } = await world.backEnd.ask('health');
   assert.notEqual(after['instance'], before['instance']);
-  await until(async () => /sync was not called/.test(String((await world.ask('health')).body['reason'])), 10);
-  await world.sync();
+  await until(async () => /sync was not called/.test(String((await world.backEnd.ask('health')).body['reason'])), 10);
+  await world.backEnd.sync();
   await world.settled();
   await ended;
   assert.match(said, / 0% packet loss/);
-  await until(async () => (await world.ask('health')).body['ok'] === true, 10);
+  await until(async () => (await world.backEnd.ask('health')).body['ok'] === true, 10);
 });
 
 test('the last of everything goes', async () => {
@@ -398,7 +405,7 @@ test('the last of everything goes', async () => {
     ['network', [1, 2, 8, 9]],
     ['security_group', [1, 2]],
   ] as const)
-    for (const n of ids) await world.remove(resource, idOf(resource, n));
+    for (const n of ids) await world.backEnd.remove(resource, idOf(resource, n));
   await world.settled();
   const left = [
     'Logical_Switch',
