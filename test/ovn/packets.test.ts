@@ -284,6 +284,22 @@ test('guests reach outside by the gateway of their router, and are reached by th
   refused(world.outside, '198.51.100.20');
 });
 
+test('a floating IP whose port is on a host that reaches outside is answered there, by its own MAC', async () => {
+  const own = { subnet_id: idOf('subnet', 9), ip_address: '198.51.100.21' };
+  const port = { device_owner: 'network:floatingip', device_id: idOf('floatingip', 2), fixed_ips: [own] };
+  await world.backEnd.put('port', aPort(60, { ...port, security_groups: [], port_security_enabled: false }, 9));
+  await world.backEnd.put('floatingip', {
+    id: idOf('floatingip', 2),
+    revision_number: 1,
+    ...{ floating_ip_address: '198.51.100.21', fixed_ip_address: '10.1.0.11' },
+    ...{ port_id: idOf('port', 2), router_id: idOf('router', 1) },
+  });
+  await world.settled();
+  const seen = await sniff(['icmp[icmptype]==icmp-echoreply']);
+  await reached(world.outside, '198.51.100.21');
+  assert.match(await seen(), new RegExp(`${macOf(60)} > .* 198\\.51\\.100\\.21 > 198\\.51\\.100\\.1:`));
+});
+
 test('a network with a VLAN of a physical network is that VLAN', async () => {
   await world.backEnd.put(
     'network',
@@ -398,9 +414,9 @@ test('traffic goes on while the back end is killed, and what changed meanwhile i
 
 test('the last of everything goes', async () => {
   for (const [resource, ids] of [
-    ['floatingip', [1]],
+    ['floatingip', [1, 2]],
     ['router', [1]],
-    ['port', [1, 2, 3, 4, 5, 20, 21, 31, 32, 33, 40, 41]],
+    ['port', [1, 2, 3, 4, 5, 20, 21, 31, 32, 33, 40, 41, 60]],
     ['subnet', [1, 2, 8, 9, 62]],
     ['network', [1, 2, 8, 9]],
     ['security_group', [1, 2]],

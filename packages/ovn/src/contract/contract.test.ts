@@ -233,6 +233,24 @@ test('what became of objects is told to who waits for it, and all of it to who a
   await until(async () => ((await ask('reports', { since: 0 }))['reports'] as readonly Body[]).length === 1);
 });
 
+test('an object that lacks another is not told to be there until that has come', async () => {
+  const { ask, syncNothing, settled } = await start();
+  await syncNothing();
+  const said = async (): Promise<Body | undefined> =>
+    ((await ask('reports', { since: 0 }))['reports'] as readonly Body[]).find(({ resource }) => resource === 'port');
+  await ask('create', { resource: 'port', object: aPort(1), revision: 3 });
+  await settled();
+  assert.deepEqual(await said(), {
+    resource: 'port',
+    id: idOf('port', 1),
+    error: `network ${idOf('network', 1)} was not told`,
+  });
+  await ask('create', { resource: 'subnet', object: aSubnet(1), revision: 1 });
+  await ask('create', { resource: 'network', object: aNetwork(1), revision: 1 });
+  await until(async () => (await said())?.['realised_revision'] === 3);
+  assert.equal((await said())?.['error'], undefined);
+});
+
 test('of two one writes; the other has all the same been told, and goes on when that one is gone', async () => {
   const first = await start('a');
   await first.syncNothing();

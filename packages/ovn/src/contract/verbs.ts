@@ -52,7 +52,7 @@ const VERBS: Readonly<Record<string, (body: Body, deps: VerbDeps) => unknown>> =
       encapsulation: 'geneve',
       /** What a tunnel takes of a packet, over IPv4 and IPv6: a network's `mtu` is to be smaller than the way between hosts by it. */
       overhead_bytes: { 4: 58, 6: 78 },
-      distributed_floating_ips: false,
+      distributed_floating_ips: true,
       stateless_security_groups: true,
       ipv6: true,
       metadata: false,

@@ -14,6 +14,9 @@ import { OvsdbClient, type OvsdbClientOptions } from './ovsdb-client.ts';
 import { OvsdbError } from './ovsdb-error.ts';
 import { parseRemotes } from './remote.ts';
 
+/** The first of five ports that no other test of this machine has. */
+const PORT = 20_000 + 5 * (process.pid % 8000);
+
 type Seen = { synced: number; lost: number; changed: number; locked: boolean | undefined };
 
 /** A client, and what it was told. Ends with `stop`. */
@@ -170,8 +173,8 @@ test('tcp and ssl lead to the same', async () => {
   try {
     const tls = makeTls(directory);
     const options = [
-      '--remote=ptcp:16641:127.0.0.1',
-      '--remote=pssl:16642:127.0.0.1',
+      `--remote=ptcp:${PORT}:127.0.0.1`,
+      `--remote=pssl:${PORT + 1}:127.0.0.1`,
       ...['private-key=key', 'certificate=cert', 'ca-cert=ca'].map(
         (one) => `--${one.replace('=', `=${directory}/`)}.pem`,
       ),
@@ -179,8 +182,8 @@ test('tcp and ssl lead to the same', async () => {
     await using server = await disposable(options);
     server.ctl('ls-add', 'there');
     for (const [remote, more] of [
-      ['tcp:127.0.0.1:16641', {}],
-      ['ssl:127.0.0.1:16642', { tls }],
+      [`tcp:127.0.0.1:${PORT}`, {}],
+      [`ssl:127.0.0.1:${PORT + 1}`, { tls }],
     ] as const) {
       const a = follow(remote, more);
       await until(
@@ -191,7 +194,7 @@ test('tcp and ssl lead to the same', async () => {
       assert.deepEqual(a.names(), ['there']);
       await a.stop();
     }
-    const stranger = follow('ssl:127.0.0.1:16642');
+    const stranger = follow(`ssl:127.0.0.1:${PORT + 1}`);
     await until(
       () => /certificate|handshake|self-signed/i.test(stranger.client.problem ?? ''),
       10,
@@ -344,7 +347,7 @@ function makeTls(directory: string) {
 function startCluster(directory: string) {
   const members = [1, 2, 3].map((n) => ({
     database: join(directory, `${n}.db`),
-    raft: `tcp:127.0.0.1:${26_640 + n}`,
+    raft: `tcp:127.0.0.1:${PORT + 1 + n}`,
     remote: `unix:${join(directory, `${n}.sock`)}`,
   }));
   const first = members[0]?.raft ?? '';

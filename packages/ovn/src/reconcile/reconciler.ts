@@ -25,6 +25,9 @@ const UNITS_MAX = 250;
 /** A unit that the database refuses is tried again after this time, or when it, or what it reads, changes. */
 const REFUSED_MS = 30_000;
 
+/** `lacks`: why the rows are not all that the object is to have. */
+type KnownUnit = WantedUnit & { readonly lacks: string | undefined };
+
 /** Counts since the process began. */
 export type ReconcilerCounts = { readonly transactions: number; readonly operations: number; readonly refused: number };
 
@@ -139,7 +142,7 @@ export class Reconciler implements OvsdbListener {
   }
 
   /** What was refused before is tried alone: it would only fail the others. */
-  #batches(wanted: readonly WantedUnit[]): readonly (readonly WantedUnit[])[] {
+  #batches(wanted: readonly KnownUnit[]): readonly (readonly KnownUnit[])[] {
     const good = wanted.filter(({ unit }) => !this.#refused.has(unit));
     const count = Math.ceil(good.length / UNITS_MAX);
     const batches = Array.from({ length: count }, (_, i) => good.slice(i * UNITS_MAX, (i + 1) * UNITS_MAX));
@@ -147,15 +150,15 @@ export class Reconciler implements OvsdbListener {
   }
 
   /** What comes, referents first; then what goes, referents last. */
-  #inOrder(): readonly WantedUnit[] {
-    const units = [...this.#dirty].map((unit) => ({ unit, rows: this.#options.translation.rowsOf(unit) }));
+  #inOrder(): readonly KnownUnit[] {
+    const units = [...this.#dirty].map((unit) => ({ unit, ...this.#options.translation.rowsOf(unit) }));
     const comes = units.filter(({ rows }) => rows.length > 0).sort((a, b) => rankOf(a.unit) - rankOf(b.unit));
     const goes = units.filter(({ rows }) => rows.length === 0).sort((a, b) => rankOf(b.unit) - rankOf(a.unit));
     return [...comes, ...goes];
   }
 
   /** A transaction; of one that is refused its halves, until those are alone that are refused. */
-  async #commit(units: readonly WantedUnit[]): Promise<void> {
+  async #commit(units: readonly KnownUnit[]): Promise<void> {
     if (this.#actual === undefined || this.#replica === undefined) throw new OvsdbError('lost', 'the database is away');
     // What becomes dirty from now on was not looked at.
     for (const { unit } of units) this.#dirty.delete(unit);
@@ -174,10 +177,10 @@ export class Reconciler implements OvsdbListener {
       else for (const half of halves(units)) await this.#commit(half);
       return;
     }
-    for (const { unit, rows } of units) {
+    for (const { unit, lacks } of units) {
       this.#refused.delete(unit);
       const missing = waiting.get(unit);
-      if (missing === undefined) this.#tellDone(unit, rows.length > 0);
+      if (missing === undefined) this.#tellDone(unit, lacks);
       else this.#waiting.set(unit, missing);
     }
     this.#underWay = 0;
@@ -199,13 +202,13 @@ export class Reconciler implements OvsdbListener {
     if (object !== undefined) this.#options.reports.say({ ...object, error: err.message });
   }
 
-  #tellDone(unit: string, isThere: boolean): void {
+  #tellDone(unit: string, lacks: string | undefined): void {
     const object = objectOf(unit);
     if (object === undefined) return;
     const { reports, translation } = this.#options;
     const known = translation.get(object.resource, object.id);
-    if (known !== undefined) reports.say({ ...object, realisedRevision: known.revision });
-    else if (!isThere) reports.forget(object.resource, object.id);
+    if (known === undefined) reports.forget(object.resource, object.id);
+    else reports.say({ ...object, ...(lacks === undefined ? { realisedRevision: known.revision } : { error: lacks }) });
   }
 }
 

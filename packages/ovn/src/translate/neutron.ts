@@ -146,7 +146,7 @@ const PARSERS: { readonly [R in ResourceName]: (fields: Fields) => Objects[R] } 
     groups: from.list('security_groups').map((id) => checkedUuid(id, 'security_groups')),
     pairs: from.list('allowed_address_pairs').map(pairOf),
     dhcpOptions: from.list('extra_dhcp_opts').map(dhcpOptionOf),
-    host: from.text('binding:host_id', ''),
+    host: from.host('binding:host_id'),
   }),
   router: (from) => ({
     ...commonOf(from),
@@ -235,6 +235,13 @@ class Fields {
 
   mac(name: string): string {
     return checkedMac(this.value(name), name);
+  }
+
+  /** OVN takes several hosts with commas between: a port is on one. */
+  host(name: string): string {
+    const given = this.text(name, '');
+    if (!given.includes(',')) return given;
+    throw new FieldError(`${name} has a comma, which no name of a host has`);
   }
 
   mode(name: string): Ipv6Mode | null {

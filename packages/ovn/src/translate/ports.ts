@@ -5,7 +5,7 @@ import { routerPortName } from './names.ts';
 import type { Network, Port, Router, Subnet } from './neutron.ts';
 import { DROP_KEY } from './security-groups.ts';
 import { type Holder, type WantedRow, wantedRow } from './wanted-row.ts';
-import type { Chassis, WorldReader } from './world.ts';
+import { reaches, type WorldReader } from './world.ts';
 
 const INTERFACE = 'network:router_interface';
 const GATEWAY = 'network:router_gateway';
@@ -17,10 +17,11 @@ const GATEWAY_CHASSIS_MAX = 5;
 
 /** None while the port's network is not there. */
 export function portRows(key: string, port: Port, read: WorldReader): readonly WantedRow[] {
-  const network = read.get('network', port.networkId);
-  if (network === undefined || port.deviceOwner === FLOATING) return [];
+  if (port.deviceOwner === FLOATING) return [];
+  const network = read.need('network', port.networkId);
+  if (network === undefined) return [];
   if (port.deviceOwner === INTERFACE || port.deviceOwner === GATEWAY) return routerPortRows(key, port, network, read);
-  const subnets = port.fixedIps.flatMap(({ subnetId }) => read.get('subnet', subnetId) ?? []);
+  const subnets = port.fixedIps.flatMap(({ subnetId }) => read.need('subnet', subnetId) ?? []);
   const answers = ([4, 6] as const).map((version) => dhcpOf(key, port, version, { network, subnets }));
   const [four, six] = answers.map(({ refs }) => refs);
   const row = wantedRow('Logical_Switch_Port', key, {
@@ -98,7 +99,7 @@ function routerPortRows(key: string, port: Port, network: Network, read: WorldRe
     ids: idsOf(port),
     holders: [{ key: `network/${network.id}`, column: 'ports' }],
   });
-  const router = read.get('router', port.deviceId);
+  const router = read.need('router', port.deviceId);
   if (router === undefined || port.fixedIps.length === 0) return [end];
   return [end, ...routerEnd(key, port, { router, network, isGateway }, read)];
 }
@@ -112,7 +113,7 @@ function routerEnd(
   read: WorldReader,
 ): readonly WantedRow[] {
   const places = port.fixedIps.flatMap(({ subnetId, address }) => {
-    const subnet = read.get('subnet', subnetId);
+    const subnet = read.need('subnet', subnetId);
     return subnet === undefined ? [] : [{ subnet, network: `${address}/${subnet.cidr.split('/')[1]}` }];
   });
   if (places.length === 0) return [];
@@ -164,8 +165,4 @@ function chassisRows(own: string, port: Port, network: Network, read: WorldReade
       holders: [{ key: own, column: 'gateway_chassis' }],
     }),
   );
-}
-
-function reaches({ physicalNetworks }: Chassis, { physicalNetwork }: Network): boolean {
-  return physicalNetwork === null || physicalNetworks.includes(physicalNetwork);
 }

@@ -2,7 +2,7 @@
 import { routerName } from './names.ts';
 import type { FloatingIp, Router } from './neutron.ts';
 import { type WantedRow, wantedRow } from './wanted-row.ts';
-import type { WorldReader } from './world.ts';
+import { reaches, type WorldReader } from './world.ts';
 
 /** Its ports are rows of their own objects. */
 export function routerRows(key: string, router: Router, read: WorldReader): readonly WantedRow[] {
@@ -48,22 +48,36 @@ function sourceRows(key: string, { id, gateway }: Router, read: WorldReader): re
     .filter(({ version }) => version === 4);
   return [...new Set(inside.map(({ cidr }) => cidr))].map((cidr) =>
     wantedRow('NAT', `${key}#snat ${cidr}`, {
-      columns: { type: 'snat', external_ip: address, logical_ip: cidr, logical_port: [] },
+      columns: { type: 'snat', external_ip: address, logical_ip: cidr, logical_port: [], external_mac: [] },
       holders: [{ key, column: 'nat' }],
     }),
   );
 }
 
-/** None while it leads nowhere. */
+/** None while it leads nowhere. It is answered where its port is if that host reaches outside, and at the gateway otherwise. */
 export function floatingIpRows(key: string, floating: FloatingIp, read: WorldReader): readonly WantedRow[] {
   const { routerId, portId, address, fixedAddress } = floating;
   if (routerId === null || portId === null || fixedAddress === null) return [];
-  if (read.get('router', routerId) === undefined) return [];
+  const router = read.need('router', routerId);
+  if (router === undefined) return [];
+  const mac = ownMac(floating.id, portId, router, read);
   return [
     wantedRow('NAT', key, {
-      columns: { type: 'dnat_and_snat', external_ip: address, logical_ip: fixedAddress, logical_port: [portId] },
+      columns: {
+        ...{ type: 'dnat_and_snat', external_ip: address, logical_ip: fixedAddress },
+        ...{ logical_port: [portId], external_mac: mac === undefined ? [] : [mac] },
+      },
       ids: { 'cable:revision': String(floating.revision) },
       holders: [{ key: `router/${routerId}`, column: 'nat' }],
     }),
   ];
+}
+
+/** That of the floating IP's own port; undefined: the gateway answers for it, with its own. */
+function ownMac(id: string, portId: string, { gateway }: Router, read: WorldReader): string | undefined {
+  const network = gateway === null ? undefined : read.get('network', gateway.networkId);
+  const host = read.get('port', portId)?.host ?? '';
+  const chassis = host === '' ? undefined : read.chassisOf(host);
+  if (network === undefined || network.physicalNetwork === null || chassis === undefined) return undefined;
+  return reaches(chassis, network) ? read.portsOf('device', id)[0]?.mac : undefined;
 }

@@ -29,7 +29,7 @@ function rowsAfter(steps: readonly Step[]): ReadonlyMap<string, WantedRow> {
   const units = new Map<string, readonly WantedRow[]>();
   for (const [resource, given] of steps) {
     const touched = typeof given === 'string' ? translation.delete(resource, given) : put(translation, resource, given);
-    for (const unit of touched) units.set(unit, translation.rowsOf(unit));
+    for (const unit of touched) units.set(unit, translation.rowsOf(unit).rows);
   }
   return new Map([...units.values()].flat().map((row) => [row.key, row]));
 }
@@ -246,6 +246,16 @@ test('a router has its legs, routes, gateway and translations', () => {
   );
 });
 
+test('a floating IP is answered on the host of its port if that reaches outside, with its own MAC', () => {
+  const own = aPort(50, { device_owner: 'network:floatingip', device_id: idOf('floatingip', 1), fixed_ips: [] }, 9);
+  const bound = (host: string): Step => ['port', aPort(1, { 'binding:host_id': host })];
+  const nat = (host: string): string =>
+    text(rowsAfter([...BASE, ...OUTSIDE, ['port', own], bound(host)]).get(`floatingip/${idOf('floatingip', 1)}`));
+  assert.match(nat('h1'), new RegExp(`external_mac: ${macOf(50)}`));
+  assert.doesNotMatch(nat('elsewhere'), /external_mac/);
+  assert.doesNotMatch(nat(''), /external_mac/);
+});
+
 test('equal objects have equal rows, whatever was told before, in whatever order', () => {
   const steps = [
     ...BASE,
@@ -272,6 +282,7 @@ test('an object that is not as the API shows it is refused by its attribute', ()
     ['subnet', { ...aSubnet(1), cidr: '10.0.0.0/33' }, /^cidr /],
     ['subnet', { ...aSubnet(1), ipv6_ra_mode: 'x' }, /^ipv6_ra_mode /],
     ['port', { ...aPort(1), mac_address: 'x || 1' }, /^mac_address /],
+    ['port', { ...aPort(1), 'binding:host_id': 'h1,h2' }, /^binding:host_id /],
     [
       'port',
       { ...aPort(1), allowed_address_pairs: [{ ip_address: '1.2.3.4 }', mac_address: macOf(1) }] },

@@ -41,18 +41,19 @@ export class Translation {
     return this.tables[resource].get(id) as Objects[R] | undefined;
   }
 
-  /** The rows that the unit is to have now. */
-  rowsOf(unit: string): readonly WantedRow[] {
+  /** The rows that the unit is to have now. `lacks`: what is missing, by which they are not all; undefined: they are. */
+  rowsOf(unit: string): { readonly rows: readonly WantedRow[]; readonly lacks: string | undefined } {
     const read = new WorldReader(this.tables);
     const rows = rowsOf(unit, read);
     const node = this.#nodes.get(unit);
-    if (node === undefined) return rows;
+    const made = { rows, lacks: read.lacks[0] };
+    if (node === undefined) return made;
     if (this.#isOfSomething(unit)) this.#dependents.set(node, read.reads);
     else {
       this.#dependents.delete(node);
       this.#nodes.delete(unit);
     }
-    return rows;
+    return made;
   }
 
   #isOfSomething(unit: string): boolean {

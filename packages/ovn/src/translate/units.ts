@@ -61,7 +61,7 @@ const MAKERS: Readonly<Record<ObjectKind, Maker>> = {
   port: of('port', portRows),
   floatingip: of('floatingip', floatingIpRows),
   subnet: of('subnet', (unit, subnet, read) => {
-    const network = read.get('network', subnet.networkId);
+    const network = read.need('network', subnet.networkId);
     return network === undefined ? [] : subnetRows(unit, subnet, network);
   }),
 };

@@ -30,7 +30,7 @@ export const NORTHBOUND_TABLES: Readonly<Record<NorthboundTable, readonly string
   Logical_Router_Port: ['name', 'mac', 'networks', 'options', 'ipv6_ra_configs', 'gateway_chassis', 'external_ids'],
   Gateway_Chassis: ['name', 'chassis_name', 'priority', 'external_ids'],
   Logical_Router_Static_Route: ['ip_prefix', 'nexthop', 'external_ids'],
-  NAT: ['type', 'external_ip', 'logical_ip', 'logical_port', 'external_ids'],
+  NAT: ['type', 'external_ip', 'external_mac', 'logical_ip', 'logical_port', 'external_ids'],
 };
 
 /** Columns by which a row holds others, strongly or weakly: others may have put theirs there, too. */

@@ -1,6 +1,6 @@
 /** What is to be realised, as it was told last, and who reads what of it. */
 import { indexRead, type ReadKey, rowRead, Table } from '@cable/kit';
-import type { Objects, ResourceName } from './neutron.ts';
+import type { Network, Objects, ResourceName } from './neutron.ts';
 
 /** A machine that OVN knows (its Southbound database says which). */
 export type Chassis = {
@@ -11,6 +11,11 @@ export type Chassis = {
   /** It is said to be a gateway (`enable-chassis-as-gw`). */
   readonly isGateway: boolean;
 };
+
+/** Whether the machine reaches the network by a link of its own; an overlay every machine reaches. */
+export function reaches({ physicalNetworks }: Chassis, { physicalNetwork }: Network): boolean {
+  return physicalNetwork === null || physicalNetworks.includes(physicalNetwork);
+}
 
 /** All that rows are made of. */
 export type Things = Objects & { readonly chassis: Chassis };
@@ -56,6 +61,8 @@ export function readsOf<N extends ThingName>(name: N, id: string, row: Things[N]
 /** Reads, and remembers what was read. */
 export class WorldReader {
   readonly reads: Set<ReadKey> = new Set();
+  /** What is missing, by which the rows are not all that they are to be. */
+  readonly lacks: string[] = [];
   readonly #tables: WorldTables;
 
   constructor(tables: WorldTables) {
@@ -67,10 +74,22 @@ export class WorldReader {
     return this.#tables[name].get(id) as Objects[N] | undefined;
   }
 
+  /** What an object cannot be realised without. */
+  need<N extends ResourceName>(name: N, id: string): Objects[N] | undefined {
+    const found = this.get(name, id);
+    if (found === undefined) this.lacks.push(`${name} ${id} was not told`);
+    return found;
+  }
+
   /** In the order of their ids. */
   portsOf(index: 'device' | 'group', key: string): readonly Objects['port'][] {
     this.reads.add(indexRead('port', index, key));
     return [...this.#tables.port.by(index, key)].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** The machine of this host name, or name. */
+  chassisOf(host: string): Chassis | undefined {
+    return this.chassis().find(({ name, hostname }) => name === host || hostname === host);
   }
 
   chassis(): readonly Chassis[] {
