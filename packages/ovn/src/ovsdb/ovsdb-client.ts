@@ -35,7 +35,7 @@ export type OvsdbClientOptions = {
   readonly limits?: MessageLimits;
   /** Default 5 s; see `RpcOptions`. */
   readonly probeMs?: number;
-  /** Default 60 s; see `RpcOptions`. */
+  /** Default 30 s; see `RpcOptions`. */
   readonly requestMs?: number;
   /** Default 100 ms to 8 s. */
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
@@ -138,7 +138,7 @@ export class OvsdbClient {
   }
 
   #connect(remote: Remote, onNotification: (notification: Notification) => void): Promise<RpcConnection> {
-    const { limits = LIMITS, probeMs = 5000, requestMs = 60_000, tls } = this.#options;
+    const { limits = LIMITS, probeMs = 5000, requestMs = 30_000, tls } = this.#options;
     return connectRpc(
       remote,
       { limits, probeMs, requestMs, connectMs: CONNECT_MS, tls, onNotification },
