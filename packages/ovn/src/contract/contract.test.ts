@@ -213,6 +213,19 @@ test('one that has just started is told what it lacks, and leaves all as it is u
   });
 });
 
+test('a server whose store was put back to before is believed', async () => {
+  const { ask, syncNothing, settled } = await start();
+  await syncNothing();
+  await ask('create', { resource: 'network', object: aNetwork(1), revision: 1 });
+  await ask('create', { resource: 'port', object: aPort(1, { 'binding:host_id': 'new' }), revision: 90 });
+  const listed = { resource: 'port', objects: [{ id: idOf('port', 1), revision: 40 }] };
+  assert.deepEqual(await ask('sync', listed), { missing: [], stale: [idOf('port', 1)], unknown: [] });
+  await ask('update', { resource: 'port', object: aPort(1, { 'binding:host_id': 'old' }), revision: 40 });
+  await settled();
+  assert.equal(northbound.ctl('get', 'Logical_Switch_Port', idOf('port', 1), 'options:requested-chassis'), 'old');
+  assert.deepEqual(await ask('sync', listed), { missing: [], stale: [], unknown: [] });
+});
+
 test('what became of objects is told to who waits for it, and all of it to who asks anew', async () => {
   const { ask, syncNothing } = await start();
   await syncNothing();

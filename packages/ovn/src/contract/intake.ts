@@ -22,6 +22,8 @@ export class Intake {
   /** Of each resource that was compared, what is still to come. */
   readonly #expected = new Map<ResourceName, Map<string, number>>();
   readonly #gone = new Map<string, number>();
+  /** Objects of which the server has an older revision: its store was put back, and what it tells next counts. */
+  readonly #doubted = new Set<string>();
   #isComplete = false;
 
   constructor(translation: Translation, touch: (units: readonly string[]) => void) {
@@ -61,8 +63,9 @@ export class Intake {
     const known = this.#translation.get(resource, value.id)?.revision;
     const gone = this.#gone.get(key);
     const isLate = known === undefined ? gone !== undefined && gone >= revision : known > revision;
-    if (!isLate) {
+    if (!isLate || this.#doubted.has(key)) {
       this.#gone.delete(key);
+      this.#doubted.delete(key);
       this.#touch(this.#translation.put(resource, value.id, value, revision));
     }
     this.#came(resource, value.id, revision);
@@ -72,7 +75,8 @@ export class Intake {
   /** The object is gone. `revision`: of its last state; absent: whatever is known of it. */
   delete(resource: ResourceName, id: string, revision: number | undefined): void {
     const known = this.#translation.get(resource, id)?.revision;
-    if (revision !== undefined && known !== undefined && known > revision) return;
+    const isDoubted = this.#doubted.delete(`${resource}/${id}`);
+    if (revision !== undefined && known !== undefined && known > revision && !isDoubted) return;
     this.#remember(`${resource}/${id}`, revision ?? known ?? -1);
     this.#touch(this.#translation.delete(resource, id));
     this.#came(resource, id, Number.POSITIVE_INFINITY);
@@ -84,7 +88,8 @@ export class Intake {
     const revisionOf = (id: string): number | undefined => this.#translation.get(resource, id)?.revision;
     const ids = new Set(listed.map(({ id }) => id));
     const missing = listed.filter(({ id }) => revisionOf(id) === undefined);
-    const stale = listed.filter(({ id, revision }) => (revisionOf(id) ?? revision) < revision);
+    const stale = listed.filter(({ id, revision }) => (revisionOf(id) ?? revision) !== revision);
+    for (const { id, revision } of stale) if ((revisionOf(id) ?? 0) > revision) this.#doubted.add(`${resource}/${id}`);
     this.#expected.set(resource, new Map([...missing, ...stale].map(({ id, revision }) => [id, revision])));
     this.#look();
     return {

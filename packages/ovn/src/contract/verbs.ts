@@ -34,8 +34,8 @@ export function answerVerb(verb: string, body: Body, deps: VerbDeps): unknown {
 /** OVN gives each network, and each port in it, a number that a tunnel carries. */
 const LIMITS = { networks: 16_777_215, ports_per_network: 32_767 };
 
-/** What one answer of `reports` has at most. */
-const REPORTS_MAX = 1000;
+/** What one answer of `reports` has at most: below 1 MiB, also where each has an error. */
+const REPORTS_MAX = 500;
 const WAIT_SECONDS_MAX = 60;
 
 const VERBS: Readonly<Record<string, (body: Body, deps: VerbDeps) => unknown>> = {
