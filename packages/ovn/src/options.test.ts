@@ -22,10 +22,7 @@ test('a command line that would let strangers in, or says nothing, is refused wi
     [[], /2 error: required option '--listen/],
     [['--listen', '127.0.0.1:1'], /Give '--token-file'/],
     [['--listen', '10.0.0.1:1', '--token-file', '/dev/null'], /Give '--listen-cert' and '--listen-key'/],
-    [['--listen', 'unix:/x', '--listen-cert', 'x'], /go together/],
-    [['--listen', 'unix:/x', '--northbound', 'udp:1'], /Give unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT/],
     [['--listen', 'unix:/x', '--northbound', 'ssl:10.0.0.1:6641'], /want '--ca', '--cert' and '--key'/],
-    [['--listen', 'unix:/x', '--ca', 'x'], /have no effect/],
     [['--listen', '127.0.0.1:1', '--token-file', '/nonesuch'], /cannot read \/nonesuch/],
     [['--listen', 'nowhere'], /Give unix:PATH, or an address and a port/],
   ];
