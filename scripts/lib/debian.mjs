@@ -43,6 +43,7 @@ const TEST = {
   ethtool: 'reads offloads in tests',
   procps: 'sysctl in tests',
   curl: 'plain HTTP client in tests',
+  frr: 'BGP in tests of L3VPNs',
 };
 const BENCH = {
   iperf3: 'TCP and UDP throughput',
