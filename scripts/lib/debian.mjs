@@ -47,6 +47,7 @@ const TEST = {
   'ovn-central': "OVN's databases and their translator in tests",
   'ovn-host': "OVN's controller in tests",
   openssl: 'certificates for a database in tests',
+  frr: 'BGP in tests of L3VPNs',
 };
 const BENCH = {
   iperf3: 'TCP and UDP throughput',
