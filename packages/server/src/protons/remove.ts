@@ -65,15 +65,15 @@ function removeStep(planning: Planning, step: readonly Place[]): void {
 /** Objects to which nothing refers that would keep them; where all that is left is in a circle, any: the refusal says which. */
 function loose({ tables, resources }: EngineDeps, proton: string, most: number): readonly Place[] {
   const found: Place[] = [];
-  let any: Place | undefined;
+  let first: Place | undefined;
   for (const type of [...resources.current.typesOf(proton)].reverse()) {
     const holders = resources.holdersOf(type).filter(({ onDelete }) => onDelete === 'restrict');
     for (const { id } of tables.any(type).values()) {
-      any ??= { type, id };
+      first ??= { type, id };
       if (holders.some(({ holder, index }) => tables.any(holder.type).count(index, id) > 0)) continue;
       found.push({ type, id });
       if (found.length === most) return found;
     }
   }
-  return found.length > 0 || any === undefined ? found : [any];
+  return found.length > 0 || first === undefined ? found : [first];
 }
