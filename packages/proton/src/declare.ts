@@ -228,6 +228,8 @@ function attributeOf(model: ProtonModel, object: ProtonObject, one: ProtonAttrib
     ...(written === undefined ? {} : { write: written }),
     ...(mustBe ? { required: true as const } : {}),
     ...(nullable && !isKey ? { nullable: true as const } : {}),
+    // Gluon unbinds a port with empty texts, whatever the attribute.
+    ...(nullable && !isKey && !isStrict && hasFormat(schema) ? { emptyAsNull: true as const } : {}),
     ...(standard === undefined || mustBe || isKey ? {} : { default: standard }),
     ...(target === undefined || ref === undefined
       ? {}
@@ -261,6 +263,10 @@ function optionOf(name: string): { readonly option?: string } {
 /** What looks rows up by it: uniqueness, and what the model names. */
 function isIndexed({ indexes, unique }: ProtonObject, { name, unique: alone }: ProtonAttribute): boolean {
   return alone !== undefined || indexes.some((one) => one[0] === name) || unique.some((one) => one[0] === name);
+}
+
+function hasFormat(schema: JsonSchema): boolean {
+  return typeof schema === 'object' && schema['format'] !== undefined;
 }
 
 function isUuid(schema: JsonSchema): boolean {

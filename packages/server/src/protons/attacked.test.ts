@@ -157,3 +157,21 @@ test('a change of Neutron’s door holds only for the revision that it names, an
   assert.equal((await send('PUT', path, { port: { port_security_enabled: true } }, AS)).status, 400);
   assert.equal((await send('PUT', path, { port: { name: 'x', security_groups: [] } }, AS)).status, 200);
 });
+
+test('a port is unbound by empty texts, as Gluon’s plug-in does it', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  await install(harness, model('net-l3vpn'));
+  const { body: port } = await send('POST', `${BASE}/ports`, PORT, AS);
+  const path = `${BASE}/ports/${port['id']}`;
+  const bind = {
+    host_id: 'h1',
+    device_id: '5b2f6c1e-8d7a-4f3b-9c2d-1e0f9a8b7c6d',
+    device_owner: 'compute:nova',
+    profile: '{}',
+  };
+  await send('PUT', path, { ...bind, vif_type: 'ovs' }, SERVICE);
+  const freed = await send('PUT', path, { host_id: '', device_id: '', device_owner: '', profile: '' }, SERVICE);
+  assert.equal(freed.status, 200, JSON.stringify(freed.body));
+  assert.deepEqual([freed.body['vif_type'], freed.body['device_id'], freed.body['status']], [null, null, 'DOWN']);
+});
