@@ -169,7 +169,27 @@ export function novaKey(portId: string): string {
 const TELLERS = `${HOST_RUNTIME}teller/`;
 
 /** Leased; present: a server tells Nova what is new. Value: `{"server"}`. */
-export const NOVA_TELLER: string = `${TELLERS}nova`;
+export const NOVA_TELLER: string = tellerKey('nova');
+
+/** The same of somebody else: `plugin-<name>`. */
+export function tellerKey(who: string): string {
+  return `${TELLERS}${who}`;
+}
+
+/** What is known of a plug-in (`HeardRow`). */
+export function heardKey(plugin: string): string {
+  return `${HOST_RUNTIME}heard/${plugin}`;
+}
+
+/** What a plug-in was told last of an object (`ToldRow`). */
+export function toldKey(plugin: string, resource: string, id: string): string {
+  return `${toldPrefix(plugin)}${resource}/${id}`;
+}
+
+/** All that it was told. Ends in a slash. */
+export function toldPrefix(plugin: string): string {
+  return `${HOST_RUNTIME}told/${plugin}/`;
+}
 
 /** Present: what there was before anything was told to Nova counts as told, and stands beside each port. */
 export const NOVA_SINCE = '/cable/meta/nova-since';

@@ -4,6 +4,8 @@ import type {
   AnyObject,
   ClusterNetworkPolicy,
   DefaultSecurityGroupRule,
+  DispatchDefault,
+  DispatchRule,
   EndpointSet,
   Flavor,
   FloatingIp,
@@ -22,6 +24,7 @@ import type {
   Network,
   NetworkPolicy,
   NetworkSegmentRange,
+  Plugin,
   Pool,
   Port,
   PortForwarding,
@@ -97,6 +100,9 @@ type ObjectTypes = {
   readonly join_token: JoinToken;
   readonly kubernetes_cluster: KubernetesCluster;
   readonly proton: Proton;
+  readonly plugin: Plugin;
+  readonly dispatch_rule: DispatchRule;
+  readonly dispatch_default: DispatchDefault;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
@@ -185,8 +191,29 @@ export type NovaRow = {
   readonly view: string;
 };
 
-/** Which server tells Nova. Leased; `id` is `nova`. */
+/** Which server tells somebody. Leased; `id` is `nova`, or `plugin-<name>`. */
 export type TellerRow = { readonly id: string; readonly server: string };
+
+/** What is known of a plug-in. `id` is its name. */
+export type HeardRow = {
+  readonly id: string;
+  /** When it answered last (UTC, ISO 8601); empty: never. */
+  readonly at: string;
+  /** What it says that it uses. */
+  readonly usage: Readonly<Record<string, number>>;
+  /** Objects that it was not told of as they are. */
+  readonly undelivered: number;
+};
+
+/** What a plug-in was told last of an object. `id` is `<plug-in>/<resource>/<object's id>`. */
+export type ToldRow = {
+  readonly id: string;
+  readonly plugin: string;
+  /** Revision of the store of the object's state. */
+  readonly revision: number;
+  /** Of a port: the host that it was told of. */
+  readonly host: string;
+};
 
 /** Every table known when this was built. */
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
@@ -199,6 +226,8 @@ type RuntimeTypes = {
   readonly health: HealthRow;
   readonly nova: NovaRow;
   readonly teller: TellerRow;
+  readonly heard: HeardRow;
+  readonly told: ToldRow;
 };
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -243,6 +272,8 @@ export function parseRuntime(
   if (type === 'nova' && portId === undefined) return { type, row: novaRow(host, value) };
   if (type === 'teller' && portId === undefined)
     return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };
+  if (type === 'heard' && portId === undefined) return { type, row: heardRow(host, value) };
+  if (type === 'told') return { type, row: toldRow(path.slice('told/'.length), value) };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
   const row: VifRow = {
@@ -285,6 +316,21 @@ function novaRow(id: string, value: Fields): NovaRow {
     active: textOr(value['active'], ''),
     view: textOr(value['view'], ''),
   };
+}
+
+function heardRow(id: string, value: Fields): HeardRow {
+  const usage = Object.entries(isFields(value['usage']) ? value['usage'] : {});
+  return {
+    id,
+    at: textOr(value['at'], ''),
+    usage: Object.fromEntries(usage.map(([name, count]) => [name, numberOr(count, 0)])),
+    undelivered: numberOr(value['undelivered'], 0),
+  };
+}
+
+function toldRow(id: string, value: Fields): ToldRow {
+  const [plugin = ''] = id.split('/', 1);
+  return { id, plugin, revision: numberOr(value['revision'], 0), host: textOr(value['host'], '') };
 }
 
 function serverRow(id: string, value: Fields): ServerRow {

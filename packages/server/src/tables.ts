@@ -81,7 +81,7 @@ export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
 export const RUNTIME_TYPES: readonly string[] = [
-  ...['alive', 'server', 'vif', 'health', 'nova', 'teller'],
+  ...['alive', 'server', 'vif', 'health', 'nova', 'teller', 'heard', 'told'],
   ...[LOADED_TYPES, TOMBSTONES],
 ];
 
@@ -137,6 +137,8 @@ export class Tables {
     this.#addTable('health', { host: (row) => [String(row['host'])] });
     this.#addTable('nova', {});
     this.#addTable('teller', {});
+    this.#addTable('heard', {});
+    this.#addTable('told', { plugin: (row) => [String(row['plugin'])] });
     this.#addTable(LOADED_TYPES, {});
     this.#addTable(TOMBSTONES, {});
   }
