@@ -18,7 +18,7 @@ export function attributeFlags(
   resource: Pick<ResourceModel, 'attributes'>,
   purpose: Purpose,
 ): readonly AttributeFlags[] {
-  const wanted = Object.entries(resource.attributes).filter(([, attribute]) => serves(attribute, purpose));
+  const wanted = Object.entries(resource.attributes).filter(([, attribute]) => serves(resource, attribute, purpose));
   const taken = new Set(FIXED_OPTIONS.map(optionKey));
   // A short spelling of one may be the name of another.
   const names = new Map(wanted.map(([name, { option }]) => [optionKey(option ?? dashed(name)), name]));
@@ -42,7 +42,7 @@ export function attributeFlags(
 export function withoutFlags(resource: Pick<ResourceModel, 'attributes'>, purpose: Purpose): readonly string[] {
   const has = new Set(attributeFlags(resource, purpose).map(({ name }) => name));
   return Object.entries(resource.attributes)
-    .filter(([name, attribute]) => serves(attribute, purpose) && !has.has(name))
+    .filter(([name, attribute]) => serves(resource, attribute, purpose) && !has.has(name))
     .map(([name]) => name);
 }
 
@@ -52,8 +52,9 @@ export function withoutParent({ attributes, parent }: ResourceModel): Pick<Resou
   return { attributes: Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== parent.attribute)) };
 }
 
-function serves(attribute: Attribute, purpose: Purpose): boolean {
-  if (attribute.aliasOf !== undefined) return false;
+/** A second name has no option where the first has one. */
+function serves({ attributes }: Pick<ResourceModel, 'attributes'>, attribute: Attribute, purpose: Purpose): boolean {
+  if (attribute.aliasOf !== undefined && attributes[attribute.aliasOf] !== undefined) return false;
   if (purpose === 'filter') return attribute.filter !== false && !['dict', 'object', 'any'].includes(attribute.type);
   return attribute.write === 'both' || attribute.write === purpose;
 }

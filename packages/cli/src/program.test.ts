@@ -688,14 +688,19 @@ function namesIn(help: string, kind: 'commands' | 'options'): readonly string[] 
 
 test('each command and option that the command line has of its own is kept free by the registry', async () => {
   const bare = await cable('--help', undefined, []);
-  const own = namesIn(bare.out, 'commands').filter((name) => name !== 'host');
-  const below = namesIn((await cable('host --help', undefined, [])).out, 'commands').map((name) => `host ${name}`);
+  const groups = ['host', 'proton'];
+  const own = namesIn(bare.out, 'commands').filter((name) => !groups.includes(name));
+  const inGroups = groups.map(async (group) => {
+    const { out } = await cable(`${group} --help`, undefined, []);
+    return namesIn(out, 'commands').map((name) => `${group} ${name}`);
+  });
+  const below = (await Promise.all(inGroups)).flat();
   const processes =
     /Processes: (.*) \(/
       .exec(bare.out)?.[1]
       ?.split(', ')
       .map((one) => one.replace('cable ', '')) ?? [];
-  const commands = [...own, ...below, ...processes].filter((name) => name !== 'host help');
+  const commands = [...own, ...below, ...processes].filter((name) => !name.endsWith(' help'));
   assert.deepEqual([...commands].sort(), [...FIXED_COMMANDS].sort());
   const { models } = composeRegistry([{ ...wire, verbs: ['list', 'show', 'create', 'update', 'delete'], actions: [] }]);
   const helps = await Promise.all(

@@ -11,6 +11,7 @@ import { explainFailure } from './errors.ts';
 import { addFaultCommands } from './fault-commands.ts';
 import { commandWords, globalOptions } from './global-options.ts';
 import { addPkiCommands } from './pki-commands.ts';
+import { addProtonCommands, LOCAL_PROTON_COMMANDS } from './proton-commands.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { type Connect, certifiedSite, findSite, plainSite, type Site } from './site.ts';
 import { showStatus } from './status.ts';
@@ -61,6 +62,7 @@ function isCompletion(argv: readonly string[]): boolean {
 function needsServer(argv: readonly string[]): boolean {
   const [first = '', second = ''] = commandWords(argv).map((at) => argv[at]);
   if (first === 'show' || first === 'pki' || (first === 'host' && AGENT_COMMANDS.has(second))) return false;
+  if (first === 'proton' && LOCAL_PROTON_COMMANDS.has(second)) return false;
   return !isCompletion(argv) && argv[0] !== '--version' && argv[0] !== '-V';
 }
 
@@ -127,6 +129,7 @@ function createProgram(deps: LoadedDeps): Command {
   addFaultCommands(program, bind);
   addCaptureCommand(program, bind);
   addPkiCommands(program, bind);
+  addProtonCommands(program, bind);
   program
     .command('status')
     .description('Shows whether the server answers, its revision, its hosts, and ports by status.')

@@ -348,7 +348,9 @@ function print(
     context.print(renderJson(asked === undefined ? object : pickColumns(object, asked)));
     return;
   }
-  const aliases = Object.entries(resource.attributes).filter(([, { aliasOf }]) => aliasOf !== undefined);
+  const aliases = Object.entries(resource.attributes).filter(
+    ([, { aliasOf }]) => aliasOf !== undefined && resource.attributes[aliasOf] !== undefined,
+  );
   const hidden = new Set(aliases.map(([name]) => name));
   context.print(renderObject(object, asked ?? Object.keys(object).filter((name) => !hidden.has(name))));
 }

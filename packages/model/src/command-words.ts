@@ -4,10 +4,17 @@
  */
 import type { ActionDeclaration, Resource, Verb } from './declaration.ts';
 
+/** What is done to protons besides what is done to every object. */
+const PROTON_COMMANDS: readonly string[] = [
+  ...['proton diff', 'proton explain', 'proton gen', 'proton install', 'proton lint', 'proton migrate', 'proton model'],
+  'proton quota',
+  ...['proton remove', 'proton remove-version', 'proton set-version', 'proton versions'],
+];
+
 /** Commands that are no declaration's, and words in front of processes: no other command is one of them, or is below one. */
 export const FIXED_COMMANDS: readonly string[] = [
   ...['agent', 'capture', 'check', 'completion', 'drops', 'flows', 'help', 'host adopt-store', 'host confirm-removal'],
-  ...['kube', 'lab', 'pki', 'server', 'show', 'status', 'trace', 'why'],
+  ...['kube', 'lab', 'pki', ...PROTON_COMMANDS, 'server', 'show', 'status', 'trace', 'why'],
 ];
 
 /** Options that mean the same in every command, without dashes in front. */

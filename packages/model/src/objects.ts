@@ -23,7 +23,9 @@ import type { dispatchDefaultResource, dispatchRuleResource, pluginResource } fr
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type { portForwardingResource } from './resources/port-forwarding.ts';
+import type { portOwnerResource } from './resources/port-owner.ts';
 import type { protonResource } from './resources/proton.ts';
+import type { protonControllerResource } from './resources/proton-controller.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -57,6 +59,8 @@ type BalancerPart = StoredPart<typeof LB_COMMON_ATTRIBUTES>;
 export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
+export type PortOwner = ResourceObject<typeof portOwnerResource>;
+export type ProtonController = ResourceObject<typeof protonControllerResource>;
 export type Proton = ResourceObject<typeof protonResource>;
 export type Plugin = ResourceObject<typeof pluginResource>;
 export type DispatchRule = ResourceObject<typeof dispatchRuleResource>;

@@ -264,7 +264,7 @@ function checkCommands(models: readonly ResourceModel[]): void {
         refuse(model.type, [...words, word], owner, 'Give one of the resources other words by command.');
     }
     for (const action of model.actions ?? []) {
-      for (const command of actionCommands(action)) {
+      for (const command of action.noCommand === true ? [] : actionCommands(action)) {
         const path = [...words, ...command.words];
         const owner = book.claim(path, model.type);
         if (owner !== undefined) refuse(model.type, path, owner, `Give the action ${action.name} another name.`);

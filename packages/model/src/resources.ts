@@ -7,7 +7,9 @@ import { hostCertificateResource } from './resources/host-certificate.ts';
 import { joinTokenResource } from './resources/join-token.ts';
 import { networkResource } from './resources/network.ts';
 import { portResource } from './resources/port.ts';
+import { portOwnerResource } from './resources/port-owner.ts';
 import { protonResource } from './resources/proton.ts';
+import { protonControllerResource } from './resources/proton-controller.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
@@ -19,6 +21,8 @@ export const CORE_RESOURCES: readonly Resource[] = [
   hostCertificateResource,
   joinTokenResource,
   protonResource,
+  portOwnerResource,
+  protonControllerResource,
 ];
 
 /** The extensions Cable ships with. */

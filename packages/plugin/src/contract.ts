@@ -43,6 +43,9 @@ export type LimitName = (typeof LIMITS)[number];
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Longest text of `features`. */
+const FEATURES_MAX = 65_536;
+
 /** What the plug-in can do, or why it is not taken. */
 export function parseCapabilities(
   given: unknown,
@@ -54,6 +57,8 @@ export function parseCapabilities(
   if (resources === undefined) return { ok: false, reason: 'resources is no object of lists of verbs' };
   if (resources.network === undefined && resources.router === undefined)
     return { ok: false, reason: 'resources has neither network nor router' };
+  const features = isFields(given['features']) ? given['features'] : {};
+  if (JSON.stringify(features).length > FEATURES_MAX) return { ok: false, reason: 'features is too long' };
   const networkTypes = textsOf(given['network_types'], 16);
   if (resources.network !== undefined && networkTypes.length === 0)
     return { ok: false, reason: 'network_types is empty: say at least one of vxlan, geneve, gre, vlan, flat, l3vpn' };
@@ -68,7 +73,7 @@ export function parseCapabilities(
       flavors: flavorsOf(given['flavors']),
       extensions: extensionsOf(given['extensions']),
       zones: textsOf(given['zones'], 1000),
-      features: isFields(given['features']) ? given['features'] : {},
+      features,
       limits: parseLimits(given['limits']),
     },
   };

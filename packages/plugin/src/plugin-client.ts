@@ -1,5 +1,5 @@
 /** Asks a plug-in. Whatever it answers is bounded in bytes, in depth and in time, and is followed nowhere else. */
-import { type HttpTransport, httpTransport, TransportError } from '@cable/kit';
+import { type HttpTransport, httpTransport, startTimeLimit, TransportError } from '@cable/kit';
 import { isFields, textOr } from './contract.ts';
 
 /** Longest answer, in characters. */
@@ -48,9 +48,8 @@ export function createPluginClient({ endpoint, secret, authorities }: PluginPlac
   };
   return {
     call: async (verb, body, { timeoutMs, signal, method = 'POST' }) => {
-      const limit = AbortSignal.timeout(timeoutMs);
-      const either = signal === undefined ? limit : AbortSignal.any([limit, signal]);
-      const request = { method, path: `/v1/${verb}`, headers, signal: either };
+      const limit = startTimeLimit(timeoutMs, signal);
+      const request = { method, path: `/v1/${verb}`, headers, signal: limit.signal };
       try {
         const { status, body: text } = await transport.request(
           method === 'POST' ? { ...request, body: JSON.stringify(body) } : request,
@@ -58,8 +57,10 @@ export function createPluginClient({ endpoint, secret, authorities }: PluginPlac
         return read(status, text);
       } catch (err) {
         if (err instanceof PluginUnreachable) throw err;
-        if (limit.aborted) throw new PluginUnreachable(`it did not answer ${verb} within ${timeoutMs} ms`, err);
+        if (limit.isOver()) throw new PluginUnreachable(`it did not answer ${verb} within ${timeoutMs} ms`, err);
         throw new PluginUnreachable(err instanceof Error ? err.message : String(err), err);
+      } finally {
+        limit.stop();
       }
     },
     close: () => transport.close(),

@@ -4,7 +4,7 @@ import type { DraftAttribute } from './links.ts';
 import type { JsonSchema, OnDelete, ProtonAttribute } from './model.ts';
 import type { RawAttribute } from './objects.ts';
 import type { Problems } from './problems.ts';
-import { readSchema, SCHEMA_KEYWORDS } from './schema.ts';
+import { readSchema, SCHEMA_KEYWORDS, type SchemaBudget } from './schema.ts';
 import { type Entry, type MapTree, plainValue } from './tree.ts';
 
 /**
@@ -35,17 +35,19 @@ const UNIQUE = ['project', 'global'] as const;
 type Context = {
   readonly what: string;
   readonly raw: RawAttribute;
-  readonly defs: ReadonlyMap<string, Entry>;
   readonly problems: Problems;
-};
+} & FileContext;
+
+/** What the attributes of a model share. */
+export type FileContext = { readonly defs: ReadonlyMap<string, Entry>; readonly budget: SchemaBudget };
 
 export function readAttribute2(
   object: string,
   raw: RawAttribute,
-  defs: ReadonlyMap<string, Entry>,
+  file: FileContext,
   problems: Problems,
 ): DraftAttribute {
-  const context: Context = { what: `${object}.${raw.name}`, raw, defs, problems };
+  const context: Context = { what: `${object}.${raw.name}`, raw, problems, ...file };
   const { keys } = raw;
   const flag = (key: string): boolean => flagAt(keys, key, false, `${key} of ${context.what}`, problems);
   const isPrimary = flag('primary');
@@ -83,7 +85,7 @@ function requiredOf({ what, raw, problems }: Context): boolean {
 }
 
 /** From the keywords beside, or from `schema`. */
-function schemaOf({ what, raw, defs, problems }: Context): JsonSchema {
+function schemaOf({ what, raw, defs, budget, problems }: Context): JsonSchema {
   const whole = raw.keys.get('schema');
   const beside = [...raw.keys].filter(([key]) => isSchemaKey(key));
   for (const [key, { at }] of raw.keys) {
@@ -95,13 +97,13 @@ function schemaOf({ what, raw, defs, problems }: Context): JsonSchema {
   if (whole !== undefined && stray !== undefined) {
     problems.error(stray[1].at, `${what} has schema and ${stray[0]} beside it`, 'Write all of it in schema');
   }
-  if (whole !== undefined) return readSchema(whole.value, { what, defs, problems });
+  if (whole !== undefined) return readSchema(whole.value, { what, defs, budget, problems });
   if (beside.length === 0) {
     if (!raw.keys.has('ref')) problems.error(raw.at, `${what} says nothing of its values`, 'Write type, enum or ref');
     return true;
   }
   const map: MapTree = { kind: 'map', at: raw.at, entries: new Map(beside) };
-  return readSchema(map, { what, defs, problems });
+  return readSchema(map, { what, defs, budget, problems });
 }
 
 function isSchemaKey(key: string): boolean {

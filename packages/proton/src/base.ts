@@ -96,12 +96,17 @@ objects:
         default: normal
         description: How the port is joined to its machine
       vlan_transparency: { type: boolean, default: false, description: Whether tagged frames pass }
-      profile: { type: object, maxProperties: 64, default: {}, description: What the host needs to bind it, policies: &binds { write: "rule:context_is_admin or role:service" } }
-      host_id: { type: string, maxLength: 255, default: "", description: Host on which it is to be bound; empty unbinds it, policies: *binds }
-      device_id: { type: string, maxLength: 255, default: "", description: The machine that has the port, policies: *binds }
-      device_owner: { type: string, maxLength: 255, default: "", description: What kind of machine that is, policies: *binds }
-      status: { enum: [ACTIVE, DOWN, BUILD, ERROR], default: DOWN, readOnly: true, description: Whether it works }
-      vif_type: { type: string, maxLength: 64, default: unbound, readOnly: true, description: How the port is plugged on its host }
+      profile:
+        type: object
+        maxProperties: 64
+        default: {}
+        description: What the host needs to bind it
+        policies: &binds { write: "rule:context_is_admin or role:service" }
+      host_id: { type: string, maxLength: 255, description: Host on which it is to be bound; null unbinds it, policies: *binds }
+      device_id: { type: string, maxLength: 255, description: The machine that has the port, policies: *binds }
+      device_owner: { type: string, maxLength: 255, description: What kind of machine that is, policies: *binds }
+      status: { enum: [ACTIVE, DOWN], default: DOWN, readOnly: true, description: Whether it works }
+      vif_type: { type: string, maxLength: 64, readOnly: true, description: How the port is plugged on its host; null while it is not bound }
       vif_details: { type: object, maxProperties: 64, default: {}, readOnly: true, description: What the controller says of the interface on the host }
 
   BaseInterface:

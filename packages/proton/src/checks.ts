@@ -203,13 +203,14 @@ function lenient(attribute: ProtonAttribute): ProtonAttribute {
   return attribute.required ? attribute : { ...attribute, nullable: true };
 }
 
-/** An object as it is stored when that is what is sent. */
+/** An object as it is stored when that is what is sent: with defaults, and names for aliases. */
 export function withDefaults(object: ProtonObject, sent: unknown): Readonly<Record<string, unknown>> {
+  const names = new Map(object.attributes.flatMap(({ name, alias }) => (alias === undefined ? [] : [[alias, name]])));
   const given = typeof sent === 'object' && sent !== null ? Object.entries(sent) : [];
   const defaults = object.attributes.flatMap(({ name, default: value }) =>
     value === undefined ? [] : [[name, value] as const],
   );
-  return Object.fromEntries([...defaults, ...given]);
+  return Object.fromEntries([...defaults, ...given.map(([name, value]) => [names.get(name) ?? name, value] as const)]);
 }
 
 /** Whether values can be unique and be indexed: a text, an integer, true and false. */

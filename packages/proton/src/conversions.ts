@@ -6,9 +6,13 @@ import type { Conversion, ConversionStep, ObjectConversion } from './model.ts';
 import type { Place, Problems } from './problems.ts';
 import { type Entry, type MapTree, plainValue, type Tree } from './tree.ts';
 
-export const STEPS = ['rename', 'default', 'drop', 'split'] as const;
+export const STEPS = ['rename', 'default', 'drop', 'split', 'parse'] as const;
 
 const SEPARATOR_MAX = 8;
+
+const CONVERSIONS_MAX = 32;
+
+const STEPS_MAX = 512;
 
 export function readConversions(
   roots: readonly MapTree[],
@@ -20,6 +24,11 @@ export function readConversions(
     const entry = root.entries.get('conversions');
     return entry === undefined ? [] : (asList(entry.value, 'conversions', problems)?.items ?? []);
   });
+  const [first] = items;
+  if (first !== undefined && items.length > CONVERSIONS_MAX) {
+    problems.error(first.at, `there are ${items.length} conversions`, `Write at most ${CONVERSIONS_MAX}`);
+    return [];
+  }
   const seen = new Set([version]);
   return items.flatMap((item) => {
     const map = asMap(item, 'a conversion', problems);
@@ -62,6 +71,10 @@ function readObject(object: LinkedObject, { value, at }: Entry, problems: Proble
   const was = map === undefined ? undefined : textAt(map, 'was', `was of ${what}`, problems);
   const list: Tree | undefined = map === undefined ? value : map.entries.get('steps')?.value;
   const items = list === undefined ? [] : (asList(list, what, problems)?.items ?? []);
+  if (items.length > STEPS_MAX) {
+    problems.error(at, `${what} has ${items.length} steps`, `Write at most ${STEPS_MAX}`);
+    return { object: object.name, steps: [] };
+  }
   const steps = items.flatMap((item) => readStep(item, what, object, problems) ?? []);
   checkOnce(steps, what, at, problems);
   return { object: object.name, steps, ...(was === undefined ? {} : { was }) };
@@ -91,9 +104,12 @@ type StepReader = (body: MapTree, what: string, problems: Problems) => Conversio
 
 const readers: Readonly<Record<(typeof STEPS)[number], StepReader>> = {
   rename: (body, what, problems) => {
-    checkKeys(body, ['from', 'to'], what, problems);
-    const [from, to] = [needed(body, 'from', what, problems), needed(body, 'to', what, problems)];
-    return from === undefined || to === undefined ? undefined : { rename: { from, to } };
+    const names = fromTo(body, what, problems);
+    return names === undefined ? undefined : { rename: names };
+  },
+  parse: (body, what, problems) => {
+    const names = fromTo(body, what, problems);
+    return names === undefined ? undefined : { parse: names };
   },
   default: (body, what, problems) => {
     checkKeys(body, ['attribute', 'value'], what, problems);
@@ -128,6 +144,12 @@ const readers: Readonly<Record<(typeof STEPS)[number], StepReader>> = {
     return names === undefined ? undefined : { split: { attribute, into: names, separator } };
   },
 };
+
+function fromTo(body: MapTree, what: string, problems: Problems): { from: string; to: string } | undefined {
+  checkKeys(body, ['from', 'to'], what, problems);
+  const [from, to] = [needed(body, 'from', what, problems), needed(body, 'to', what, problems)];
+  return from === undefined || to === undefined ? undefined : { from, to };
+}
 
 function needed(body: MapTree, key: string, what: string, problems: Problems): string | undefined {
   if (!body.entries.has(key)) problems.error(body.at, `${what} has no ${key}`, `Write ${key}`);

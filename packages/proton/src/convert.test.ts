@@ -8,6 +8,7 @@ const newerModel = modelOf(
     'low: {',
     `address: { type: string, nullable: true }
       length: { type: integer, nullable: true }
+      profile: { type: object, default: {} }
       low: {`,
   ])}conversions:
   - from: "1.9"
@@ -18,6 +19,7 @@ const newerModel = modelOf(
         - { drop: { attribute: gone, value: was } }
         - { split: { attribute: words, into: tags, separator: "," } }
         - { split: { attribute: prefix, into: [address, length], separator: / } }
+        - { parse: { from: json, to: profile } }
 `,
 );
 const older = objectOf(
@@ -32,7 +34,8 @@ objects:
       number: { type: integer, required: true }
       gone: { type: string, default: "" }
       words: { type: string }
-      prefix: { type: string }
+      prefix: { type: string, maxLength: 12 }
+      json: { type: string, format: json }
       low: { type: integer, default: 0 }
       only_old: { type: string }
 `),
@@ -50,6 +53,7 @@ const old = {
   gone: 'x',
   words: 'a, b,,c',
   prefix: '10.0.0.0/8',
+  json: '{"a":1}',
   low: 3,
   only_old: 'o',
 };
@@ -61,6 +65,7 @@ const converted = {
   vni: 7,
   address: '10.0.0.0',
   length: 8,
+  profile: { a: 1 },
   low: 3,
   high: 99,
   tags: ['a', 'b', 'c'],
@@ -101,6 +106,7 @@ test('attributes that say the same are paired', () => {
     { old: ['number'], new: ['vni'] },
     { old: ['words'], new: ['tags'] },
     { old: ['prefix'], new: ['address', 'length'] },
+    { old: ['json'], new: ['profile'] },
     ...['id', 'project_id', 'name', 'description', 'low'].map((name) => ({ old: [name], new: [name] })),
   ]);
 });
@@ -108,4 +114,14 @@ test('attributes that say the same are paired', () => {
 test('an object without steps keeps what both versions have', () => {
   assert.deepEqual(conversionOf(newerModel, '1.0', 'Segment'), { object: 'Segment', steps: [] });
   assert.deepEqual(convertForward({ object: 'Segment', steps: [] }, { id: 'i', vni: 4, low: 2 }, newer)['vni'], 4);
+});
+
+test('what the older version cannot hold is shown as the part that it can', () => {
+  const back = (length: number) => convertBackward(conversion, { address: '192.168.100.0', length }, older)['prefix'];
+  assert.equal(back(24), '24');
+  assert.equal(convertBackward(conversion, { address: '10.0.0.0', length: 24 }, older)['prefix'], '10.0.0.0/24');
+});
+
+test('JSON that is none becomes the default', () => {
+  assert.deepEqual(convertForward(conversion, { json: '{' }, newer)['profile'], {});
 });

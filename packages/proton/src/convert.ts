@@ -1,4 +1,5 @@
 /** Objects of one version as another has them. */
+import { createSchemaCompiler } from './check.ts';
 import type { ConversionStep, JsonSchema, ObjectConversion, ProtonModel, ProtonObject } from './model.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -21,7 +22,7 @@ export function convertForward(conversion: ObjectConversion, row: Row, newer: Pr
 
 /** The newer row as the older version has it: exactly its attributes. */
 export function convertBackward(conversion: ObjectConversion, row: Row, older: ProtonObject): Row {
-  const made = new Map(conversion.steps.flatMap((step) => backward(step, row)));
+  const made = new Map(conversion.steps.flatMap((step) => backward(step, row, older)));
   const taken = new Set(conversion.steps.flatMap(newNames));
   return rowOf(older, (name) => (made.has(name) ? made.get(name) : taken.has(name) ? undefined : row[name]));
 }
@@ -32,7 +33,7 @@ export function correspondences(
   older: ProtonObject,
   newer: ProtonObject,
 ): readonly Correspondence[] {
-  const declared = conversion.steps.flatMap((step) => ('rename' in step || 'split' in step ? [pairOf(step)] : []));
+  const declared = conversion.steps.flatMap((step) => ('default' in step || 'drop' in step ? [] : [pairOf(step)]));
   const [old, made] = [new Set(conversion.steps.flatMap(oldNames)), new Set(conversion.steps.flatMap(newNames))];
   const newerNames = new Set(newer.attributes.map(({ name }) => name));
   const same = older.attributes
@@ -45,6 +46,7 @@ export function correspondences(
 /** Attributes of the older version that a step speaks of. */
 export function oldNames(step: ConversionStep): readonly string[] {
   if ('rename' in step) return [step.rename.from];
+  if ('parse' in step) return [step.parse.from];
   if ('drop' in step) return [step.drop.attribute];
   return 'split' in step ? [step.split.attribute] : [];
 }
@@ -52,6 +54,7 @@ export function oldNames(step: ConversionStep): readonly string[] {
 /** Attributes of the newer version that a step speaks of. */
 export function newNames(step: ConversionStep): readonly string[] {
   if ('rename' in step) return [step.rename.to];
+  if ('parse' in step) return [step.parse.to];
   if ('default' in step) return [step.default.attribute];
   return 'split' in step ? [step.split.into].flat() : [];
 }
@@ -75,6 +78,7 @@ function forward(step: ConversionStep, row: Row, newer: ProtonObject): Made {
   if ('rename' in step) return [[step.rename.to, row[step.rename.from]]];
   if ('default' in step) return [[step.default.attribute, step.default.value]];
   if ('drop' in step) return [];
+  if ('parse' in step) return [[step.parse.to, parsed(row[step.parse.from])]];
   const { attribute, into, separator } = step.split;
   const text = row[attribute];
   if (typeof text !== 'string') return [];
@@ -87,14 +91,39 @@ function forward(step: ConversionStep, row: Row, newer: ProtonObject): Made {
   });
 }
 
-function backward(step: ConversionStep, row: Row): Made {
+function backward(step: ConversionStep, row: Row, older: ProtonObject): Made {
   if ('rename' in step) return [[step.rename.from, row[step.rename.to]]];
   if ('default' in step) return [];
   if ('drop' in step) return [[step.drop.attribute, step.drop.value]];
+  if ('parse' in step) return [[step.parse.from, jsonText(row[step.parse.to])]];
   const { attribute, into, separator } = step.split;
   const values = typeof into === 'string' ? row[into] : into.map((name) => row[name]);
-  const given = Array.isArray(values) ? values.filter((value) => value !== null && value !== undefined) : [];
-  return [[attribute, given.length === 0 ? undefined : given.map(String).join(separator)]];
+  const given = Array.isArray(values)
+    ? values.filter((value) => value !== null && value !== undefined).map(String)
+    : [];
+  if (given.length === 0) return [[attribute, undefined]];
+  const candidates = [given.join(separator), ...given];
+  return [[attribute, candidates.find(holds(older, attribute))]];
+}
+
+/** Whether an attribute may have the value. */
+function holds(object: ProtonObject, name: string): (value: unknown) => boolean {
+  const attribute = object.attributes.find((one) => one.name === name);
+  const check = attribute === undefined ? undefined : createSchemaCompiler()(attribute.schema);
+  return (value) => check?.(value) === undefined;
+}
+
+function parsed(text: unknown): unknown {
+  if (typeof text !== 'string') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function jsonText(value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : JSON.stringify(value);
 }
 
 /** Without the spaces around, and without empty ones. */

@@ -114,7 +114,7 @@ function resourceOf(
     verbs: ['list', 'show', 'create', 'update', 'delete'],
     ...(object.primary === 'id' ? { givenId: true } : { key: object.primary }),
     ...{ standard: true, stored: true, bare: true, command: commandOf(stored, object) },
-    standardShown: stored.fileVersion === '1.0' ? [...shown, 'created_at', 'updated_at'] : shown,
+    standardShown: [...new Set([...shown, ...stampsOf(stored)])],
     ...(stored.fileVersion === '1.0' ? { timesWithoutZone: true } : {}),
     ...(object.printColumns.length > 0 ? { columns: object.printColumns } : {}),
     attributes: ownAttributes(stored, object),
@@ -168,6 +168,11 @@ function labelOf(name: string): string {
   return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}`;
 }
 
+/** What every object shows, whatever the model says. */
+function stampsOf({ fileVersion }: ProtonModel): readonly string[] {
+  return ['created_at', 'updated_at', ...(fileVersion === '1.0' ? [] : ['revision_number'])];
+}
+
 /** `p net-l3vpn vpn`. */
 function commandOf({ name }: ProtonModel, { noun }: ProtonObject): string {
   const word = noun.toLowerCase().replaceAll(/[^a-z0-9-]/g, '-');
@@ -193,16 +198,15 @@ function formAttributes(model: ProtonModel, object: ProtonObject): Readonly<Reco
   const own = object.attributes.flatMap((one) =>
     namesOf(one).map((name): [string, Attribute] => [name, attributeOf(model, object, one)]),
   );
-  const times = ['created_at', 'updated_at'].map((name): [string, Attribute] => {
-    return [name, { type: 'timestamp', ...withoutZone, description: 'A time (UTC).' }];
+  const stamps = stampsOf(model).map((name): [string, Attribute] => {
+    return name === 'revision_number'
+      ? [name, { type: 'integer', description: 'Rises with each change.' }]
+      : [name, { type: 'timestamp', ...withoutZone, description: 'A time (UTC).' }];
   });
-  const byName = new Map([...own, ...(model.fileVersion === '1.0' ? times : [])]);
-  for (const [name, attribute] of byName) {
+  const byName = new Map([...own, ...stamps]);
+  for (const name of byName.keys()) {
     if (name === 'tenant_id' || name === 'project_id')
       byName.set(name, { type: 'string', write: 'create', maxLength: 255, maxBytes: 255, description: 'The project.' });
-    else if (name === 'revision_number') byName.set(name, { type: 'integer', description: 'Rises with each change.' });
-    else if (name.endsWith('ed_at') && attribute.type === 'timestamp')
-      byName.set(name, { ...attribute, ...withoutZone });
     else if (name === 'id' && object.primary === 'id')
       byName.set(name, { type: 'uuid', write: 'create', description: 'The ID.' });
   }

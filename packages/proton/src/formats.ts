@@ -5,6 +5,16 @@ import addFormats from 'ajv-formats';
 /** RFC 5321 §4.5.3.1, RFC 1123 §2.1; addresses of the Web are cut nowhere, but nobody has longer ones. */
 const LENGTHS = { email: 254, hostname: 253, uri: 2048, 'date-time': 64, 'iso-date-time': 64 } as const;
 
+/** Characters of the longest text of a format; one that is not here has none. */
+export const FORMAT_LENGTHS: Readonly<Record<string, number>> = {
+  ...LENGTHS,
+  ipv4: 15,
+  ipv6: 45,
+  cidr: 49,
+  mac: 17,
+  uuid: 36,
+};
+
 /** By name, as a schema has it. `iso-date-time` may lack the time zone: format 1.0's `date-time`. `uuid` may lack the hyphens, as projects of Keystone do. */
 export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   ipv4: (text) => parseIp(text)?.version === 4,

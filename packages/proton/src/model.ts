@@ -106,7 +106,12 @@ export type ConversionStep =
   | { readonly default: { readonly attribute: string; readonly value: unknown } }
   /** The newer version has no such attribute; the older one shows the value, null if absent. */
   | { readonly drop: { readonly attribute: string; readonly value?: unknown } }
-  /** A text of parts becomes one list, or one attribute for each part, of which the last has what is left. */
+  /** A text of JSON becomes the value that it says. */
+  | { readonly parse: { readonly from: string; readonly to: string } }
+  /**
+   * A text of parts becomes one list, or one attribute for each part, of which the last has what is left. Backwards a list that the older
+   * attribute cannot hold is shown as the first member that it can.
+   */
   | {
       readonly split: {
         readonly attribute: string;

@@ -4,12 +4,14 @@ import { readAttribute2 } from './attributes-2.ts';
 import { BUILT_IN_IMPORTS } from './base.ts';
 import { checkModel } from './checks.ts';
 import { readConversions } from './conversions.ts';
-import { asList, asMap, asText, asTexts, asWord, checkKeys, flagAt, listed, mapAt, textAt, wordAt } from './fields.ts';
-import { choosePrimary, type DraftAttribute, type DraftObject, type LinkedObject, linkObjects } from './links.ts';
-import type { ModelFile, ModelProblem, ProtonModel, ProtonObject } from './model.ts';
+import { asMap, asText, asWord, checkKeys, flagAt, listed, mapAt, textAt, wordAt } from './fields.ts';
+import { finishObjects } from './finish.ts';
+import { choosePrimary, type DraftAttribute, type DraftObject, linkObjects } from './links.ts';
+import type { ModelFile, ModelProblem, ProtonModel } from './model.ts';
 import { type MergedObject, mergeObjects, type ObjectDialect, readApi, readObjects } from './objects.ts';
 import { type Place, Problems } from './problems.ts';
-import { type Entry, type MapTree, plainValue, readTree, TEXT_MAX } from './tree.ts';
+import { SCHEMAS_MAX } from './schema.ts';
+import { type Entry, type MapTree, readTree, TEXT_MAX } from './tree.ts';
 
 /** Warnings are of what is read, but in a way that may not be meant. */
 export type ReadAnswer =
@@ -153,7 +155,7 @@ function readRoots(
   const model = {
     fileVersion: version,
     ...info,
-    objects: linked.map((object) => finishObject(object, problems)),
+    objects: finishObjects(linked, problems),
     conversions: readConversions(
       roots.map(({ map }) => map),
       linked,
@@ -306,17 +308,27 @@ function checkKinds(objects: readonly MergedObject[], start: Place, { version, p
     );
 }
 
+/** Attributes of all objects, inherited ones too. */
+const MERGED_MAX = 10_000;
+
 function readDrafts(
   merged: readonly MergedObject[],
   declared: ReadonlySet<string>,
   defs: ReadonlyMap<string, Entry>,
   { version, problems }: Context,
 ): readonly DraftObject[] {
+  const total = merged.reduce((sum, { attributes }) => sum + attributes.size, 0);
+  if (total > MERGED_MAX) {
+    const at = merged[0]?.at ?? { file: '', line: 1, column: 1 };
+    problems.error(at, `all objects have ${total} attributes together`, `Declare at most ${MERGED_MAX}`);
+    return [];
+  }
+  const file = { defs, budget: { left: SCHEMAS_MAX } };
   return merged.flatMap((object) => {
     const attributes = [...object.attributes.values()].flatMap((raw) =>
       version === '1.0'
         ? (readAttribute1(object.name, raw, (name) => declared.has(name), problems) ?? [])
-        : readAttribute2(object.name, raw, defs, problems),
+        : readAttribute2(object.name, raw, file, problems),
     );
     const draft = withKey(object, attributes, version, problems);
     return draft === undefined ? [] : [{ merged: object, names: readApi(object, problems), ...draft }];
@@ -356,43 +368,4 @@ function withKey(
     return undefined;
   }
   return { primary: invented, attributes: [invented, ...attributes] };
-}
-
-function finishObject({ merged, ...object }: LinkedObject, problems: Problems): ProtonObject {
-  const own = (key: string): Entry | undefined =>
-    merged.bodies.map((body) => body.entries.get(key)).find((entry) => entry !== undefined);
-  const all = (key: string): readonly Entry[] =>
-    merged.bodies.toReversed().flatMap((body) => body.entries.get(key) ?? []);
-  const name = (key: string): string => `${key} of ${object.name}`;
-  const description = own('description');
-  const columns = merged.api.entries.get('print_columns');
-  const examples = merged.bodies[0]?.entries.get('examples');
-  const groups = (key: string): readonly (readonly string[])[] =>
-    all(key).flatMap(({ value }) =>
-      (asList(value, name(key), problems)?.items ?? []).map((item) => asTexts(item, name(key), problems)),
-    );
-  return {
-    ...object,
-    description: description === undefined ? '' : (asWord(description, name('description'), problems) ?? ''),
-    rules: all('rules').flatMap(({ value }) => readRules(value, name('rules'), problems)),
-    unique: groups('unique'),
-    indexes: groups('indexes'),
-    printColumns: columns === undefined ? [] : asTexts(columns.value, name('print_columns'), problems),
-    examples:
-      examples === undefined ? [] : (asList(examples.value, name('examples'), problems)?.items ?? []).map(plainValue),
-  };
-}
-
-function readRules(tree: Entry['value'], what: string, problems: Problems): ProtonObject['rules'] {
-  return (asList(tree, what, problems)?.items ?? []).flatMap((item) => {
-    const map = asMap(item, `a member of ${what}`, problems);
-    if (map === undefined) return [];
-    checkKeys(map, ['rule', 'message'], `a member of ${what}`, problems);
-    const rule = textAt(map, 'rule', `rule of ${what}`, problems);
-    const message = textAt(map, 'message', `message of ${what}`, problems);
-    if (rule === undefined) problems.error(map.at, `a member of ${what} has no rule`, 'Write rule: "..."');
-    if (message === undefined)
-      problems.error(map.at, `a member of ${what} has no message`, 'Write what is to be said where it does not hold');
-    return rule === undefined || message === undefined ? [] : [{ rule, message }];
-  });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ProtonAttribute } from './model.ts';
 import { compileRule, type RuleAnswer, RuleError } from './rules.ts';
+import { processorMs } from './testing/processor-time.ts';
 import { weigh } from './weight.ts';
 
 const attribute = (name: string, schema: ProtonAttribute['schema'], nullable = false): ProtonAttribute => ({
@@ -129,14 +130,13 @@ test('the longest rule over the largest object ends soon, or is refused before i
     'list == list && other == other && text + text == text + text',
   ];
   for (const rule of rules) {
-    const start = performance.now();
-    const answer = ask(rule, { list, other, text });
-    const tookMs = performance.now() - start;
+    const answers: RuleAnswer[] = [];
+    const tookMs = processorMs(() => {
+      answers.push(ask(rule, { list, other, text }));
+    });
     assert.ok(tookMs < 3000, `${rule} took ${tookMs} ms`);
-    assert.ok(
-      typeof answer === 'string' || /too large|No such key|overload/.test(answer.error),
-      JSON.stringify(answer),
-    );
+    const why = answers.map((answer) => (typeof answer === 'string' ? '' : answer.error)).join();
+    assert.match(why, /^$|too large|No such key|overload/);
   }
 });
 

@@ -80,6 +80,9 @@ type Kind =
 /** Subschemas of one attribute, each reference counted as what it names. */
 const SUBSCHEMAS_MAX = 1000;
 
+/** Of all attributes of a model, those of each heir counted. */
+export const SCHEMAS_MAX = 20_000;
+
 /** Comparing all pairs of more would take long. */
 const UNIQUE_ITEMS_MAX = 1024;
 
@@ -89,8 +92,12 @@ export type SchemaContext = {
   /** `Object.attribute`, for texts. */
   readonly what: string;
   readonly defs: ReadonlyMap<string, Entry>;
+  /** How many schemas the model may have still: each that is read takes one. */
+  readonly budget: SchemaBudget;
   readonly problems: Problems;
 };
+
+export type SchemaBudget = { left: number };
 
 /** The schema without references; what is wrong is told, and left out of it. */
 export function readSchema(tree: Tree, context: SchemaContext): JsonSchema {
@@ -106,9 +113,14 @@ class SchemaReader {
   }
 
   read(tree: Tree, open: ReadonlySet<string>): JsonSchema {
-    const { what, problems } = this.#context;
+    const { what, problems, budget } = this.#context;
     if (tree.kind === 'scalar' && typeof tree.value === 'boolean') return tree.value;
     this.#count += 1;
+    budget.left -= 1;
+    if (budget.left < 0) {
+      problems.error(tree.at, `the model has more than ${SCHEMAS_MAX} schemas in it`, 'Make it simpler');
+      return true;
+    }
     if (this.#count > SUBSCHEMAS_MAX) {
       problems.error(tree.at, `${what} has more than ${SUBSCHEMAS_MAX} schemas in it`, 'Make it simpler');
       return true;

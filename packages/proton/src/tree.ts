@@ -67,11 +67,12 @@ export function readTree(file: ModelFile, version: '1.1' | '1.2', problems: Prob
   return new Reader(place, problems).read(document.contents);
 }
 
-/** The first character that no text has: all of C0 but tab and line ends, and DEL. */
+/** The first character that no text has: all of C0 but tab and line ends, DEL, and C1 but NEL. */
 function controlCharacter(text: string): number | undefined {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if ((code < 32 && code !== 9 && code !== 10 && code !== 13) || code === 127) return at;
+    if ((code < 32 && code !== 9 && code !== 10 && code !== 13) || (code > 126 && code < 160 && code !== 133))
+      return at;
   }
   return undefined;
 }

@@ -191,12 +191,19 @@ export function toldPrefix(plugin: string): string {
   return `${HOST_RUNTIME}told/${plugin}/`;
 }
 
+const CONTROLLERS = `${HOST_RUNTIME}controller/`;
+
+/** Leased; present: a controller of a proton is alive. Value: its session, and the lease (`ControllerRow`). */
+export function controllerKey(name: string): string {
+  return `${CONTROLLERS}${name}`;
+}
+
 /** Present: what there was before anything was told to Nova counts as told, and stands beside each port. */
 export const NOVA_SINCE = '/cable/meta/nova-since';
 
 /** True for keys that go when a lease ends; those that the store itself has written among them. */
 export function isLeased(key: string): boolean {
-  return [ALIVE, SERVERS, TELLERS, LANES, REPEATS].some((prefix) => key.startsWith(prefix));
+  return [ALIVE, SERVERS, TELLERS, CONTROLLERS, LANES, REPEATS].some((prefix) => key.startsWith(prefix));
 }
 
 /** What servers before protocol 2 kept of each host's acknowledgements; nobody reads it. */

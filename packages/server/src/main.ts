@@ -19,6 +19,7 @@ import { parseCommandLine, segmentRangesOf } from './options.ts';
 import { openJoining } from './pki/joining.ts';
 import { PolicyFollower, readPolicyFile } from './policy/policy-follower.ts';
 import { PolicySource } from './policy/policy-source.ts';
+import { gluonPath } from './protons/gluon-path.ts';
 import { startServer } from './server.ts';
 import { openEtcdTls } from './tls/etcd-tls.ts';
 import { openServerTls } from './tls/server-tls.ts';
@@ -180,13 +181,24 @@ try {
     }),
   } satisfies Parameters<typeof listen>[0];
   const listeners = await listen(handle, options.listen, connections, tls);
+  const gluon = {
+    request: (request, reply) => {
+      request.url = gluonPath(request.url);
+      server.app.routing(request, reply);
+    },
+  } satisfies Parameters<typeof listen>[0];
+  const others = await listen(gluon, options.protonListen, connections, tls).catch(async (err: unknown) => {
+    await listeners.stop();
+    throw err;
+  });
   for (const url of listeners.urls) process.stdout.write(`listening on ${url}\n`);
+  for (const url of others.urls) process.stdout.write(`listening for clients of Gluon on ${url}\n`);
   log.info({ urls: listeners.urls, revision: server.tables.revision }, 'server is ready');
 
   const signal = await stopAsked;
   log.info({ signal }, 'server stops');
   // Streams end before the listeners are waited for: they would keep their connections open.
-  const closed = listeners.stop();
+  const closed = Promise.all([listeners.stop(), others.stop()]);
   await server.stop();
   await closed;
 } catch (err) {

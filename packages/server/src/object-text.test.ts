@@ -127,6 +127,10 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   host_policy: 'cluster description name rules',
   network_segment_range: 'cable:backend default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
+  port_owner:
+    'controller deadline device_id device_owner fixed_ips host_id reason refused session vif_details vif_type',
+  proton: 'born change description files project_quotas quotas served_versions versions',
+  proton_controller: 'user_id',
   qos_minimum_bandwidth_rule: 'description',
   host_booking: 'granted',
   qos_policy: 'cable:cluster cable:origin description is_default name shared_with tags',

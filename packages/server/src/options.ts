@@ -20,6 +20,8 @@ export type CommandLine = {
   /** Undefined: etcd is asked in clear. */
   readonly etcdTls?: EtcdTlsFiles;
   readonly listen: readonly ListenAddress[];
+  /** Where protons are served as Gluon served them: every path is below `/proton`. Empty: nowhere. */
+  readonly protonListen: readonly ListenAddress[];
   /** Undefined: nothing but loopback and Unix sockets is listened on, without TLS. */
   readonly tls?: ServerTlsFiles;
   /** Directory of the authorities, of which the one of hosts lets hosts join; undefined: they join elsewhere. */
@@ -71,6 +73,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .option('--etcd-cert <file>', 'certificate of this server that is shown to etcd')
     .option('--etcd-key <file>', 'its key')
     .option('--listen <address>', 'ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:9696)', addListen)
+    .option(
+      '--proton-listen <address>',
+      'as --listen, for clients of Gluon: protons alone, every path below /proton; its port was 2705',
+      addListen,
+    )
     .addOption(
       new Option(
         '--auth <kind>',
@@ -179,21 +186,26 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     hostCertificateLife,
     ...options
   } = command.opts<
-    Omit<CommandLine, 'etcdTls' | 'listen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'> &
+    Omit<
+      CommandLine,
+      'etcdTls' | 'listen' | 'protonListen' | 'overlayIpVersion' | 'tls' | 'keystone' | 'shares' | 'hostCertificateMs'
+    > &
       TlsOptions &
       EtcdOptions & {
         hostCertificateLife: number;
         keystone?: string;
         listen?: readonly ListenAddress[];
+        protonListen?: readonly ListenAddress[];
         overlayIpVersion: '4' | '6';
       }
   >();
   const listen = options.listen ?? [{ kind: 'tcp', host: '127.0.0.1', port: 9696 }];
+  const protonListen = options.protonListen ?? [];
   const keystone = keystoneSettingsOf(options.auth, command.opts<KeystoneOptions>());
   if (typeof keystone === 'string') return command.error(`error: ${keystone}`);
   const tls = tlsOf(options, (text) => command.error(text));
   const etcdTls = etcdTlsOf(options, (text) => command.error(text));
-  const open = tls === undefined ? listen.find((address) => !isLocal(address)) : undefined;
+  const open = tls === undefined ? [...listen, ...protonListen].find((address) => !isLocal(address)) : undefined;
   if (open !== undefined) {
     command.error(
       `error: ${options.auth === 'noauth' ? '--auth noauth believes everybody' : 'tokens can be read on their way'}, so it is refused on an address that others can reach` +
@@ -206,7 +218,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     ...(tls === undefined ? {} : { tls }),
     ...(etcdTls === undefined ? {} : { etcdTls }),
     ...(keystone === undefined ? {} : { keystone }),
-    listen,
+    ...{ listen, protonListen },
     hostCertificateMs: hostCertificateLife,
     overlayIpVersion: overlayIpVersion === '6' ? 6 : 4,
   };

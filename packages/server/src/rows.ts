@@ -28,7 +28,9 @@ import type {
   Pool,
   Port,
   PortForwarding,
+  PortOwner,
   Proton,
+  ProtonController,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -103,6 +105,8 @@ type ObjectTypes = {
   readonly plugin: Plugin;
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
+  readonly port_owner: PortOwner;
+  readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
   readonly listener: Listener;
@@ -191,6 +195,14 @@ export type NovaRow = {
   readonly view: string;
 };
 
+/** A controller of a proton that is alive. Leased; `id` is its name. */
+export type ControllerRow = {
+  readonly id: string;
+  /** Of the process that said so. */
+  readonly session: string;
+  readonly lease: string;
+};
+
 /** Which server tells somebody. Leased; `id` is `nova`, or `plugin-<name>`. */
 export type TellerRow = { readonly id: string; readonly server: string };
 
@@ -228,6 +240,7 @@ type RuntimeTypes = {
   readonly teller: TellerRow;
   readonly heard: HeardRow;
   readonly told: ToldRow;
+  readonly controller: ControllerRow;
 };
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -270,6 +283,7 @@ export function parseRuntime(
   if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
   if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
   if (type === 'nova' && portId === undefined) return { type, row: novaRow(host, value) };
+  if (type === 'controller' && portId === undefined) return { type, row: controllerRow(host, value) };
   if (type === 'teller' && portId === undefined)
     return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };
   if (type === 'heard' && portId === undefined) return { type, row: heardRow(host, value) };
@@ -293,6 +307,10 @@ function aliveRow(id: string, value: Fields): AliveRow {
     underlay: textOr(value['underlay'], null),
     since: textOr(value['since'], ''),
   };
+}
+
+function controllerRow(id: string, value: Fields): ControllerRow {
+  return { id, session: textOr(value['session'], ''), lease: textOr(value['lease'], '') };
 }
 
 /** What is in no state that is known is taken for one of which nothing is. */

@@ -6,6 +6,7 @@ import type { ExtensionDeclaration, Registry } from '@cable/model';
 import type { KeyValue, Store } from '@cable/store';
 import type { FastifyInstance } from 'fastify';
 import type { AuditLog } from './audit/audit-log.ts';
+import type { Arbiter } from './engine/arbiter.ts';
 import { CatchUp } from './engine/catch-up.ts';
 import { Changeover } from './engine/changeover.ts';
 import type { EngineDeps, Settings } from './engine/context.ts';
@@ -55,6 +56,7 @@ import type { PolicyOverrides } from './policy/policy-file.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import type { ChangeRings } from './protons/change-rings.ts';
 import { ProtonFollower } from './protons/follower.ts';
+import type { ProtonParts } from './protons/parts.ts';
 import { createProtonReader } from './protons/reader.ts';
 import { AddressBook } from './resources/address-book.ts';
 import { MODULES } from './resources/all.ts';
@@ -164,6 +166,7 @@ type Running = {
   nova?: NovaNotifier;
   snat?: SnatKeeper;
   protons?: ProtonFollower;
+  protonParts?: ProtonParts;
   plugins?: PluginFollower;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
@@ -185,11 +188,11 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 async function halt(running: Running): Promise<void> {
   const { abort, tables, history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay } =
     running;
-  const { plane, app, protons, plugins } = running;
+  const { plane, app, protons, protonParts, plugins } = running;
   await plane?.stop();
   abort.abort();
   const keepers = [slaac, gateways, nodeGateways, announced, snat, health];
-  const loops = [history, sweeper, ...keepers, nova, relay, protons, plugins].map((one) => one?.done);
+  const loops = [history, sweeper, ...keepers, nova, relay, protons, protonParts, plugins].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -294,6 +297,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   running.plane = plane;
   const rings: { current: ChangeRings | undefined } = { current: undefined };
+  const arbiter: { current: Arbiter | undefined } = { current: undefined };
   const changeover = new Changeover();
   const sweeper = new Sweeper({
     ...{ store, tables, resources, keys, changeover, addresses, monotonicMs },
@@ -318,7 +322,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     catchUp: new CatchUp({ store, tables }),
     changeover,
     fences: new Fences(resources, tables, now),
-    rings,
+    ...{ rings, arbiter },
     composeProtons: (rows) => loader.compose(rows),
     sweeper,
     settings: options.settings,
@@ -360,7 +364,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   });
   if (options.nova !== undefined) {
     running.nova = new NovaNotifier({
-      ...{ store, tables, server, monotonicMs, post: options.nova },
+      ...{ store, tables, server, monotonicMs, post: options.nova, others: arbiter },
       log: log.child('nova'),
       signal: abort.signal,
     });
@@ -403,7 +407,15 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     await halt(running);
   };
   running.protons = new ProtonFollower({
-    ...{ tables, resources, rings },
+    ...{ tables, resources },
+    start: async () => {
+      if (running.protonParts !== undefined) return;
+      const { startParts } = await import('./protons/parts.ts');
+      const parts = startParts(deps, { log: log.child('protons'), signal: abort.signal });
+      running.protonParts = parts;
+      rings.current = parts.rings;
+      arbiter.current = parts.arbiter;
+    },
     load: async () => {
       await loader.reloadProtons({ ...deps, store });
       plane.tellOthers();

@@ -147,6 +147,7 @@ test('what hosts report is in tables of its own', async () => {
     refused: {},
     gateways: false,
     place: '',
+    protons: {},
     options: {},
   });
   assert.equal(tables.of('vif').by('port_id', 'p1')[0]?.state, 'up');

@@ -81,7 +81,7 @@ export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
 export const RUNTIME_TYPES: readonly string[] = [
-  ...['alive', 'server', 'vif', 'health', 'nova', 'teller', 'heard', 'told'],
+  ...['alive', 'server', 'vif', 'health', 'nova', 'teller', 'heard', 'told', 'controller'],
   ...[LOADED_TYPES, TOMBSTONES],
 ];
 
@@ -139,6 +139,7 @@ export class Tables {
     this.#addTable('teller', {});
     this.#addTable('heard', {});
     this.#addTable('told', { plugin: (row) => [String(row['plugin'])] });
+    this.#addTable('controller', {});
     this.#addTable(LOADED_TYPES, {});
     this.#addTable(TOMBSTONES, {});
   }

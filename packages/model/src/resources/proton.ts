@@ -36,6 +36,10 @@ export const protonResource = {
                 description: 'Its path, for messages.',
               },
               text: { type: 'string', required: true, maxLength: 1_048_576, description: 'Its content.' },
+              import: {
+                type: 'boolean',
+                description: 'True: the others import it, by its name. Absent: it is one of the model’s files.',
+              },
             },
           },
           required: true,
@@ -104,6 +108,29 @@ export const protonResource = {
       description: 'Removes a version as which no object is stored.',
     },
     {
+      name: 'set_quota',
+      path: 'quota',
+      noCommand: true,
+      description: 'Says how many objects of one type a project may have: every project, or one.',
+      body: {
+        object: { type: 'string', required: true, maxLength: 255, example: 'vpn', description: 'As explain has it.' },
+        quota: {
+          type: 'integer',
+          required: true,
+          minimum: -1,
+          maximum: 10_000_000,
+          example: 100,
+          description: 'So many; -1: any number.',
+        },
+        project_id: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 255,
+          description: 'The project; absent: every one that has no own limit.',
+        },
+      },
+    },
+    {
       name: 'model',
       method: 'GET',
       noCommand: true,
@@ -145,6 +172,13 @@ export const protonResource = {
       default: [],
       description: 'All of them, the oldest first.',
     },
+    quotas: {
+      type: 'dict',
+      default: {},
+      example: { 'proton.net-l3vpn.vpn_service': 100 },
+      description: 'How many objects of a type each project may have; of others a tenant has 1000.',
+    },
+    project_quotas: { type: 'dict', default: {}, example: {}, description: 'The same of single projects.' },
     objects: {
       type: 'integer',
       computed: true,

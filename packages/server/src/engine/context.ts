@@ -10,6 +10,7 @@ import type { AddressBook } from '../resources/address-book.ts';
 import type { MacCursor } from '../resources/mac-cursor.ts';
 import type { SubnetPoolBook } from '../resources/subnet-pool-book.ts';
 import type { Tables } from '../tables.ts';
+import type { Arbiter } from './arbiter.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { Changeover } from './changeover.ts';
 import type { Fences } from './fences.ts';
@@ -55,7 +56,7 @@ export type Settings = {
 
 /** What the engine needs. One value a process. */
 export type EngineDeps = {
-  readonly store: Pick<Store, 'get' | 'txn' | 'listPages' | 'grantLease'>;
+  readonly store: Pick<Store, 'get' | 'txn' | 'listPages' | 'grantLease' | 'keepAlive' | 'revokeLease'>;
   readonly tables: Tables;
   readonly resources: ResourceRegistry;
   readonly modules: Modules;
@@ -74,6 +75,8 @@ export type EngineDeps = {
   readonly fences?: Fences;
   /** What would be loaded if these were the rows of protons. Absent: there are no protons. */
   readonly composeProtons?: (rows: Iterable<AnyObject>) => Promise<Loadout>;
+  /** Ports that came by protons, as Neutron's; `current` undefined: there is no proton. */
+  readonly arbiter?: { readonly current: Arbiter | undefined };
   /** The last changes of objects of protons; `current` undefined: there is no proton. */
   readonly rings?: { readonly current: ChangeRings | undefined };
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;

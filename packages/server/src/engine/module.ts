@@ -1,5 +1,5 @@
 import type { Attributes, Filter, ParsedObject } from '@cable/api';
-import type { AnyObject, CableError, ResourceModel } from '@cable/model';
+import type { AnyObject, CableError, PortOwner, ResourceModel } from '@cable/model';
 import type { RuleDefault } from '../policy/rules.ts';
 import type { Tables } from '../tables.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from './context.ts';
@@ -72,6 +72,10 @@ export type Contribution<T> = {
   readonly vet?: (planning: Planning, object: T, before: T | undefined) => Promise<T>;
   /** After the transaction that made the object: what takes further ones, as far as the request has time for them. */
   readonly settle?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
+  /** The same after one that changed it. */
+  readonly settleUpdate?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
+  /** Of a proton's port: what it shows of its binding. */
+  readonly shownBinding?: (owner: PortOwner) => Readonly<Record<string, unknown>>;
   /** Before a delete: what takes transactions of its own, the permission and the revision (null: any) looked at first. True: the object is deleted. */
   readonly clear?: (deps: EngineDeps, id: string, asked: Asked, ifRevision: number | null) => Promise<boolean>;
   /** Refuses a delete. */

@@ -199,6 +199,11 @@ export class Plan implements Look, View {
     this.#relied.set(key, { kind: 'absent', key });
   }
 
+  /** The key must have the value: of what is none of the objects, e.g. that a controller is alive. */
+  requireValue(key: string, value: string): void {
+    this.#relied.set(key, { kind: 'value', key, value });
+  }
+
   /** No key has the prefix but these. */
   requireEmpty(prefix: string, except: readonly string[]): void {
     this.#emptyPrefixes.set(prefix, except);

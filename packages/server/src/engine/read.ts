@@ -3,6 +3,7 @@ import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError, grantedAttributes, isGrantedTo, type ResourceModel } from '@cable/model';
 import { refusal } from '../policy/authorize.ts';
 import type { Visibility } from '../policy/policy.ts';
+import { ARBITERED, isMadeUp } from './arbiter.ts';
 import { candidatesOf } from './candidates.ts';
 import { guard } from './commit.ts';
 import type { EngineDeps } from './context.ts';
@@ -14,7 +15,7 @@ import { walkOf, walkRows } from './walk.ts';
 
 const NONE: Shown = {};
 
-type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses'>;
+type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'modules' | 'settings' | 'addresses' | 'arbiter'>;
 
 /** Objects of a list request, in its order. */
 export type List = {
@@ -72,8 +73,10 @@ export async function listObjects(
   const marker = at !== null && presentFirst ? viewOf(at) : at;
   const wanted = { filters: early, visible, reader, isConverted: codec !== undefined };
   const { portions, isInOrder, mayRepeat } = sourceOf(deps, resource, query, wanted, marker);
-  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isInOrder ? query.limit : 0, turns);
-  const objects = isInOrder ? oriented(found, query) : await cutPage(found, query, marker, turns);
+  const others = arbitered(deps, resource, query.filters).flatMap((row) => accept(row) ?? []);
+  const isWhole = isInOrder && others.length === 0;
+  const found = await take(portions, mayRepeat ? onceOnly(accept) : accept, isWhole ? query.limit : 0, turns);
+  const objects = isWhole ? oriented(found, query) : await cutPage([...found, ...others], query, marker, turns);
   return {
     objects,
     areRows: resource.stored && !presentFirst,
@@ -105,6 +108,11 @@ type Wanted = {
 
 const UNORDERED = { isInOrder: false, mayRepeat: false };
 const ORDERED = { isInOrder: true, mayRepeat: false };
+
+/** What is shown of others’ ports, where a filter names it. */
+function arbitered({ arbiter }: Deps, { type }: ResourceModel, filters: readonly Filter[]): readonly AnyObject[] {
+  return ARBITERED.has(type) ? (arbiter?.current?.rows(type, filters) ?? []) : [];
+}
 
 /** By an index when it leads to few rows; else along an order of the table, no further than the limit. */
 function sourceOf(
@@ -223,11 +231,15 @@ export async function currentRow(
 /** The row of an object that the caller may see. Throws `NotFound`, and `PolicyNotAuthorized` for one of those of which there is one for each key. */
 export function rowFor(deps: Deps, resource: ResourceModel, id: string, reader: Reader): AnyObject {
   const row = resource.stored
-    ? rowOrImplied(resource, id, deps.tables.any(resource.type).get(id))
+    ? (rowOrImplied(resource, id, deps.tables.any(resource.type).get(id)) ?? madeUp(deps, resource, id))
     : unstored(deps, resource, reader).find((one) => one.id === id);
   if (row !== undefined && sees(reader, resource, row)) return row;
   if (row !== undefined && resource.implied === true) throw refusal([`get_${resource.type}`]);
   throw notFound(resource, id);
+}
+
+function madeUp({ arbiter }: Deps, { type }: ResourceModel, id: string): AnyObject | undefined {
+  return ARBITERED.has(type) ? arbiter?.current?.row(type, id) : undefined;
 }
 
 /** Fills in the computed attributes. */
@@ -243,6 +255,7 @@ export function computedOf(
   row: AnyObject,
   { view: { credentials } }: Pick<Reader, 'view'>,
 ): Shown {
+  if (isMadeUp(row)) return NONE;
   let computed: Record<string, unknown> | undefined;
   for (const [name, list] of grantedAttributes(resource)) {
     computed ??= {};
@@ -256,7 +269,7 @@ export function computedOf(
 
 /** What the computed attributes of a row are made of besides it; undefined: a contribution does not say it of its own, or they are the caller's. */
 function madeOf(deps: Deps, resource: ResourceModel, row: AnyObject): readonly unknown[] | undefined {
-  if (grantedAttributes(resource).length > 0) return undefined;
+  if (grantedAttributes(resource).length > 0 || isMadeUp(row)) return undefined;
   const contributions = deps.modules.of(resource.type);
   // Others may be loaded, which make others of the same.
   const found: unknown[] = [contributions];

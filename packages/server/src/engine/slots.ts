@@ -12,6 +12,7 @@
 import { type AnyObject, isClusterOwn, type ResourceModel } from '@cable/model';
 import { objectKey } from '../keys.ts';
 import type { EngineDeps, Planning } from './context.ts';
+import { PROTON } from './fences.ts';
 import { SLOT } from './hidden.ts';
 import { impliedRow } from './implied.ts';
 import type { Plan } from './plan.ts';
@@ -29,7 +30,7 @@ export const NO_PROJECT = '';
 /** How often a slot is looked for at random before those in a row are tried. */
 const TRIES = 8;
 
-type Resources = Pick<EngineDeps['resources'], 'find'>;
+type Resources = Pick<EngineDeps['resources'], 'find' | 'current'>;
 type Deps = Pick<EngineDeps, 'tables' | 'resources' | 'settings' | 'slots'>;
 
 /** Types that a quota has a limit for, of those that are loaded. None when there are no quotas. */
@@ -70,7 +71,8 @@ export function takeSlot({ deps, plan, isService }: Planning, resource: Resource
   const { type } = resource;
   const model = quotaOf(deps.resources, type);
   if (model === undefined || projectId === NO_PROJECT) return {};
-  const limit = limitOf(deps.settings, plan.rely(QUOTA, projectId), type, projectId);
+  const row = plan.rely(QUOTA, projectId);
+  const limit = limitOfProton(deps, type, projectId) ?? limitOf(deps.settings, row, type, projectId);
   if (limit < 0) return {};
   const { used, bound, isTight } = stateOf(deps, projectId, type, limit);
   const isUnrefused = isService && resource.madeBeyondQuota === true;
@@ -98,15 +100,37 @@ type AnySlot = { readonly [SLOT]?: number };
 /** Keys on which creates wait for one another that would meet anyway. */
 export function slotLockKeys(deps: Deps, { type }: ResourceModel, projectId: string): readonly string[] {
   if (quotaOf(deps.resources, type) === undefined || projectId === NO_PROJECT) return [];
-  const limit = limitOf(deps.settings, deps.tables.any(QUOTA).get(projectId), type, projectId);
+  const row = deps.tables.any(QUOTA).get(projectId);
+  const limit = limitOfProton(deps, type, projectId) ?? limitOf(deps.settings, row, type, projectId);
   return limit >= 0 && stateOf(deps, projectId, type, limit).isTight ? [objectKey(QUOTA, projectId)] : [];
 }
 
-/** The model of quotas, if they have a limit for the type: a whole number of its name. */
+/** Objects of one type of a proton that a tenant has, where its row says nothing. */
+const PROTON_LIMIT = 1000;
+
+/** A project's limit for a type of a proton, which the proton's row says; undefined: it is of none. -1: none. */
+function limitOfProton(
+  { tables, resources, settings }: Pick<EngineDeps, 'tables' | 'resources' | 'settings'>,
+  type: string,
+  projectId: string,
+): number | undefined {
+  const proton = resources.current.protonOf(type);
+  if (proton === undefined) return undefined;
+  const { quotas = {}, project_quotas: own = {} } = (tables.any(PROTON).get(proton.name) ?? {}) as Limits;
+  return own[projectId]?.[type] ?? quotas[type] ?? (settings.tenants === true ? PROTON_LIMIT : -1);
+}
+
+type Limits = {
+  readonly quotas?: Readonly<Record<string, number>>;
+  readonly project_quotas?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+};
+
+/** The model of quotas, if they have a limit for the type: a whole number of its name, or the type is a proton’s. */
 function quotaOf(resources: Resources, type: string): ResourceModel | undefined {
   const model = resources.find(QUOTA);
   const isOwned = resources.find(type)?.storedAttributes['project_id'] !== undefined;
-  return model?.attributes[type]?.type === 'integer' && isOwned ? model : undefined;
+  const isCounted = model?.attributes[type]?.type === 'integer' || resources.current.protonOf(type) !== undefined;
+  return isCounted && isOwned ? model : undefined;
 }
 
 /** How many objects of a type a project has. */

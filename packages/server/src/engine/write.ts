@@ -8,6 +8,7 @@ import { type AnyObject, CableError, grantedAttributes, type ResourceModel } fro
 import { objectKey } from '../keys.ts';
 import type { Deed } from '../policy/authorize.ts';
 import { NOBODYS_PROJECT } from '../policy/credentials.ts';
+import { isMadeUp } from './arbiter.ts';
 import { checkRevision, PlanTooLarge, transact } from './commit.ts';
 import { complete } from './complete.ts';
 import type { Asked, EngineDeps, Planning } from './context.ts';
@@ -86,7 +87,12 @@ export async function updateObject(
   }
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
+  const arbiter = resource.type === 'port' ? deps.arbiter?.current : undefined;
   const build = async (planning: Planning): Promise<AnyObject> => {
+    if (planning.plan.get(resource.type, id) === undefined) {
+      const others = arbiter?.update(planning, id, changes);
+      if (others !== undefined) return others;
+    }
     const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
     if (!isWayOut(before, changes)) {
       if (!isPlugging(before, changes)) refuseOfCluster(planning, resource, before);
@@ -97,13 +103,28 @@ export async function updateObject(
     const after = planUpdate(planning, resource, before, changes);
     return after === before ? after : vetted(planning, resource, after, before);
   };
-  return deps.lock.run([objectKey(resource.type, id), ...others], asked, async () => {
+  const updated = await deps.lock.run([objectKey(resource.type, id), ...others], asked, async () => {
     try {
       return await transact(deps, asked, build);
     } catch (err) {
       throw err instanceof PlanTooLarge ? tooMany(resource, 1, err) : err;
     }
   });
+  if (asked.isDryRun === true) return updated;
+  if (arbiter !== undefined && isMadeUp(updated)) return arbiter.settled(deps, id, asked);
+  return settledUpdate(deps, resource, updated, asked);
+}
+
+/** What others do about the change, as far as the request has time for it. */
+async function settledUpdate(
+  deps: EngineDeps,
+  { type }: ResourceModel,
+  updated: AnyObject,
+  asked: Asked,
+): Promise<AnyObject> {
+  const settles = deps.modules.of(type).flatMap((one) => one.settleUpdate ?? []);
+  for (const settle of settles) await settle(deps, updated, asked);
+  return settles.length === 0 ? updated : (deps.tables.any(type).get(updated.id) ?? updated);
 }
 
 function blankOf({ modules }: EngineDeps, { type }: ResourceModel): Attributes {
@@ -133,6 +154,13 @@ export async function deleteObject(
     if (resource.implied === true) planUpdate(planning, resource, row, takenBack(served));
     else planDelete(planning, resource, row, await layTombstone(planning, resource, row));
   };
+  const arbiter = resource.type === 'port' ? deps.arbiter?.current : undefined;
+  if (arbiter?.row(resource.type, id) !== undefined && deps.tables.any(resource.type).get(id) === undefined) {
+    const isGone = await deps.lock.run([objectKey(resource.type, id)], asked, () =>
+      transact(deps, asked, (planning) => arbiter.remove(planning, id)),
+    );
+    if (isGone) return;
+  }
   for (const one of deps.modules.of(resource.type)) {
     if (await one.clear?.(deps, id, asked, ifRevision)) return;
   }

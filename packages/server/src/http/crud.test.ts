@@ -87,7 +87,7 @@ test('a resource declared by data alone has every verb', async (t) => {
     name: 'gadget',
     plural: 'gadgets',
     label: 'Gadget',
-    prefix: '/proton/test/v1',
+    prefix: '/example/test/v1',
     path: 'gadgets',
     description: 'Declared in this test.',
     verbs: ['list', 'show', 'create', 'update', 'delete'],
@@ -107,10 +107,10 @@ test('a resource declared by data alone has every verb', async (t) => {
   const network = await create('network', {});
   const gadget = await create('gadget', { network_id: network['id'] });
   assert.equal(gadget['size'], 3);
-  const path = `/proton/test/v1/gadgets/${gadget['id']}`;
+  const path = `/example/test/v1/gadgets/${gadget['id']}`;
   await refused(send('PUT', path, { gadget: { size: 11 } }), 400, 'HTTPBadRequest');
   assert.equal(((await send('PUT', path, { gadget: { size: 4 } })).body['gadget'] as Json)['size'], 4);
-  assert.equal(((await send('GET', '/proton/test/v1/gadgets?size=4')).body['gadgets'] as Json).length, 1);
+  assert.equal(((await send('GET', '/example/test/v1/gadgets?size=4')).body['gadgets'] as Json).length, 1);
   await refused(send('DELETE', `/v2.0/networks/${network['id']}`), 409, 'NetworkInUse');
   assert.equal((await send('DELETE', path)).status, 204);
   assert.equal((await send('DELETE', `/v2.0/networks/${network['id']}`)).status, 204);

@@ -19,7 +19,7 @@ import { type Json, refused, type Send, startHarness } from '../testing/harness.
 type Operation = { readonly method: string; readonly path: string; readonly told: Json };
 
 const gadget: ResourceModel = defineResource({
-  ...{ name: 'gadget', plural: 'gadgets', label: 'Gadget', prefix: '/proton/test/v1', path: 'gadgets' },
+  ...{ name: 'gadget', plural: 'gadgets', label: 'Gadget', prefix: '/example/test/v1', path: 'gadgets' },
   ...{ description: 'Comes and goes.', verbs: ['list', 'create'], standard: true, stored: true },
   attributes: { size: { type: 'integer', write: 'both', default: 1 } },
 });
@@ -104,7 +104,7 @@ test('a type that is loaded or unloaded at run time has its routes, or no trace'
   const { send, server } = await startHarness(t, { resources: [...BUILT_IN_RESOURCES, gadget] });
   const traces = async (): Promise<boolean> =>
     JSON.stringify([(await send('GET', '/openapi.json')).body, (await send('GET', '/v2.0')).body]).includes('gadget');
-  const path = '/proton/test/v1/gadgets';
+  const path = '/example/test/v1/gadgets';
   assert.equal((await send('POST', path, { gadget: { size: 2 } })).status, 201);
   await refused(send('DELETE', path), 405, 'HTTPMethodNotAllowed');
   assert.ok(await traces());

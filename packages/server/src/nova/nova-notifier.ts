@@ -1,5 +1,7 @@
 import { type Logger, type Loop, Repeats, sleep, startLoop } from '@cable/kit';
+import type { Port } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
+import type { Arbiter } from '../engine/arbiter.ts';
 import { NOVA_SINCE, NOVA_TELLER, novaKey } from '../keys.ts';
 import type { TableChange, Tables } from '../tables.ts';
 import { type EventOutcome, type NovaPost, type NovaUnavailableError, sendEvents } from './nova-api.ts';
@@ -29,6 +31,8 @@ export type NovaNotifierDeps = {
   readonly tables: Pick<Tables, 'any' | 'of' | 'has' | 'modRevision' | 'onChange' | 'waitFor'>;
   readonly server: string;
   readonly post: NovaPost;
+  /** Ports of protons; absent: there are none. */
+  readonly others?: { readonly current: Pick<Arbiter, 'row'> | undefined };
   readonly monotonicMs: () => number;
   /** How long after each try the next one comes, for a server that Nova does not know. Default: 2, 4, 8, 16 s. */
   readonly tryAgainMs?: readonly number[];
@@ -108,7 +112,7 @@ export class NovaNotifier {
 
   #note(changes: readonly TableChange[]): void {
     for (const { type, id, before, after } of changes) {
-      if (type === 'port') this.#marked.add(id);
+      if (type === 'port' || type === 'port_owner') this.#marked.add(id);
       else if (type === 'vif') this.#marked.add(String((after ?? before)?.['port_id']));
       else if (type === 'floatingip') {
         for (const row of [before, after]) {
@@ -138,7 +142,7 @@ export class NovaNotifier {
 
   #markAll(): void {
     const { tables } = this.#deps;
-    for (const { id } of tables.any('port').values()) this.#marked.add(id);
+    for (const type of ['port', 'port_owner']) for (const { id } of tables.any(type).values()) this.#marked.add(id);
     for (const { id } of tables.any('nova').values()) this.#marked.add(id);
     this.#hasLooked = true;
   }
@@ -220,13 +224,20 @@ export class NovaNotifier {
 
   #factsOf(id: string): { readonly facts: PortFacts; readonly told: number | undefined } {
     const { tables } = this.#deps;
-    const port = tables.of('port').get(id);
+    const port = tables.of('port').get(id) ?? this.#portOfProton(id);
     const up = new Map<string, number>();
+    const owner = tables.of('port_owner').get(id);
+    // What its controller says is the device's proof.
+    if (owner?.phase === 'Bound') up.set(owner.host_id, owner.generation);
     for (const vif of tables.of('vif').by('port_id', id)) {
       if (vif.state === 'up') up.set(vif.host, tables.modRevision('vif', vif.id) ?? 0);
     }
     const floatingIps = port !== undefined && tables.has('floatingip') ? tables.of('floatingip').by('port_id', id) : [];
     return { facts: { port, up, floatingIps }, told: tables.modRevision('nova', id) };
+  }
+
+  #portOfProton(id: string): Port | undefined {
+    return this.#deps.others?.current?.row('port', id) as Port | undefined;
   }
 
   async #send(events: readonly NovaEvent[]): Promise<{

@@ -81,11 +81,12 @@ async function verify(planning: Planning, plugin: Plugin, { resource, row, verb 
   );
 }
 
-/** The port with how it is plugged on its host. One that was bound there before stays as it was. */
+/** The port with how it is plugged on its host. One that was bound there before stays as it was, and one that was refused is asked about again. */
 async function bound(planning: Planning, plugin: Plugin, port: AnyObject): Promise<AnyObject> {
   const host = String(port['binding:host_id'] ?? '');
   const known = port[PLUG];
-  if (isFields(known) ? known['host'] === host : host === '') return port;
+  const isFailed = isFields(known) && known['vif_type'] === 'binding_failed';
+  if (isFields(known) ? known['host'] === host && !isFailed : host === '') return port;
   const plug = host === '' ? undefined : await plugOf(planning, plugin, port, host);
   return planning.plan.replace('port', { ...port, [PLUG]: plug });
 }

@@ -23,7 +23,7 @@ import type { Compare, Op, Store } from '@cable/store';
 import { transact } from '../engine/commit.ts';
 import type { EngineDeps } from '../engine/context.ts';
 import { lookAt } from '../engine/plan.ts';
-import { heardKey, tellerKey, toldKey } from '../keys.ts';
+import { heardKey, objectKey, tellerKey, toldKey } from '../keys.ts';
 import { Teller } from '../nova/teller.ts';
 import type { ToldRow } from '../rows.ts';
 import type { TableChange } from '../tables.ts';
@@ -211,13 +211,17 @@ export class PluginRunner {
     const at = this.#problem === '' ? now().toISOString() : (this.#deps.tables.of('heard').get(this.#name)?.at ?? '');
     const undelivered = this.#marked.size + this.#waiting.size;
     const value = JSON.stringify({ at, usage: this.#usage, undelivered });
-    const { ok } = await store.txn([this.#compareTeller(server)], [{ kind: 'put', key: heardKey(this.#name), value }]);
+    const { ok } = await store.txn(this.#mayWrite(server), [{ kind: 'put', key: heardKey(this.#name), value }]);
     if (!ok) return this.#teller.doubt();
     this.#wroteAtMs = monotonicMs();
   }
 
-  #compareTeller(server: string): Compare {
-    return { kind: 'value', key: tellerKey(`plugin-${this.#name}`), value: JSON.stringify({ server }) };
+  /** This server is the one, and the plug-in is there: what is known of it goes with it. */
+  #mayWrite(server: string): Compare[] {
+    return [
+      { kind: 'value', key: tellerKey(`plugin-${this.#name}`), value: JSON.stringify({ server }) },
+      { kind: 'exists', key: objectKey('plugin', this.#name) },
+    ];
   }
 
   async #tell(): Promise<void> {
@@ -351,7 +355,7 @@ export class PluginRunner {
   async #writeTold(done: readonly Done[]): Promise<void> {
     if (done.length === 0) return;
     const { store, server, tables } = this.#deps;
-    const compares: Compare[] = [this.#compareTeller(server)];
+    const compares = this.#mayWrite(server);
     const ops: Op[] = [];
     for (const { ref, toldAt, revision, host } of done) {
       const key = toldKey(this.#name, ref.resource, ref.id);

@@ -142,6 +142,16 @@ test('hostile answers are refused: too long, too deep, no JSON, elsewhere, never
         return true;
       },
     ],
+    [
+      'slowly',
+      /did not answer/,
+      (_verb, response) => {
+        response.writeHead(200).write('{');
+        const timer = setInterval(() => response.write(' '), 50);
+        response.once('close', () => clearInterval(timer));
+        return true;
+      },
+    ],
     ['never', /did not answer/, () => true],
   ];
   for (const [name, reason, instead] of answers) {

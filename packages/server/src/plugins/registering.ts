@@ -92,5 +92,6 @@ function outcomeOf(row: Plugin, { passed, checks, capabilities, isAway }: ProbeR
   const failed = checks.find((one) => !one.passed);
   const reason = `${failed?.name}: ${failed?.detail}`.slice(0, 500);
   if (row.state === 'Ready' || row.state === 'Degraded') return { report };
+  if (isAway && row.reason === reason) return {};
   return { report, state: isAway ? 'Registering' : 'Refused', reason };
 }

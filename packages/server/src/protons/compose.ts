@@ -4,6 +4,7 @@ import {
   declaredObjects,
   type ProtonModel,
   type ProtonVersions,
+  type ReadAnswer,
   readModel,
   STORED_VERSION,
 } from '@cable/proton';
@@ -47,8 +48,17 @@ export function versionsOf({ name, versions, files }: Pick<ProtonRow, 'name' | '
   return { stored, others: models.filter((one) => one !== stored) };
 }
 
+/** Reads the files of one model. */
+export function readStored(files: readonly StoredFile[]): ReadAnswer {
+  const imports = files.filter((one) => one.import === true).map(({ name, text }) => [name, text] as const);
+  return readModel(
+    files.filter((one) => one.import !== true),
+    { imports: Object.fromEntries(imports) },
+  );
+}
+
 function modelOf(name: string, files: readonly StoredFile[]): ProtonModel {
-  const read = readModel(files);
+  const read = readStored(files);
   if ('model' in read) return read.model;
   const [first] = read.problems;
   throw new Error(`${name}: ${first?.file}:${first?.line}: ${first?.text}`);

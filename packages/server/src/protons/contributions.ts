@@ -1,7 +1,7 @@
 /** What types of protons do besides their declarations. */
 import { createHash } from 'node:crypto';
 import type { ParsedObject } from '@cable/api';
-import { type AnyObject, CableError } from '@cable/model';
+import { type AnyObject, CableError, type PortOwner } from '@cable/model';
 import {
   compileObject,
   type DeclaredObject,
@@ -11,10 +11,12 @@ import {
   type ProtonVersions,
   STORED_VERSION,
 } from '@cable/proton';
-import type { Planning } from '../engine/context.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Claim, Codec, Contribution, Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
+import { untilBound } from './arbiter.ts';
+import { ofBindings, ofPorts, shownBinding } from './owners.ts';
 import { type Convert, conversionBetween } from './versions.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -45,9 +47,12 @@ function contributionOf(
   const claims = claimsOf(own, born);
   const removes = [...emptiedBy(own, declared), ...defaultInterfaceGone(own, declared)];
   const made = defaultInterfaceMade(own, declared);
+  const parts = partsOf(versions.stored.name, own, declared);
+  const created = [...parts.map((one) => one.created), made].filter((one) => one !== undefined);
   return {
     derive: () => version,
-    change: () => version,
+    change: (planning, before, after, given) =>
+      Object.assign({}, version, ...parts.map((one) => one.change?.(planning, before, after, given))),
     check: (_view, after, before) => check(object, compiled, after, before),
     ...(claims === undefined ? {} : { claims }),
     ...(removes.length === 0
@@ -57,9 +62,32 @@ function contributionOf(
             for (const remove of removes) remove(planning, row);
           },
         }),
-    ...(made === undefined ? {} : { created: made }),
+    ...(created.length === 0
+      ? {}
+      : {
+          created: (planning: Planning, row: AnyObject) => {
+            for (const create of created) create(planning, row);
+          },
+        }),
+    changed: (planning, before, after) => {
+      for (const one of parts) one.changed?.(planning, before, after);
+    },
+    removed: (planning, row) => {
+      for (const one of parts) one.removed?.(planning, row);
+    },
+    ...(object.kind === 'port'
+      ? {
+          shownBinding: (owner: PortOwner) => shownBinding(own, owner),
+          settleUpdate: (deps: EngineDeps, row: AnyObject, asked: Asked) => untilBound(deps, row.id, asked),
+        }
+      : {}),
     codecs: codecsOf(versions, own),
   };
+}
+
+function partsOf(proton: string, own: DeclaredObject, declared: readonly DeclaredObject[]) {
+  if (own.object.kind === 'port') return [ofPorts(proton, own)];
+  return own.object.kind === 'binding' ? [ofBindings(proton, own, declared)] : [];
 }
 
 /** Values that the declaration takes, checked as the schema and the rules say. */

@@ -2,6 +2,7 @@
 import { openApiDocument, schemaOf } from '@cable/api';
 import { type ResourceModel, servedModels } from '@cable/model';
 import type { LoadedResources } from '../engine/registry.ts';
+import { GLUON_ROOT } from './gluon-path.ts';
 
 const ROOT = '/proton';
 
@@ -14,15 +15,17 @@ const known = new WeakMap<LoadedResources, Documents>();
 
 /** The document at the path; undefined: there is none. `base`: scheme and host, for links. */
 export function documentOf(loaded: LoadedResources, url: string, base: string): unknown {
-  if (!url.startsWith(ROOT) || loaded.protons.size === 0) return undefined;
+  if (!url.startsWith(ROOT)) return undefined;
   const path = (url.split(/[?#]/, 1)[0] ?? '').replace(/\/+$/, '');
+  if (path === GLUON_ROOT) return rootDocument(base);
+  if (loaded.protons.size === 0) return undefined;
   const documents = known.get(loaded) ?? documentsOf(loaded);
   known.set(loaded, documents);
   return documents.get(path)?.(base);
 }
 
 /** What Gluon answered at the root of its own port. */
-export function rootDocument(base: string): unknown {
+function rootDocument(base: string): unknown {
   const version = { id: 'proton', status: 'CURRENT', links: [self(`${base}${ROOT}/`)] };
   return {
     name: 'Cable protons',

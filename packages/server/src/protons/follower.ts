@@ -3,13 +3,12 @@ import { type Logger, type Loop, startLoop } from '@cable/kit';
 import { PROTON } from '../engine/fences.ts';
 import type { ResourceRegistry } from '../engine/registry.ts';
 import type { Tables } from '../tables.ts';
-import type { ChangeRings } from './change-rings.ts';
 
 export type ProtonFollowerDeps = {
-  readonly tables: Pick<Tables, 'any' | 'onChange' | 'revision'>;
+  readonly tables: Pick<Tables, 'any' | 'onChange'>;
   readonly resources: Pick<ResourceRegistry, 'current'>;
-  /** Where the last changes of their objects are kept, from the first proton on. */
-  readonly rings: { current: ChangeRings | undefined };
+  /** Called before the first proton is loaded. Idempotent. */
+  readonly start: () => Promise<void>;
   readonly load: () => Promise<void>;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -42,11 +41,8 @@ export class ProtonFollower {
   }
 
   async #run(): Promise<void> {
-    const { tables, resources, rings, load, signal } = this.#deps;
-    if (rings.current === undefined && tables.any(PROTON).size > 0) {
-      const { ChangeRings: Rings } = await import('./change-rings.ts');
-      rings.current = new Rings({ tables, resources, signal });
-    }
+    const { tables, resources, start, load } = this.#deps;
+    if (tables.any(PROTON).size > 0) await start();
     const loaded = resources.current.protons;
     const rows = [...tables.any(PROTON).values()];
     const isCurrent = rows.length === loaded.size && rows.every(({ id, digest }) => loaded.get(id) === digest);

@@ -1,20 +1,13 @@
 /** Installs protons and their versions. */
 import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError } from '@cable/model';
-import {
-  diffModels,
-  type ModelChange,
-  type ModelProblem,
-  type ProtonModel,
-  readModel,
-  STORED_VERSION,
-} from '@cable/proton';
+import { diffModels, type ModelChange, type ModelProblem, type ProtonModel, STORED_VERSION } from '@cable/proton';
 import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { showOne } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { changeProton, refuseChanging, whoServes, writeRow } from './change.ts';
-import { versionsOf } from './compose.ts';
+import { readStored, versionsOf } from './compose.ts';
 import { refuseUnfit } from './fitness.ts';
 import {
   digestOfFiles,
@@ -25,7 +18,6 @@ import {
   type VersionRow,
 } from './proton-row.ts';
 import { renamedSince } from './renamed.ts';
-import { conversionBetween } from './versions.ts';
 
 /** Versions that one proton may have. */
 const VERSIONS_MAX = 8;
@@ -47,7 +39,7 @@ type Wish = {
 /** `POST /cable/v1/protons/install`. Again, it changes nothing. */
 export const installProton = async (deps: EngineDeps, body: Attributes, asked: Asked): Promise<unknown> => {
   const wish = wishOf(body);
-  const model = readOrRefuse(wish.files);
+  const { model, warnings } = readOrRefuse(wish.files);
   const before = rowOf(deps, model.name);
   if (before !== undefined) refuseChanging(deps, before);
   const next = nextRow(deps, before, model, wish);
@@ -55,12 +47,12 @@ export const installProton = async (deps: EngineDeps, body: Attributes, asked: A
     proton: model.name,
     version: model.version,
     changes: [] as readonly unknown[],
-    warnings: [] as readonly string[],
+    warnings,
   };
   if (before !== undefined && digestOfRow(before) === digestOfRow(next)) {
     return { ...answer, state: 'unchanged', servers: await whoServes(deps, model.name, asked.signal) };
   }
-  const changes = before === undefined ? [] : changesBy(before, next, model);
+  const changes = before === undefined ? [] : changesBy(before, model);
   refuseBreaking(changes, wish);
   await refuseUnloadable(deps, next);
   if (wish.isDryRun) {
@@ -103,9 +95,12 @@ function wishOf(body: Attributes): Wish {
   };
 }
 
-function readOrRefuse(files: readonly StoredFile[]): ProtonModel {
-  const read = readModel(files);
-  if ('model' in read) return read.model;
+function readOrRefuse(files: readonly StoredFile[]): {
+  readonly model: ProtonModel;
+  readonly warnings: readonly string[];
+} {
+  const read = readStored(files);
+  if ('model' in read) return { model: read.model, warnings: read.warnings.map(worded) };
   const { problems } = read;
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   throw new CableError('HTTPBadRequest', `The model has ${count}: ${problems.slice(0, 3).map(worded).join(' ')}`, {
@@ -182,17 +177,17 @@ function refused(name: string, reason: string): CableError {
   });
 }
 
-/** Against the same version if it is replaced, else against the one that is stored. */
-function changesBy(before: ProtonRow, next: ProtonRow, model: ProtonModel): readonly ModelChange[] {
+/**
+ * Against the same version if it is replaced, else against the one that is stored, whose clients keep what they have. Whether stored objects pass is not for the models to say: they
+ * are looked at.
+ */
+function changesBy(before: ProtonRow, model: ProtonModel): readonly ModelChange[] {
   const known = versionsOf(before);
   const same = [known.stored, ...known.others].find(({ version }) => version === model.version);
-  const changes = diffModels(same ?? known.stored, model);
-  if (same !== undefined) return changes;
-  // Clients of the version that is there keep that.
-  const leads = conversionBetween(versionsOf(next), known.stored.version, model.version, model.objects[0]?.name ?? '');
-  return changes.map((one) =>
-    one.who === 'stored' && leads === undefined ? one : { ...one, breaking: one.who === 'stored' && one.breaking },
-  );
+  return diffModels(same ?? known.stored, model).map((one) => ({
+    ...one,
+    breaking: one.breaking && same !== undefined && one.who !== 'stored',
+  }));
 }
 
 function refuseBreaking(changes: readonly ModelChange[], { breaking }: Wish): void {

@@ -37,6 +37,12 @@ const removeVersion: ActionHandler = async (deps, id, _body, asked, { version = 
   return removeVersionOf(deps, id, version, asked);
 };
 
+const setQuota: ActionHandler = async (deps, id, body, asked) => {
+  permit(deps, asked, 'set_quota', rowOf(deps, id, asked));
+  const { setQuotaOf } = await import('./quota.ts');
+  return setQuotaOf(deps, id, body, asked);
+};
+
 const model: ActionHandler = (deps, id, _body, asked) => {
   const row = rowOf(deps, id, asked);
   permit(deps, asked, 'model', row);
@@ -80,7 +86,7 @@ export const protonModule: Contribution<AnyObject> = contribute<AnyObject>({
       loaded: servers.filter(({ protons }) => protons[name] === digest).map(({ place, id }) => place || id),
     };
   },
-  actions: { install, migrate, set_version: setVersion, remove_version: removeVersion, model },
+  actions: { install, migrate, set_version: setVersion, remove_version: removeVersion, set_quota: setQuota, model },
 });
 
 /** How many objects there are, by type. */

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { AnyObject, Proton } from '@cable/model';
 
-/** A file of a model. */
-export type StoredFile = { readonly name: string; readonly text: string };
+/** A file of a model. `import`: the others import it, by its name. */
+export type StoredFile = { readonly name: string; readonly text: string; readonly import?: boolean };
 
 /** One version of a proton, without its files. */
 export type VersionRow = {
@@ -33,7 +33,7 @@ export function protonRow(row: AnyObject): ProtonRow {
 /** Of a model's files: the same whatever order they are in. */
 export function digestOfFiles(files: readonly StoredFile[]): string {
   const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return shortHash(JSON.stringify(sorted.map(({ name, text }) => [name, text])));
+  return shortHash(JSON.stringify(sorted.map((one) => [one.name, one.text, one.import === true])));
 }
 
 /** Of everything that servers load of a proton. */

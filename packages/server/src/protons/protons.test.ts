@@ -283,3 +283,24 @@ test('what would break clients or objects is refused, with the objects that it w
   assert.equal((await install(harness, file('objects: ['))).status, 400);
   assert.equal((await send('POST', '/cable/v1/protons/install', { files: file(V20) }, AS)).status, 403);
 });
+
+test('a project has no more objects of a type than the proton’s row allows, whoever asks at once', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  await install(harness, file(V20));
+  const path = '/proton/shop/v2.0/shops';
+  const set = (body: object): Promise<{ readonly status: number }> =>
+    send('PUT', '/cable/v1/protons/shop/quota', body, ADMIN);
+  assert.equal((await set({ object: 'nothing', quota: 1 })).status, 400);
+  assert.equal((await set({ object: 'shop', quota: 3 })).status, 200);
+  assert.equal((await set({ object: 'shop', quota: 5, project_id: OTHER })).status, 200);
+  const many = (project: string): Promise<number> =>
+    Promise.all(
+      Array.from({ length: 12 }, () => send('POST', path, { volume: 1 }, { ...AS, 'x-project-id': project })),
+    ).then((answers) => answers.filter(({ status }) => status === 201).length);
+  assert.deepEqual([await many(TENANT), await many(OTHER)], [3, 5]);
+  const over = await send('POST', path, { volume: 1 }, AS);
+  assert.equal(over.status, 409);
+  assert.match(String(over.body['detail']), /Quota exceeded/);
+  await assertInvariants(harness.server);
+});

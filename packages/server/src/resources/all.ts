@@ -17,6 +17,7 @@ import {
   networkFlavorModule,
   pluginModule,
 } from '../plugins/plugin-module.ts';
+import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
@@ -118,6 +119,8 @@ export const MODULES: ModuleTable = {
   ],
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
+  port_owner: [portOwnerModule],
+  proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
     sweepProjectsModule,

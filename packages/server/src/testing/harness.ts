@@ -55,7 +55,7 @@ export async function startHarness(
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
 export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges'> &
-  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'pluginTimes'>;
+  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'nova' | 'pluginTimes'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(

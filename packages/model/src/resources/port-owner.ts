@@ -1,0 +1,180 @@
+/** Ports that came by protons, in Neutron's one namespace of ids: which proton has each, and how it is bound. */
+export const portOwnerResource = {
+  name: 'port_owner',
+  plural: 'port_owners',
+  label: 'PortOwner',
+  notFound: 'Port {id} is of no proton.',
+  prefix: '/cable/v1',
+  path: 'port-owners',
+  description: 'Which proton a port is of, and how it is bound to its host.',
+  verbs: ['list', 'show'],
+  standard: false,
+  stored: true,
+  columns: ['id', 'proton', 'project_id', 'phase', 'host_id', 'controller', 'vif_type'],
+  command: 'port owner',
+  actions: [
+    {
+      name: 'claim',
+      description:
+        'A controller says that it plugs the port: who comes first, of those of the highest priority that are alive. What it says later rests on its session.',
+      body: {
+        controller: { type: 'string', required: true, minLength: 1, maxLength: 255, description: 'Its name.' },
+        session: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 64,
+          description: 'As its heartbeat was answered.',
+        },
+        generation: {
+          type: 'integer',
+          required: true,
+          minimum: 0,
+          example: 1,
+          description: 'Of the binding, as it was shown.',
+        },
+      },
+    },
+    {
+      name: 'bound',
+      description: 'The controller that has the port says how it is plugged.',
+      body: {
+        controller: { type: 'string', required: true, minLength: 1, maxLength: 255, description: 'Its name.' },
+        session: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 64,
+          description: 'As its heartbeat was answered.',
+        },
+        generation: {
+          type: 'integer',
+          required: true,
+          minimum: 0,
+          example: 1,
+          description: 'Of the binding, as it was shown.',
+        },
+        vif_type: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 32,
+          example: 'ovs',
+          description: 'As binding:vif_type.',
+        },
+        vif_details: {
+          type: 'dict',
+          default: {},
+          example: { bridge_name: 'br-int' },
+          description: 'As binding:vif_details.',
+        },
+      },
+    },
+    {
+      name: 'refuse',
+      description:
+        'The controller that has the port, or one that is asked, says that it does not plug it: the next one is asked.',
+      body: {
+        controller: { type: 'string', required: true, minLength: 1, maxLength: 255, description: 'Its name.' },
+        session: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 64,
+          description: 'As its heartbeat was answered.',
+        },
+        generation: {
+          type: 'integer',
+          required: true,
+          minimum: 0,
+          example: 1,
+          description: 'Of the binding, as it was shown.',
+        },
+        reason: { type: 'string', required: true, minLength: 1, maxLength: 1024, description: 'Why, for people.' },
+      },
+    },
+  ],
+  attributes: {
+    id: { type: 'uuid', example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b', description: 'Of the port.' },
+    proton: { type: 'string', indexed: true, example: 'net-l3vpn', description: 'The proton.' },
+    type: { type: 'string', example: 'proton.net-l3vpn.port', description: 'The type of its ports.' },
+    project_id: { type: 'string', indexed: true, maxLength: 255, description: 'The project that owns the port.' },
+    host_id: {
+      type: 'string',
+      indexed: true,
+      default: '',
+      example: 'node-1',
+      description: 'The host it is bound to, or is to be; empty: none.',
+    },
+    device_id: { type: 'string', indexed: true, default: '', description: 'The machine that has it.' },
+    device_owner: {
+      type: 'string',
+      default: '',
+      example: 'compute:nova',
+      description: 'What kind of machine that is.',
+    },
+    fixed_ips: {
+      type: 'list',
+      items: {
+        type: 'object',
+        properties: {
+          subnet_id: { type: 'uuid', indexed: true, description: 'The subnet that is made up for it.' },
+          ip_address: { type: 'ip', example: '10.0.0.5', description: 'The address.' },
+          cidr: { type: 'cidr', example: '10.0.0.0/24', description: 'Of the subnet.' },
+          gateway_ip: { type: 'ip', nullable: true, example: '10.0.0.1', description: 'Of the subnet; null: none.' },
+        },
+      },
+      default: [],
+      description: 'Its addresses, as its bindings have them.',
+    },
+    phase: {
+      type: 'string',
+      values: ['Unbound', 'Pending', 'Bound', 'Failed'],
+      indexed: true,
+      default: 'Unbound',
+      example: 'Bound',
+      description: 'How far its binding is.',
+    },
+    generation: {
+      type: 'integer',
+      default: 0,
+      example: 1,
+      description: 'Rises with each host that it is to be bound to.',
+    },
+    controller: {
+      type: 'string',
+      nullable: true,
+      default: null,
+      example: 'vpn-1',
+      description: 'Which controller has it; null: none.',
+    },
+    vif_type: {
+      type: 'string',
+      nullable: true,
+      default: null,
+      example: 'ovs',
+      description: 'How it is plugged; null: it is not.',
+    },
+    vif_details: { type: 'dict', default: {}, example: {}, description: 'Details for the hypervisor’s driver.' },
+    reason: {
+      type: 'string',
+      nullable: true,
+      default: null,
+      maxLength: 1024,
+      description: 'Why it failed, or who refused it; null: nobody did.',
+    },
+    deadline: {
+      type: 'timestamp',
+      nullable: true,
+      default: null,
+      example: '2026-11-30T12:00:08Z',
+      description: 'When a binding that nobody has made fails (UTC); null: none is pending.',
+    },
+  },
+  hidden: {
+    /** Of the controller that has it. */
+    session: { type: 'string', nullable: true, default: null },
+    /** Reasons by controller, of this generation. */
+    refused: { type: 'dict', default: {} },
+  },
+} as const;

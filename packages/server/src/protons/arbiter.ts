@@ -1,0 +1,173 @@
+/** Ports of protons, for Neutron’s doors. */
+import type { Attributes, Filter } from '@cable/api';
+import { sleep } from '@cable/kit';
+import { type AnyObject, CableError, type PortOwner, type ResourceModel } from '@cable/model';
+import type { Arbiter } from '../engine/arbiter.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
+import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
+import { networkIdOf, neutronNetwork, neutronPort, neutronSubnet } from './port-view.ts';
+
+const OWNER = 'port_owner';
+
+/** Requests that wait for a binding at once: each holds a place among those that write. */
+const WAITING_MAX = 64;
+
+/** With less time than this left nobody waits any longer. */
+const LATE_MS = 1000;
+const LOOK_MS = 25;
+
+/** Neutron's names of what a proton's port has by another one. */
+const NAMES: Readonly<Record<string, string>> = {
+  ...{ name: 'name', admin_state_up: 'admin_state_up', device_id: 'device_id', device_owner: 'device_owner' },
+  ...{
+    'binding:host_id': 'host_id',
+    'binding:profile': 'profile',
+    'binding:vnic_type': 'vnic_type',
+    mac_address: 'mac_address',
+  },
+};
+
+/** What Nova says of every port, and what says nothing of a proton's. */
+const IGNORED: ReadonlySet<string> = new Set([
+  ...['dns_name', 'dns_domain', 'device_profile', 'numa_affinity_policy', 'security_groups', 'allowed_address_pairs'],
+  ...['extra_dhcp_opts', 'port_security_enabled', 'binding:vif_type', 'binding:vif_details', 'tags'],
+]);
+
+/** Indexes of the rows, by Neutron's filters. */
+const INDEXES: Readonly<Record<string, string>> = { device_id: 'device_id', 'binding:host_id': 'host_id' };
+
+export function createArbiter(deps: EngineDeps): Arbiter {
+  let waiting = 0;
+  const ownerOf = (id: string): PortOwner | undefined => deps.tables.of(OWNER).get(id);
+  const portView = (owner: PortOwner): AnyObject | undefined => {
+    const port = deps.tables.has(owner.type) ? deps.tables.any(owner.type).get(owner.id) : undefined;
+    return port === undefined ? undefined : neutronPort(port, owner);
+  };
+  const protonOf = (networkId: string): string | undefined =>
+    [...deps.resources.current.protons.keys()].find((name) => networkIdOf(name) === networkId);
+  const subnetView = (id: string): AnyObject | undefined => {
+    const [owner] = deps.tables.any(OWNER).by('fixed_ips.subnet_id', id) as unknown as readonly PortOwner[];
+    const own = owner?.fixed_ips.find((one) => one.subnet_id === id);
+    return owner === undefined || own === undefined ? undefined : neutronSubnet(owner.proton, own);
+  };
+  const networkView = (id: string): AnyObject | undefined => {
+    const proton = protonOf(id);
+    return proton === undefined ? undefined : neutronNetwork(proton, [], deps.settings.underlayMtuBytes);
+  };
+  const views: Readonly<Record<string, (id: string) => AnyObject | undefined>> = {
+    port: (id) => {
+      const owner = ownerOf(id);
+      return owner === undefined ? undefined : portView(owner);
+    },
+    network: networkView,
+    subnet: subnetView,
+  };
+  const idsBy = (
+    type: string,
+    { attribute, property, values, substring, lacks }: Filter,
+  ): readonly string[] | undefined => {
+    if (substring || lacks === true || property !== null) return undefined;
+    if (attribute === 'id') return values;
+    const index = type === 'port' ? INDEXES[attribute] : undefined;
+    if (index === undefined || values.includes('')) return undefined;
+    return values.flatMap((value) =>
+      deps.tables
+        .any(OWNER)
+        .by(index, value)
+        .map(({ id }) => id),
+    );
+  };
+  return {
+    row: (type, id) => views[type]?.(id),
+    rows: (type, filters) => {
+      for (const filter of filters) {
+        const ids = idsBy(type, filter);
+        if (ids !== undefined) return [...new Set(ids)].flatMap((id) => views[type]?.(id) ?? []);
+      }
+      return [];
+    },
+    update: (planning, id, changes) => {
+      const own = ownPort(planning, id);
+      if (own === undefined) return undefined;
+      const mapped = mappedChanges(own, changes);
+      const deed = (before: AnyObject) => ({ verb: 'update', before, changes: mapped }) as const;
+      const row = permittedRow(planning, own.resource, id, deed);
+      const after = planUpdate(planning, own.resource, row, mapped);
+      return neutronPort(after, planning.plan.get(OWNER, id) as unknown as PortOwner);
+    },
+    remove: (planning, id) => {
+      const own = ownPort(planning, id);
+      if (own === undefined) return false;
+      const row = permittedRow(planning, own.resource, id, (before) => ({ verb: 'delete', before }));
+      planDelete(planning, own.resource, row);
+      return true;
+    },
+    settled: async (_deps, id, asked) => {
+      if (waiting < WAITING_MAX) {
+        waiting += 1;
+        try {
+          await untilBound(deps, id, asked);
+        } finally {
+          waiting -= 1;
+        }
+      }
+      const view = views['port']?.(id);
+      if (view === undefined)
+        throw new CableError('NotFound', `Port ${id} could not be found.`, { label: 'Port', fields: { id } });
+      return view;
+    },
+  };
+}
+
+/** Waits while the port’s binding is pending, as far as the request has time. */
+export async function untilBound({ tables, monotonicMs }: EngineDeps, id: string, asked: Asked): Promise<void> {
+  const end = asked.deadlineMs - LATE_MS;
+  while (tables.of(OWNER).get(id)?.phase === 'Pending' && monotonicMs() < end && !asked.isGone) {
+    await sleep(LOOK_MS, asked.signal);
+  }
+}
+
+type OwnPort = { readonly owner: PortOwner; readonly port: AnyObject; readonly resource: ResourceModel };
+
+/** On which the transaction rests. */
+function ownPort({ deps, plan }: Planning, id: string): OwnPort | undefined {
+  const owner = plan.rely(OWNER, id) as unknown as PortOwner | undefined;
+  const resource = owner === undefined ? undefined : deps.resources.find(owner.type);
+  if (owner === undefined || resource === undefined) return undefined;
+  const port = plan.rely(owner.type, id) as unknown as AnyObject | undefined;
+  return port === undefined ? undefined : { owner, port, resource };
+}
+
+/** What the proton's port is to have. What it has not is refused, with the place where it may be changed. */
+function mappedChanges({ owner, port, resource }: OwnPort, changes: Attributes): Attributes {
+  const mapped: Record<string, unknown> = {};
+  const view = neutronPort(port, owner);
+  for (const [name, value] of Object.entries(changes)) {
+    const own = NAMES[name];
+    if (IGNORED.has(name) || isSame(view[name], value)) continue;
+    const attribute = own === undefined ? undefined : resource.storedAttributes[own];
+    if (own === undefined || attribute === undefined) throw elsewhere(owner, resource, name);
+    const isText = attribute.type === 'string' && typeof value === 'object' && value !== null;
+    mapped[own] = isText ? JSON.stringify(value) : value === '' || value === null ? emptyOf(attribute) : value;
+  }
+  // A host that is named again is a new try, where the one before failed.
+  if (changes['binding:host_id'] !== undefined && mapped['host_id'] === undefined && owner.phase === 'Failed')
+    mapped['host_id'] = owner.host_id;
+  return mapped;
+}
+
+function emptyOf({ nullable }: { readonly nullable?: true }): unknown {
+  return nullable === true ? null : '';
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  const plain = (value: unknown): string => JSON.stringify(value ?? '');
+  return plain(one) === plain(other);
+}
+
+function elsewhere({ proton, id }: PortOwner, { collection }: ResourceModel, name: string): CableError {
+  return new CableError('HTTPBadRequest', `Invalid input for ${name}. Reason: port ${id} is of the proton ${proton}.`, {
+    detail: `Change it at ${collection}/${id}.`,
+    fields: { attribute: name },
+  });
+}

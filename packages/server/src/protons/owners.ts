@@ -1,0 +1,178 @@
+/** Keeps the rows of ports among all ports (`port_owner`) with the ports of protons, and begins their bindings. */
+import { type AnyObject, CableError, type PortOwner } from '@cable/model';
+import type { DeclaredObject, ProtonAttribute } from '@cable/proton';
+import { complete } from '../engine/complete.ts';
+import type { Planning } from '../engine/context.ts';
+import type { Contribution, Given } from '../engine/module.ts';
+import { planUpdate } from '../engine/write.ts';
+import { type Binding, boundBy, failed, pending, unbound } from './binding.ts';
+import { controllersFor } from './controllers.ts';
+import { type FixedIp, fixedIp, recordOf } from './port-view.ts';
+
+export const PORT_OWNER = 'port_owner';
+
+type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed'>;
+
+/** Of the type of a proton's ports. */
+export function ofPorts(proton: string, own: DeclaredObject): Part {
+  const writeBack = (binding: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>): Readonly<Record<string, unknown>> =>
+    shownBinding(own, binding);
+  return {
+    created: (planning, port) => {
+      const { plan, deps } = planning;
+      if (plan.rely('port', port.id) !== undefined) throw isNeutrons(port.id);
+      const start = {
+        ...{ id: port.id, proton, type: own.type, project_id: port['project_id'] },
+        ...spec(port),
+      };
+      const row = complete(deps.resources.named(PORT_OWNER), start as Given<AnyObject>) as unknown as PortOwner;
+      const binding = row.host_id === '' ? undefined : begun(planning, row, port);
+      plan.create(PORT_OWNER, { ...row, ...binding } as unknown as AnyObject);
+      if (binding !== undefined) planUpdate(inside(planning), deps.resources.named(own.type), port, writeBack(binding));
+    },
+    change: (planning, before, after, given) => {
+      const { plan } = planning;
+      const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
+      if (row === undefined || planning.isService) return {};
+      const next = { ...row, ...spec(after) };
+      const binding = transition(planning, row, { before, after: next, port: after, given });
+      if (binding === undefined) return {};
+      plan.replace(PORT_OWNER, { ...next, ...binding } as unknown as AnyObject);
+      return writeBack(binding);
+    },
+    changed: ({ plan }, _before, after) => {
+      const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
+      if (row === undefined) return;
+      const next = { ...row, ...spec(after) };
+      if (JSON.stringify(next) !== JSON.stringify(row)) plan.replace(PORT_OWNER, next as unknown as AnyObject);
+    },
+    removed: ({ plan }, port) => {
+      if (plan.get(PORT_OWNER, port.id) !== undefined) plan.delete(PORT_OWNER, port.id);
+    },
+  };
+}
+
+/** Writes of the binding itself begin none. */
+function inside(planning: Planning): Planning {
+  return { ...planning, isService: true };
+}
+
+/** What whoever binds says of it. */
+function spec(port: AnyObject): Pick<PortOwner, 'host_id' | 'device_id' | 'device_owner'> {
+  const text = (name: string): string => (typeof port[name] === 'string' ? port[name] : '');
+  return { host_id: text('host_id'), device_id: text('device_id'), device_owner: text('device_owner') };
+}
+
+type Step = {
+  readonly before: AnyObject;
+  /** The row, with what is said of the host now. */
+  readonly after: PortOwner;
+  readonly port: AnyObject;
+  readonly given: Readonly<Record<string, unknown>>;
+};
+
+/** What becomes of the binding; undefined: nothing. A change that does not name the host leaves it as it is. */
+function transition(planning: Planning, row: PortOwner, { after, port, given }: Step): Binding | undefined {
+  const isPlugged = typeof given['vif_type'] === 'string' && given['vif_type'] !== '';
+  if (after.host_id === '') return row.phase === 'Unbound' ? undefined : unbound(row);
+  const isNamed = given['host_id'] !== undefined;
+  const isOther = after.host_id !== row.host_id || row.phase === 'Failed' || row.phase === 'Unbound';
+  if (isPlugged && (row.phase !== 'Bound' || given['vif_type'] !== row.vif_type || isOther))
+    return begun(planning, after, port);
+  return isNamed && isOther ? begun(planning, after, port) : undefined;
+}
+
+function begun({ deps }: Planning, row: PortOwner, port: AnyObject): Binding {
+  const vif = port['vif_type'];
+  if (typeof vif === 'string' && vif !== '' && vif !== 'binding_failed')
+    return boundBy(row, vif, recordOf(port['vif_details']));
+  const next = pending(row, deps.now());
+  if (controllersFor(deps, row).length > 0) return next;
+  return failed({ ...row, ...next }, `no controller of ${row.proton} is registered for the host ${row.host_id}`);
+}
+
+/** What the port itself shows of a binding, as far as its model has it. */
+export function shownBinding(
+  { object }: Pick<DeclaredObject, 'object'>,
+  { phase, vif_type, vif_details }: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>,
+): Readonly<Record<string, unknown>> {
+  const find = (name: string): ProtonAttribute | undefined => object.attributes.find((one) => one.name === name);
+  const details = find('vif_details');
+  return {
+    ...(find('vif_type') === undefined ? {} : { vif_type: vif_type ?? null }),
+    ...(details === undefined ? {} : { vif_details: detailsFor(details, vif_details) }),
+    ...(find('status') === undefined ? {} : { status: phase === 'Bound' ? 'ACTIVE' : 'DOWN' }),
+  };
+}
+
+/** In format 1.0 they are JSON text of bounded length; what does not fit is seen by way of Neutron alone. */
+function detailsFor({ schema, type10 }: ProtonAttribute, details: Readonly<Record<string, unknown>>): unknown {
+  if (type10 === undefined) return details;
+  const most = typeof schema === 'object' && typeof schema['maxLength'] === 'number' ? schema['maxLength'] : 128;
+  const text = JSON.stringify(details);
+  return text.length <= most ? text : '{}';
+}
+
+function isNeutrons(id: string): CableError {
+  return new CableError('HTTPConflict', `There is a port of Neutron with the id ${id}.`, {
+    detail: 'Give it another id, or none.',
+  });
+}
+
+/** Of the type of a proton's bindings: the addresses that they give ports. */
+export function ofBindings(proton: string, own: DeclaredObject, declared: readonly DeclaredObject[]): Part {
+  const link = linkOf(own, declared);
+  if (link === undefined) return {};
+  const refresh = (planning: Planning, binding: AnyObject): void => refreshAddresses(planning, proton, link, binding);
+  return {
+    created: refresh,
+    changed: (planning, before, after) => {
+      refresh(planning, after);
+      if (before[link.toInterface] !== after[link.toInterface]) refresh(planning, before);
+    },
+    removed: refresh,
+  };
+}
+
+/** How a binding leads to its port. */
+type Link = {
+  readonly binding: string;
+  readonly toInterface: string;
+  readonly interface: string;
+  readonly toPort: string;
+};
+
+function linkOf(own: DeclaredObject, declared: readonly DeclaredObject[]): Link | undefined {
+  for (const { name, ref } of own.object.attributes) {
+    const target = declared.find(({ object }) => object.name === ref?.object && object.kind === 'interface');
+    const key = target?.object.parent?.key;
+    if (target === undefined || key === undefined) continue;
+    return { binding: own.type, toInterface: name, interface: target.type, toPort: key };
+  }
+  return undefined;
+}
+
+function refreshAddresses({ plan }: Planning, proton: string, link: Link, binding: AnyObject): void {
+  const own = plan.get(link.interface, String(binding[link.toInterface])) as AnyObject | undefined;
+  const portId = own?.[link.toPort];
+  const row =
+    typeof portId === 'string' ? (plan.get(PORT_OWNER, portId) as unknown as PortOwner | undefined) : undefined;
+  if (row === undefined) return;
+  const interfaces = plan.by(link.interface, link.toPort, row.id) as unknown as readonly AnyObject[];
+  const bindings = interfaces.flatMap(
+    ({ id }) => plan.by(link.binding, link.toInterface, id) as unknown as readonly AnyObject[],
+  );
+  const fixed_ips = bindings.flatMap((one) => addressesOf(proton, one));
+  if (JSON.stringify(fixed_ips) === JSON.stringify(row.fixed_ips)) return;
+  plan.replace(PORT_OWNER, { ...row, fixed_ips } as unknown as AnyObject);
+}
+
+/** Format 1.0 has one address, with the length of its prefix; 2.0 has a list. */
+function addressesOf(proton: string, binding: AnyObject): readonly FixedIp[] {
+  const { addresses, ipaddress, subnet_prefix: prefix, gateway } = binding;
+  const all = Array.isArray(addresses) ? addresses : [ipaddress];
+  const given = all.filter((one): one is string => typeof one === 'string' && one !== '');
+  const length = typeof prefix === 'number' ? prefix : null;
+  const router = typeof gateway === 'string' && gateway !== '' ? gateway : null;
+  return given.flatMap((one) => fixedIp(proton, one, one.includes(':') ? null : length, router) ?? []);
+}
