@@ -11,7 +11,7 @@ import {
 import type { EngineDeps, Planning } from '../engine/context.ts';
 import { type Contribution, contribute, type Given } from '../engine/module.ts';
 import type { View } from '../engine/view.ts';
-import { ROUTER_GATEWAY, ROUTER_INTERFACE } from '../resources/device-owners.ts';
+import { ROUTER_GATEWAY, ROUTER_INTERFACE, TRUNK_SUBPORT } from '../resources/device-owners.ts';
 import { backendSlotClaims, takeBackendSlots } from './backend-slots.ts';
 import { backendOf, registeredBackends, VROUTER } from './backends.ts';
 import { type Placed, type Placement, place } from './dispatch.ts';
@@ -65,6 +65,9 @@ export const subnetBackendModule: Contribution<AnyObject> = contribute<Subnet>({
 export const portBackendModule: Contribution<AnyObject> = contribute<Port>({
   derive: (planning, given) => inherited(planning, 'port', given, given.network_id),
   check: (view, port, before) => {
+    const owner = backendName(port as unknown as AnyObject);
+    if (owner !== null && port.device_owner === TRUNK_SUBPORT && before?.device_owner !== TRUNK_SUBPORT)
+      throw hasNone('sub_ports', `port ${port.id}`, owner, 'trunks');
     const isLeg = port.device_owner === ROUTER_INTERFACE || port.device_owner === ROUTER_GATEWAY;
     if (!isLeg || (before?.device_id === port.device_id && before.device_owner === port.device_owner)) return;
     const router = (view as unknown as Looked).get('router', port.device_id);
@@ -97,14 +100,15 @@ export function vrouterOnlyModule(
         const id = object[attribute];
         const owner = typeof id === 'string' ? backendName((view as unknown as Looked).get(type, id)) : null;
         if (owner === null) continue;
-        throw new CableError(
-          'BackendRefused',
-          `${attribute}: ${type} ${id} is realised by the plug-in ${owner}, which has no ${label}.`,
-          { fields: { attribute, plugin: owner } },
-        );
+        throw hasNone(attribute, `${type} ${id}`, owner, label);
       }
     },
   };
+}
+
+function hasNone(attribute: string, what: string, owner: string, label: string): CableError {
+  const message = `${attribute}: ${what} is realised by the plug-in ${owner}, which has no ${label}.`;
+  return new CableError('BackendRefused', message, { fields: { attribute, plugin: owner } });
 }
 
 /** What never changes needs no compare. */

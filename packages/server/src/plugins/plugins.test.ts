@@ -511,6 +511,12 @@ test('routers, networks and what the vrouter alone has do not cross back ends', 
   await refused(send('PUT', `/v2.0/routers/${other['id']}`, { router: gateway }), 409, 'CrossesBackends');
   const port = await create('port', { network_id: theirs['network_id'], project_id: 'p' });
   await refused(send('POST', '/v2.0/trunks', { trunk: { port_id: port['id'] } }), 400, 'BackendRefused');
+  const parent = await create('port', { network_id: own['network_id'], project_id: 'q' });
+  const trunk = await create('trunk', { port_id: parent['id'], project_id: 'q' });
+  const subPorts = [{ port_id: port['id'], segmentation_type: 'vlan', segmentation_id: 7 }];
+  const added = send('PUT', `/v2.0/trunks/${trunk['id']}/add_subports`, { sub_ports: subPorts });
+  await refused(added, 400, 'BackendRefused');
+  await send('DELETE', `/v2.0/trunks/${trunk['id']}`);
   await until(
     'router and leg are told',
     () => [fake.count('router'), fake.count('port')].join(),
