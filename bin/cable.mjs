@@ -12,6 +12,7 @@ const PROCESSES = new Map([
   ['server', 'server'],
   ['agent', 'agent'],
   ['kube', 'controller'],
+  ['ovn', 'ovn'],
   ['lab', 'lab'],
 ]);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));

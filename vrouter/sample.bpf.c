@@ -13,7 +13,6 @@
 #include "lib/wire.h"
 
 #define ANY_PROTOCOL 256
-#define IP_OFFSET_MASK 0x1fff
 #define VLAN_MASK 0xfff
 
 /* What `sample` looks for. Ports 0: any. */

@@ -1,9 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { addVeth, ipIn, run, runIn } from './net.ts';
+import { addVeth, ipIn, runIn } from './net.ts';
+import { startOvs } from './ovs-daemons.ts';
 
 /** A host with an Open vSwitch of its own: its database, its daemon and a bridge with two guests. */
 export type OvsHost = { readonly addresses: readonly [string, string]; readonly close: () => Promise<void> };
@@ -16,7 +12,6 @@ export type OvsOptions = {
   readonly mtu: string;
 };
 
-const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 const ADDRESSES = ['10.9.3.1', '10.9.3.2'] as const;
 
 /**
@@ -24,20 +19,8 @@ const ADDRESSES = ['10.9.3.1', '10.9.3.2'] as const;
  * left running.
  */
 export async function addOvsHost(ns: string, { ends, rules, mtu }: OvsOptions): Promise<OvsHost> {
-  const dir = mkdtempSync(join(tmpdir(), 'cable-ovs-'));
-  const daemons: ChildProcess[] = [];
-  const close = async (): Promise<void> => {
-    for (const daemon of daemons.reverse()) await end(daemon);
-    rmSync(dir, { recursive: true, force: true });
-  };
+  const { directory, vsctl, close } = await startOvs(ns);
   try {
-    const socket = `unix:${dir}/db.sock`;
-    run('ovsdb-tool', 'create', `${dir}/conf.db`, SCHEMA);
-    const database = [`--remote=p${socket}`, `--unixctl=${dir}/db.ctl`, `--log-file=${dir}/db.log`];
-    daemons.push(start(ns, dir, 'ovsdb-server', `${dir}/conf.db`, ...database));
-    const vsctl = (...words: string[]): string => runIn(ns, 'ovs-vsctl', `--db=${socket}`, '--timeout=30', ...words);
-    await until(() => vsctl('--no-wait', 'init'));
-    daemons.push(start(ns, dir, 'ovs-vswitchd', socket, `--unixctl=${dir}/vs.ctl`, `--log-file=${dir}/vs.log`));
     vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail-mode=secure');
     for (const [i, guest] of ends.entries()) {
       addVeth({ ns: guest, dev: 'eth0' }, { ns, dev: `g${i}` });
@@ -47,7 +30,7 @@ export async function addOvsHost(ns: string, { ends, rules, mtu }: OvsOptions): 
       runIn(guest, 'ethtool', '-K', 'eth0', 'tx', 'off', 'tso', 'off', 'gso', 'off');
       vsctl('add-port', 'br0', `g${i}`);
     }
-    runIn(ns, { input: `${group(rules).join('\n')}\n` }, 'ovs-ofctl', 'add-flows', `unix:${dir}/br0.mgmt`, '-');
+    runIn(ns, { input: `${group(rules).join('\n')}\n` }, 'ovs-ofctl', 'add-flows', `unix:${directory}/br0.mgmt`, '-');
     return { addresses: ADDRESSES, close };
   } catch (err) {
     await close();
@@ -72,32 +55,4 @@ function group(rules: number): readonly string[] {
     ),
     ...others,
   ];
-}
-
-/** `dir`: where it has its sockets. */
-function start(ns: string, dir: string, ...words: readonly string[]): ChildProcess {
-  const [program = '', ...args] = words;
-  const env = { ...process.env, OVS_RUNDIR: dir };
-  return spawn('nsenter', [`--net=/run/netns/${ns}`, program, ...args], { stdio: 'ignore', env });
-}
-
-async function end(daemon: ChildProcess): Promise<void> {
-  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
-  const gone = once(daemon, 'exit');
-  daemon.kill('SIGTERM');
-  const hurry = setTimeout(() => daemon.kill('SIGKILL'), 5000);
-  await gone;
-  clearTimeout(hurry);
-}
-
-async function until(attempt: () => unknown): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      attempt();
-      return;
-    } catch (err) {
-      if (tries === 100) throw err;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** Programs that tests start, again and again. */
-const MAINS = ['agent', 'cli', 'controller', 'lab', 'server'].map((name) => `packages/${name}/src/main.ts`);
+const MAINS = ['agent', 'cli', 'controller', 'lab', 'ovn', 'server'].map((name) => `packages/${name}/src/main.ts`);
 const PROGRAMS = [
   ...MAINS,
   'packages/agent/src/stream/testing/state-writer.ts',

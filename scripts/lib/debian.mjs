@@ -43,6 +43,11 @@ const TEST = {
   ethtool: 'reads offloads in tests',
   procps: 'sysctl in tests',
   curl: 'plain HTTP client in tests',
+  'openvswitch-switch': 'the switch of hosts with OVN in tests',
+  'ovn-central': "OVN's databases and their translator in tests",
+  'ovn-host': "OVN's controller in tests",
+  openssl: 'certificates for a database in tests',
+  frr: 'BGP in tests of L3VPNs',
 };
 const BENCH = {
   iperf3: 'TCP and UDP throughput',

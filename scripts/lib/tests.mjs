@@ -9,7 +9,16 @@ const PLACES = ['packages', 'vrouter/test', 'test'];
 const ALONE = ['test/', 'vrouter/test/model/', 'vrouter/test/facts.test.ts'];
 /** Of these such as wait for what comes, however long it takes. */
 export const NOT_ALONE = [
-  ...['test/cni/', 'test/gen/', 'test/install/', 'test/joining/', 'test/kubernetes/', 'test/logging/', 'test/protons/', 'test/rules/'],
+  ...[
+    'test/cni/',
+    'test/gen/',
+    'test/install/',
+    'test/joining/',
+    'test/kubernetes/',
+    'test/logging/',
+    'test/protons/',
+    'test/rules/',
+  ],
   ...[
     'balanced',
     'distributed',

@@ -25,6 +25,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone', 'proton'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
+  ovn: { cable: ['model', 'kit', 'compiler'] },
   lab: { cable: ['model', 'api', 'kit'] },
 };
 

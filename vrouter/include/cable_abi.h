@@ -537,7 +537,8 @@ struct cb_route {
 	__u8 mac[6]; /* of the router's interface in that network */
 	/* CB_ROUTE_NEXTHOP, CB_ROUTE_F_PEER, CB_ROUTE_SERVICE; CB_ROUTE_SEVERAL: first address; else zero */
 	struct cb_addr nexthop;
-	struct cb_addr own; /* CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
+	/* CB_ROUTE_F_GATEWAY, or of a VPN: the router's own address in net, of the route's family; else zero */
+	struct cb_addr own;
 	/*
 	 * Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there,
 	 * but by the routes of that one's vrf. 0: nobody has.
@@ -1497,6 +1498,74 @@ struct cb_drop {
 	__u64 last_ns; /* CLOCK_MONOTONIC */
 };
 
+/*
+ * VPNs over MPLS. Their maps are of an object of its own (labels.bpf.c), which is there only where a VPN is; the vrouter's programs know nothing of it.
+ *
+ * cb_lsp_1: hash, VLAN tag and destination MAC of a frame that leaves by cablep0 -> how its packet goes on as MPLS in UDP. Written by the agent.
+ */
+struct cb_lsp_key {
+	__u16 vlan;
+	__u8 mac[6];
+};
+
+/* flag of struct cb_lsp: by it the router of a VPN answers who sent, which what passes through may not take */
+#define CB_LSP_F_BACK 0x1
+
+struct cb_lsp {
+	struct cb_addr remote; /* underlay address of a host or of a provider's router */
+	struct cb_addr nexthop; /* of the underlay: the remote itself, or a router on the way */
+	__u32 label;
+	__u32 ifindex; /* device by which the next hop is reached; cablep0: the remote is this host, in another VPN */
+	__u32 mtu_bytes; /* of the way */
+	__u32 flags; /* CB_LSP_F_* */
+};
+
+/*
+ * cb_label_1: hash, label and underlay address of who sends with it -> the VPN into which it may. With no address: the label is a VPN's of this host; the value is zero then. Written by the
+ * agent.
+ */
+struct cb_label_key {
+	__u32 label;
+	struct cb_addr remote;
+};
+
+struct cb_label {
+	__u16 vlan; /* tag of the VPN's network on cablep0 */
+	__u8 mac[6]; /* of its router there */
+	__u8 from[6]; /* as who sends there: what the router answers goes to it (CB_LSP_F_BACK) */
+	__u8 pad[2];
+};
+
+/* What became of a packet with a label, or of one that was to have one. Append only. */
+enum cb_labelled_kind {
+	CB_LABELLED_SENT = 0,
+	CB_LABELLED_TAKEN = 1,
+	CB_LABELLED_NOT_IP = 2, /* sent to another host, but no IP packet, or to a group */
+	CB_LABELLED_NO_LSP = 3, /* sent to a MAC that nobody has in the VPN */
+	CB_LABELLED_TOO_BIG = 4, /* larger than the underlay takes */
+	CB_LABELLED_REFUSED = 5, /* the kernel did not put the headers on, or did not take them off */
+	CB_LABELLED_MALFORMED =
+		6, /* received: lengths, checksum of the outer header or first bits contradict each other */
+	CB_LABELLED_CHECKSUM = 7, /* received: the UDP checksum is wrong */
+	CB_LABELLED_STACK = 8, /* received: more than one label */
+	CB_LABELLED_TTL = 9, /* received: the label's TTL ends here (RFC 3032, 2.4.2) */
+	CB_LABELLED_NO_LABEL = 10, /* received: a label that no VPN has here */
+	CB_LABELLED_NO_SENDER = 11, /* received: from an address that may not send into the VPN */
+	CB_LABELLED_GSO = 12, /* received: several packets as one, and not of TCP */
+	CB_LABELLED_ECN = 13, /* received: marked as congested, and the guest knows no ECN (RFC 6040) */
+	CB_LABELLED_TRANSIT = 14, /* received, and to go on to another host: nothing passes through */
+	CB_LABELLED_MAX = 16,
+};
+
+/* cb_labelled_1: per-CPU array, enum cb_labelled_kind -> packets. A GSO packet counts once. Written by the vrouter. */
+struct cb_labelled {
+	__u64 packets;
+	__u64 bytes; /* of IP packets: of dropped ones that were received with what is around them */
+};
+
+#define CB_MAX_LSP 131072
+#define CB_MAX_LABEL 65536
+
 /* What a step of a trace tells. Append only. */
 enum cb_step_kind {
 	CB_STEP_SOURCE =
@@ -1663,6 +1732,11 @@ _Static_assert(sizeof(struct cb_orphan_key) == 4, "layout of cb_orphan_key");
 _Static_assert(sizeof(struct cb_orphan) == 2072, "layout of cb_orphan");
 _Static_assert(sizeof(struct cb_count) == 32, "layout of cb_count");
 _Static_assert(sizeof(struct cb_drop) == 16, "layout of cb_drop");
+_Static_assert(sizeof(struct cb_lsp_key) == 8, "layout of cb_lsp_key");
+_Static_assert(sizeof(struct cb_lsp) == 48, "layout of cb_lsp");
+_Static_assert(sizeof(struct cb_label_key) == 20, "layout of cb_label_key");
+_Static_assert(sizeof(struct cb_label) == 16, "layout of cb_label");
+_Static_assert(sizeof(struct cb_labelled) == 16, "layout of cb_labelled");
 _Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
 _Static_assert(sizeof(struct cb_trace) == 1528, "layout of cb_trace");
 

@@ -24,18 +24,6 @@ static __always_inline int by_overlay_device(struct __sk_buff *ctx, __u32 vif, _
 	return bpf_redirect(cfg_overlay_ifindex, 0);
 }
 
-/* Sends the packet, which is encapsulated, to the next hop, whose MAC the kernel finds. */
-static __always_inline int to_hop(const struct cb_hop *hop)
-{
-	struct bpf_redir_neigh neighbour = {.nh_family = over_ipv6() ? AF_INET6 : AF_INET};
-
-	if (over_ipv6())
-		__builtin_memcpy(neighbour.ipv6_nh, &hop->nexthop, sizeof(hop->nexthop));
-	else
-		neighbour.ipv4_nh = v4_of(&hop->nexthop);
-	return bpf_redirect_neigh(hop->ifindex, &neighbour, sizeof(neighbour), 0);
-}
-
 /* Gives a packet to another host: encapsulated here, where that is known how and possible, else by the overlay device. */
 static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p, __u32 net, __u32 tunnel)
 {
@@ -57,7 +45,7 @@ static __always_inline int to_overlay(struct __sk_buff *ctx, const struct pkt *p
 		return drop(ctx, p->in_vif, CB_REASON_REDIRECT);
 	count_sent(0, bytes);
 	trace(ctx, hop->ifindex, CB_DELIVER_OVERLAY, row->wire_id, tunnel, CB_REASON_NONE);
-	return to_hop(hop);
+	return to_neighbour(hop->ifindex, &hop->nexthop);
 }
 
 /* Does the packet, or each segment that a GSO packet will become, fit into @mtu_bytes? */

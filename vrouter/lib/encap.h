@@ -4,18 +4,8 @@
 #define CABLE_ENCAP_H
 
 #include "config.h"
+#include "outer_ip.h"
 #include "parse.h"
-
-#define TUNNEL_TTL 64
-
-/* This host's underlay IPv6 address. */
-static __always_inline void own_address6(__u32 *word)
-{
-	word[0] = cfg_underlay6[0];
-	word[1] = cfg_underlay6[1];
-	word[2] = cfg_underlay6[2];
-	word[3] = cfg_underlay6[3];
-}
 
 /*
  * Sets the tunnel that the overlay device will send this packet through, to the host @remote. Returns 0 or a negative errno: also where that has no address of the

@@ -6,7 +6,6 @@
 #ifndef CABLE_OUTER_H
 #define CABLE_OUTER_H
 
-#include <linux/if_packet.h>
 #include "encap.h"
 #include "icmp.h"
 #include "lookup.h"
@@ -14,21 +13,6 @@
 #define VXLAN_PORT 4789
 #define VXLAN_HAS_VNI 0x08000000 /* flags; every other bit is zero */
 #define VXLAN_VNI_SHIFT 8
-#define SOURCE_PORT_MIN 0xc000 /* RFC 7348, 4.1: from the dynamic range */
-#define IP_FLAG_DF 0x4000
-#define IP_MAX_BYTES 65535
-#define IPV6_VERSION 0x60
-#define IP_VERSION_AND_IHL 0x45 /* no options */
-#define ECN_MASK 3 /* RFC 3168, in the TOS byte */
-#define ECN_ECT0 2
-#define ECN_CE 3
-#define AF_INET 2
-#define AF_INET6 10
-#ifndef BPF_F_ADJ_ROOM_DECAP_L3_IPV6
-#define BPF_F_ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7)
-#define BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
-#endif
-
 /* What follows the outer IP header, and the inner frame's. */
 struct vxlan_headers {
 	struct udphdr udp;
@@ -40,13 +24,13 @@ struct vxlan_headers {
 /* What stands before the inner packet. */
 struct outer {
 	struct ethhdr eth;
-	struct iphdr ip;
+	struct outer_ip4 ip;
 	struct vxlan_headers vxlan;
 } __attribute__((packed));
 
 struct outer6 {
 	struct ethhdr eth;
-	struct ipv6_header ip;
+	struct outer_ip6 ip;
 	struct vxlan_headers vxlan;
 } __attribute__((packed));
 
@@ -72,33 +56,6 @@ static __always_inline __u32 outer_growth(void)
 
 enum outer_result { OUTER_DONE, OUTER_REFUSED, OUTER_BROKEN };
 
-/* Of an IPv4 header without options; 0 where its checksum is in it and right. */
-static __always_inline __u16 header_checksum(const void *header)
-{
-	const __u16 *half = header;
-	__u32 sum = 0;
-
-#pragma unroll
-	for (int i = 0; i < 10; i++)
-		sum += half[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~((sum & 0xffff) + (sum >> 16));
-}
-
-/* The TOS byte of an IPv4 header, the traffic class of an IPv6 header. */
-static __always_inline __u8 tos_of(const __u8 *ip)
-{
-	return ip[0] >> 4 == 6 ? (__u8)(ip[0] << 4 | ip[1] >> 4) : ip[1];
-}
-
-/* RFC 6040, 4.1: the outer header has the inner's ECN field, but ECT(0) for CE: only what happens in the tunnel is told there. */
-static __always_inline __u8 outer_tos(__u8 inner_tos)
-{
-	__u8 ecn = inner_tos & ECN_MASK;
-
-	return ecn == ECN_CE ? ECN_ECT0 : ecn;
-}
-
 /* Does the packet, or each segment that a GSO packet will become, fit into @mtu_bytes of the underlay? */
 static __always_inline int fits_underlay(struct __sk_buff *ctx, const struct pkt *p, __u32 mtu_bytes)
 {
@@ -116,7 +73,7 @@ static __always_inline int fits_underlay(struct __sk_buff *ctx, const struct pkt
 /* All but the inner frame's header. @bytes: of the datagram. Its checksum is zero: RFC 7348, and for IPv6 RFC 6935. */
 static __always_inline void fill_vxlan(struct vxlan_headers *v, __u32 vni, __u32 bytes, __u32 hash)
 {
-	v->udp.source = bpf_htons(SOURCE_PORT_MIN | ((hash ^ hash >> 16) & (0xffff - SOURCE_PORT_MIN)));
+	v->udp.source = bpf_htons(outer_source_port(hash));
 	v->udp.dest = bpf_htons(VXLAN_PORT);
 	v->udp.len = bpf_htons(bytes);
 	v->flags_be = bpf_htonl(VXLAN_HAS_VNI);
@@ -137,53 +94,36 @@ static __noinline enum outer_result push_outer4(struct __sk_buff *ctx, __u32 vni
 	frame = need(ctx, 0, ETH_HLEN + sizeof(struct iphdr));
 	if (!frame || total > IP_MAX_BYTES)
 		return OUTER_REFUSED;
-	o.ip.tos = outer_tos(tos_of(frame + ETH_HLEN));
+	o.ip.h.tos = outer_tos(tos_of(frame + ETH_HLEN));
 	__builtin_memcpy(&o.vxlan.inner, frame, ETH_HLEN);
 	hash = bpf_get_hash_recalc(ctx);
 	if (bpf_skb_adjust_room(ctx, sizeof(o) - ETH_HLEN, BPF_ADJ_ROOM_MAC, PUSH_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4))
 		return OUTER_REFUSED;
 	/* The neighbour's and the device's MAC are written when the packet is sent. */
 	o.eth.h_proto = bpf_htons(ETH_P_IP);
-	*(__u8 *)&o.ip = IP_VERSION_AND_IHL;
-	o.ip.tot_len = bpf_htons(total);
-	o.ip.frag_off = bpf_htons(IP_FLAG_DF);
-	o.ip.ttl = TUNNEL_TTL;
-	o.ip.protocol = IPPROTO_UDP;
-	o.ip.saddr = bpf_htonl(cfg_underlay);
-	o.ip.daddr = remote_be;
-	o.ip.check = header_checksum(&o.ip);
+	fill_outer_ip4(&o.ip, total, remote_be);
 	fill_vxlan(&o.vxlan, vni, total - sizeof(struct iphdr), hash);
 	return bpf_skb_store_bytes(ctx, 0, &o, sizeof(o), 0) ? OUTER_BROKEN : OUTER_DONE;
 }
 
-/* The same over IPv6. The flow label tells flows apart as the source port does (RFC 6438). */
+/* The same over IPv6. */
 static __noinline enum outer_result push_outer6(struct __sk_buff *ctx, __u32 vni, const struct cb_addr *remote)
 {
 	__u32 bytes = ctx->len + sizeof(struct outer6) - 2 * ETH_HLEN - sizeof(struct ipv6_header), hash;
 	struct outer6 o = {};
 	__u8 *frame, tos;
-	__u32 own[4];
 
 	frame = need(ctx, 0, ETH_HLEN + sizeof(struct iphdr));
 	if (!frame || bytes > IP_MAX_BYTES)
 		return OUTER_REFUSED;
 	tos = outer_tos(tos_of(frame + ETH_HLEN));
 	__builtin_memcpy(&o.vxlan.inner, frame, ETH_HLEN);
-	__builtin_memcpy(&o.ip.dst, remote, sizeof(*remote));
+	__builtin_memcpy(&o.ip.h.dst, remote, sizeof(*remote));
 	hash = bpf_get_hash_recalc(ctx);
 	if (bpf_skb_adjust_room(ctx, sizeof(o) - ETH_HLEN, BPF_ADJ_ROOM_MAC, PUSH_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6))
 		return OUTER_REFUSED;
 	o.eth.h_proto = bpf_htons(ETH_P_IPV6);
-	o.ip.version_class = IPV6_VERSION;
-	o.ip.flow[0] = tos << 4 | (hash >> 16 & 0xf);
-	o.ip.flow[1] = hash >> 8;
-	o.ip.flow[2] = hash;
-	o.ip.payload_be = bpf_htons(bytes);
-	o.ip.next = IPPROTO_UDP;
-	o.ip.hop_limit = TUNNEL_TTL;
-	/* verifier: addresses in the header are not aligned on the stack. */
-	own_address6(own);
-	__builtin_memcpy(&o.ip.src, own, sizeof(own));
+	fill_outer_ip6(&o.ip, bytes, tos, hash);
 	fill_vxlan(&o.vxlan, vni, bytes, hash);
 	return bpf_skb_store_bytes(ctx, 0, &o, sizeof(o), 0) ? OUTER_BROKEN : OUTER_DONE;
 }
@@ -202,11 +142,6 @@ static __always_inline int read_vxlan(const struct vxlan_headers *v, __u32 bytes
 	       v->flags_be == bpf_htonl(VXLAN_HAS_VNI) && !(v->vni_be & bpf_htonl((1 << VXLAN_VNI_SHIFT) - 1));
 }
 
-static __always_inline int is_for_host(const struct __sk_buff *ctx, __u16 ethertype)
-{
-	return ctx->protocol == bpf_htons(ethertype) && !ctx->vlan_present && ctx->pkt_type == PACKET_HOST;
-}
-
 /*
  * Reads the outer headers of a packet that an uplink received. True: VXLAN to this host's underlay address, and nothing in
  * it that the host's own stack would look at. Reads a copy: packets of the host are not to be made linear, or their own, for this.
@@ -218,12 +153,11 @@ static __noinline int read_outer4(struct __sk_buff *ctx, struct tunnelled *t)
 
 	if (!is_for_host(ctx, ETH_P_IP) || bpf_skb_load_bytes(ctx, 0, &o, sizeof(o)))
 		return 0;
-	if (o.ip.protocol != IPPROTO_UDP || o.ip.daddr != bpf_htonl(cfg_underlay) ||
-	    *(__u8 *)&o.ip != IP_VERSION_AND_IHL || o.ip.frag_off & bpf_htons(IP_FLAG_MF | IP_OFFSET_MASK))
+	if (!is_datagram4(&o.ip))
 		return 0;
-	total = bpf_ntohs(o.ip.tot_len);
-	set_v4(&t->from, o.ip.saddr);
-	t->tos = o.ip.tos;
+	total = bpf_ntohs(o.ip.h.tot_len);
+	set_v4(&t->from, o.ip.h.saddr);
+	t->tos = o.ip.h.tos;
 	return total + ETH_HLEN == ctx->len && !header_checksum(&o.ip) &&
 	       read_vxlan(&o.vxlan, total - sizeof(struct iphdr), t);
 }
@@ -231,18 +165,15 @@ static __noinline int read_outer4(struct __sk_buff *ctx, struct tunnelled *t)
 /* The same over IPv6. A checksum that is not zero is to be verified (RFC 6935): by the kernel, so the device has the packet. */
 static __noinline int read_outer6(struct __sk_buff *ctx, struct tunnelled *t)
 {
-	__u32 own[4], to[4], bytes;
 	struct outer6 o;
+	__u32 bytes;
 
 	if (!is_for_host(ctx, ETH_P_IPV6) || bpf_skb_load_bytes(ctx, 0, &o, sizeof(o)))
 		return 0;
-	own_address6(own);
-	__builtin_memcpy(to, &o.ip.dst, sizeof(to));
-	if (o.ip.next != IPPROTO_UDP || !same_words(to, own) || (o.ip.version_class & 0xf0) != IPV6_VERSION ||
-	    o.vxlan.udp.check)
+	if (!is_datagram6(&o.ip) || o.vxlan.udp.check)
 		return 0;
-	bytes = bpf_ntohs(o.ip.payload_be);
-	__builtin_memcpy(&t->from, &o.ip.src, sizeof(t->from));
+	bytes = bpf_ntohs(o.ip.h.payload_be);
+	__builtin_memcpy(&t->from, &o.ip.h.src, sizeof(t->from));
 	t->tos = tos_of((const __u8 *)&o.ip);
 	return bytes + ETH_HLEN + sizeof(struct ipv6_header) == ctx->len && read_vxlan(&o.vxlan, bytes, t);
 }
@@ -250,29 +181,6 @@ static __noinline int read_outer6(struct __sk_buff *ctx, struct tunnelled *t)
 static __always_inline int read_outer(struct __sk_buff *ctx, struct tunnelled *t)
 {
 	return over_ipv6() ? read_outer6(ctx, t) : read_outer4(ctx, t);
-}
-
-/*
- * RFC 6040, 4.2: a congestion mark of the underlay is one for the guest. IPv4 brings its header's checksum along (RFC 1624), which leaves the sum of
- * the bytes as it was; IPv6 has none, so the kernel is told of what changed. Returns 0 or a negative errno.
- */
-static __always_inline int mark_congestion(struct __sk_buff *ctx)
-{
-	__u8 *ip = need(ctx, ETH_HLEN, sizeof(struct iphdr));
-	struct iphdr *ip4 = (void *)ip;
-	__u8 byte;
-	__u32 sum;
-
-	if (!ip)
-		return -1;
-	if (*ip >> 4 == 6) {
-		byte = ip[1] | ECN_CE << 4;
-		return bpf_skb_store_bytes(ctx, ETH_HLEN + 1, &byte, 1, BPF_F_RECOMPUTE_CSUM);
-	}
-	sum = (__u16)~ip4->check + bpf_htons(ECN_CE - (ip4->tos & ECN_MASK));
-	ip4->tos |= ECN_CE;
-	ip4->check = ~((sum & 0xffff) + (sum >> 16));
-	return 0;
 }
 
 /* Takes the outer headers off. OUTER_REFUSED: the kernel will not do it to such a packet. OUTER_BROKEN: as above. */

@@ -10,37 +10,9 @@
 #include <bpf/bpf_endian.h>
 #include "address.h"
 #include "fragment.h"
+#include "frame.h"
 #include "wire.h"
 #include "work.h"
-
-#define IP_FLAG_MF 0x2000
-#define IP_OFFSET_MASK 0x1fff
-
-/* A pointer to @len bytes at @off, or NULL where they are not in the linear part. */
-static __always_inline void *at(struct __sk_buff *ctx, __u32 off, __u32 len)
-{
-	void *data = (void *)(long)ctx->data;
-	void *end = (void *)(long)ctx->data_end;
-
-	if (data + off + len > end)
-		return NULL;
-	return data + off;
-}
-
-/*
- * The same, after making them linear if need be: packets from taps and GSO packets may hold only some of their headers in the
- * linear part. Invalidates other packet pointers. NULL: the packet is shorter.
- */
-static __always_inline void *need(struct __sk_buff *ctx, __u32 off, __u32 len)
-{
-	void *here = at(ctx, off, len);
-
-	if (here)
-		return here;
-	if (off + len > ctx->len || bpf_skb_pull_data(ctx, off + len))
-		return NULL;
-	return at(ctx, off, len);
-}
 
 /* As need(), of the IP packet: not of the padding behind it. */
 static __always_inline void *need_inside(struct __sk_buff *ctx, const struct pkt *p, __u32 off, __u32 len)

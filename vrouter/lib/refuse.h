@@ -46,7 +46,7 @@ static __always_inline int note_outer_source(struct work *w)
 
 	if (route && route->outside)
 		route = route_of_floating(w);
-	if (!route || !(route->flags & CB_ROUTE_F_GATEWAY) || is_unspecified(&route->own))
+	if (!route || is_unspecified(&route->own))
 		return -1;
 	w->refusal.source = route->own;
 	return 0;

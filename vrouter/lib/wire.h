@@ -6,6 +6,11 @@
 #include <linux/if_ether.h>
 #include "../include/cable_abi.h"
 
+/* In the fragment field of an IPv4 header. */
+#define IP_FLAG_DF 0x4000
+#define IP_FLAG_MF 0x2000
+#define IP_OFFSET_MASK 0x1fff
+
 #define ARP_HARDWARE_ETHER 1
 #define ARP_OP_REQUEST 1
 #define ARP_OP_REPLY 2

@@ -47,6 +47,9 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
   purge_flows: { instructions: 2300, stackBytes: 250 },
 };
 
+/** Of the object of VPNs. */
+const LABEL_MAPS = ['cb_lsp_1', 'cb_label_1', 'cb_labelled_1'];
+
 /** Branches that a zero would make dead must be seen too. */
 const CONFIG = {
   cfg_overlay_ifindex: 1,
@@ -80,7 +83,7 @@ for (const { file, more } of [
     try {
       assert.deepEqual([...loaded.programs.keys()].sort(), [...Object.keys(BOUNDS), ...more].sort());
       for (const spec of Object.values(MAPS)) {
-        if (spec === MAPS.cb_carry_1) continue;
+        if (spec === MAPS.cb_carry_1 || LABEL_MAPS.includes(spec.name)) continue;
         const map = loaded.maps.get(spec.name);
         assert.ok(map !== undefined, `${spec.name} is in the object`);
         assert.equal(map.info.keySize, spec.key.size, `${spec.name}: key`);
@@ -104,6 +107,29 @@ test('the programs that carry flows between hosts pass it, too', (t) => {
     assert.equal(loaded.maps.get('cb_carry_1')?.info.valueSize, MAPS.cb_carry_1.value.size);
   } finally {
     loaded.close();
+  }
+});
+
+test('so do the programs of VPNs, which have no map of the vrouter’s', (t) => {
+  for (const config of [{ cfg_underlay: 0xc0000201 }, { cfg_underlay6: Uint8Array.of(...Array(15).fill(0x20), 1) }]) {
+    const loaded = loadObject({
+      path: object('labels.bpf.o'),
+      rodata: { ...config, cfg_vpn_ifindex: 1 },
+      onVerified: (name, { instructions, stackBytes }) => {
+        t.diagnostic(`${name}: ${instructions} instructions, ${stackBytes.join('+')} bytes of stack`);
+        assert.ok(instructions < 2000, name);
+      },
+    });
+    try {
+      assert.deepEqual([...loaded.programs.keys()], ['to_lsp', 'from_lsp']);
+      assert.deepEqual([...loaded.maps.keys()], LABEL_MAPS);
+      for (const spec of [MAPS.cb_lsp_1, MAPS.cb_label_1, MAPS.cb_labelled_1] as const) {
+        const { keySize, valueSize } = loaded.maps.get(spec.name)?.info ?? {};
+        assert.deepEqual([keySize, valueSize], [spec.key.size, spec.value.size], spec.name);
+      }
+    } finally {
+      loaded.close();
+    }
   }
 });
 

@@ -4,6 +4,7 @@ import { createClient } from '@cable/api';
 import { LoopDelay } from '@cable/kit';
 import { createAnnouncing } from './announced/start-announcing.ts';
 import { createTracing } from './asks/create-tracing.ts';
+import { startSpeaker } from './bgp/speaker.ts';
 import type { Cni } from './cni/index.ts';
 import type { AgentDeps } from './deps.ts';
 import type { GuestRecord } from './desired.ts';
@@ -23,8 +24,10 @@ import { createHost } from './host/create-host.ts';
 import { startLeaseWatch } from './host/lease-uses.ts';
 import { machinePorts } from './host/machine-ports.ts';
 import type { ServerAccess } from './joining/server-access.ts';
+import { startLabelKeeper } from './labels/label-keeper.ts';
 import type { ChosenOptions } from './options.ts';
 import { openPacketLog } from './packet-log/open.ts';
+import { VPN_DEVICE } from './plan/label-rows.ts';
 import { startSocket } from './socket/start-socket.ts';
 import { createStream } from './stream/create-stream.ts';
 import { openHostState } from './stream/open-state.ts';
@@ -82,9 +85,29 @@ export async function runAgent(
   const moving = { hasFlows: (portId: string) => hasFlows(portId) };
   const announcing = createAnnouncing(options, { devices, plane, state }, log.child('announced'));
   const toldTable = new ToldTable();
+  const learnedFor: { vpns: (vpnIds: readonly string[]) => void } = { vpns: () => undefined };
+  const speaker = startSpeaker({
+    ...{ host: options.host, underlay: options.underlay, runDir: options.runDir, slices: state.slices },
+    ...{ onLearned: (vpnIds) => learnedFor.vpns(vpnIds), log: log.child('bgp'), signal },
+  });
+  const labels = startLabelKeeper({
+    ...{ object: options.object, pinDir: options.pinDir, underlay: options.underlay },
+    ...{ devices: devices.underlay, links: devices.links.table, log: log.child('labels'), signal },
+  });
   const host = createHost(
     options,
-    { devices, plane, state, prober, moving, announcing, told: toldTable, silentMs: () => silentMs() },
+    {
+      devices,
+      plane,
+      state,
+      prober,
+      moving,
+      announcing,
+      told: toldTable,
+      silentMs: () => silentMs(),
+      learned: speaker.learned,
+      label: labels.take,
+    },
     deps,
   );
   const toldNames = openToldNames(options, { plane, state, host, links: devices.links, table: toldTable }, deps);
@@ -122,7 +145,7 @@ export async function runAgent(
   const stream = createStream(
     options,
     {
-      ...{ version, client, transport, state, host, devices, bridges, handover, prober, announcing },
+      ...{ version, client, transport, state, host, devices, bridges, handover, prober, announcing, speaker },
       answer: tracing.answer,
       waysChanged: () => cni?.waysChanged(),
     },
@@ -137,6 +160,7 @@ export async function runAgent(
     },
     () => stream.programmed(),
   );
+  learnedFor.vpns = (vpnIds) => host.loop.takeLearned(vpnIds);
   changed.members = (memberIds) => {
     host.loop.takeHealth(memberIds);
     stream.membersChanged(memberIds);
@@ -144,7 +168,7 @@ export async function runAgent(
   silentMs = () => stream.silentMs;
   const uplinks = startUplinkKeeper({
     encapsulation: options.encapsulation,
-    provider: new Set(options.bridgeMappings.values()),
+    provider: new Set([...options.bridgeMappings.values(), VPN_DEVICE]),
     announcing: () => announcing.devices,
     underlay: options.underlay,
     devices: devices.underlay,
@@ -153,12 +177,17 @@ export async function runAgent(
     log: log.child('uplinks'),
     signal,
   });
-  const keeper = keepDevices(options, { devices, plane, host, uplinks, stream, state, remade: tracing.remade }, deps);
+  const keeper = keepDevices(
+    options,
+    { devices, plane, host, uplinks, labels, stream, state, remade: tracing.remade },
+    deps,
+  );
   await uplinks.ready;
   const initial = await state.initialUpdate();
   host.ports.take(initial);
   host.beside.take(initial);
   host.policies.take(initial);
+  speaker.take(initial);
   handover.take(initial);
   handover.takeGateways(initial, host.failOver.take(initial.changes));
   zoneOf = (networkId) => host.zones.get(networkId);
@@ -197,6 +226,8 @@ export async function runAgent(
       client: pods.client,
       devices,
       uplinks,
+      labels,
+      speaker,
       state,
       host,
       handover,
@@ -218,6 +249,8 @@ export async function runAgent(
     running.done,
     keeper.done,
     uplinks.done,
+    labels.done,
+    speaker.done,
     devices.guard.done,
     devices.foreign.done,
     devices.node.done,

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Logger } from '@cable/kit';
 import { handAnnouncedOver } from './announced/hand-over.ts';
 import { kernelGroups, leaveAllGroups } from './announced/solicited-groups.ts';
+import { bgpDirectory, isBgpdRunning, stopBgpd } from './bgp/bgpd.ts';
 import { removePins } from './bpf/pin.ts';
 import { removeTcxProgram } from './bpf/tcx.ts';
 import { removeHostPorts } from './cni/host-port-store.ts';
@@ -16,16 +17,25 @@ import { isTapBridge } from './devices/tap-bridges.ts';
 import { absentOn } from './ffi/errno.ts';
 import { removeHostPolicies } from './host-policies/host-policies.ts';
 import { JOINED_DIRECTORY, JOINED_FILES } from './joining/host-files.ts';
+import { FROM_LSP } from './labels/label-programs.ts';
 import { removeIngressFilter } from './net/filter.ts';
 import { IFF_PROMISC, type Link, listLinks, setPromiscuous } from './net/link.ts';
 import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { LOG_FILES } from './packet-log/open.ts';
+import { VPN_DEVICE } from './plan/label-rows.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 import { TOLD_FILES } from './told/told-file.ts';
 
-/** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, and the queues of limits. */
-const SERVICE_LINKS: readonly string[] = [SERVICE_PEER_NAME, 'cable0', FRAGMENTER_LINK, 'cableq0', 'cablem0'];
+/** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, the queues of limits, mirrors, and the uplink of VPNs. */
+const SERVICE_LINKS: readonly string[] = [
+  SERVICE_PEER_NAME,
+  'cable0',
+  FRAGMENTER_LINK,
+  'cableq0',
+  'cablem0',
+  VPN_DEVICE,
+];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
 
@@ -46,7 +56,10 @@ export async function teardown(
 ): Promise<void> {
   const { host, pinDir, stateDir, runDir } = options;
   await handAnnouncedOver(pinDir, log);
+  const spoke = isBgpdRunning(bgpDirectory(runDir));
+  await stopBgpd(bgpDirectory(runDir));
   const found = [
+    spoke,
     removePins(pinDir),
     await removeLinks(),
     removeTables(),
@@ -85,7 +98,8 @@ async function removeLinks(): Promise<boolean> {
 
 /** And what a device has for provider networks. False: there was none. */
 function removeUplinkProgram(socket: NetlinkSocket, { ifindex, flags }: Link): boolean {
-  if (!removeTcxProgram(ifindex, ENTRY.uplink.dispatcher)) return false;
+  const hadLabels = removeTcxProgram(ifindex, FROM_LSP);
+  if (!removeTcxProgram(ifindex, ENTRY.uplink.dispatcher)) return hadLabels;
   if ((flags & IFF_PROMISC) !== 0) setPromiscuous(socket, ifindex, false);
   return true;
 }

@@ -56,7 +56,8 @@ function loadVrouter(where: Where, own: OwnLinks): VrouterPrograms {
   return programs;
 }
 
-function underlayConfig(text: string): Readonly<Record<string, RodataValue>> {
+/** This host's address in the underlay, as programs are told it. */
+export function underlayConfig(text: string): Readonly<Record<string, RodataValue>> {
   const bytes = Buffer.from(parseAddress(text) ?? NO_ADDRESS);
   return overlayIpVersion(text) === 4 ? { cfg_underlay: bytes.readUInt32BE(12) } : { cfg_underlay6: bytes };
 }

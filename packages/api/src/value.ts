@@ -92,11 +92,12 @@ const good = (value: unknown): Parsed => ({ ok: true, value });
 const bad = (reason: string): Parsed => ({ ok: false, reason });
 const unconverted = (reason: string): Parsed => ({ ok: false, reason, isConversion: true });
 
-/** Neutron takes null for an empty list. */
+/** Neutron takes null for an empty list; where values are strict it is none. */
 function parseNull(attribute: Attribute): Parsed {
   if (attribute.nullAsAbsent) return good(undefined);
   if (attribute.nullable) return good(null);
-  if (attribute.type === 'list' && Array.isArray(attribute.default)) return good(attribute.default);
+  if (attribute.type === 'list' && attribute.strict !== true && Array.isArray(attribute.default))
+    return good(attribute.default);
   return PARSERS[attribute.type](null, attribute);
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -90,4 +90,15 @@ test('a path that is not there is named', async () => {
   const { status, err } = await cable('proton gen types /nowhere/at/all');
   assert.equal(status, 1);
   assert.match(err, /^error: \/nowhere\/at\/all cannot be read: /);
+});
+
+test('what reads models is loaded when one is read, not before', () => {
+  const sources = readdirSync(new URL('./', import.meta.url)).filter(
+    (name) => name.endsWith('.ts') && !name.endsWith('.test.ts'),
+  );
+  const eager = sources.filter((name) =>
+    /^import (?!type\b)[^;]*from '@cable\/proton'/m.test(readFileSync(new URL(name, import.meta.url), 'utf8')),
+  );
+  assert.ok(sources.length > 10);
+  assert.deepEqual(eager, []);
 });

@@ -34,6 +34,7 @@ export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } 
 export { inVpcOf, isInSubnet, isSamePod } from './kinds/private-subnets.ts';
 export { type ScopeReader, translates } from './kinds/scopes.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
+export { type VpnDescription, type VpnPort, type VpnSlices, type VpnSubnet, vpnSlices } from './l3vpn.ts';
 export { protocolNumber } from './protocol.ts';
 export { Reader } from './reader.ts';
 export { type TouchedReads, touchedReads } from './touched.ts';

@@ -39,6 +39,7 @@ import { privateLegsKind, privateSubnetsKind } from './kinds/private-subnets.ts'
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 import { backendsKind, servicesKind } from './kinds/services.ts';
+import { vpnKind } from './kinds/vpn.ts';
 
 export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   host: hostKind,
@@ -71,6 +72,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   pool: poolKind,
   services: servicesKind,
   backends: backendsKind,
+  vpn: vpnKind,
 };
 
 /** The kind of a slice and the id of the thing it is about. */

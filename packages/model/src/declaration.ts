@@ -71,7 +71,7 @@ export type Attribute = {
   readonly values?: readonly (string | number)[];
   /** Text: a whole number is taken as its digits, e.g. 6 for "6". */
   readonly orInteger?: true;
-  /** A boolean, or a number: no text stands for it; of a closed set: as it is spelled. Absent: `"true"` and `"5"` are taken, and any case, as Neutron does. */
+  /** A boolean, or a number: no text stands for it; of a closed set: as it is spelled; a list: null is not the default. Absent: `"true"` and `"5"` are taken, any case, and null for a list, as Neutron does. */
   readonly strict?: true;
   /** Of a `list`: items may be alike. Absent: two that are alike are refused. */
   readonly repeats?: true;

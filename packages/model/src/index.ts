@@ -66,3 +66,4 @@ export type * from './slices.ts';
 export type * from './slices-v1.ts';
 export * from './tap-bridges.ts';
 export * from './underlay-mtu.ts';
+export * from './vpn.ts';

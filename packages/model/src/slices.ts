@@ -12,7 +12,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
  * `network_policies:<cluster>/<namespace or ->/<named ports>/<ids>`, with `|` and the ids of policies of the cluster behind it where there are such, `cluster_policies:<cluster>/<named ports>/<ids>`,
- * `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
+ * `vpn:<id>`, `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
  * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`, `host_policies:<ids sorted, joined by +>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
@@ -38,7 +38,8 @@ export type SliceKind = keyof SliceTypes;
  *    │                           network ──> balancers ──> pool       (where there are virtual addresses)
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
- *    └─────> floats, leases ──> router; network           (of the external network)
+ *    ├─────> floats, leases ──> router; network           (of the external network)
+ *    └─────> vpn ──> router; network                      (of the VPN, where the host has a port)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -99,6 +100,8 @@ export type SliceTypes = {
   readonly services: { readonly header: ServicesHeader; readonly item: ClusterService };
   /** Item: an endpoint of a Service of the scope; key: `<id of the object that names it>/<address>`. */
   readonly backends: { readonly header: BackendsHeader; readonly item: ServiceBackend };
+  /** Item: where prefixes of the VPN are, or of one of which it imports; key: `<port id>`, of another VPN's `<VPN id>/<port id>`. */
+  readonly vpn: { readonly header: VpnHeader; readonly item: VpnPlace };
 };
 
 /** Header of a kind. */
@@ -788,4 +791,41 @@ export type ServiceBackend = {
   readonly zoneHints?: readonly string[];
   /** Hosts whose clients should use it; absent: it has no such hint. */
   readonly hostHints?: readonly string[];
+};
+
+/** One L3VPN over MPLS: its ports are in a network of their own, on the physical network `VPN_WIRE`, behind a router of its own. */
+export type VpnHeader = {
+  readonly id: string;
+  readonly name: string;
+  readonly projectId: string;
+  readonly networkId: string;
+  readonly routerId: string;
+  /** With which every host is sent what is for it; at least `VPN_FIRST_LABEL`. */
+  readonly label: number;
+  /** RFC 4364, 4.2: `65000:1` or `192.0.2.1:1`. */
+  readonly routeDistinguisher: string;
+  /** Route targets in the same form, sorted. */
+  readonly importTargets: readonly string[];
+  readonly exportTargets: readonly string[];
+  /** Whom each host with a port of the VPN tells of its ports by BGP, and learns prefixes of; absent: nobody. */
+  readonly bgp?: VpnBgp;
+};
+
+/** `localAs`: of this cloud; all VPNs of a host have the same. */
+export type VpnBgp = { readonly localAs: number; readonly neighbors: readonly VpnNeighbor[] };
+
+/** A router of the provider, or a route reflector, in the underlay. `as` as `localAs`: it is of this cloud's own AS (iBGP). */
+export type VpnNeighbor = { readonly address: string; readonly as: number };
+
+/** Prefixes at a host. */
+export type VpnPlace = {
+  readonly host: string;
+  /** The host's underlay address; null while the host has not registered. */
+  readonly underlay: string | null;
+  /** CIDRs. In the VPN's own network: addresses of the port, each as a prefix. */
+  readonly prefixes: readonly string[];
+  /** Of the port, in the VPN's own network; absent: it is in another VPN, of which this one imports. */
+  readonly macAddress?: string;
+  /** Of that other VPN; absent: the VPN's own. */
+  readonly label?: number;
 };

@@ -23,12 +23,15 @@ export type ObjectCheck = {
 /** Names that every object has and no model declares. */
 export const STAMPS: readonly string[] = ['created_at', 'updated_at'];
 
-/** Compiles what is needed when the first object is checked. The object is of a model that was read: it throws for one that could not be. */
-export function compileObject(object: ProtonObject): ObjectCheck {
+/**
+ * Compiles what is needed when the first object is checked. The object is of a model that was read: it throws for one that could not be.
+ * Objects that have one compiler share what is the same in their schemas.
+ */
+export function compileObject(object: ProtonObject, compiler: SchemaCompiler = createSchemaCompiler()): ObjectCheck {
   let compiled: Compiled | undefined;
   return {
     check: (value, before) => {
-      compiled ??= compile(object);
+      compiled ??= compile(object, compiler);
       return checkObject(compiled, value, before);
     },
   };
@@ -40,8 +43,7 @@ type Compiled = {
   readonly rules: readonly (readonly [string, RuleCheck])[];
 };
 
-function compile(object: ProtonObject): Compiled {
-  const compiler = createSchemaCompiler();
+function compile(object: ProtonObject, compiler: SchemaCompiler): Compiled {
   return {
     object,
     checks: object.attributes.map((attribute) => [attribute, compiler(attribute.schema)]),
@@ -97,8 +99,11 @@ function changeProblem(
 /** What is wrong with a value, such as `0/address must match format "ipv4"`; undefined when nothing is. */
 export type SchemaCheck = (value: unknown) => string | undefined;
 
-/** Gives a check of each schema; those of one compiler share what they can. Throws for what is no schema. */
-export function createSchemaCompiler(): (schema: JsonSchema) => SchemaCheck {
+/** Throws for what is no schema. */
+export type SchemaCompiler = (schema: JsonSchema) => SchemaCheck;
+
+/** Gives a check of each schema; those of one compiler share what they can. */
+export function createSchemaCompiler(): SchemaCompiler {
   const regExp = Object.assign((pattern: string) => compilePattern(pattern), { code: 'compilePattern' });
   const ajv = new Ajv2020({
     code: { regExp },

@@ -1,5 +1,5 @@
 /** What holds of a model as a whole, once its objects are read: rules, names of attributes, defaults, examples. */
-import { compileObject, createSchemaCompiler, type SchemaCheck, STAMPS } from './check.ts';
+import { compileObject, createSchemaCompiler, type SchemaCheck, type SchemaCompiler, STAMPS } from './check.ts';
 import { listed } from './fields.ts';
 import type { LinkedObject } from './links.ts';
 import type { JsonSchema, ProtonAttribute, ProtonModel, ProtonObject } from './model.ts';
@@ -22,7 +22,7 @@ export function checkModel(model: ProtonModel, linked: readonly LinkedObject[], 
 class ObjectChecker {
   readonly #object: ProtonObject;
   readonly #places: LinkedObject;
-  readonly #compiler: (schema: JsonSchema) => SchemaCheck;
+  readonly #compiler: SchemaCompiler;
   /** False: what was read is not all that is written, so that what is missing may be there. */
   readonly #isWhole: boolean;
   readonly #problems: Problems;
@@ -30,7 +30,7 @@ class ObjectChecker {
   constructor(
     object: ProtonObject,
     places: LinkedObject,
-    compiler: (schema: JsonSchema) => SchemaCheck,
+    compiler: SchemaCompiler,
     isWhole: boolean,
     problems: Problems,
   ) {
@@ -173,7 +173,10 @@ class ObjectChecker {
     if (!this.#isWhole || this.#problems.hasErrors || this.#object.examples.length === 0) return;
     const places = this.#listPlaces('examples');
     const given = (example: unknown) => withDefaults(this.#object, example);
-    const { check } = compileObject({ ...this.#object, attributes: this.#object.attributes.map(lenient) });
+    const { check } = compileObject(
+      { ...this.#object, attributes: this.#object.attributes.map(lenient) },
+      this.#compiler,
+    );
     for (const [at, example] of this.#object.examples.entries()) {
       const place = places[at] ?? this.#places.merged.at;
       for (const { attribute, text } of check(given(example), undefined)) {
@@ -232,7 +235,7 @@ function isBoolean(schema: JsonSchema): boolean {
 function checkConversionDefaults(
   model: ProtonModel,
   linked: readonly LinkedObject[],
-  compiler: (schema: JsonSchema) => SchemaCheck,
+  compiler: SchemaCompiler,
   problems: Problems,
 ): void {
   if (problems.hasErrors) return;

@@ -166,6 +166,11 @@ export function novaKey(portId: string): string {
   return `${HOST_RUNTIME}nova/${portId}`;
 }
 
+/** The same of a port that is a proton's. */
+export function novaProtonKey(portId: string): string {
+  return `${HOST_RUNTIME}nova-proton/${portId}`;
+}
+
 const TELLERS = `${HOST_RUNTIME}teller/`;
 
 /** Leased; present: a server tells Nova what is new. Value: `{"server"}`. */

@@ -237,6 +237,7 @@ type RuntimeTypes = {
   readonly vif: VifRow;
   readonly health: HealthRow;
   readonly nova: NovaRow;
+  readonly 'nova-proton': NovaRow;
   readonly teller: TellerRow;
   readonly heard: HeardRow;
   readonly told: ToldRow;
@@ -282,7 +283,7 @@ export function parseRuntime(
   if (type === 'alive' && portId === undefined) return { type, row: aliveRow(host, value) };
   if (type === 'server' && portId === undefined) return { type, row: serverRow(host, value) };
   if (type === 'health' && portId === undefined) return { type, row: healthRow(host, value) };
-  if (type === 'nova' && portId === undefined) return { type, row: novaRow(host, value) };
+  if ((type === 'nova' || type === 'nova-proton') && portId === undefined) return { type, row: novaRow(host, value) };
   if (type === 'controller' && portId === undefined) return { type, row: controllerRow(host, value) };
   if (type === 'teller' && portId === undefined)
     return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };

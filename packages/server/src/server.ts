@@ -273,6 +273,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       if (running.plane === undefined) await tables.relist();
       else await running.plane.takeOver(() => tables.relist());
       running.relay?.restart();
+      rings.current?.restart(tables.revision);
       health.restart();
     },
   });
@@ -321,7 +322,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     lock: new KeyedLock(),
     catchUp: new CatchUp({ store, tables }),
     changeover,
-    fences: new Fences(resources, tables, now),
+    fences: new Fences(resources, tables),
     ...{ rings, arbiter },
     composeProtons: (rows) => loader.compose(rows),
     sweeper,

@@ -81,7 +81,7 @@ export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
 export const RUNTIME_TYPES: readonly string[] = [
-  ...['alive', 'server', 'vif', 'health', 'nova', 'teller', 'heard', 'told', 'controller'],
+  ...['alive', 'server', 'vif', 'health', 'nova', 'nova-proton', 'teller', 'heard', 'told', 'controller'],
   ...[LOADED_TYPES, TOMBSTONES],
 ];
 
@@ -136,6 +136,7 @@ export class Tables {
     this.#addTable('vif', { host: (row) => [String(row['host'])], port_id: (row) => [String(row['port_id'])] });
     this.#addTable('health', { host: (row) => [String(row['host'])] });
     this.#addTable('nova', {});
+    this.#addTable('nova-proton', {});
     this.#addTable('teller', {});
     this.#addTable('heard', {});
     this.#addTable('told', { plugin: (row) => [String(row['plugin'])] });
@@ -290,10 +291,16 @@ export class Tables {
         this.#indexNames.delete(name);
       }
     }
+    const changes: TableChange[] = [];
     for (const [type, { rows }] of staged) {
       const before = this.#types.get(type);
+      const had = new Map(before === undefined ? [] : [...before.table.values()].map((row) => [row.id, row]));
       this.#takeType(before === undefined ? rows : takeOver(before, rows));
+      for (const after of this.any(type).values())
+        changes.push({ type, id: after.id, before: had.get(after.id), after });
     }
+    // Who keeps something of rows has it of these, too.
+    if (changes.length > 0) for (const listener of this.#listeners) listener(this.#revision, changes);
   }
 
   #addTable(name: string, indexes: Indexes): void {

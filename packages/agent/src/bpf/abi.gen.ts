@@ -400,6 +400,12 @@ export const CB_TERM_F_PROTOCOL = 0x1;
 /** with one of the ports at one of its ends */
 export const CB_TERM_F_PORT = 0x2;
 
+export const CB_LSP_F_BACK = 0x1;
+
+export const CB_MAX_LSP = 131072;
+
+export const CB_MAX_LABEL = 65536;
+
 export const CB_TRACE_STEPS = 32;
 
 export const CB_TRACE_F_ANSWER = 0x1;
@@ -715,6 +721,38 @@ export const CB_MIRROR_GRE = 3;
 export const CB_MIRROR_ERSPAN = 4;
 /** enum cb_mirror_kind */
 export type CbMirrorKind = typeof CB_MIRROR_VIF | typeof CB_MIRROR_HOST | typeof CB_MIRROR_GRE | typeof CB_MIRROR_ERSPAN;
+
+export const CB_LABELLED_SENT = 0;
+export const CB_LABELLED_TAKEN = 1;
+/** sent to another host, but no IP packet, or to a group */
+export const CB_LABELLED_NOT_IP = 2;
+/** sent to a MAC that nobody has in the VPN */
+export const CB_LABELLED_NO_LSP = 3;
+/** larger than the underlay takes */
+export const CB_LABELLED_TOO_BIG = 4;
+/** the kernel did not put the headers on, or did not take them off */
+export const CB_LABELLED_REFUSED = 5;
+/** received: lengths, checksum of the outer header or first bits contradict each other */
+export const CB_LABELLED_MALFORMED = 6;
+/** received: the UDP checksum is wrong */
+export const CB_LABELLED_CHECKSUM = 7;
+/** received: more than one label */
+export const CB_LABELLED_STACK = 8;
+/** received: the label's TTL ends here (RFC 3032, 2.4.2) */
+export const CB_LABELLED_TTL = 9;
+/** received: a label that no VPN has here */
+export const CB_LABELLED_NO_LABEL = 10;
+/** received: from an address that may not send into the VPN */
+export const CB_LABELLED_NO_SENDER = 11;
+/** received: several packets as one, and not of TCP */
+export const CB_LABELLED_GSO = 12;
+/** received: marked as congested, and the guest knows no ECN (RFC 6040) */
+export const CB_LABELLED_ECN = 13;
+/** received, and to go on to another host: nothing passes through */
+export const CB_LABELLED_TRANSIT = 14;
+export const CB_LABELLED_MAX = 16;
+/** enum cb_labelled_kind */
+export type CbLabelledKind = typeof CB_LABELLED_SENT | typeof CB_LABELLED_TAKEN | typeof CB_LABELLED_NOT_IP | typeof CB_LABELLED_NO_LSP | typeof CB_LABELLED_TOO_BIG | typeof CB_LABELLED_REFUSED | typeof CB_LABELLED_MALFORMED | typeof CB_LABELLED_CHECKSUM | typeof CB_LABELLED_STACK | typeof CB_LABELLED_TTL | typeof CB_LABELLED_NO_LABEL | typeof CB_LABELLED_NO_SENDER | typeof CB_LABELLED_GSO | typeof CB_LABELLED_ECN | typeof CB_LABELLED_TRANSIT;
 
 /** may the VIF send from these addresses? id: enum cb_reason, or 0: it may; a: 1: it was asked, 0: the port has no port security */
 export const CB_STEP_SOURCE = 1;
@@ -1355,8 +1393,9 @@ export type CbRoute = {
   readonly mtuBytes: number;
   /** of the router's interface in that network */
   readonly mac: Uint8Array;
+  /** CB_ROUTE_F_GATEWAY, or of a VPN: the router's own address in net, of the route's family; else zero */
   readonly nexthop: Uint8Array;
-  /** CB_ROUTE_F_GATEWAY: the router's own address in net, of the route's family; else zero */
+  /** Of a route to the host of the router's gateway: the external network. Who has a floating IP of it here, or blocks of ports of the router's address, does not go there, but by the routes of that one's vrf. 0: nobody has. */
   readonly own: Uint8Array;
   readonly outside: number;
 };
@@ -3564,6 +3603,125 @@ export const cbDrop: Codec<CbDrop> = structCodec(
   }),
 );
 
+/** struct cb_lsp_key, 8 bytes. */
+export type CbLspKey = {
+  readonly vlan: number;
+  readonly mac: Uint8Array;
+};
+
+export const cbLspKey: Codec<CbLspKey> = structCodec(
+  'cb_lsp_key',
+  8,
+  (out, value) => {
+    out.u16(0, 'vlan', value.vlan);
+    out.raw(2, 'mac', value.mac, 6);
+  },
+  (b) => ({
+    vlan: b.u16(0),
+    mac: b.raw(2, 6),
+  }),
+);
+
+/** struct cb_lsp, 48 bytes. */
+export type CbLsp = {
+  /** underlay address of a host or of a provider's router */
+  readonly remote: Uint8Array;
+  /** of the underlay: the remote itself, or a router on the way */
+  readonly nexthop: Uint8Array;
+  readonly label: number;
+  /** device by which the next hop is reached; cablep0: the remote is this host, in another VPN */
+  readonly ifindex: number;
+  /** of the way */
+  readonly mtuBytes: number;
+  /** CB_LSP_F_* */
+  readonly flags: number;
+};
+
+export const cbLsp: Codec<CbLsp> = structCodec(
+  'cb_lsp',
+  48,
+  (out, value) => {
+    out.raw(0, 'remote', value.remote, 16);
+    out.raw(16, 'nexthop', value.nexthop, 16);
+    out.u32(32, 'label', value.label);
+    out.u32(36, 'ifindex', value.ifindex);
+    out.u32(40, 'mtuBytes', value.mtuBytes);
+    out.u32(44, 'flags', value.flags);
+  },
+  (b) => ({
+    remote: b.raw(0, 16),
+    nexthop: b.raw(16, 16),
+    label: b.u32(32),
+    ifindex: b.u32(36),
+    mtuBytes: b.u32(40),
+    flags: b.u32(44),
+  }),
+);
+
+/** struct cb_label_key, 20 bytes. */
+export type CbLabelKey = {
+  readonly label: number;
+  readonly remote: Uint8Array;
+};
+
+export const cbLabelKey: Codec<CbLabelKey> = structCodec(
+  'cb_label_key',
+  20,
+  (out, value) => {
+    out.u32(0, 'label', value.label);
+    out.raw(4, 'remote', value.remote, 16);
+  },
+  (b) => ({
+    label: b.u32(0),
+    remote: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_label, 16 bytes. */
+export type CbLabel = {
+  /** tag of the VPN's network on cablep0 */
+  readonly vlan: number;
+  /** of its router there */
+  readonly mac: Uint8Array;
+  /** as who sends there: what the router answers goes to it (CB_LSP_F_BACK) */
+  readonly from: Uint8Array;
+};
+
+export const cbLabel: Codec<CbLabel> = structCodec(
+  'cb_label',
+  16,
+  (out, value) => {
+    out.u16(0, 'vlan', value.vlan);
+    out.raw(2, 'mac', value.mac, 6);
+    out.raw(8, 'from', value.from, 6);
+  },
+  (b) => ({
+    vlan: b.u16(0),
+    mac: b.raw(2, 6),
+    from: b.raw(8, 6),
+  }),
+);
+
+/** struct cb_labelled, 16 bytes. */
+export type CbLabelled = {
+  readonly packets: bigint;
+  /** of IP packets: of dropped ones that were received with what is around them */
+  readonly bytes: bigint;
+};
+
+export const cbLabelled: Codec<CbLabelled> = structCodec(
+  'cb_labelled',
+  16,
+  (out, value) => {
+    out.u64(0, 'packets', value.packets);
+    out.u64(8, 'bytes', value.bytes);
+  },
+  (b) => ({
+    packets: b.u64(0),
+    bytes: b.u64(8),
+  }),
+);
+
 /** struct cb_trace_flow, 96 bytes. */
 export type CbTraceFlow = {
   /** as its packets would enter, by direction */
@@ -3724,6 +3882,9 @@ export const MAPS: {
   readonly cb_orphan_1: MapSpec<CbOrphanKey, CbOrphan>;
   readonly cb_count_1: MapSpec<number, CbCount>;
   readonly cb_drop_1: MapSpec<number, CbDrop>;
+  readonly cb_lsp_1: MapSpec<CbLspKey, CbLsp>;
+  readonly cb_label_1: MapSpec<CbLabelKey, CbLabel>;
+  readonly cb_labelled_1: MapSpec<number, CbLabelled>;
   readonly cb_trace_3: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
@@ -4049,6 +4210,24 @@ export const MAPS: {
     description: 'array, VIF * CB_REASON_MAX + enum cb_reason -> dropped packets from or to the VIF. VIF 0: of none. Written by the vrouter.',
     key: arrayIndex,
     value: cbDrop,
+  },
+  cb_lsp_1: {
+    name: 'cb_lsp_1',
+    description: 'hash, VLAN tag and destination MAC of a frame that leaves by cablep0 -> how its packet goes on as MPLS in UDP. Written by the agent.',
+    key: cbLspKey,
+    value: cbLsp,
+  },
+  cb_label_1: {
+    name: 'cb_label_1',
+    description: 'hash, label and underlay address of who sends with it -> the VPN into which it may. With no address: the label is a VPN\'s of this host; the value is zero then. Written by the agent.',
+    key: cbLabelKey,
+    value: cbLabel,
+  },
+  cb_labelled_1: {
+    name: 'cb_labelled_1',
+    description: 'per-CPU array, enum cb_labelled_kind -> packets. A GSO packet counts once. Written by the vrouter.',
+    key: arrayIndex,
+    value: cbLabelled,
   },
   cb_trace_3: {
     name: 'cb_trace_3',

@@ -1,5 +1,6 @@
 import type { AgentDeps } from '../deps.ts';
 import type { Host } from '../host/create-host.ts';
+import type { LabelKeeper } from '../labels/label-keeper.ts';
 import type { ChosenOptions } from '../options.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { HostState } from '../stream/host-state.ts';
@@ -18,6 +19,7 @@ export function keepDevices(
     readonly plane: KernelDataPlane;
     readonly host: Host;
     readonly uplinks: Pick<UplinkKeeper, 'check' | 'takeDevices'>;
+    readonly labels: Pick<LabelKeeper, 'takeDevices'>;
     readonly stream: StreamClient;
     readonly state: HostState;
     /** Told of the agent's own devices when they were made anew. */
@@ -25,7 +27,7 @@ export function keepDevices(
   },
   { log, signal }: AgentDeps,
 ): OwnLinkKeeper {
-  const { devices, plane, host, uplinks, stream, state } = parts;
+  const { devices, plane, host, uplinks, labels, stream, state } = parts;
   const { table } = devices.links;
   const keeper = startOwnLinkKeeper({
     own: devices.own,
@@ -50,6 +52,7 @@ export function keepDevices(
     if (lost.length > 0) host.loop.takeLostPrograms(lost);
     host.loop.takeDevices(changes);
     uplinks.takeDevices(changes);
+    labels.takeDevices(changes);
     devices.foreign.check(ifindexes);
     devices.addresses.take(changes);
     if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) underlayChanged();

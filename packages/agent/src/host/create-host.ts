@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '@cable/kit';
+import { VPN_WIRE } from '@cable/model';
 import type { Announcing } from '../announced/start-announcing.ts';
 import { MAPS } from '../bpf/abi.gen.ts';
 import { textBytes } from '../bpf/codec.ts';
@@ -20,7 +21,8 @@ import { openPortsOf } from '../host-policies/open-ports.ts';
 import { FrameSocket } from '../net/frame-socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { formatAddress } from '../plan/address.ts';
-import type { ToldReader } from '../plan/inputs.ts';
+import type { LearnedReader, ToldReader } from '../plan/inputs.ts';
+import { type LabelRow, VPN_DEVICE } from '../plan/label-rows.ts';
 import { Planner } from '../plan/planner.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { stateNumber } from '../reconcile/programmed.ts';
@@ -67,6 +69,9 @@ export function createHost(
     readonly moving: Pick<Handover, 'hasFlows'>;
     readonly announcing: Pick<Announcing, 'take' | 'tags'>;
     readonly told: ToldReader;
+    readonly learned: LearnedReader;
+    /** Is told where packets of VPNs go by labels, and come from. */
+    readonly label: (rows: readonly LabelRow[], isWhole: boolean) => void;
     /** How long the server has said nothing. */
     readonly silentMs: () => number | undefined;
   },
@@ -85,8 +90,10 @@ export function createHost(
     zone: options.availabilityZone,
     gateways: failOver,
     told: parts.told,
+    learned: parts.learned,
     ownEncapsulation: options.encapsulation === 'own',
-    bridgeMappings: options.bridgeMappings,
+    // Whether its device is there decides whether anything of VPNs passes.
+    bridgeMappings: new Map([...options.bridgeMappings, [VPN_WIRE, VPN_DEVICE]]),
     exportsFlows: options.flowCollector !== null,
     snoopsGroups: options.snoopsGroups,
     slices: state.slices,
@@ -120,6 +127,7 @@ export function createHost(
     links: linkDriver(devices, policies, log),
     sayHealth: (ports) => health.take(ports),
     announceOn: (wanted, isWhole) => parts.announcing.take(wanted, isWhole),
+    label: parts.label,
     letIn: (wanted) => devices.entrances.take(wanted),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),

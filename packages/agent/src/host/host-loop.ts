@@ -5,6 +5,7 @@ import type { WantedEntrances } from '../devices/entrance-keeper.ts';
 import type { EntryChange } from '../plan/claims.ts';
 import type { Announced, HealthPort } from '../plan/entrances.ts';
 import type { IdKind, ToldChange } from '../plan/inputs.ts';
+import { type LabelRow, VPN_DEVICE } from '../plan/label-rows.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
@@ -63,6 +64,8 @@ export type HostLoopDeps = {
   readonly sayHealth?: (ports: ReadonlyMap<number, HealthPort>) => void;
   /** The same: addresses of Services that hosts announce, by address and Service; `isWhole`: these are all. Default: nobody is told. */
   readonly announceOn?: (wanted: ReadonlyMap<string, Announced>, isWhole: boolean) => void;
+  /** The same: where packets of VPNs go by labels, and come from; `isWhole`: these are all. Default: nobody is told. */
+  readonly label?: (rows: readonly LabelRow[], isWhole: boolean) => void;
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
   /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
@@ -94,6 +97,8 @@ type Pending = {
   readonly ports: Set<string>;
   /** Routers whose gateway is on another host. */
   readonly routers: Set<string>;
+  /** VPNs for which BGP told something else. */
+  readonly vpns: Set<string>;
   /** What DNS told ports that it had not, or counts no more. */
   readonly told: ToldChange[];
   /** Who waits until all of this is written. */
@@ -118,6 +123,8 @@ export class HostLoop {
   /** Changes of the plan that the reconciler has not been given. */
   #entries: (readonly EntryChange[])[] = [];
   #areProbesDue = false;
+  #areLabelsDue = true;
+  #areLabelsWhole = false;
   /** Keys of what is let in that the last round to write did not know. */
   #entrances = new Set<string>();
   #revision = 0;
@@ -203,6 +210,12 @@ export class HostLoop {
     if (this.#pending.routers.size > 0) this.#loop?.trigger();
   }
 
+  /** BGP neighbours told something else for these VPNs. */
+  takeLearned(vpnIds: Iterable<string>): void {
+    for (const id of vpnIds) this.#pending.vpns.add(id);
+    if (this.#pending.vpns.size > 0) this.#loop?.trigger();
+  }
+
   /** What DNS told ports is otherwise. Resolves when the maps hold it, or what the kernel takes of it. */
   takeTold(changes: Iterable<ToldChange>): Promise<void> {
     const { told, written } = this.#pending;
@@ -265,14 +278,15 @@ export class HostLoop {
 
   async #plan(pending: Pending): Promise<void> {
     const { planner } = this.#deps;
-    const { changes, devices, members, routers, told } = pending;
-    this.#takePlan(await planner.update(each(changes), devices.moved, members, routers, told), pending.ports);
+    const { changes, devices, members, routers, told, vpns } = pending;
+    this.#takePlan(await planner.update(each(changes), devices.moved, members, routers, told, vpns), pending.ports);
     const links = this.#links.apply(planner.hostLinks, pending.devices.names, pending.retry);
     for (const portId of links.ports) pending.ports.add(portId);
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
 
-  #takePlan({ entries, ports, probes, entrances }: PlanChanges, into: Set<string>): void {
+  #takePlan({ entries, ports, probes, entrances, labels }: PlanChanges, into: Set<string>): void {
+    this.#areLabelsDue ||= labels;
     for (const key of entrances) this.#entrances.add(key);
     this.#areProbesDue ||= probes;
     if (entries.length > 0) this.#entries.push(entries);
@@ -303,6 +317,7 @@ export class HostLoop {
     this.#written = true;
     if (this.#areProbesDue) this.#deps.probe?.(this.#deps.planner.probes);
     this.#areProbesDue = false;
+    this.#label(state);
     this.#letIn(state);
     for (const table of Object.values(this.#deps.ids)) table.settle();
     this.#sayRefused();
@@ -323,6 +338,15 @@ export class HostLoop {
     this.#deps.letIn?.({ all: this.#deps.planner.entrances, changed, isWhole: synced });
     this.#deps.sayHealth?.(this.#deps.planner.healthPorts);
     this.#deps.announceOn?.(this.#deps.planner.announced, synced);
+  }
+
+  /** Until the state is in sync for the first time, what was there before may be missing in it. */
+  #label({ synced }: Position): void {
+    const isNews = synced && !this.#areLabelsWhole;
+    if (!this.#areLabelsDue && !isNews) return;
+    this.#areLabelsDue = false;
+    this.#areLabelsWhole ||= synced;
+    this.#deps.label?.(this.#deps.planner.labels, this.#areLabelsWhole);
   }
 
   #unknown(): UnknownVifs | null {
@@ -351,7 +375,8 @@ export class HostLoop {
   }
 
   /** The round failed. Changes of slices are in the plan, those of the plan with the reconciler; the rest is to be done again. */
-  #putOff({ devices, members, ports, routers, told, written, retry }: Pending): void {
+  #putOff({ devices, members, ports, routers, told, vpns, written, retry }: Pending): void {
+    for (const id of vpns) this.#pending.vpns.add(id);
     this.#pending.told.push(...told);
     this.#pending.written.push(...written);
     for (const id of members) this.#pending.members.add(id);
@@ -445,12 +470,13 @@ function nothingPending(): Pending {
     ports: new Set(),
     routers: new Set(),
     told: [],
+    vpns: new Set(),
     written: [],
     retry: false,
   };
 }
 
-/** Names of devices that ports have, and of the machine's ends of their links. */
+/** Names of devices that ports have, of the machine's ends of their links, and of that of the networks of VPNs. */
 function concernsPorts(name: string): boolean {
-  return /^(tap|cv|cb)/.test(name);
+  return /^(tap|cv|cb)/.test(name) || name === VPN_DEVICE;
 }

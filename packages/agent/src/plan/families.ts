@@ -30,6 +30,7 @@ import { STANDBY_ENDPOINTS } from './standby.ts';
 import { TUNNELS } from './tunnels.ts';
 import type { Family } from './unit.ts';
 import { STANDBY_VIFS, VIFS } from './vifs.ts';
+import { VPN_PEERS, VPN_PLACES, VPN_WAYS, VPNS } from './vpns.ts';
 
 /**
  * Every family of units. The order is that in which they run: facts are read by later families than those that state them. And it is their
@@ -100,6 +101,10 @@ export const FAMILIES: readonly Family[] = [
   NODE_PROBERS,
   PROBE_PEERS,
   MACHINE_LINKS,
+  VPN_PLACES,
+  VPNS,
+  VPN_WAYS,
+  VPN_PEERS,
 ];
 
 /** Ranks of the families that have a unit for each header, or for each item, of slices of the kind. */

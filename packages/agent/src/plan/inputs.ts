@@ -35,6 +35,12 @@ export type DeviceReader = { byName(name: string): LocalDevice | undefined };
 /** What this host's own probes say of members, by id; undefined: nothing. */
 export type HealthReader = { stateOf(memberId: string): 'up' | 'down' | undefined };
 
+/** A prefix that a BGP neighbour told, of a route that a VPN imports: `nextHop` takes packets for it with this label. */
+export type LearnedRoute = { readonly prefix: string; readonly nextHop: string; readonly label: number };
+
+/** What BGP neighbours told for a VPN, by its id: all that is sound of it. */
+export type LearnedReader = { of(vpnId: string): readonly LearnedRoute[] };
+
 /** Addresses (`Prefix.order`) that DNS told a port, each with the names (`dnsNameKey`) that it asked for, as far as they count. */
 export type ToldReader = { of(portId: string): ReadonlyMap<string, ReadonlyMap<string, unknown>> };
 

@@ -17,12 +17,14 @@ import {
   type IdSource,
   idOf,
   kindOf,
+  type LearnedReader,
   type PlannedSlices,
   type ToldChange,
   type ToldReader,
   typedSlices,
 } from './inputs.ts';
 
+import type { LabelRow } from './label-rows.ts';
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
 import type { Deciders, Judged } from './policy-tiers.ts';
 import { type AllReads, createReads, type Readable } from './reads.ts';
@@ -51,6 +53,8 @@ export type PlannerDeps = {
   readonly gateways?: GatewayReader;
   /** Default: no port was told anything. */
   readonly told?: ToldReader;
+  /** Default: no BGP neighbour told anything. */
+  readonly learned?: LearnedReader;
   readonly ids: Readonly<Record<IdKind, IdSource>>;
   readonly log: Logger;
   /** Default: `firstBits`. */
@@ -71,6 +75,8 @@ export type PlanChanges = {
   readonly probes: boolean;
   /** Keys of `entrances` that came, went or lead elsewhere. */
   readonly entrances: ReadonlySet<string>;
+  /** Whether `labels` is another. */
+  readonly labels: boolean;
 };
 
 /** A slice of which something changed. */
@@ -114,6 +120,8 @@ export class Planner {
   readonly #healthPorts = new Map<number, HealthPort>();
   readonly #announced = new Map<string, Announced>();
   #probesChanged = false;
+  readonly #labels = new Set<readonly LabelRow[]>();
+  #labelsChanged = false;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
@@ -140,6 +148,7 @@ export class Planner {
       health: deps.health ?? NO_HEALTH,
       gateways: deps.gateways ?? { hostOf: () => undefined, isCutOff: () => false },
       told: deps.told ?? NOTHING_TOLD,
+      learned: deps.learned ?? { of: () => [] },
       ids: deps.ids,
       lacking: this.#lacking,
       reads: this.#reads,
@@ -206,6 +215,11 @@ export class Planner {
   /** Addresses of Services that hosts announce, by address and Service. */
   get announced(): ReadonlyMap<string, Announced> {
     return this.#announced;
+  }
+
+  /** Where packets of VPNs go by labels, and come from. */
+  get labels(): readonly LabelRow[] {
+    return [...this.#labels].flat();
   }
 
   /** Ports of this host that have the policy (`policyName`). */
@@ -297,7 +311,7 @@ export class Planner {
   /**
    * Brings the desired state up to date, in turns of the event loop. One call at a time. Names of `devices`: those that came, went or are
    * another device now. `members`: of those this host's own probes say something else. `routers`: those whose gateway is on another host now, as this one sees it. `told`: what DNS
-   * told ports is otherwise.
+   * told ports is otherwise. `vpns`: those for which BGP told something else.
    */
   async update(
     changes: Iterable<SliceChange>,
@@ -305,6 +319,7 @@ export class Planner {
     members: Iterable<string> = [],
     routers: Iterable<string> = [],
     told: Iterable<ToldChange> = [],
+    vpns: Iterable<string> = [],
   ): Promise<PlanChanges> {
     const turns = startTurns();
     await this.#noteAll(changes, turns);
@@ -313,6 +328,7 @@ export class Planner {
     for (const name of devices) this.#touch(this.#reads.host.find('device', name), undefined);
     for (const id of members) this.#touch(this.#reads.host.find('health', id), undefined);
     for (const id of routers) this.#touch(this.#reads.host.find('gateway', id), undefined);
+    for (const id of vpns) this.#touch(this.#reads.host.find('learned', id), undefined);
     for (const { portId, order } of told) this.#touch(this.#reads.host.find('told', portId), order);
     for (let unit = this.#next(); unit !== undefined; unit = this.#next()) {
       if (unit.family.kind === 'plain') this.#runPlain(unit, unit.family.plan);
@@ -328,7 +344,9 @@ export class Planner {
     this.#probesChanged = false;
     const entrances = this.#entrancesChanged;
     this.#entrancesChanged = new Set();
-    return { entries: await this.#claims.take(turns), ports, links, probes, entrances };
+    const labels = this.#labelsChanged;
+    this.#labelsChanged = false;
+    return { entries: await this.#claims.take(turns), ports, links, probes, entrances, labels };
   }
 
   async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
@@ -496,8 +514,8 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links, probe, entrances, health, announces } = output;
-    const rest = [vif, guest, error, links, probe, entrances, health, announces];
+    const { vif, guest, error, links, probe, entrances, health, announces, labels } = output;
+    const rest = [vif, guest, error, links, probe, entrances, health, announces, labels];
     const nothing = rest.every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
@@ -505,6 +523,12 @@ export class Planner {
   }
 
   #replaceRest(portId: string, before: Unit['rest'] & object, after: Output): void {
+    if (before.labels !== undefined || after.labels !== undefined) {
+      if (before.labels !== undefined) this.#labels.delete(before.labels);
+      if (after.labels !== undefined) this.#labels.add(after.labels);
+      this.#labelsChanged = true;
+      return;
+    }
     if (before.probe !== undefined || after.probe !== undefined) {
       this.#replaceProbe(before.probe, after.probe);
       return;

@@ -79,8 +79,8 @@ export class Reads<Space extends string> {
 export type AllReads = {
   readonly slices: Reads<'header' | 'items' | SliceKey>;
   readonly facts: Reads<Topic>;
-  /** Numbers by topic. `told`: what DNS told a port. `admission`: whether the policy fits the host. */
-  readonly host: Reads<'device' | 'health' | 'gateway' | 'told' | 'admission' | NumberedTopic>;
+  /** Numbers by topic. `told`: what DNS told a port. `learned`: what BGP told for a VPN. `admission`: whether the policy fits the host. */
+  readonly host: Reads<'device' | 'health' | 'gateway' | 'told' | 'learned' | 'admission' | NumberedTopic>;
 };
 
 export function createReads(): AllReads {

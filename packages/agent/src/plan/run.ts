@@ -8,6 +8,7 @@ import type {
   HealthReader,
   IdKind,
   IdSource,
+  LearnedReader,
   LocalDevice,
   ToldReader,
   TypedSlices,
@@ -27,6 +28,7 @@ export type RunParts = {
   readonly devices: DeviceReader;
   readonly health: HealthReader;
   readonly gateways: GatewayReader;
+  readonly learned: LearnedReader;
   readonly told: ToldReader;
   readonly ids: Readonly<Record<IdKind, Pick<IdSource, 'acquire'>>>;
   /** Units that found no number free. */
@@ -150,6 +152,11 @@ export class Run implements MemoryRun {
   isCutOff(routerId: string): boolean {
     this.#note(this.#parts.reads.host.of('gateway', routerId));
     return this.#parts.gateways.isCutOff(routerId);
+  }
+
+  learned(vpnId: string): ReturnType<LearnedReader['of']> {
+    this.#note(this.#parts.reads.host.of('learned', vpnId));
+    return this.#parts.learned.of(vpnId);
   }
 
   number(topic: NumberedTopic, key: string): number | undefined {

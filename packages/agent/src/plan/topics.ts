@@ -87,7 +87,14 @@ export type Topics = {
   readonly 'member-in': Serving;
   /** Key: pool that somebody has part in. Member: ''. */
   readonly 'pool-table': PoolTable;
+  /** Key: VPN. Member: underlay address of a host or router that may send with the VPN's label. */
+  readonly 'vpn-peer': null;
+  /** Key: VPN. Member: where prefixes beyond the VPN's own network are reached, and with which label (`wayName`). */
+  readonly 'vpn-way': VpnWay;
 };
+
+/** `remote`: underlay address. */
+export type VpnWay = { readonly remote: string; readonly label: number };
 
 export type Topic = keyof Topics;
 

@@ -3,7 +3,8 @@ import type { AgentMap, DesiredVif, GuestRecord, HostLink, MapEntry, ProbeTarget
 import type { Announced, Entrance, HealthPort } from './entrances.ts';
 import type { Planned } from './entries.ts';
 import type { Fact } from './facts.ts';
-import type { IdKind, LocalDevice, ToldReader } from './inputs.ts';
+import type { IdKind, LearnedReader, LocalDevice, ToldReader } from './inputs.ts';
+import type { LabelRow } from './label-rows.ts';
 import type { NumberOf } from './numbers.ts';
 import type { Deciders, Judged } from './policy-tiers.ts';
 import type { StatedFact, Topic } from './topics.ts';
@@ -39,6 +40,8 @@ export type Output = {
   readonly health?: HealthPort;
   /** Addresses of that Service that hosts announce. */
   readonly announces?: readonly Announced[];
+  /** Where packets of a VPN go by labels, and come from. */
+  readonly labels?: readonly LabelRow[];
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */
@@ -68,6 +71,8 @@ export type PlanReader = {
   gatewayHost(id: string): string | undefined;
   /** As `GatewayReader`. */
   isCutOff(routerId: string): boolean;
+  /** As `LearnedReader`. */
+  learned(vpnId: string): ReturnType<LearnedReader['of']>;
   /** Host-local number of the key of a numbered topic; undefined: no such fact. */
   number(topic: NumberedTopic, key: string): number | undefined;
   /**

@@ -27,7 +27,9 @@ export class Unit implements UnitKey {
   /** What its last run read. */
   reads: readonly Readable[] = NOTHING;
   /** What else it yielded; undefined: nothing. */
-  rest: Pick<Output, 'vif' | 'guest' | 'error' | 'links' | 'probe' | 'entrances' | 'health' | 'announces'> | undefined;
+  rest:
+    | Pick<Output, 'vif' | 'guest' | 'error' | 'links' | 'probe' | 'entrances' | 'health' | 'announces' | 'labels'>
+    | undefined;
   memory: UnitMemory | undefined;
   /** Of a unit with a memory: what changed since it ran, by read. 'everything': no details are known. */
   touched: Map<Readable, Set<string>> | 'everything' = 'everything';

@@ -1,5 +1,6 @@
 import { type LoopDelay, startProbeListener } from '@cable/kit';
 import type { Announcing } from '../announced/start-announcing.ts';
+import type { Speaker } from '../bgp/speaker.ts';
 import { Captures } from '../capture/captures.ts';
 import { type Cni, createCni, hostPortsView, networkWays } from '../cni/index.ts';
 import type { AgentDeps } from '../deps.ts';
@@ -12,6 +13,7 @@ import type { Prober } from '../health/prober.ts';
 import type { Host } from '../host/create-host.ts';
 import type { HostLoop } from '../host/host-loop.ts';
 import type { PodClient } from '../joining/server-access.ts';
+import type { LabelKeeper } from '../labels/label-keeper.ts';
 import type { ChosenOptions } from '../options.ts';
 import type { PacketLogCounters } from '../packet-log/packet-log.ts';
 import type { PolicyLogCounters } from '../packet-log/policy-log.ts';
@@ -34,6 +36,8 @@ export async function startSocket(
     readonly client: PodClient;
     readonly devices: Devices;
     readonly uplinks: Pick<UplinkKeeper, 'view'>;
+    readonly labels: Pick<LabelKeeper, 'view'>;
+    readonly speaker: Pick<Speaker, 'view'>;
     readonly state: HostState;
     readonly host: Host;
     readonly handover: Pick<Handover, 'status'>;
@@ -62,6 +66,8 @@ export async function startSocket(
       underlayDevices: devices.underlay.now?.devices ?? null,
       underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
       underlayPath: parts.uplinks.view,
+      labels: parts.labels.view,
+      bgp: parts.speaker.view,
       gateways: host.failOver.view,
       announced: parts.announcing.view,
       networksTooLarge: devices.mtu.tooLarge(state.slices),

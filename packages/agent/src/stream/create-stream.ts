@@ -3,6 +3,7 @@ import type { Client } from '@cable/api';
 import type { HttpTransport } from '@cable/kit';
 import { AGENT_FEATURES, type RefusedEntries, TAP_BRIDGES } from '@cable/model';
 import type { Announcing } from '../announced/start-announcing.ts';
+import type { Speaker } from '../bgp/speaker.ts';
 import { concernsWays } from '../cni/index.ts';
 import type { AgentDeps } from '../deps.ts';
 import type { Devices } from '../devices/open-devices.ts';
@@ -31,6 +32,7 @@ export function createStream(
     readonly handover: Pick<Handover, 'take' | 'takeGateways'>;
     readonly prober: Prober;
     readonly announcing: Pick<Announcing, 'here' | 'takeState'>;
+    readonly speaker: Pick<Speaker, 'take'>;
     readonly answer: Answer;
     /** What VPCs of pods lead to may be different. */
     readonly waysChanged: () => void;
@@ -61,6 +63,7 @@ export function createStream(
         host.clusters.take(update);
         host.policies.take(update);
         parts.announcing.takeState(update);
+        parts.speaker.take(update);
         handover.take(update);
         const moved = host.failOver.take(update.changes);
         handover.takeGateways(update, moved);

@@ -59,6 +59,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     peerings: true,
     services: true,
     backends: true,
+    vpn: true,
     logs: true,
     policy: true,
     network_policies: true,

@@ -98,6 +98,7 @@ export const portOwnerResource = {
     id: { type: 'uuid', example: '7d3f5b21-0a9c-4e8d-b6f7-1c2d3e4f5a6b', description: 'Of the port.' },
     proton: { type: 'string', indexed: true, example: 'net-l3vpn', description: 'The proton.' },
     type: { type: 'string', example: 'proton.net-l3vpn.port', description: 'The type of its ports.' },
+    network_id: { type: 'uuid', indexed: true, description: 'The network that is made up for its project.' },
     project_id: { type: 'string', indexed: true, maxLength: 255, description: 'The project that owns the port.' },
     host_id: {
       type: 'string',

@@ -17,7 +17,7 @@ export const protonControllerResource = {
     {
       name: 'heartbeat',
       description:
-        'The controller says that it is alive, and is so for 15 seconds. The first answer has its session; it gives that with each later one. One that starts anew gives none, and replace.',
+        'The controller says that it is alive, and is so for four seconds. The first answer has its session; it gives that with each later one. One that starts anew gives none, and replace.',
       body: {
         session: { type: 'string', maxLength: 64, description: 'As it was answered before; absent: it starts.' },
         replace: {
@@ -32,7 +32,7 @@ export const protonControllerResource = {
           example: 'b1946ac92492d2347c6235b4d2611184',
           description: 'To be given with what it says.',
         },
-        ttl_seconds: { type: 'integer', example: 15, description: 'For so long it is alive.' },
+        ttl_seconds: { type: 'integer', example: 4, description: 'For so long it is alive.' },
       },
     },
   ],

@@ -1,7 +1,7 @@
 /** Requests that a server of a model must take or refuse, derived of its schemas and rules. */
-import { compileObject, createSchemaCompiler, type SchemaCheck, type Values } from '../check.ts';
+import { compileObject, createSchemaCompiler, type SchemaCompiler, type Values } from '../check.ts';
 import { withDefaults } from '../checks.ts';
-import type { JsonSchema, ProtonAttribute, ProtonModel, ProtonObject } from '../model.ts';
+import type { ProtonAttribute, ProtonModel, ProtonObject } from '../model.ts';
 import { badValues, goodValue } from './samples.ts';
 import { pathOf } from './typescript.ts';
 
@@ -56,7 +56,7 @@ type Way = { readonly isWhole: boolean; readonly isSpread: boolean };
 
 class VectorWriter {
   readonly #model: ProtonModel;
-  readonly #compile: (schema: JsonSchema) => SchemaCheck = createSchemaCompiler();
+  readonly #compile: SchemaCompiler = createSchemaCompiler();
   readonly #bodies = new Map<string, readonly Values[]>();
 
   constructor(model: ProtonModel) {
@@ -86,7 +86,7 @@ class VectorWriter {
       { isWhole: false, isSpread: false },
       { isWhole: false, isSpread: true },
     ];
-    const { check } = compileObject(object);
+    const { check } = compileObject(object, this.#compile);
     const fits = (body: Values | undefined): body is Values =>
       body !== undefined && check(this.#stored(object, body), undefined).length === 0;
     return Array.from({ length: MADE }, (_, at) => ways.map((way) => this.#body(object, at, way)).find(fits)).filter(
@@ -183,7 +183,7 @@ class VectorWriter {
   /** For each rule a body that breaks it alone, where one is found. */
   #brokenRules(object: ProtonObject, body: Values): readonly Vector[] {
     return object.rules.flatMap(({ rule, message }) => {
-      const { check } = compileObject({ ...object, rules: [{ rule, message }] });
+      const { check } = compileObject({ ...object, rules: [{ rule, message }] }, this.#compile);
       const breaks = (one: Values): boolean =>
         check(this.#stored(object, one), undefined).some(({ attribute }) => attribute === null);
       const found = this.#variants(object, body, rule).find(breaks);

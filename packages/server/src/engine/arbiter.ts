@@ -8,14 +8,21 @@ export const ARBITERED: ReadonlySet<string> = new Set(['port', 'network', 'subne
 
 /** What it does for Neutron's doors. */
 export type Arbiter = {
-  /** A port, or the network or subnet that is made up for one, as Neutron shows it; undefined: it is of no proton. */
+  /** A port, or the network or subnet that is made up for one, as Neutron shows it; undefined: it is of no proton. Throws `ServiceUnavailable` for a port of one that is not loaded here. */
   readonly row: (type: string, id: string) => AnyObject | undefined;
+  /** A port; undefined: it is of no proton, or of one that is not loaded here. */
+  readonly known: (id: string) => AnyObject | undefined;
   /** The same of a list: only what a filter names by id, machine, host or network. */
   readonly rows: (type: string, filters: readonly Filter[]) => readonly AnyObject[];
   /** Plans a change of a port that is a proton's; undefined: it is not. */
-  readonly update: (planning: Planning, id: string, changes: Attributes) => AnyObject | undefined;
+  readonly update: (
+    planning: Planning,
+    id: string,
+    changes: Attributes,
+    ifRevision: number | null,
+  ) => AnyObject | undefined;
   /** Plans its deletion; false: it is not a proton's. */
-  readonly remove: (planning: Planning, id: string) => boolean;
+  readonly remove: (planning: Planning, id: string, ifRevision: number | null) => boolean;
   /** Waits until it is bound, or has failed; answers it as it is then. */
   readonly settled: (deps: EngineDeps, id: string, asked: Asked) => Promise<AnyObject>;
 };

@@ -30,8 +30,9 @@ export class PlanTooLarge extends Error {
   }
 }
 
-/** How long who waits for a proton to be changed waits before looking again. */
-const BUSY_MS = 20;
+/** How long who waits for a proton to be changed waits before looking again, and how long in all. */
+const BUSY_MS = 50;
+const BUSY_MOST_MS = 17_000;
 
 /** How a transaction is planned. `isService`: see `Planning`. `isUnfenced`: a controller may write whatever its epoch. `leads`: id of the change of a proton that it is part of. */
 export type TransactOptions = {
@@ -55,6 +56,7 @@ export async function transact<T>(
   const timestamp = formatTime(deps.now());
   let isCurrent = false;
   let attempt = 0;
+  const busyUntil = deps.monotonicMs() + BUSY_MOST_MS;
   while (attempt < ATTEMPTS) {
     const leave = await deps.changeover.enter();
     const plan = new Plan(deps, timestamp, leads);
@@ -92,6 +94,8 @@ export async function transact<T>(
       leave();
     }
     if (isBusy) {
+      if (deps.monotonicMs() > busyUntil)
+        throw new CableError('ServiceUnavailable', 'What the request is about is being changed: nothing was written.');
       await sleep(BUSY_MS, asked.signal);
       refuseLate(deps, asked);
       continue;

@@ -33,16 +33,10 @@ type Fence = Extract<Compare, { readonly kind: 'modRevision' }>;
 export class Fences {
   readonly #resources: Pick<ResourceRegistry, 'current'>;
   readonly #tables: Pick<Tables, 'any' | 'modRevision'>;
-  readonly #now: () => Date;
 
-  constructor(
-    resources: Pick<ResourceRegistry, 'current'>,
-    tables: Pick<Tables, 'any' | 'modRevision'>,
-    now: () => Date,
-  ) {
+  constructor(resources: Pick<ResourceRegistry, 'current'>, tables: Pick<Tables, 'any' | 'modRevision'>) {
     this.#resources = resources;
     this.#tables = tables;
-    this.#now = now;
   }
 
   /** Undefined: the type is of no proton. `leads`: id of the change that the writer makes itself. Throws `ProtonBusy`. */
@@ -53,7 +47,8 @@ export class Fences {
     const row = this.#tables.any(PROTON).get(name);
     if (row?.['digest'] !== digest) throw new ProtonBusy(name);
     const change = changeOf(row);
-    if (change !== null && change.id !== leads && !isOver(change, this.#now())) throw new ProtonBusy(name);
+    // One that is over, too: it is ended first, so that who began it finds his row overwritten.
+    if (change !== null && change.id !== leads) throw new ProtonBusy(name);
     return { kind: 'modRevision', key: objectKey(PROTON, name), revision: this.#tables.modRevision(PROTON, name) ?? 0 };
   }
 }

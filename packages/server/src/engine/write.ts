@@ -89,8 +89,9 @@ export async function updateObject(
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const arbiter = resource.type === 'port' ? deps.arbiter?.current : undefined;
   const build = async (planning: Planning): Promise<AnyObject> => {
+    deps.fences?.of(resource.type, undefined);
     if (planning.plan.get(resource.type, id) === undefined) {
-      const others = arbiter?.update(planning, id, changes);
+      const others = arbiter?.update(planning, id, changes, ifRevision);
       if (others !== undefined) return others;
     }
     const before = permittedRow(planning, resource, id, (row) => ({ verb: 'update', before: row, changes }));
@@ -157,7 +158,7 @@ export async function deleteObject(
   const arbiter = resource.type === 'port' ? deps.arbiter?.current : undefined;
   if (arbiter?.row(resource.type, id) !== undefined && deps.tables.any(resource.type).get(id) === undefined) {
     const isGone = await deps.lock.run([objectKey(resource.type, id)], asked, () =>
-      transact(deps, asked, (planning) => arbiter.remove(planning, id)),
+      transact(deps, asked, (planning) => arbiter.remove(planning, id, ifRevision)),
     );
     if (isGone) return;
   }
@@ -345,6 +346,8 @@ async function createTogether(
 ): Promise<readonly AnyObject[]> {
   const objects = starts.map((one) => one.object);
   const build = async (planning: Planning): Promise<readonly AnyObject[]> => {
+    // Before anything is planned that could not be written.
+    deps.fences?.of(resource.type, undefined);
     const repeated = findRepeated(planning.plan, resource, objects);
     if (repeated !== undefined) return repeated;
     const turns = startTurns();

@@ -27,6 +27,7 @@ const LATER_KINDS = [
   'peerings',
   'services',
   'backends',
+  'vpn',
   'logs',
   'network_policies',
   'cluster_policies',

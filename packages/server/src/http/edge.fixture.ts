@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { silentLogger } from '@cable/kit';
-import { BUILT_IN_REGISTRY, type NeutronErrorBody } from '@cable/model';
+import {
+  BUILT_IN_EXTENSIONS,
+  BUILT_IN_REGISTRY,
+  CORE_RESOURCES,
+  composeRegistry,
+  type NeutronErrorBody,
+} from '@cable/model';
 import { openStore, type Store } from '@cable/store';
 import { createUpgradeHandler } from '../hosts/upgrade.ts';
 import { type LimitSettings, NO_LIMITS } from '../limits/request-limits.ts';
@@ -58,6 +64,7 @@ export async function startEdge(
   const server = await startServer({
     store: gate.store,
     registry: BUILT_IN_REGISTRY,
+    compose: (added) => composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]),
     authenticate,
     settings,
     log,

@@ -22,7 +22,7 @@ const AGENT_WRITE = /^(?:PUT \/cable\/v1\/hosts\/[^/]+|POST \/cable\/v1\/hosts\/
 const OF_AGENT = /^\/cable\/v1\/hosts\/[^/]+(?:\/[^/]+)?$/;
 const AGENT_WATCH = /^\/cable\/v1\/hosts\/[^/]+\/watch$/;
 /** It waits, and counts its own. */
-const WATCH = /^\/proton\/[^?]*\?(?:.*&)?watch=/;
+const WATCH = /^\/proton\/[^?]*\?(?:[^#]*&)?watch=(?:true|1)(?:[&#]|$)/i;
 /** What only hosts can say. */
 const ASK = /^\/cable\/v1\/(?:ports\/[^/]+\/[^/]+|networks\/[^/]+\/trace)$/;
 /** One object: by its UUID, or in a collection whose ids are names. */

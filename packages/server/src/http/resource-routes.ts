@@ -28,7 +28,7 @@ import { hiddenFrom, type Reader, readerOf, refuseHidden, sees } from '../engine
 import type { LoadedResources } from '../engine/registry.ts';
 import { createObjects, deleteObject, updateObject } from '../engine/write.ts';
 import { NotLoadedError } from '../not-loaded.ts';
-import { documentOf } from '../protons/documents.ts';
+import { documentOf, hasDocument } from '../protons/documents.ts';
 import { askedOf, userOf } from './asked.ts';
 import type { UserCaller } from './auth.ts';
 import { notAllowed } from './error-handler.ts';
@@ -114,8 +114,8 @@ function documentFor({ resources }: EngineDeps, request: FastifyRequest): unknow
   return documentOf(resources.current, request.url, `${request.protocol}://${request.host}`);
 }
 
-function isDocument(deps: EngineDeps, request: FastifyRequest): boolean {
-  return documentFor(deps, request) !== undefined;
+function isDocument({ resources }: EngineDeps, { method, url }: FastifyRequest): boolean {
+  return (method === 'GET' || method === 'HEAD') && hasDocument(resources.current, url);
 }
 
 /** The path of the route that answers a request, for metrics: `/v2.0/ports/:id`. */
@@ -232,9 +232,12 @@ function placeOf(
 const NOWHERE: Attributes = {};
 
 /** Another parent's object is not there. */
-function refuseElsewhere({ options, stored, place, id, reader }: Call): void {
+function refuseElsewhere({ options: { deps }, route, stored, place, id, reader }: Call): void {
+  const codec = deps.modules.codecOf(route.resource);
   for (const [attribute, parent] of Object.entries(place)) {
-    if (rowFor(options.deps, stored, id, reader)[attribute] !== parent) throw notFound(stored, id);
+    const row = rowFor(deps, stored, id, reader);
+    const shown = codec === undefined ? row : codec.toServed(row);
+    if (shown[attribute] !== parent) throw notFound(stored, id);
   }
 }
 
@@ -411,6 +414,7 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
     rows: () => deps.tables.any(stored.type).values(),
     isCurrent: () => deps.resources.current === loaded && deps.permission.policy === policy,
     signal: askedOf(request).signal,
+    turns: call.startTurns(),
   };
   await runWatch(watch, () => {
     reply.hijack();
@@ -482,7 +486,9 @@ async function updateBare(call: Call): Promise<unknown> {
   const asked = revisionAsked(request);
   for (let attempt = 1; ; attempt += 1) {
     const row = await currentRow(deps, stored, id, reader);
-    const shown = codec === undefined ? row : codec.toServed(row);
+    // What the caller does not see he does not learn by what becomes of a guess.
+    const seen = withoutHidden(stored, row, reader);
+    const shown = codec === undefined ? seen : codec.toServed(seen);
     const body = request.method === 'PATCH' ? merged(resource, shown, request.body) : request.body;
     const parsed = parseUpdate(resource, withoutUnchanged(resource, shown, body));
     const { attributes } = codec === undefined ? parsed : codec.changed(row, parsed);

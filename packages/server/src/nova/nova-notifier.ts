@@ -2,7 +2,7 @@ import { type Logger, type Loop, Repeats, sleep, startLoop } from '@cable/kit';
 import type { Port } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import type { Arbiter } from '../engine/arbiter.ts';
-import { NOVA_SINCE, NOVA_TELLER, novaKey } from '../keys.ts';
+import { NOVA_SINCE, NOVA_TELLER, novaKey, novaProtonKey } from '../keys.ts';
 import type { TableChange, Tables } from '../tables.ts';
 import { type EventOutcome, type NovaPost, type NovaUnavailableError, sendEvents } from './nova-api.ts';
 import { Teller } from './teller.ts';
@@ -32,7 +32,7 @@ export type NovaNotifierDeps = {
   readonly server: string;
   readonly post: NovaPost;
   /** Ports of protons; absent: there are none. */
-  readonly others?: { readonly current: Pick<Arbiter, 'row'> | undefined };
+  readonly others?: { readonly current: Pick<Arbiter, 'known'> | undefined };
   readonly monotonicMs: () => number;
   /** How long after each try the next one comes, for a server that Nova does not know. Default: 2, 4, 8, 16 s. */
   readonly tryAgainMs?: readonly number[];
@@ -56,7 +56,13 @@ export type NovaCounts = {
 const FAULT_AGAIN_MS = 5_000;
 const FAULTS = 5;
 
-type Look = { readonly id: string; readonly due: Due; readonly told: number | undefined };
+type Look = {
+  readonly id: string;
+  /** Where what was told of it stands: a server that knows no protons looks at what is of Neutron’s ports alone. */
+  readonly kind: 'nova' | 'nova-proton';
+  readonly due: Due;
+  readonly told: number | undefined;
+};
 type Waiting = { readonly tries: number; readonly at: number };
 
 /**
@@ -143,7 +149,7 @@ export class NovaNotifier {
   #markAll(): void {
     const { tables } = this.#deps;
     for (const type of ['port', 'port_owner']) for (const { id } of tables.any(type).values()) this.#marked.add(id);
-    for (const { id } of tables.any('nova').values()) this.#marked.add(id);
+    for (const kind of ['nova', 'nova-proton']) for (const { id } of tables.any(kind).values()) this.#marked.add(id);
     this.#hasLooked = true;
   }
 
@@ -157,11 +163,11 @@ export class NovaNotifier {
     const { store, server, tables } = this.#deps;
     if ((await store.get(NOVA_SINCE)) !== undefined) return;
     let looks: Look[] = [];
-    for (const { id } of [...tables.any('port').values()]) {
-      const { facts, told } = this.#factsOf(id);
+    for (const { id } of [...tables.any('port').values(), ...tables.any('port_owner').values()]) {
+      const { facts, told, kind } = this.#factsOf(id);
       const novaServer = facts.port === undefined ? undefined : novaServerOf(facts.port);
       if (facts.port === undefined || novaServer === undefined || told !== undefined) continue;
-      looks.push({ id, told, due: { events: [], told: toldOf(novaServer, facts.port, facts) } });
+      looks.push({ id, kind, told, due: { events: [], told: toldOf(novaServer, facts.port, facts) } });
       if (looks.length < PORTS_A_REQUEST) continue;
       if (!(await this.#write(looks))) throw new Error('another server tells Nova now');
       looks = [];
@@ -178,6 +184,10 @@ export class NovaNotifier {
       if (looks.length >= this.#size) break;
       this.#marked.delete(id);
       const look = this.#look(id);
+      if (look === undefined) {
+        this.#waiting.set(id, { tries: 0, at: this.#deps.monotonicMs() + FAULT_AGAIN_MS });
+        continue;
+      }
       if (look.due.told === undefined) this.#waiting.delete(id);
       else looks.push(look);
     }
@@ -217,12 +227,15 @@ export class NovaNotifier {
     if (!failure.isAnswer || this.#faults >= FAULTS) throw failure;
   }
 
-  #look(id: string): Look {
-    const { facts, told } = this.#factsOf(id);
-    return { id, due: dueOf(id, facts, this.#deps.tables.of('nova').get(id)), told };
+  /** Undefined: there is such a port, and this server does not know what it is. */
+  #look(id: string): Look | undefined {
+    const { tables } = this.#deps;
+    const { facts, told, kind } = this.#factsOf(id);
+    if (facts.port === undefined && tables.of('port_owner').get(id) !== undefined) return undefined;
+    return { id, kind, due: dueOf(id, facts, tables.of(kind).get(id)), told };
   }
 
-  #factsOf(id: string): { readonly facts: PortFacts; readonly told: number | undefined } {
+  #factsOf(id: string): Pick<Look, 'kind' | 'told'> & { readonly facts: PortFacts } {
     const { tables } = this.#deps;
     const port = tables.of('port').get(id) ?? this.#portOfProton(id);
     const up = new Map<string, number>();
@@ -233,11 +246,13 @@ export class NovaNotifier {
       if (vif.state === 'up') up.set(vif.host, tables.modRevision('vif', vif.id) ?? 0);
     }
     const floatingIps = port !== undefined && tables.has('floatingip') ? tables.of('floatingip').by('port_id', id) : [];
-    return { facts: { port, up, floatingIps }, told: tables.modRevision('nova', id) };
+    const isOfProton = owner !== undefined || tables.of('nova-proton').get(id) !== undefined;
+    const kind = isOfProton ? 'nova-proton' : 'nova';
+    return { facts: { port, up, floatingIps }, kind, told: tables.modRevision(kind, id) };
   }
 
   #portOfProton(id: string): Port | undefined {
-    return this.#deps.others?.current?.row('port', id) as Port | undefined;
+    return this.#deps.others?.current?.known(id) as Port | undefined;
   }
 
   async #send(events: readonly NovaEvent[]): Promise<{
@@ -281,8 +296,8 @@ export class NovaNotifier {
     const { store, server, tables } = this.#deps;
     const compares: Compare[] = [{ kind: 'value', key: NOVA_TELLER, value: JSON.stringify({ server }) }];
     const ops: Op[] = [];
-    for (const { id, due, told } of looks) {
-      const key = novaKey(id);
+    for (const { id, kind, due, told } of looks) {
+      const key = kind === 'nova' ? novaKey(id) : novaProtonKey(id);
       compares.push({ kind: 'modRevision', key, revision: told ?? 0 });
       ops.push(due.told === null ? { kind: 'delete', key } : { kind: 'put', key, value: textOf(due.told) });
     }

@@ -3,14 +3,16 @@ import type { Attributes, Filter } from '@cable/api';
 import { sleep } from '@cable/kit';
 import { type AnyObject, CableError, type PortOwner, type ResourceModel } from '@cable/model';
 import type { Arbiter } from '../engine/arbiter.ts';
+import { checkRevision } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
-import { networkIdOf, neutronNetwork, neutronPort, neutronSubnet } from './port-view.ts';
+import { hasBegun } from './owners.ts';
+import { neutronNetwork, neutronPort, neutronSubnet } from './port-view.ts';
 
 const OWNER = 'port_owner';
 
 /** Requests that wait for a binding at once: each holds a place among those that write. */
-const WAITING_MAX = 64;
+const WAITING_MAX = 128;
 
 /** With less time than this left nobody waits any longer. */
 const LATE_MS = 1000;
@@ -29,8 +31,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /** What Nova says of every port, and what says nothing of a proton's. */
 const IGNORED: ReadonlySet<string> = new Set([
-  ...['dns_name', 'dns_domain', 'device_profile', 'numa_affinity_policy', 'security_groups', 'allowed_address_pairs'],
-  ...['extra_dhcp_opts', 'port_security_enabled', 'binding:vif_type', 'binding:vif_details', 'tags'],
+  ...['dns_name', 'dns_domain', 'device_profile', 'numa_affinity_policy', 'binding:vif_type', 'binding:vif_details'],
 ]);
 
 /** Indexes of the rows, by Neutron's filters. */
@@ -39,25 +40,29 @@ const INDEXES: Readonly<Record<string, string>> = { device_id: 'device_id', 'bin
 export function createArbiter(deps: EngineDeps): Arbiter {
   let waiting = 0;
   const ownerOf = (id: string): PortOwner | undefined => deps.tables.of(OWNER).get(id);
+  const ownersBy = (index: string, key: string): readonly PortOwner[] =>
+    deps.tables.any(OWNER).by(index, key) as unknown as readonly PortOwner[];
   const portView = (owner: PortOwner): AnyObject | undefined => {
     const port = deps.tables.has(owner.type) ? deps.tables.any(owner.type).get(owner.id) : undefined;
     return port === undefined ? undefined : neutronPort(port, owner);
   };
-  const protonOf = (networkId: string): string | undefined =>
-    [...deps.resources.current.protons.keys()].find((name) => networkIdOf(name) === networkId);
   const subnetView = (id: string): AnyObject | undefined => {
-    const [owner] = deps.tables.any(OWNER).by('fixed_ips.subnet_id', id) as unknown as readonly PortOwner[];
+    const [owner] = ownersBy('fixed_ips.subnet_id', id);
     const own = owner?.fixed_ips.find((one) => one.subnet_id === id);
-    return owner === undefined || own === undefined ? undefined : neutronSubnet(owner.proton, own);
+    return owner === undefined || own === undefined ? undefined : neutronSubnet(owner, own);
   };
   const networkView = (id: string): AnyObject | undefined => {
-    const proton = protonOf(id);
-    return proton === undefined ? undefined : neutronNetwork(proton, [], deps.settings.underlayMtuBytes);
+    const [owner] = ownersBy('network_id', id);
+    return owner === undefined ? undefined : neutronNetwork(owner, deps.settings.underlayMtuBytes);
   };
   const views: Readonly<Record<string, (id: string) => AnyObject | undefined>> = {
     port: (id) => {
       const owner = ownerOf(id);
-      return owner === undefined ? undefined : portView(owner);
+      if (owner === undefined) return undefined;
+      const view = portView(owner);
+      // It is there, and this server does not know what it is.
+      if (view === undefined) throw notLoaded(owner);
+      return view;
     },
     network: networkView,
     subnet: subnetView,
@@ -77,33 +82,41 @@ export function createArbiter(deps: EngineDeps): Arbiter {
         .map(({ id }) => id),
     );
   };
+  const known = (type: string, id: string): AnyObject | undefined => {
+    const owner = type === 'port' ? ownerOf(id) : undefined;
+    return owner === undefined ? views[type]?.(id) : portView(owner);
+  };
   return {
     row: (type, id) => views[type]?.(id),
+    known: (id) => known('port', id),
     rows: (type, filters) => {
       for (const filter of filters) {
         const ids = idsBy(type, filter);
-        if (ids !== undefined) return [...new Set(ids)].flatMap((id) => views[type]?.(id) ?? []);
+        if (ids !== undefined) return [...new Set(ids)].flatMap((id) => known(type, id) ?? []);
       }
       return [];
     },
-    update: (planning, id, changes) => {
+    update: (planning, id, changes, ifRevision) => {
       const own = ownPort(planning, id);
       if (own === undefined) return undefined;
       const mapped = mappedChanges(own, changes);
       const deed = (before: AnyObject) => ({ verb: 'update', before, changes: mapped }) as const;
       const row = permittedRow(planning, own.resource, id, deed);
+      checkRevision(row, ifRevision);
       const after = planUpdate(planning, own.resource, row, mapped);
       return neutronPort(after, planning.plan.get(OWNER, id) as unknown as PortOwner);
     },
-    remove: (planning, id) => {
+    remove: (planning, id, ifRevision) => {
       const own = ownPort(planning, id);
       if (own === undefined) return false;
       const row = permittedRow(planning, own.resource, id, (before) => ({ verb: 'delete', before }));
+      checkRevision(row, ifRevision);
       planDelete(planning, own.resource, row);
       return true;
     },
     settled: async (_deps, id, asked) => {
-      if (waiting < WAITING_MAX) {
+      if (hasBegun(asked)) {
+        if (waiting >= WAITING_MAX) throw tooMany();
         waiting += 1;
         try {
           await untilBound(deps, id, asked);
@@ -120,11 +133,25 @@ export function createArbiter(deps: EngineDeps): Arbiter {
 }
 
 /** Waits while the port’s binding is pending, as far as the request has time. */
-export async function untilBound({ tables, monotonicMs }: EngineDeps, id: string, asked: Asked): Promise<void> {
+async function untilBound({ tables, monotonicMs }: EngineDeps, id: string, asked: Asked): Promise<void> {
   const end = asked.deadlineMs - LATE_MS;
   while (tables.of(OWNER).get(id)?.phase === 'Pending' && monotonicMs() < end && !asked.isGone) {
     await sleep(LOOK_MS, asked.signal);
   }
+}
+
+function notLoaded({ proton, id }: PortOwner): CableError {
+  return new CableError(
+    'ServiceUnavailable',
+    `Port ${id} is of the proton ${proton}, which this server has not loaded.`,
+  );
+}
+
+function tooMany(): CableError {
+  return new CableError(
+    'ServiceUnavailable',
+    `${WAITING_MAX} requests wait for bindings of ports already: this one goes on without its request.`,
+  );
 }
 
 type OwnPort = { readonly owner: PortOwner; readonly port: AnyObject; readonly resource: ResourceModel };
@@ -144,15 +171,13 @@ function mappedChanges({ owner, port, resource }: OwnPort, changes: Attributes):
   const view = neutronPort(port, owner);
   for (const [name, value] of Object.entries(changes)) {
     const own = NAMES[name];
-    if (IGNORED.has(name) || isSame(view[name], value)) continue;
+    // A host that is named again may be a new try.
+    if (IGNORED.has(name) || (name !== 'binding:host_id' && isSame(view[name], value))) continue;
     const attribute = own === undefined ? undefined : resource.storedAttributes[own];
     if (own === undefined || attribute === undefined) throw elsewhere(owner, resource, name);
     const isText = attribute.type === 'string' && typeof value === 'object' && value !== null;
     mapped[own] = isText ? JSON.stringify(value) : value === '' || value === null ? emptyOf(attribute) : value;
   }
-  // A host that is named again is a new try, where the one before failed.
-  if (changes['binding:host_id'] !== undefined && mapped['host_id'] === undefined && owner.phase === 'Failed')
-    mapped['host_id'] = owner.host_id;
   return mapped;
 }
 

@@ -1,10 +1,11 @@
-/** Bindings that nobody has made in time fail: on whichever server looks first, whatever became of the one that was asked. */
+/** Bindings that nobody has made in time fail, and changes of protons that are over end: on whichever server looks first, whatever became of the one that was asked. */
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { PortOwner } from '@cable/model';
 import { transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps } from '../engine/context.ts';
 import { credentialsOf } from '../policy/credentials.ts';
-import { failed } from './binding.ts';
+import { BIND_MS, failed } from './binding.ts';
+import { endOver } from './change.ts';
 import { write } from './controllers.ts';
 
 const LOOK_EVERY_MS = 500;
@@ -18,6 +19,8 @@ export class BindingKeeper {
   readonly #deps: EngineDeps;
   readonly #signal: AbortSignal;
   readonly #loop: Loop;
+  /** When a pending binding was seen first, by port and generation. */
+  #since: ReadonlyMap<string, number> = new Map();
 
   constructor(deps: EngineDeps, { log, signal }: { readonly log: Logger; readonly signal: AbortSignal }) {
     this.#deps = deps;
@@ -30,11 +33,22 @@ export class BindingKeeper {
   }
 
   async #round(): Promise<void> {
-    const now = this.#deps.now().getTime();
-    for (const row of this.#deps.tables.of('port_owner').by('phase' as never, 'Pending')) {
+    const { tables, monotonicMs, log } = this.#deps;
+    await endOver(this.#deps, this.#asked());
+    const open = new Map<string, number>();
+    for (const row of tables.of('port_owner').by('phase' as never, 'Pending')) {
+      // Clocks of servers differ: it counts from when this one has seen it first.
+      const name = `${row.id} ${row.generation}`;
+      const since = this.#since.get(name) ?? monotonicMs();
+      open.set(name, since);
       if (this.#signal.aborted) return;
-      if (row.deadline !== null && Date.parse(row.deadline) <= now) await this.#fail(row);
+      if (monotonicMs() - since < BIND_MS) continue;
+      // What keeps one from being written keeps no other.
+      await this.#fail(row).catch((err: unknown) =>
+        log.warn({ port: row.id, err }, 'a binding that is over was not ended'),
+      );
     }
+    this.#since = open;
   }
 
   async #fail({ id, generation }: PortOwner): Promise<void> {

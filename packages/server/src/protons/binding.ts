@@ -2,7 +2,7 @@
 import type { PortOwner } from '@cable/model';
 
 /** How long controllers may take to bind a port. */
-export const BIND_MS = 8000;
+export const BIND_MS = 10_000;
 
 /** What changes of the row. */
 export type Binding = Pick<

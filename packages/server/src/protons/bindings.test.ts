@@ -204,3 +204,24 @@ test('Nova is told that a port of a proton is plugged, and that it is gone', asy
   await send('DELETE', neutron, undefined, SERVICE);
   assert.ok(await told('network-vif-deleted'));
 });
+
+test('what a controller had claimed that is killed another one binds in time', async (t) => {
+  const world = await startWorld(t);
+  const { send, id, neutron } = world;
+  const first = await controller(world, 'vpn-1', { priority: 10 });
+  const asking = send('PUT', neutron, { port: BIND }, SERVICE);
+  const generation = await pending(world, id);
+  assert.equal((await first.say(id, 'claim', { generation })).status, 200);
+  const second = await controller(world, 'vpn-2');
+  assert.equal((await second.say(id, 'claim', { generation })).status, 409, 'it is alive still');
+  let claimed = 409;
+  for (let look = 0; look < 100 && claimed !== 200; look += 1) {
+    await sleep(100);
+    await send('PUT', '/cable/v1/proton-controllers/vpn-2/heartbeat', { session: second.session }, second.headers);
+    claimed = (await second.say(id, 'claim', { generation })).status;
+  }
+  assert.equal(claimed, 200);
+  assert.equal((await first.say(id, 'bound', { generation, vif_type: 'ovs' })).status, 409);
+  assert.equal((await second.say(id, 'bound', { generation, vif_type: 'ovs' })).status, 200);
+  assert.equal(String((await asking).body['port']?.['binding:vif_type']), 'ovs');
+});

@@ -1,6 +1,6 @@
 /** The last changes of objects of protons, by type: what watches are told of. */
 import type { AnyObject } from '@cable/model';
-import type { LoadedResources } from '../engine/registry.ts';
+import type { LoadedResources, ResourceRegistry } from '../engine/registry.ts';
 import type { Tables } from '../tables.ts';
 
 /** Changes that are kept of a type. */
@@ -21,7 +21,7 @@ type Ring = {
 
 export type ChangeRingsDeps = {
   readonly tables: Pick<Tables, 'onChange' | 'revision'>;
-  readonly resources: { readonly current: Pick<LoadedResources, 'protonOf'> };
+  readonly resources: Pick<ResourceRegistry, 'current' | 'onChange'>;
   readonly signal: AbortSignal;
 };
 
@@ -29,7 +29,7 @@ export type ChangeRingsDeps = {
 export class ChangeRings {
   readonly #rings = new Map<string, Ring>();
   readonly #waiting = new Set<() => void>();
-  readonly #start: number;
+  readonly #tables: ChangeRingsDeps['tables'];
   readonly #signal: AbortSignal;
   #revision: number;
 
@@ -37,13 +37,14 @@ export class ChangeRings {
     this.#signal = signal;
     signal.addEventListener('abort', () => this.#wake(), { once: true });
     this.#revision = tables.revision;
-    this.#start = tables.revision;
+    this.#tables = tables;
+    this.#open(resources.current, undefined);
+    resources.onChange((now, before) => this.#open(now, before));
     tables.onChange((revision, changes) => {
       // The store has another history: what is known is void.
-      if (revision < this.#revision) this.#rings.clear();
+      if (revision < this.#revision) this.restart(revision);
       this.#revision = revision;
       for (const { type, before, after } of changes) {
-        if (resources.current.protonOf(type) === undefined) continue;
         this.#add(type, { revision, before, after });
       }
       this.#wake();
@@ -64,8 +65,8 @@ export class ChangeRings {
   after(type: string, revision: number): readonly ObjectChange[] | undefined {
     if (revision > this.#revision) return undefined;
     const ring = this.#rings.get(type);
-    if (revision < (ring?.floor ?? this.#start)) return undefined;
-    const { changes = [] } = ring ?? {};
+    if (ring === undefined || revision < ring.floor) return undefined;
+    const { changes } = ring;
     return changes.slice(firstAfter(changes, revision));
   }
 
@@ -85,9 +86,28 @@ export class ChangeRings {
     });
   }
 
+  /** What came before this revision is of another history. */
+  restart(revision: number): void {
+    for (const ring of this.#rings.values()) {
+      ring.floor = revision;
+      ring.changes.length = 0;
+    }
+    this.#wake();
+  }
+
+  /** Of a type that is new, or is another one now, what was before says nothing. */
+  #open(now: LoadedResources, before: LoadedResources | undefined): void {
+    for (const type of this.#rings.keys()) if (now.protonOf(type) === undefined) this.#rings.delete(type);
+    for (const type of now.protonTypes) {
+      const isSame = before?.protonOf(type)?.digest === now.protonOf(type)?.digest;
+      if (!isSame || !this.#rings.has(type)) this.#rings.set(type, { floor: this.#tables.revision, changes: [] });
+    }
+    this.#wake();
+  }
+
   #add(type: string, change: ObjectChange): void {
-    const ring = this.#rings.get(type) ?? { floor: this.#start, changes: [] };
-    this.#rings.set(type, ring);
+    const ring = this.#rings.get(type);
+    if (ring === undefined) return;
     ring.changes.push(change);
     if (ring.changes.length <= 2 * KEPT) return;
     const gone = ring.changes.splice(0, ring.changes.length - KEPT);

@@ -9,10 +9,10 @@ import { objectKey } from '../keys.ts';
 import { digestOfRow, type ProtonRow, protonRow } from './proton-row.ts';
 
 /** How long a change may take, from its first row to its last. */
-const CHANGE_MS = 25_000;
+const CHANGE_MS = 15_000;
 
 /** With less than this left it is given up: clocks of servers differ a little. */
-const MARGIN_MS = 5000;
+const MARGIN_MS = 4000;
 
 /** How long servers may take to load what is new, until the request is answered without them. */
 const LOADED_MS = 10_000;
@@ -36,6 +36,7 @@ export async function changeProton(
   before: ProtonRow,
   work: (change: Change) => Promise<ProtonRow | undefined>,
 ): Promise<void> {
+  await untilLoaded(deps, before, asked);
   const id = randomUUID();
   const end = deps.now().getTime() + CHANGE_MS;
   await writeRow(deps, asked, before, { ...before, change: { id, until: new Date(end).toISOString() } });
@@ -69,7 +70,8 @@ export async function writeRow(
 ): Promise<void> {
   const { id } = after;
   await deps.lock.run([objectKey(PROTON, id)], asked, () =>
-    transact(deps, asked, ({ plan }) => {
+    // What is loaded meanwhile does not matter: the row is compared.
+    transact(deps, askedNow(deps, asked), ({ plan }) => {
       const row = plan.rely(PROTON, id) as AnyObject | undefined;
       if (JSON.stringify(row ?? null) !== JSON.stringify(before ?? null)) throw changedMeanwhile(id);
       const change = row === undefined ? null : changeOf(row);
@@ -80,6 +82,40 @@ export async function writeRow(
       else plan.replace(PROTON, next);
     }),
   );
+}
+
+/** The request as if it had come now: what is loaded may be another than when it came. */
+export function askedNow({ resources }: Pick<EngineDeps, 'resources'>, asked: Asked): Asked {
+  const { credentials, signal, isGone, deadlineMs, idempotencyKey, wrote } = asked;
+  return {
+    ...{ credentials, signal, isGone, deadlineMs, idempotencyKey, loaded: resources.current },
+    isSet: (parameter) => asked.isSet(parameter),
+    ...(wrote === undefined ? {} : { wrote }),
+  };
+}
+
+/** What is done to a proton's objects does who has loaded it as it is. Throws `ServiceUnavailable` when this server does not get there. */
+export async function untilLoaded(deps: EngineDeps, { id }: Pick<ProtonRow, 'id'>, asked: Asked): Promise<void> {
+  const end = performance.now() + LOADED_MS;
+  for (;;) {
+    const row = deps.tables.any(PROTON).get(id);
+    if (row === undefined || deps.resources.current.protons.get(id) === row['digest']) return;
+    if (performance.now() > end)
+      throw new CableError('ServiceUnavailable', `This server has not loaded the proton ${id}: ask another one.`);
+    await sleep(LOOK_MS, asked.signal);
+  }
+}
+
+/** Ends what is over, so that whoever began it finds his row overwritten. */
+export async function endOver(deps: EngineDeps, asked: Asked): Promise<void> {
+  for (const row of [...deps.tables.any(PROTON).values()]) {
+    const change = changeOf(row);
+    if (change === null || !isOver(change, deps.now())) continue;
+    const before = protonRow(row);
+    await writeRow(deps, asked, before, { ...before, change: null }).catch((err: unknown) => {
+      deps.log.debug({ proton: row.id, err }, 'a change that is over was ended by another server');
+    });
+  }
 }
 
 /** Throws when somebody else is at it. */

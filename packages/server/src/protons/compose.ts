@@ -19,6 +19,7 @@ import { conversionBetween } from './versions.ts';
 export function composeProton(row: ProtonRow): LoadedProtonExtension {
   const versions = versionsOf(row);
   const declared = declaredObjects(versions);
+  refuseHidden(versions);
   const { stored } = versions;
   const upgrades = declared.map(({ type, object }): [string, Upgrade] => [
     type,
@@ -36,6 +37,16 @@ export function composeProton(row: ProtonRow): LoadedProtonExtension {
     contributions: contributionsOf(versions, declared, row.born),
     upgrades: Object.fromEntries(upgrades),
   };
+}
+
+/** Names that begin with an underscore are the engine's, in every object. */
+function refuseHidden({ stored, others }: ProtonVersions): void {
+  for (const { objects } of [stored, ...others]) {
+    for (const { name, attributes } of objects) {
+      const odd = attributes.find((one) => one.name.startsWith('_') || one.name === STORED_VERSION);
+      if (odd !== undefined) throw new Error(`${name}.${odd.name}: no attribute can have that name: give it another`);
+    }
+  }
 }
 
 /** The models of the row's versions. */

@@ -1,6 +1,5 @@
 /** What types of protons do besides their declarations. */
 import { createHash } from 'node:crypto';
-import type { ParsedObject } from '@cable/api';
 import { type AnyObject, CableError, type PortOwner } from '@cable/model';
 import {
   compileObject,
@@ -15,8 +14,7 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Claim, Codec, Contribution, Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
-import { untilBound } from './arbiter.ts';
-import { ofBindings, ofPorts, shownBinding } from './owners.ts';
+import { hasBegun, ofBindings, ofInterfaces, ofPorts, shownBinding } from './owners.ts';
 import { type Convert, conversionBetween } from './versions.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -78,7 +76,9 @@ function contributionOf(
     ...(object.kind === 'port'
       ? {
           shownBinding: (owner: PortOwner) => shownBinding(own, owner),
-          settleUpdate: (deps: EngineDeps, row: AnyObject, asked: Asked) => untilBound(deps, row.id, asked),
+          settleUpdate: async (deps: EngineDeps, row: AnyObject, asked: Asked) => {
+            if (hasBegun(asked)) await deps.arbiter?.current?.settled(deps, row.id, asked);
+          },
         }
       : {}),
     codecs: codecsOf(versions, own),
@@ -87,6 +87,7 @@ function contributionOf(
 
 function partsOf(proton: string, own: DeclaredObject, declared: readonly DeclaredObject[]) {
   if (own.object.kind === 'port') return [ofPorts(proton, own)];
+  if (own.object.kind === 'interface') return [ofInterfaces(proton, own, declared)];
   return own.object.kind === 'binding' ? [ofBindings(proton, own, declared)] : [];
 }
 
@@ -134,10 +135,11 @@ function claimsOf(
   const together = object.unique.map((names) => ({ names, isGlobal: false }));
   const all = [...alone, ...together];
   if (all.length === 0) return undefined;
+  for (const { names } of all) refuseUnlisted(object, names[0] ?? '');
   return (row) =>
     all.flatMap(({ names, isGlobal }): readonly Claim[] => {
       const values = names.map((name) => row[name] ?? null);
-      if (values.includes(null)) return [];
+      if (values.includes(null) || values.includes('')) return [];
       const project = isGlobal ? '' : String(row['project_id']);
       const words = names.map((name) => born[`${object.name}.${name}`] ?? name).join('+');
       const isSame = (one: AnyObject): boolean =>
@@ -153,6 +155,14 @@ function claimsOf(
         },
       ];
     });
+}
+
+/** Tables find by the first of them. */
+function refuseUnlisted({ name: object, attributes }: ProtonObject, name: string): void {
+  const schema = attributes.find((one) => one.name === name)?.schema;
+  const type = typeof schema === 'object' ? schema['type'] : undefined;
+  if (type !== 'array' && type !== 'object') return;
+  throw new Error(`${object}.${name} is unique, and no text, number or truth value: name one of these first`);
 }
 
 function taken(
@@ -292,26 +302,40 @@ function codecOf({ object, served, show, store }: Pair): Codec {
     );
   const fromTenant = ({ tenant_id, ...rest }: Fields): Fields =>
     tenant_id === undefined ? rest : { ...rest, project_id: rest['project_id'] ?? tenant_id };
-  const parsed = (fields: Fields, given: Fields): ParsedObject => ({ attributes: fields, given: Object.keys(given) });
   return {
     toServed,
     created: ({ attributes, given }) => {
       check(served, compiled, { ...standards, ...attributes }, undefined);
       const own = fromTenant(attributes);
-      const named = Object.fromEntries(Object.entries(own).filter(([name]) => given.includes(name)));
-      return parsed(stores(own), stores(named));
+      const names = given.map((name) => (name === 'tenant_id' ? 'project_id' : name));
+      return { attributes: stores(own), given: dependent(own, stores, names) };
     },
     changed: (row, { attributes }) => {
       const before = toServed(row);
       const after = { ...before, ...fromTenant(attributes) };
       check(served, compiled, after, before);
       const [was, is] = [stores(before), stores(after)];
+      // What is given and is as it was is a change all the same: who may not see that it is must not learn it by this.
+      const asked = new Set(dependent(after, stores, Object.keys(fromTenant(attributes))));
       const changes = Object.fromEntries(
-        Object.entries(is).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was[name])),
+        Object.entries(is).filter(([name, value]) => asked.has(name) || !isSame(value, was[name])),
       );
-      return parsed(changes, changes);
+      return { attributes: changes, given: Object.keys(changes) };
     },
   };
+}
+
+/** Names of what is stored that would be other without what was given. */
+function dependent(fields: Fields, stores: Convert, given: readonly string[]): readonly string[] {
+  const whole = stores(fields);
+  const without = stores(Object.fromEntries(Object.entries(fields).filter(([name]) => !given.includes(name))));
+  return Object.keys(whole).filter(
+    (name) => !isSame(whole[name], without[name]) && (name !== 'id' || given.includes(name)),
+  );
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** What the other version does not have is what it would be without it. */

@@ -14,8 +14,8 @@ import { bound, claimed, failed, isHostLike, refusedBy } from './binding.ts';
 const OWNER = 'port_owner';
 const CONTROLLER = 'proton_controller';
 
-/** How long a controller is alive without a heartbeat. */
-const TTL_SECONDS = 15;
+/** How long a controller is alive without a heartbeat: so short that another one can bind what it had in time. */
+const TTL_SECONDS = 4;
 
 /** Bytes of what a controller may say of an interface. */
 const DETAILS_MAX = 4096;

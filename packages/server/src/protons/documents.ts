@@ -13,15 +13,24 @@ type Documents = ReadonlyMap<string, Document>;
 
 const known = new WeakMap<LoadedResources, Documents>();
 
+/** True: there is a document at the path. */
+export function hasDocument(loaded: LoadedResources, url: string): boolean {
+  return findDocument(loaded, url) !== undefined;
+}
+
 /** The document at the path; undefined: there is none. `base`: scheme and host, for links. */
 export function documentOf(loaded: LoadedResources, url: string, base: string): unknown {
+  return findDocument(loaded, url)?.(base);
+}
+
+function findDocument(loaded: LoadedResources, url: string): Document | undefined {
   if (!url.startsWith(ROOT)) return undefined;
   const path = (url.split(/[?#]/, 1)[0] ?? '').replace(/\/+$/, '');
-  if (path === GLUON_ROOT) return rootDocument(base);
+  if (path === GLUON_ROOT) return rootDocument;
   if (loaded.protons.size === 0) return undefined;
   const documents = known.get(loaded) ?? documentsOf(loaded);
   known.set(loaded, documents);
-  return documents.get(path)?.(base);
+  return documents.get(path);
 }
 
 /** What Gluon answered at the root of its own port. */
@@ -92,11 +101,24 @@ function addVersion(
   }));
   const types = new Set(of.map(({ type }) => type));
   const declared = loaded.all.filter(({ type }) => types.has(type));
-  made.set(`${path}/schema`, () => {
+  const schema = once(() => {
     const { resources } = schemaOf({ models: declared, extensions: [] });
     return { resources: resources.filter(({ prefix }) => prefix === path) };
   });
-  made.set(`${path}/openapi.json`, () => documentOfVersion(declared, path));
+  made.set(`${path}/schema`, schema);
+  made.set(
+    `${path}/openapi.json`,
+    once(() => documentOfVersion(declared, path)),
+  );
+}
+
+/** Made when it is first asked for. */
+function once(make: () => unknown): () => unknown {
+  let made: unknown;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** The whole document, of this version's paths alone. */

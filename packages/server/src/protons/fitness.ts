@@ -1,6 +1,7 @@
 /** Whether the objects that are there are what another state of their proton takes. */
 import { startTurns } from '@cable/kit';
 import { type AnyObject, CableError } from '@cable/model';
+import { declaredObjects } from '@cable/proton';
 import type { EngineDeps } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { createKeyMaker, type ObjectKey } from '../engine/keys-of.ts';
@@ -8,8 +9,9 @@ import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import { storedProblem } from '../engine/stored-values.ts';
 import type { Loadout } from '../extensions/loadout.ts';
-import { composeProton } from './compose.ts';
+import { composeProton, versionsOf } from './compose.ts';
 import type { ProtonRow } from './proton-row.ts';
+import { conversionBetween, isBackward } from './versions.ts';
 
 /** Objects that an error names. */
 const NAMED = 3;
@@ -56,6 +58,7 @@ function judgeOf(deps: EngineDeps, before: ProtonRow, next: ProtonRow, loadout: 
   const look = lookAt(deps);
   const newKeys = createKeyMaker({ current: loadout.resources }, new Modules(loadout.modules));
   const isMoved = before.storage_version !== next.storage_version;
+  const loses = isMoved ? lossOf(before, next) : () => undefined;
   return (type, row) => {
     if (!loadout.resources.has(type)) return 'there is no such type any more';
     const resource = loadout.resources.named(type);
@@ -72,11 +75,33 @@ function judgeOf(deps: EngineDeps, before: ProtonRow, next: ProtonRow, loadout: 
     } catch (err) {
       return err instanceof Error ? err.message : String(err);
     }
+    const lost = loses(type, row, after);
+    if (lost !== undefined) return lost;
     const had = keysOf(deps.keys.keysOf(type, row, look));
     const has = keysOf(newKeys.keysOf(type, after, look));
     return had === has || was.contributions === undefined
       ? undefined
       : 'other values of it would be unique, or refer to others';
+  };
+}
+
+/** What an older version cannot hold of an object. What a newer one leaves out it says itself. */
+function lossOf(
+  before: ProtonRow,
+  next: ProtonRow,
+): (type: string, row: AnyObject, after: AnyObject) => string | undefined {
+  const versions = versionsOf(next);
+  const was = [versions.stored, ...versions.others].find(({ version }) => version === before.storage_version);
+  if (was === undefined || !isBackward(versions, was.version, versions.stored.version)) return () => undefined;
+  const names = new Map(declaredObjects(versions).map(({ type, others }) => [type, others.get(was.version)]));
+  return (type, row, after) => {
+    const object = names.get(type);
+    if (object === undefined) return undefined;
+    const back = conversionBetween(versions, versions.stored.version, was.version, object.name)?.(after) ?? after;
+    const lost = object.attributes.find(
+      ({ name }) => JSON.stringify(back[name] ?? null) !== JSON.stringify(row[name] ?? null),
+    );
+    return lost === undefined ? undefined : `${lost.name}: version ${versions.stored.version} cannot hold it`;
   };
 }
 

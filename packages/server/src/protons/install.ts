@@ -121,8 +121,10 @@ function rowOf({ tables }: EngineDeps, name: string): ProtonRow | undefined {
 /** The row with the model in it, in the place of the same version if there is one. */
 function nextRow(deps: EngineDeps, before: ProtonRow | undefined, model: ProtonModel, wish: Wish): ProtonRow {
   const { name, version } = model;
-  const served = wish.served ?? model.served;
-  const storage = before === undefined ? true : (wish.storage ?? model.storage);
+  // What is said of a version that is there stays, unless the request says it.
+  const same = before?.versions.find((one) => one.version === version);
+  const served = wish.served ?? same?.served ?? model.served;
+  const storage = before === undefined ? true : (wish.storage ?? same?.storage ?? model.storage);
   if (before === undefined && wish.storage === false) {
     throw refused('storage', 'it is the first version: objects are stored as it has them. Leave storage out');
   }
@@ -133,7 +135,7 @@ function nextRow(deps: EngineDeps, before: ProtonRow | undefined, model: ProtonM
   }
   const own: VersionRow = {
     ...{ version, file_version: model.fileVersion, digest: digestOfFiles(wish.files), served, storage },
-    ...{ deprecated: model.deprecated, installed_at: deps.now().toISOString() },
+    ...{ deprecated: same?.deprecated ?? model.deprecated, installed_at: deps.now().toISOString() },
   };
   const known = before?.versions ?? [];
   if (known.some((one) => one.version === version && one.storage) && !storage) {

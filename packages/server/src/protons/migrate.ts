@@ -2,11 +2,11 @@
 import type { Attributes } from '@cable/api';
 import type { AnyObject } from '@cable/model';
 import { STORED_VERSION } from '@cable/proton';
-import { transact } from '../engine/commit.ts';
-import type { Asked, EngineDeps } from '../engine/context.ts';
+import { PlanTooLarge, transact } from '../engine/commit.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { planUpdate } from '../engine/write.ts';
-import { whoServes } from './change.ts';
+import { askedNow, untilLoaded, whoServes } from './change.ts';
 import { replaceRow, withStored } from './install.ts';
 import { type ProtonRow, protonRow } from './proton-row.ts';
 
@@ -20,25 +20,15 @@ const LATE_MS = 5000;
 export async function migrateProton(deps: EngineDeps, id: string, body: Attributes, asked: Asked): Promise<unknown> {
   const { to: version, dry_run: isDryRun = false } = body as { readonly to?: string; readonly dry_run?: boolean };
   const row = protonRow(deps.tables.any(PROTON).get(id) as AnyObject);
+  await untilLoaded(deps, row, asked);
   if (isDryRun) return { migrated: 0, left: olderOf(deps, id, version ?? row.storage_version).length };
   const isOther = version !== undefined && version !== row.storage_version;
   if (isOther) {
     await storeAs(deps, row, version, asked);
     await whoServes(deps, id, asked.signal);
   }
-  // What is loaded is another than when the request came.
-  const now: Asked = isOther ? { ...own(asked), loaded: deps.resources.current } : asked;
-  return writeAll(deps, id, now);
-}
-
-/** The parts of a request that a copy of it keeps. */
-function own(asked: Asked): Asked {
-  const { credentials, signal, isGone, deadlineMs, idempotencyKey, isSet, loaded, wrote } = asked;
-  return {
-    ...{ credentials, signal, isGone, deadlineMs, idempotencyKey, loaded },
-    isSet: (parameter) => isSet.call(asked, parameter),
-    ...(wrote === undefined ? {} : { wrote }),
-  };
+  await untilLoaded(deps, row, asked);
+  return writeAll(deps, id, asked);
 }
 
 async function storeAs(deps: EngineDeps, row: ProtonRow, version: string, asked: Asked): Promise<void> {
@@ -53,19 +43,29 @@ async function storeAs(deps: EngineDeps, row: ProtonRow, version: string, asked:
 async function writeAll(deps: EngineDeps, id: string, asked: Asked): Promise<unknown> {
   const version = String(deps.tables.any(PROTON).get(id)?.['storage_version']);
   let migrated = 0;
+  let size = STEP;
   for (;;) {
     const older = olderOf(deps, id, version);
-    const step = older.slice(0, STEP);
+    const step = older.slice(0, size);
     const isLate = asked.deadlineMs - deps.monotonicMs() < LATE_MS;
     if (step.length === 0 || isLate) return { migrated, left: older.length };
-    await transact(deps, asked, (planning) => {
-      for (const { type, id: object } of step) {
-        const row = planning.plan.rely(type, object) as AnyObject | undefined;
-        if (row === undefined || row[STORED_VERSION] === version) continue;
-        planUpdate(planning, deps.resources.named(type), row, { [STORED_VERSION]: version });
-      }
-    });
+    try {
+      await transact(deps, askedNow(deps, asked), (planning) => writeStep(planning, step, version));
+    } catch (err) {
+      if (!(err instanceof PlanTooLarge) || size === 1) throw err;
+      size = Math.ceil(size / 2);
+      continue;
+    }
     migrated += step.length;
+  }
+}
+
+function writeStep(planning: Planning, step: readonly Place[], version: string): void {
+  const { deps, plan } = planning;
+  for (const { type, id } of step) {
+    const row = plan.rely(type, id) as AnyObject | undefined;
+    if (row === undefined || row[STORED_VERSION] === version) continue;
+    planUpdate(planning, deps.resources.named(type), row, { [STORED_VERSION]: version });
   }
 }
 

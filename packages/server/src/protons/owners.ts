@@ -2,12 +2,12 @@
 import { type AnyObject, CableError, type PortOwner } from '@cable/model';
 import type { DeclaredObject, ProtonAttribute } from '@cable/proton';
 import { complete } from '../engine/complete.ts';
-import type { Planning } from '../engine/context.ts';
+import type { Asked, Planning } from '../engine/context.ts';
 import type { Contribution, Given } from '../engine/module.ts';
 import { planUpdate } from '../engine/write.ts';
 import { type Binding, boundBy, failed, pending, unbound } from './binding.ts';
 import { controllersFor } from './controllers.ts';
-import { type FixedIp, fixedIp, recordOf } from './port-view.ts';
+import { type FixedIp, fixedIp, networkIdOf, recordOf } from './port-view.ts';
 
 export const PORT_OWNER = 'port_owner';
 
@@ -23,6 +23,7 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
       if (plan.rely('port', port.id) !== undefined) throw isNeutrons(port.id);
       const start = {
         ...{ id: port.id, proton, type: own.type, project_id: port['project_id'] },
+        network_id: networkIdOf(proton, String(port['project_id'])),
         ...spec(port),
       };
       const row = complete(deps.resources.named(PORT_OWNER), start as Given<AnyObject>) as unknown as PortOwner;
@@ -30,12 +31,12 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
       plan.create(PORT_OWNER, { ...row, ...binding } as unknown as AnyObject);
       if (binding !== undefined) planUpdate(inside(planning), deps.resources.named(own.type), port, writeBack(binding));
     },
-    change: (planning, before, after, given) => {
+    change: (planning, _before, after, given) => {
       const { plan } = planning;
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined || planning.isService) return {};
       const next = { ...row, ...spec(after) };
-      const binding = transition(planning, row, { before, after: next, port: after, given });
+      const binding = transition(planning, row, { after: next, port: after, given, type: own.type });
       if (binding === undefined) return {};
       plan.replace(PORT_OWNER, { ...next, ...binding } as unknown as AnyObject);
       return writeBack(binding);
@@ -64,7 +65,7 @@ function spec(port: AnyObject): Pick<PortOwner, 'host_id' | 'device_id' | 'devic
 }
 
 type Step = {
-  readonly before: AnyObject;
+  readonly type: string;
   /** The row, with what is said of the host now. */
   readonly after: PortOwner;
   readonly port: AnyObject;
@@ -72,21 +73,43 @@ type Step = {
 };
 
 /** What becomes of the binding; undefined: nothing. A change that does not name the host leaves it as it is. */
-function transition(planning: Planning, row: PortOwner, { after, port, given }: Step): Binding | undefined {
-  const isPlugged = typeof given['vif_type'] === 'string' && given['vif_type'] !== '';
+function transition(planning: Planning, row: PortOwner, { type, after, port, given }: Step): Binding | undefined {
   if (after.host_id === '') return row.phase === 'Unbound' ? undefined : unbound(row);
-  const isNamed = given['host_id'] !== undefined;
-  const isOther = after.host_id !== row.host_id || row.phase === 'Failed' || row.phase === 'Unbound';
-  if (isPlugged && (row.phase !== 'Bound' || given['vif_type'] !== row.vif_type || isOther))
-    return begun(planning, after, port);
-  return isNamed && isOther ? begun(planning, after, port) : undefined;
+  const isMoved = after.host_id !== row.host_id;
+  const isPlugged = isVif(given['vif_type']);
+  if (isPlugged && (isMoved || row.phase !== 'Bound' || given['vif_type'] !== row.vif_type)) {
+    return begun(planning, after, given);
+  }
+  const isAgain = given['host_id'] !== undefined && (row.phase === 'Failed' || row.phase === 'Unbound');
+  return isMoved || (isAgain && mayBind(planning, type, port)) ? begun(planning, after, {}) : undefined;
 }
 
-function begun({ deps }: Planning, row: PortOwner, port: AnyObject): Binding {
-  const vif = port['vif_type'];
-  if (typeof vif === 'string' && vif !== '' && vif !== 'binding_failed')
-    return boundBy(row, vif, recordOf(port['vif_details']));
+/** A host that is named again is a new try: by whom may name one, not by who sends back what he was shown. */
+function mayBind({ deps, plan, asked }: Planning, type: string, port: AnyObject): boolean {
+  const row = (of: string, id: string) => plan.get(of, id) as AnyObject | undefined;
+  return deps.permission.policy
+    .for(asked.credentials)
+    .allows(`update_${type}:host_id`, { type, object: port, row } as never);
+}
+
+/** True: somebody says how a port is plugged. */
+function isVif(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value !== 'binding_failed';
+}
+
+const begunBy = new WeakSet<Asked>();
+
+/** True: the request has begun a binding, for which it is to wait. */
+export function hasBegun(asked: Asked): boolean {
+  return begunBy.has(asked);
+}
+
+/** `given`: what whoever binds says himself of how it is plugged. */
+function begun({ deps, asked }: Planning, row: PortOwner, given: Readonly<Record<string, unknown>>): Binding {
+  const { vif_type: vif, vif_details: details } = given;
+  if (isVif(vif)) return boundBy(row, vif, recordOf(details));
   const next = pending(row, deps.now());
+  begunBy.add(asked);
   if (controllersFor(deps, row).length > 0) return next;
   return failed({ ...row, ...next }, `no controller of ${row.proton} is registered for the host ${row.host_id}`);
 }
@@ -134,6 +157,22 @@ export function ofBindings(proton: string, own: DeclaredObject, declared: readon
   };
 }
 
+/** Of the type of a proton's interfaces: one that goes to another port takes its addresses along. */
+export function ofInterfaces(proton: string, own: DeclaredObject, declared: readonly DeclaredObject[]): Part {
+  const links = declared.flatMap((one) => linkOf(one, declared) ?? []).filter((one) => one.interface === own.type);
+  const [link] = links;
+  if (link === undefined) return {};
+  const refresh = (planning: Planning, one: AnyObject): void => refreshPort(planning, proton, link, one[link.toPort]);
+  return {
+    changed: (planning, before, after) => {
+      if (before[link.toPort] === after[link.toPort]) return;
+      refresh(planning, before);
+      refresh(planning, after);
+    },
+    removed: refresh,
+  };
+}
+
 /** How a binding leads to its port. */
 type Link = {
   readonly binding: string;
@@ -154,7 +193,10 @@ function linkOf(own: DeclaredObject, declared: readonly DeclaredObject[]): Link 
 
 function refreshAddresses({ plan }: Planning, proton: string, link: Link, binding: AnyObject): void {
   const own = plan.get(link.interface, String(binding[link.toInterface])) as AnyObject | undefined;
-  const portId = own?.[link.toPort];
+  refreshPort({ plan }, proton, link, own?.[link.toPort]);
+}
+
+function refreshPort({ plan }: Pick<Planning, 'plan'>, proton: string, link: Link, portId: unknown): void {
   const row =
     typeof portId === 'string' ? (plan.get(PORT_OWNER, portId) as unknown as PortOwner | undefined) : undefined;
   if (row === undefined) return;
@@ -162,17 +204,17 @@ function refreshAddresses({ plan }: Planning, proton: string, link: Link, bindin
   const bindings = interfaces.flatMap(
     ({ id }) => plan.by(link.binding, link.toInterface, id) as unknown as readonly AnyObject[],
   );
-  const fixed_ips = bindings.flatMap((one) => addressesOf(proton, one));
+  const fixed_ips = bindings.flatMap((one) => addressesOf(proton, row.project_id, one));
   if (JSON.stringify(fixed_ips) === JSON.stringify(row.fixed_ips)) return;
   plan.replace(PORT_OWNER, { ...row, fixed_ips } as unknown as AnyObject);
 }
 
 /** Format 1.0 has one address, with the length of its prefix; 2.0 has a list. */
-function addressesOf(proton: string, binding: AnyObject): readonly FixedIp[] {
+function addressesOf(proton: string, projectId: string, binding: AnyObject): readonly FixedIp[] {
   const { addresses, ipaddress, subnet_prefix: prefix, gateway } = binding;
   const all = Array.isArray(addresses) ? addresses : [ipaddress];
   const given = all.filter((one): one is string => typeof one === 'string' && one !== '');
   const length = typeof prefix === 'number' ? prefix : null;
   const router = typeof gateway === 'string' && gateway !== '' ? gateway : null;
-  return given.flatMap((one) => fixedIp(proton, one, one.includes(':') ? null : length, router) ?? []);
+  return given.flatMap((one) => fixedIp({ proton, projectId }, one, one.includes(':') ? null : length, router) ?? []);
 }

@@ -13,14 +13,14 @@ export function madeUpId(name: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** Id of the network that all ports of a proton are on, for Neutron's clients. */
-export function networkIdOf(proton: string): string {
-  return madeUpId(`network ${proton}`);
+/** Id of the network that a project's ports of a proton are on, for Neutron's clients. */
+export function networkIdOf(proton: string, projectId: string): string {
+  return madeUpId(`network ${proton} ${projectId}`);
 }
 
 /** An address with its subnet. `prefix`: the subnet's length; null: the address alone. Undefined: it is no address. */
 export function fixedIp(
-  proton: string,
+  { proton, projectId }: { readonly proton: string; readonly projectId: string },
   address: string,
   prefix: number | null,
   gateway: string | null,
@@ -29,7 +29,7 @@ export function fixedIp(
   const ip = parseIp(address.split('/')[0] ?? '');
   if (given === undefined || ip === undefined) return undefined;
   const cidr = formatCidr(given);
-  const subnet_id = madeUpId(`subnet ${proton} ${cidr} ${gateway ?? ''}`);
+  const subnet_id = madeUpId(`subnet ${proton} ${projectId} ${cidr} ${gateway ?? ''}`);
   return { subnet_id, ip_address: address.split('/')[0] ?? '', cidr, gateway_ip: gateway };
 }
 
@@ -41,7 +41,7 @@ export function neutronPort(port: AnyObject, owner: PortOwner): AnyObject {
   return markMade({
     id: owner.id,
     ...{ name: textOf(port['name']), project_id: owner.project_id, description: '', tags: [] },
-    network_id: networkIdOf(owner.proton),
+    network_id: owner.network_id,
     mac_address: textOf(port['mac_address']),
     admin_state_up: port['admin_state_up'] !== false,
     status: phase === 'Bound' ? 'ACTIVE' : 'DOWN',
@@ -78,17 +78,17 @@ export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
     : {};
 }
 
-/** The network of a proton's ports. It is of no project: who may see it may see one of its ports. */
-export function neutronNetwork(proton: string, subnets: readonly string[], mtu: number): AnyObject {
+/** The network of a project's ports of a proton, which that project sees. */
+export function neutronNetwork({ proton, project_id, network_id }: PortOwner, mtu: number): AnyObject {
   return markMade({
-    ...{ id: networkIdOf(proton), name: proton, description: `Stands for the proton ${proton}.`, project_id: '' },
+    ...{ id: network_id, name: proton, description: `Stands for the proton ${proton}.`, project_id },
     ...{
       status: 'ACTIVE',
       admin_state_up: true,
       mtu,
-      subnets,
-      shared: true,
-      shared_with: ['*'],
+      subnets: [],
+      shared: false,
+      shared_with: [],
       'router:external': false,
     },
     ...{ availability_zones: [], availability_zone_hints: [], tags: [], port_security_enabled: false, ...DATES },
@@ -96,9 +96,10 @@ export function neutronNetwork(proton: string, subnets: readonly string[], mtu: 
 }
 
 /** A subnet of it. */
-export function neutronSubnet(proton: string, { subnet_id, cidr, gateway_ip }: FixedIp): AnyObject {
+export function neutronSubnet(owner: PortOwner, { subnet_id, cidr, gateway_ip }: FixedIp): AnyObject {
+  const { proton, project_id, network_id } = owner;
   return markMade({
-    ...{ id: subnet_id, name: `${proton} ${cidr}`, description: '', project_id: '', network_id: networkIdOf(proton) },
+    ...{ id: subnet_id, name: `${proton} ${cidr}`, description: '', project_id, network_id },
     ...{ ip_version: parseCidr(cidr)?.base.version ?? 4, cidr, gateway_ip, enable_dhcp: false, allocation_pools: [] },
     ...{
       dns_nameservers: [],
@@ -108,6 +109,6 @@ export function neutronSubnet(proton: string, { subnet_id, cidr, gateway_ip }: F
       tags: [],
       service_types: [],
     },
-    ...{ subnetpool_id: null, segment_id: null, shared: true, ...DATES },
+    ...{ subnetpool_id: null, segment_id: null, shared: false, ...DATES },
   });
 }

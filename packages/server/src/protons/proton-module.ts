@@ -1,7 +1,7 @@
 /** Protons as resources: what installs, changes and removes them is loaded when it is first asked for. */
 import { type AnyObject, CableError } from '@cable/model';
 import type { ActionHandler, EngineDeps } from '../engine/context.ts';
-import { PROTON } from '../engine/fences.ts';
+import { PROTON, ProtonBusy } from '../engine/fences.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
 import { permitRead } from '../engine/permission.ts';
 import { rowFor } from '../engine/read.ts';
@@ -70,6 +70,8 @@ export const protonModule: Contribution<AnyObject> = contribute<AnyObject>({
     return true;
   },
   remove: ({ deps, plan }, row) => {
+    // Which types it has only who has loaded it knows.
+    if (deps.resources.current.protons.get(row.id) !== row['digest']) throw new ProtonBusy(row.id);
     const counts = countsOf(deps.tables, deps.resources.current.typesOf(row.id));
     const used = counts.filter(({ count }) => count > 0);
     if (used.length > 0) throw inUse(protonRow(row), used);

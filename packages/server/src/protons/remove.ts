@@ -1,10 +1,10 @@
 /** Takes away all objects of a proton, before the proton itself goes. */
 import { type AnyObject, CableError } from '@cable/model';
-import { checkRevision, transact } from '../engine/commit.ts';
-import type { Asked, EngineDeps } from '../engine/context.ts';
+import { checkRevision, PlanTooLarge, transact } from '../engine/commit.ts';
+import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { planDelete } from '../engine/write.ts';
-import { changeProton, refuseChanging } from './change.ts';
+import { askedNow, changeProton, refuseChanging } from './change.ts';
 import { protonRow } from './proton-row.ts';
 
 /** Objects of one transaction. */
@@ -21,10 +21,9 @@ export async function removeObjects(
   if (row === undefined) throw new CableError('NotFound', `Proton ${id} could not be found.`, { label: 'Proton' });
   checkRevision(row, ifRevision);
   refuseChanging(deps, protonRow(row));
-  const types = [...deps.resources.current.typesOf(id)].reverse();
   await changeProton(deps, asked, protonRow(row), async ({ id: leads, holdOn }) => {
-    for (const type of types) await removeAll(deps, type, asked, { leads, holdOn });
-    await transact(deps, asked, (planning) => {
+    await removeAll(deps, id, asked, { leads, holdOn });
+    await transact(deps, askedNow(deps, asked), (planning) => {
       const resource = deps.resources.named(PROTON);
       planDelete(planning, resource, planning.plan.rely(PROTON, id) as unknown as AnyObject);
     });
@@ -32,27 +31,49 @@ export async function removeObjects(
   });
 }
 
+type Place = { readonly type: string; readonly id: string };
+
+/** First what nothing refers to, until nothing is left. */
 async function removeAll(
   deps: EngineDeps,
-  type: string,
+  proton: string,
   asked: Asked,
   { leads, holdOn }: { readonly leads: string; readonly holdOn: () => void },
 ): Promise<void> {
-  const resource = deps.resources.named(type);
+  let size = STEP;
   for (;;) {
-    const step = [...deps.tables.any(type).values()].slice(0, STEP);
+    const step = loose(deps, proton, size);
     if (step.length === 0) return;
     holdOn();
-    await transact(
-      deps,
-      asked,
-      (planning) => {
-        for (const { id } of step) {
-          const row = planning.plan.get(type, id) as AnyObject | undefined;
-          if (row !== undefined) planDelete(planning, resource, row);
-        }
-      },
-      { leads },
-    );
+    try {
+      await transact(deps, askedNow(deps, asked), (planning) => removeStep(planning, step), { leads });
+    } catch (err) {
+      if (!(err instanceof PlanTooLarge) || size === 1) throw err;
+      size = Math.ceil(size / 2);
+    }
   }
+}
+
+function removeStep(planning: Planning, step: readonly Place[]): void {
+  const { deps, plan } = planning;
+  for (const { type, id } of step) {
+    const row = plan.get(type, id) as AnyObject | undefined;
+    if (row !== undefined) planDelete(planning, deps.resources.named(type), row);
+  }
+}
+
+/** Objects to which nothing refers that would keep them; where all that is left is in a circle, any: the refusal says which. */
+function loose({ tables, resources }: EngineDeps, proton: string, most: number): readonly Place[] {
+  const found: Place[] = [];
+  let any: Place | undefined;
+  for (const type of [...resources.current.typesOf(proton)].reverse()) {
+    const holders = resources.holdersOf(type).filter(({ onDelete }) => onDelete === 'restrict');
+    for (const { id } of tables.any(type).values()) {
+      any ??= { type, id };
+      if (holders.some(({ holder, index }) => tables.any(holder.type).count(index, id) > 0)) continue;
+      found.push({ type, id });
+      if (found.length === most) return found;
+    }
+  }
+  return found.length > 0 || any === undefined ? found : [any];
 }

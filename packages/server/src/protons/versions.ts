@@ -17,9 +17,9 @@ export type Convert = (object: Fields) => Fields;
 type Edge = { readonly older: ProtonModel; readonly newer: ProtonModel; readonly isForward: boolean };
 
 /** What the engine keeps of every object, whatever the version. */
-const ENGINES: readonly string[] = [
+const ENGINES: ReadonlySet<string> = new Set([
   ...['id', 'project_id', 'created_at', 'updated_at', 'revision_number', 'stored_version'],
-];
+]);
 
 /** From one version to another for the object that the second calls `name`; undefined: no conversions lead there. */
 export function conversionBetween(
@@ -42,8 +42,14 @@ export function conversionBetween(
   return (fields) => ({ ...steps.reduce((made, step) => step(made), fields), ...enginesOf(fields) });
 }
 
+/** True: somewhere on the way an older version takes what a newer one has. */
+export function isBackward(versions: ProtonVersions, from: string, to: string): boolean {
+  return pathOf(versions, from, to)?.some(({ isForward }) => !isForward) === true;
+}
+
+/** What the engine hides in objects begins with an underscore: slots, requests. */
 function enginesOf(fields: Fields): Fields {
-  return Object.fromEntries(ENGINES.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]])));
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => ENGINES.has(name) || name.startsWith('_')));
 }
 
 /** `was`: what the object is called on the other side. */

@@ -1,5 +1,6 @@
 /** `GET <collection>?watch=1&since=<revision>`: changes of the objects that the caller sees, one JSON object a line. */
 import type { Writable } from 'node:stream';
+import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError } from '@cable/model';
 import type { ChangeRings, ObjectChange } from './change-rings.ts';
 
@@ -30,6 +31,8 @@ export type Watch = {
   /** False: what is loaded, or who may what, is not as it was when the watch began. */
   readonly isCurrent: () => boolean;
   readonly signal: AbortSignal;
+  /** Others have theirs between the objects. */
+  readonly turns: Turns;
 };
 
 type Kind = 'ADDED' | 'MODIFIED' | 'DELETED';
@@ -56,7 +59,10 @@ export async function runWatch(watch: Watch, start: () => Writable): Promise<voi
         break;
       }
       const reached = rings.revision;
-      for (const change of changes) await writeChange(watch, out, change);
+      for (const change of changes) {
+        if (watch.turns.due()) await watch.turns.next();
+        await writeChange(watch, out, change);
+      }
       at = reached;
       if (changes.length > 0 || performance.now() >= bookmarkAt) {
         await write(out, line({ type: 'BOOKMARK', revision: at }), signal);
@@ -87,8 +93,10 @@ function enter(projectId: string | null): () => void {
   };
 }
 
-async function writeAll({ rows, show, signal }: Watch, out: Writable, revision: number): Promise<void> {
+async function writeAll({ rows, show, signal, turns }: Watch, out: Writable, revision: number): Promise<void> {
   for (const row of rows()) {
+    if (turns.due()) await turns.next();
+    if (signal.aborted) return;
     const text = show(row);
     if (text !== undefined) await write(out, eventOf('ADDED', revision, text), signal);
   }

@@ -24,6 +24,11 @@ export const PROTON_RULES: readonly RuleDefault[] = [
     check: 'rule:admin_only or rule:service_api or rule:network_controller or rule:owner',
     description: 'See which proton a port is of, and how it is bound.',
   },
+  ...['host_id', 'controller', 'vif_type', 'vif_details', 'reason'].map((attribute) => ({
+    name: `get_port_owner:${attribute}`,
+    check: 'rule:admin_only or rule:service_api or rule:network_controller',
+    description: 'See how a port of a proton is bound.',
+  })),
   ...['claim', 'bound', 'refuse'].map((name) => ({
     name: `${name}_port_owner`,
     check: CONTROLLERS,

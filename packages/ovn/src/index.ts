@@ -1,0 +1,1 @@
+export { type BackEnd, type BackEndOptions, startBackEnd } from './back-end.ts';
