@@ -16,11 +16,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   kit: { cable: [] },
   proton: { cable: ['model'], forbids: /^node:/ },
   pki: { cable: ['kit'] },
+  plugin: { cable: ['kit'] },
   compiler: { cable: ['model', 'kit'], forbids: /^node:/ },
   store: { cable: ['model', 'kit'] },
   keystone: { cable: ['kit'] },
   kube: { cable: ['kit'] },
-  server: { cable: ['model', 'api', 'kit', 'pki', 'proton', 'compiler', 'store', 'keystone'] },
+  server: { cable: ['model', 'api', 'kit', 'pki', 'plugin', 'proton', 'compiler', 'store', 'keystone'] },
   agent: { cable: ['model', 'api', 'kit', 'pki'] },
   cli: { cable: ['model', 'api', 'kit', 'pki', 'keystone', 'proton'] },
   controller: { cable: ['model', 'api', 'kit', 'pki', 'kube'] },
@@ -83,6 +84,8 @@ function isFine(target: string, file: string, layer: Layer, declared: ReadonlySe
   if (target.startsWith('node:')) return isOfTests(file) || layer.forbids?.test(target) !== true;
   // What a package has for the tests of others.
   if (isOfTests(file) && target.endsWith('/testing')) return isFine(target.slice(0, -8), file, layer, declared);
+  // What of a package does no I/O: for who loads the rest only when it is needed.
+  if (target.endsWith('/contract')) return isFine(target.slice(0, -9), file, layer, declared);
   const dependency = target.startsWith('@')
     ? target.split('/').slice(0, 2).join('/')
     : (target.split('/')[0] ?? target);

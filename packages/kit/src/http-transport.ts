@@ -65,6 +65,8 @@ export type HttpTransport = {
 export type HttpTransportOptions = {
   /** How long a request, or the head of a stream, may take. Default 30,000. */
   readonly timeoutMs?: number;
+  /** Longest answer that is no stream, in characters; a longer one ends its connection. Default: 268,435,456. */
+  readonly maxAnswerChars?: number;
   /** For https: asked before each connection, so that what it gives may change. Default: what the system trusts, and no certificate. */
   readonly tls?: () => ClientTls;
 };
@@ -75,7 +77,7 @@ export type ClientTls = {
   readonly own?: { readonly cert: string; readonly key: string };
 };
 
-/** Longest answer that is no stream; a longer one ends its connection: V8 has no texts of any length. */
+/** V8 has no texts of any length. */
 const MAX_ANSWER_CHARS = 256 * 1024 * 1024;
 
 /** Code of a `TransportError`: the answer was longer than what is taken. Who asks for less may get it. */
@@ -93,7 +95,7 @@ export function httpTransport(server: string, options: HttpTransportOptions = {}
   const kept = { keepAlive: true, keepAliveMsecs: 10_000, maxSockets: 64, scheduling: 'lifo' } as const;
   const secure = target.isSecure ? startSecure(options.tls ?? (() => NO_TLS)) : undefined;
   const agent = secure === undefined ? new Agent(kept) : new SecureAgent(kept);
-  const context: Context = { server, target, agent, secure, timeoutMs: options.timeoutMs ?? 30_000 };
+  const context: Context = { server, target, agent, secure, ...limitsOf(options) };
   return {
     request: (request) => requestText(context, request),
     stream: (request) => openStream(context, request),
@@ -103,6 +105,13 @@ export function httpTransport(server: string, options: HttpTransportOptions = {}
 }
 
 const NO_TLS: ClientTls = {};
+
+function limitsOf({
+  timeoutMs = 30_000,
+  maxAnswerChars = MAX_ANSWER_CHARS,
+}: HttpTransportOptions): Pick<Context, 'timeoutMs' | 'maxAnswerChars'> {
+  return { timeoutMs, maxAnswerChars };
+}
 
 type Target = { readonly options: RequestOptions; readonly basePath: string; readonly isSecure: boolean };
 
@@ -117,6 +126,7 @@ type Context = {
   /** Undefined: it is no https. */
   readonly secure: Secure | undefined;
   readonly timeoutMs: number;
+  readonly maxAnswerChars: number;
 };
 
 function parseServer(server: string): Target {
@@ -178,8 +188,10 @@ async function requestText(context: Context, request: HttpRequest): Promise<Http
     let body = '';
     for await (const chunk of answer) {
       body += chunk;
-      if (body.length > MAX_ANSWER_CHARS)
-        throw new TransportError(TOO_LARGE, `${context.server} sent an answer of over ${MAX_ANSWER_CHARS} characters`);
+      if (body.length > context.maxAnswerChars) {
+        const most = context.maxAnswerChars;
+        throw new TransportError(TOO_LARGE, `${context.server} sent an answer of over ${most} characters`);
+      }
     }
     return { status: answer.statusCode ?? 0, headers: headersOf(answer), body };
   } catch (err) {

@@ -107,6 +107,35 @@ export const ERRORS = {
   // Segments
   SegmentInUse: { status: 409, remedy: 'Delete the network, with which its segment goes.' },
   SegmentsSetInConjunctionWithProviders: { status: 400, remedy: 'Give either segments or provider:*.' },
+  // Back ends
+  UnknownFlavor: { status: 400, remedy: 'Give one of the flavors that /cable/v1/network-flavors lists.' },
+  BackendRefused: {
+    status: 400,
+    remedy: 'Correct what the plug-in’s reason names, or have an administrator place the object elsewhere.',
+  },
+  BackendConflict: { status: 409, remedy: 'Change what the plug-in’s reason names first.' },
+  BackendUnavailable: {
+    status: 503,
+    retryable: true,
+    remedy:
+      'The plug-in that is to realise the object does not answer: an administrator looks at cable plugin show. Nothing was written; send it again then.',
+  },
+  BackendLimitReached: {
+    status: 409,
+    remedy: 'Delete what is not needed, or have an administrator place the object on another back end.',
+  },
+  CrossesBackends: {
+    status: 409,
+    remedy: 'Use networks and routers of one back end: cable:backend of each says which, to administrators.',
+  },
+  NoRoomInPluginRanges: {
+    status: 409,
+    remedy: 'Have an administrator lease the plug-in a range of numbers: network_segment_range with cable:backend.',
+  },
+  PluginEndpointNotAllowed: {
+    status: 400,
+    remedy: 'Give https://HOST:PORT, http:// with an address of this machine, or unix:/PATH.',
+  },
   // Ranges of segments
   NetworkSegmentRangeNetTypeNotSupported: { status: 400, remedy: 'Give network_type vxlan, or vlan.' },
   NetworkVlanRangeError: { status: 400, remedy: 'Give a minimum from 1 and a maximum to 4094, in this order.' },

@@ -19,6 +19,7 @@ import type { logResource } from './resources/log.ts';
 import type { networkResource } from './resources/network.ts';
 import type { kubernetesNamespaceResource, networkPolicyResource } from './resources/network-policy.ts';
 import type { networkSegmentRangeResource } from './resources/network-segment-range.ts';
+import type { dispatchDefaultResource, dispatchRuleResource, pluginResource } from './resources/plugin.ts';
 import type { healthMonitorResource, memberResource, poolResource } from './resources/pool.ts';
 import type { portResource } from './resources/port.ts';
 import type { portForwardingResource } from './resources/port-forwarding.ts';
@@ -61,6 +62,9 @@ export type JoinToken = ResourceObject<typeof joinTokenResource>;
 export type PortOwner = ResourceObject<typeof portOwnerResource>;
 export type ProtonController = ResourceObject<typeof protonControllerResource>;
 export type Proton = ResourceObject<typeof protonResource>;
+export type Plugin = ResourceObject<typeof pluginResource>;
+export type DispatchRule = ResourceObject<typeof dispatchRuleResource>;
+export type DispatchDefault = ResourceObject<typeof dispatchDefaultResource>;
 export type KubernetesCluster = ResourceObject<typeof kubernetesClusterResource>;
 /** As shown to an admin. */
 export type HostView = ResourceView<typeof hostResource>;

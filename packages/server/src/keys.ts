@@ -174,7 +174,27 @@ export function novaProtonKey(portId: string): string {
 const TELLERS = `${HOST_RUNTIME}teller/`;
 
 /** Leased; present: a server tells Nova what is new. Value: `{"server"}`. */
-export const NOVA_TELLER: string = `${TELLERS}nova`;
+export const NOVA_TELLER: string = tellerKey('nova');
+
+/** The same of somebody else: `plugin-<name>`. */
+export function tellerKey(who: string): string {
+  return `${TELLERS}${who}`;
+}
+
+/** What is known of a plug-in (`HeardRow`). */
+export function heardKey(plugin: string): string {
+  return `${HOST_RUNTIME}heard/${plugin}`;
+}
+
+/** What a plug-in was told last of an object (`ToldRow`). */
+export function toldKey(plugin: string, resource: string, id: string): string {
+  return `${toldPrefix(plugin)}${resource}/${id}`;
+}
+
+/** All that it was told. Ends in a slash. */
+export function toldPrefix(plugin: string): string {
+  return `${HOST_RUNTIME}told/${plugin}/`;
+}
 
 const CONTROLLERS = `${HOST_RUNTIME}controller/`;
 

@@ -91,10 +91,10 @@ test('what stored objects leave out is what it was', () => {
 
 const LEFT_OUT: Readonly<Record<string, string>> = {
   network:
-    'availability_zone_hints cable:cluster cable:flow_export cable:origin description dns_domain external_to is_default name provider:physical_network router:external shared_with tags',
+    'availability_zone_hints cable:backend cable:cluster cable:flow_export cable:origin description dns_domain external_to flavor:network is_default name provider:physical_network router:external shared_with tags',
   subnet:
-    'cable:allow_subnets cable:cluster cable:gateway_cluster cable:gateway_node cable:gateway_nodes cable:nat_outgoing cable:origin cable:private description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
-  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:announces cable:cluster cable:default_route cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data cable:zone description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
+    'cable:allow_subnets cable:backend cable:cluster cable:gateway_cluster cable:gateway_node cable:gateway_nodes cable:nat_outgoing cable:origin cable:private description dns_nameservers host_routes ipv6_address_mode ipv6_ra_mode name segment_id service_types subnetpool_id tags',
+  port: 'allowed_address_pairs binding:host_id binding:profile binding_failed cable:announces cable:backend cable:cluster cable:default_route cable:flow_export cable:hostname cable:labels cable:named_ports cable:namespace cable:origin cable:public_keys cable:user_data cable:vendor_data cable:zone description device_id device_owner device_profile dns_domain dns_name extra_dhcp_opts inactive_bindings name numa_affinity_policy qos_policy_id standby_hosts tags tapped',
   host: 'bandwidth bridge_mappings cluster description features underlay_mtu',
   host_certificate: 'authority expires_at issued_at not_before revoked',
   join_token: 'host replace',
@@ -125,7 +125,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   network_policy: 'cable:cluster cable:origin description name pods rules',
   cluster_network_policy: 'cable:cluster cable:origin description domain_except name namespaces pods rules',
   host_policy: 'cluster description name rules',
-  network_segment_range: 'default description name physical_network tags',
+  network_segment_range: 'cable:backend default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   port_owner:
     'controller deadline device_id device_owner fixed_ips host_id reason refused session vif_details vif_type',
@@ -139,7 +139,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   qos_packet_rate_limit_rule: 'description',
   qos_minimum_packet_rate_rule: 'description',
   router:
-    'availability_zone_hints cable:cluster cable:node_egress cable:origin description external_gateway_info flavor_id name routes tags',
+    'availability_zone_hints cable:backend cable:cluster cable:node_egress cable:origin description external_gateway_info flavor:router flavor_id name routes tags',
   security_group: 'cable:cluster cable:origin description name shared_with tags',
   security_group_rule:
     'description port_range_max port_range_min protocol remote_address_group_id remote_group_id remote_ip_prefix',
@@ -151,4 +151,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   tap_flow: 'cable:cluster cable:filter cable:origin description name',
   tap_mirror: 'cable:filter description name',
   trunk: 'description name sub_ports tags',
+  plugin: 'authorities capabilities description limits reason report secret',
+  dispatch_rule: 'flavor projects resource zone',
+  dispatch_default: 'network_flavor plugin router_flavor',
 };

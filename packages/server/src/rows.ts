@@ -4,6 +4,8 @@ import type {
   AnyObject,
   ClusterNetworkPolicy,
   DefaultSecurityGroupRule,
+  DispatchDefault,
+  DispatchRule,
   EndpointSet,
   Flavor,
   FloatingIp,
@@ -22,6 +24,7 @@ import type {
   Network,
   NetworkPolicy,
   NetworkSegmentRange,
+  Plugin,
   Pool,
   Port,
   PortForwarding,
@@ -99,6 +102,9 @@ type ObjectTypes = {
   readonly join_token: JoinToken;
   readonly kubernetes_cluster: KubernetesCluster;
   readonly proton: Proton;
+  readonly plugin: Plugin;
+  readonly dispatch_rule: DispatchRule;
+  readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
@@ -197,8 +203,29 @@ export type ControllerRow = {
   readonly lease: string;
 };
 
-/** Which server tells Nova. Leased; `id` is `nova`. */
+/** Which server tells somebody. Leased; `id` is `nova`, or `plugin-<name>`. */
 export type TellerRow = { readonly id: string; readonly server: string };
+
+/** What is known of a plug-in. `id` is its name. */
+export type HeardRow = {
+  readonly id: string;
+  /** When it answered last (UTC, ISO 8601); empty: never. */
+  readonly at: string;
+  /** What it says that it uses. */
+  readonly usage: Readonly<Record<string, number>>;
+  /** Objects that it was not told of as they are. */
+  readonly undelivered: number;
+};
+
+/** What a plug-in was told last of an object. `id` is `<plug-in>/<resource>/<object's id>`. */
+export type ToldRow = {
+  readonly id: string;
+  readonly plugin: string;
+  /** Revision of the store of the object's state. */
+  readonly revision: number;
+  /** Of a port: the host that it was told of. */
+  readonly host: string;
+};
 
 /** Every table known when this was built. */
 export type TableTypes = ObjectTypes & RuntimeTypes & DerivedTypes;
@@ -212,6 +239,8 @@ type RuntimeTypes = {
   readonly nova: NovaRow;
   readonly 'nova-proton': NovaRow;
   readonly teller: TellerRow;
+  readonly heard: HeardRow;
+  readonly told: ToldRow;
   readonly controller: ControllerRow;
 };
 
@@ -258,6 +287,8 @@ export function parseRuntime(
   if (type === 'controller' && portId === undefined) return { type, row: controllerRow(host, value) };
   if (type === 'teller' && portId === undefined)
     return { type, row: { id: host, server: textOr(value['server'], '') } as TellerRow };
+  if (type === 'heard' && portId === undefined) return { type, row: heardRow(host, value) };
+  if (type === 'told') return { type, row: toldRow(path.slice('told/'.length), value) };
   if (type !== 'vif' || portId === undefined) return undefined;
   const reason = typeof value['reason'] === 'string' ? value['reason'] : null;
   const row: VifRow = {
@@ -304,6 +335,21 @@ function novaRow(id: string, value: Fields): NovaRow {
     active: textOr(value['active'], ''),
     view: textOr(value['view'], ''),
   };
+}
+
+function heardRow(id: string, value: Fields): HeardRow {
+  const usage = Object.entries(isFields(value['usage']) ? value['usage'] : {});
+  return {
+    id,
+    at: textOr(value['at'], ''),
+    usage: Object.fromEntries(usage.map(([name, count]) => [name, numberOr(count, 0)])),
+    undelivered: numberOr(value['undelivered'], 0),
+  };
+}
+
+function toldRow(id: string, value: Fields): ToldRow {
+  const [plugin = ''] = id.split('/', 1);
+  return { id, plugin, revision: numberOr(value['revision'], 0), host: textOr(value['host'], '') };
 }
 
 function serverRow(id: string, value: Fields): ServerRow {

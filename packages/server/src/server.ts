@@ -49,6 +49,8 @@ import type { LimitSettings, RequestLimits } from './limits/request-limits.ts';
 import type { NovaPost } from './nova/nova-api.ts';
 import { NovaNotifier } from './nova/nova-notifier.ts';
 import type { Joining } from './pki/joining.ts';
+import { PluginFollower } from './plugins/plugin-follower.ts';
+import type { PluginTimes } from './plugins/plugin-runner.ts';
 import { DEFAULT_RULES } from './policy/defaults/all.ts';
 import type { PolicyOverrides } from './policy/policy-file.ts';
 import { PolicySource } from './policy/policy-source.ts';
@@ -111,6 +113,8 @@ export type ServerOptions = {
   readonly tokens?: () => TokenCounts;
   /** Sends to Nova what is new of the ports of its servers. Absent: it is not told. */
   readonly nova?: NovaPost;
+  /** How often plug-ins are asked how they are. */
+  readonly pluginTimes?: PluginTimes;
   /** Told of each write. Absent: nobody is. */
   readonly audit?: AuditLog;
   readonly now?: () => Date;
@@ -163,6 +167,7 @@ type Running = {
   snat?: SnatKeeper;
   protons?: ProtonFollower;
   protonParts?: ProtonParts;
+  plugins?: PluginFollower;
   plane?: HostPlane<SliceStore, Streams>;
   app?: FastifyInstance;
 };
@@ -183,23 +188,11 @@ export async function startServer(options: ServerOptions): Promise<CableServer> 
 async function halt(running: Running): Promise<void> {
   const { abort, tables, history, sweeper, slaac, gateways, nodeGateways, announced, snat, health, nova, relay } =
     running;
-  const { plane, app, protons, protonParts } = running;
+  const { plane, app, protons, protonParts, plugins } = running;
   await plane?.stop();
   abort.abort();
-  const loops = [
-    history,
-    sweeper,
-    slaac,
-    gateways,
-    nodeGateways,
-    announced,
-    snat,
-    health,
-    nova,
-    relay,
-    protons,
-    protonParts,
-  ].map((one) => one?.done);
+  const keepers = [slaac, gateways, nodeGateways, announced, snat, health];
+  const loops = [history, sweeper, ...keepers, nova, relay, protons, protonParts, plugins].map((one) => one?.done);
   await Promise.all([tables?.stopped(), ...loops]);
   await app?.close();
 }
@@ -430,6 +423,10 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
     },
     log: log.child('protons'),
     signal: abort.signal,
+  });
+  running.plugins = new PluginFollower({
+    ...{ ...deps, store, server, log: log.child('plugins'), signal: abort.signal },
+    ...(options.pluginTimes === undefined ? {} : { times: options.pluginTimes }),
   });
   const openStream = async (host: string): Promise<(socket: Duplex) => void> => {
     await plane.ready(host);

@@ -81,7 +81,7 @@ export type LoadedType = { readonly id: string; readonly extension: string };
 
 /** Tables that are none of a declared type. */
 export const RUNTIME_TYPES: readonly string[] = [
-  ...['alive', 'server', 'vif', 'health', 'nova', 'nova-proton', 'teller', 'controller'],
+  ...['alive', 'server', 'vif', 'health', 'nova', 'nova-proton', 'teller', 'heard', 'told', 'controller'],
   ...[LOADED_TYPES, TOMBSTONES],
 ];
 
@@ -138,6 +138,8 @@ export class Tables {
     this.#addTable('nova', {});
     this.#addTable('nova-proton', {});
     this.#addTable('teller', {});
+    this.#addTable('heard', {});
+    this.#addTable('told', { plugin: (row) => [String(row['plugin'])] });
     this.#addTable('controller', {});
     this.#addTable(LOADED_TYPES, {});
     this.#addTable(TOMBSTONES, {});

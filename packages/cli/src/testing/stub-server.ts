@@ -66,7 +66,7 @@ function serve(
   if (method === 'GET' && id === '') {
     return { status: 200, body: { [resource.plural]: [...table.values()].filter((one) => matches(one, url)) } };
   }
-  if (method === 'POST') return store(resource, table, { id: `new-${table.size}` }, given);
+  if (method === 'POST' && action === undefined) return store(resource, table, { id: `new-${table.size}` }, given);
   const found = table.get(id);
   if (found === undefined)
     return refusal(404, `${resource.label}NotFound`, `${resource.label} ${id} could not be found.`);

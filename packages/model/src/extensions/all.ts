@@ -15,6 +15,7 @@ export { cableDefaultRouteExtension, cableKubernetesExtension, cableNodeEgressEx
 export { cableNatOutgoingExtension } from './cable-nat-outgoing.ts';
 export { cableNetworkPolicyExtension } from './cable-network-policy.ts';
 export { cableNodeExtension } from './cable-node.ts';
+export { cablePluginExtension } from './cable-plugin.ts';
 export { cablePrivateSubnetExtension } from './cable-private-subnet.ts';
 export { cableRouterEgressExtension } from './cable-router-egress.ts';
 export { cableRouterPeeringExtension } from './cable-router-peering.ts';

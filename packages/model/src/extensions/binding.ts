@@ -42,7 +42,7 @@ export const bindingExtension = {
       },
       'binding:vif_type': {
         type: 'string',
-        values: ['unbound', 'tap', 'bridge', 'other', 'binding_failed'],
+        values: ['unbound', 'tap', 'bridge', 'other', 'ovs', 'binding_failed'],
         computed: true,
         seeBy: 'admin',
         description: 'How the hypervisor plugs the interface.',

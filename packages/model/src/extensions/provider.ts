@@ -10,7 +10,7 @@ export const providerExtension = {
       'provider:network_type': {
         ruleOfDefault: true,
         type: 'string',
-        values: ['vxlan', 'vlan', 'flat'],
+        values: ['vxlan', 'vlan', 'flat', 'geneve', 'gre', 'l3vpn'],
         badValue: {
           code: 'InvalidInput',
           message: "Invalid input for operation: network_type value '{value}' not supported.",
@@ -18,9 +18,10 @@ export const providerExtension = {
         write: 'both',
         writeBy: 'admin',
         seeBy: 'admin',
-        default: 'vxlan',
+        derive: 'segment',
+        example: 'vxlan',
         description:
-          'vxlan: in tunnels between hosts; vlan, flat: by the physical network, with a VLAN tag or without one.',
+          'vxlan: in tunnels between hosts, by default; vlan, flat: by the physical network, with a VLAN tag or without one. Others are those of plug-ins alone.',
       },
       'provider:physical_network': {
         ruleOfDefault: true,

@@ -46,6 +46,13 @@ export const SEGMENT_RANGE_ID = '_segment_range';
 /** Of a network: name and description of its segment. Absent: it has none. */
 export const SEGMENT_TEXTS = '_segment_texts';
 
+/** Of what a plug-in owns that takes so many: the number that the object takes of it, and of its network. Absent: the plug-in takes any number. */
+export const BACKEND_SLOT = '_backend_slot';
+export const NETWORK_SLOT = '_network_slot';
+
+/** Of a port that a plug-in owns and that is bound: `host`, and how the plug-in says that it is plugged there (`vif_type`, `vif_details`). */
+export const PLUG = '_plug';
+
 /** Names of the attributes above that the object has. */
 export function hiddenOf(object: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.keys(object).filter((name) => name.startsWith('_'));

@@ -65,6 +65,11 @@ export type Contribution<T> = {
    * view, so that the transaction rests on it.
    */
   readonly check?: (view: View, object: T, before: T | undefined) => void;
+  /**
+   * Asks elsewhere whether a new object, or a changed one (`before` is there then), may be as it is planned: in time, before the transaction is sent. Answers the object, to which it may have
+   * added something in the plan. What was planned may be asked again.
+   */
+  readonly vet?: (planning: Planning, object: T, before: T | undefined) => Promise<T>;
   /** After the transaction that made the object: what takes further ones, as far as the request has time for them. */
   readonly settle?: (deps: EngineDeps, object: T, asked: Asked) => Promise<void>;
   /** The same after one that changed it. */

@@ -155,7 +155,7 @@ function meet(plan: Plan, model: ResourceModel, projectId: string): void {
 }
 
 /** At random, so that servers choose different ones; undefined: none is free. */
-function chooseSlot(bound: number, random: () => number, isFree: (slot: number) => boolean): number | undefined {
+export function chooseSlot(bound: number, random: () => number, isFree: (slot: number) => boolean): number | undefined {
   for (let tried = 0; tried < TRIES && bound > 0; tried += 1) {
     const slot = Math.floor(random() * bound);
     if (isFree(slot)) return slot;

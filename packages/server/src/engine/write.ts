@@ -88,7 +88,7 @@ export async function updateObject(
   const known = deps.tables.any(resource.type).get(id) ?? {};
   const others = [known, { ...known, ...changes }].flatMap((one) => lockKeys(deps, resource, one));
   const arbiter = resource.type === 'port' ? deps.arbiter?.current : undefined;
-  const build = (planning: Planning): AnyObject => {
+  const build = async (planning: Planning): Promise<AnyObject> => {
     deps.fences?.of(resource.type, undefined);
     if (planning.plan.get(resource.type, id) === undefined) {
       const others = arbiter?.update(planning, id, changes, ifRevision);
@@ -101,7 +101,8 @@ export async function updateObject(
     }
     checkRevision(before, ifRevision);
     checkReferences(planning, resource, changes);
-    return planUpdate(planning, resource, before, changes);
+    const after = planUpdate(planning, resource, before, changes);
+    return after === before ? after : vetted(planning, resource, after, before);
   };
   const updated = await deps.lock.run([objectKey(resource.type, id), ...others], asked, async () => {
     try {
@@ -359,13 +360,50 @@ async function createTogether(
       }
       if (turns.due()) await turns.next();
     }
-    return created;
+    return vetAll(planning, resource, created);
   };
   try {
     return await transact(deps, asked, build);
   } catch (cause) {
     throw cause instanceof PlanTooLarge ? tooMany(resource, starts.length, cause) : unknownOutcome(objects, cause);
   }
+}
+
+/** How many of one request are asked about at a time. */
+const VETTED_AT_ONCE = 16;
+
+async function vetAll(
+  planning: Planning,
+  resource: ResourceModel,
+  objects: readonly AnyObject[],
+): Promise<readonly AnyObject[]> {
+  if (!planning.deps.modules.of(resource.type).some(({ vet }) => vet !== undefined)) return objects;
+  const done: AnyObject[] = [];
+  for (let at = 0; at < objects.length; at += VETTED_AT_ONCE) {
+    const some = objects.slice(at, at + VETTED_AT_ONCE).map(async (object, place) => {
+      try {
+        return await vetted(planning, resource, object, undefined);
+      } catch (err) {
+        throw objects.length > 1 ? inBulk(err, resource, at + place) : err;
+      }
+    });
+    done.push(...(await Promise.all(some)));
+  }
+  return done;
+}
+
+/** The planned object when all who have to be asked about it take it. Throws what they say. */
+async function vetted(
+  planning: Planning,
+  resource: ResourceModel,
+  object: AnyObject,
+  before: AnyObject | undefined,
+): Promise<AnyObject> {
+  let now = object;
+  for (const { vet } of planning.deps.modules.of(resource.type)) {
+    if (vet !== undefined) now = await vet(planning, now, before);
+  }
+  return now;
 }
 
 function planOne(planning: Planning, resource: ResourceModel, { object, given }: Start): AnyObject {

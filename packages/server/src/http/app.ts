@@ -90,7 +90,7 @@ export function createApp(options: AppOptions): App {
     const { credentials } = userOf(request);
     if (credentials.userId !== null) permitApi(deps, credentials);
   });
-  addDiscoveryRoutes(app, deps.resources, options.version);
+  addDiscoveryRoutes(app, deps, options.version);
   const startTurns = createTurnLine(LIST_TURN_MS);
   addPluginRoutes(app, { deps, startTurns, registry: metrics.registry });
   addResourceRoutes(app, options, startTurns);

@@ -99,7 +99,7 @@ export class NovaNotifier {
     });
     const stop = tables.onChange((_revision, changes) => this.#note(changes));
     signal.addEventListener('abort', stop, { once: true });
-    this.#teller = new Teller({ ...deps, onHeld: () => this.#loop.trigger() });
+    this.#teller = new Teller({ ...deps, whom: 'nova', onHeld: () => this.#loop.trigger() });
   }
 
   /** Resolves after the signal aborted. */

@@ -1,6 +1,6 @@
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { Store } from '@cable/store';
-import { NOVA_TELLER } from '../keys.ts';
+import { tellerKey } from '../keys.ts';
 import { storeErrorCode } from '../store-errors.ts';
 import type { Tables } from '../tables.ts';
 
@@ -13,6 +13,8 @@ const MARGIN_MS = 10_000;
 export type TellerDeps = {
   readonly store: Pick<Store, 'txn' | 'grantLease' | 'keepAlive' | 'revokeLease'>;
   readonly tables: Pick<Tables, 'of' | 'onChange'>;
+  /** Whom it tells: `nova`, or `plugin-<name>`. */
+  readonly whom: string;
   /** Id of this server. */
   readonly server: string;
   /** Milliseconds that never go back. */
@@ -23,7 +25,7 @@ export type TellerDeps = {
   readonly onHeld: () => void;
 };
 
-/** Which of the servers tells Nova: who has a leased key. Another one takes it when that is gone. */
+/** Which of the servers tells somebody, Nova for one: who has a leased key. Another one takes it when that is gone. */
 export class Teller {
   readonly #deps: TellerDeps;
   readonly #loop: Loop;
@@ -45,7 +47,7 @@ export class Teller {
     signal.addEventListener('abort', stop, { once: true });
   }
 
-  /** True: this server tells, and nobody else does for as long as one request to Nova may take. */
+  /** True: this server tells, and nobody else does for as long as one request may take. */
   get isHeld(): boolean {
     const { monotonicMs } = this.#deps;
     return this.#lease !== undefined && monotonicMs() - this.#keptAt < TTL_SECONDS * 1000 - MARGIN_MS;
@@ -65,14 +67,14 @@ export class Teller {
   }
 
   async #round(): Promise<void> {
-    const { tables, server, monotonicMs, onHeld, log } = this.#deps;
-    const holder = tables.of('teller').get('nova')?.server;
+    const { tables, server, monotonicMs, onHeld, log, whom } = this.#deps;
+    const holder = tables.of('teller').get(whom)?.server;
     if (holder !== undefined && holder !== server) return this.#lose();
     const at = monotonicMs();
     if (this.#lease !== undefined && !(await this.#isKept(this.#lease))) this.#lose();
     if (this.#lease === undefined) {
       if (!(await this.#take())) return;
-      log.info({}, 'this server tells Nova what is new of its ports');
+      log.info({ whom }, 'this server tells what is new');
     }
     this.#keptAt = at;
     onHeld();
@@ -83,13 +85,11 @@ export class Teller {
   }
 
   async #take(): Promise<boolean> {
-    const { store, server } = this.#deps;
+    const { store, server, whom } = this.#deps;
+    const key = tellerKey(whom);
     const lease = await store.grantLease(TTL_SECONDS);
     const value = JSON.stringify({ server });
-    const { ok } = await store.txn(
-      [{ kind: 'absent', key: NOVA_TELLER }],
-      [{ kind: 'put', key: NOVA_TELLER, value, lease }],
-    );
+    const { ok } = await store.txn([{ kind: 'absent', key }], [{ kind: 'put', key, value, lease }]);
     if (ok) this.#lease = lease;
     else await store.revokeLease(lease);
     return ok;

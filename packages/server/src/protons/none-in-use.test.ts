@@ -24,7 +24,11 @@ export async function load(url, context, next) {
 const OF_PROTONS =
   /packages\/proton\/|\/protons\/(?:arbiter|binding-keeper|change|change-rings|compose|contributions|fitness|install|migrate|owners|parts|remove|renamed|rules|versions|watch)\.ts|node_modules\/(?:re2js|@marcbachmann\/cel-js|ajv\/dist\/2020)/;
 
-test('a server without protons has loaded nothing that reads or serves one, and with the first it has', async (t) => {
+/** What asks plug-ins, or tells them anything. */
+const OF_PLUGINS =
+  /packages\/plugin\/src\/(?:index|plugin-client|plugin-server|probe)\.ts|\/plugins\/(?:ask-owners|plugin-keeper|plugin-runner|registering|told-objects|wanted)\.ts/;
+
+test('a server without protons and plug-ins has loaded nothing that serves one, and with the first it has', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'cable-none-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const [hooks, start, loaded] = ['hooks.mjs', 'start.mjs', 'loaded'].map((name) => join(directory, name)) as [
@@ -45,12 +49,13 @@ test('a server without protons has loaded nothing that reads or serves one, and 
   });
   t.after(() => child.kill('SIGKILL'));
   for await (const line of createInterface({ input: child.stdout })) if (line.startsWith('listening on')) break;
-  const modules = async (): Promise<readonly string[]> =>
-    (await readFile(loaded, 'utf8')).split('\n').filter((url) => OF_PROTONS.test(url));
+  const modules = async (kind = OF_PROTONS): Promise<readonly string[]> =>
+    (await readFile(loaded, 'utf8')).split('\n').filter((url) => kind.test(url));
   assert.equal((await ask(socket, 'GET', '/v2.0/ports')).status, 200);
   assert.equal((await ask(socket, 'GET', '/cable/v1/protons')).status, 200);
   assert.equal((await ask(socket, 'GET', '/proton')).status, 404);
   assert.deepEqual(await modules(), []);
+  assert.deepEqual(await modules(OF_PLUGINS), []);
   const paths = Object.keys(
     (JSON.parse((await ask(socket, 'GET', '/openapi.json')).text) as { readonly paths: object }).paths,
   );
@@ -61,6 +66,9 @@ test('a server without protons has loaded nothing that reads or serves one, and 
   const done = await ask(socket, 'POST', '/cable/v1/protons/install', { files: model('test') });
   assert.equal(done.status, 200, done.text);
   assert.notDeepEqual(await modules(), []);
+  const plugin = { plugin: { name: 'x', endpoint: 'unix:/nowhere' } };
+  assert.equal((await ask(socket, 'POST', '/cable/v1/plugins', plugin)).status, 201);
+  while ((await modules(OF_PLUGINS)).length < 4) await new Promise((resolve) => setTimeout(resolve, 50));
 });
 
 function ask(

@@ -1,5 +1,22 @@
 import type { ModuleTable } from '../engine/module.ts';
 import { joinTokenModule } from '../pki/join-tokens.ts';
+import {
+  floatingIpBackendModule,
+  groupBackendModule,
+  networkBackendModule,
+  portBackendModule,
+  routerBackendModule,
+  ruleBackendModule,
+  subnetBackendModule,
+  vrouterOnlyModule,
+} from '../plugins/placing.ts';
+import {
+  capabilityModule,
+  dispatchDefaultModule,
+  dispatchRuleModule,
+  networkFlavorModule,
+  pluginModule,
+} from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
 import { addressGroupModule } from './address-group.ts';
@@ -88,6 +105,7 @@ export const MODULES: ModuleTable = {
     shareableModule('network'),
     providerOfClusterModule,
     networkSegmentsModule,
+    networkBackendModule,
     networkModule,
     externalNetworkModule,
     networkFloatingIpsModule,
@@ -113,6 +131,7 @@ export const MODULES: ModuleTable = {
   network_ip_availability: [networkIpAvailabilityModule],
   network_segment_range: [networkSegmentRangeModule],
   subnet: [
+    subnetBackendModule,
     subnetSegmentModule,
     subnetAllocationModule,
     subnetModule,
@@ -130,6 +149,7 @@ export const MODULES: ModuleTable = {
     subnetOnboardModule,
   ],
   port: [
+    portBackendModule,
     portModule,
     portFloatingIpsModule,
     portForwardingsToModule,
@@ -147,6 +167,7 @@ export const MODULES: ModuleTable = {
     portOfClusterModule,
   ],
   router: [
+    routerBackendModule,
     routerModule,
     routerFlavorModule,
     routerHaModule,
@@ -165,16 +186,28 @@ export const MODULES: ModuleTable = {
   network_policy: [networkPolicyModule, originModule],
   cluster_network_policy: [clusterNetworkPolicyModule, originModule],
   host_policy: [hostPolicyModule],
-  router_peering: [routerPeeringModule],
-  router_egress: [routerEgressModule, routerEgressStatusModule, originModule],
-  router_policy: [routerPolicyModule],
+  router_peering: [routerPeeringModule, vrouterOnlyModule('peerings', { router_id: 'router' })],
+  router_egress: [
+    routerEgressModule,
+    routerEgressStatusModule,
+    vrouterOnlyModule('egress addresses', { router_id: 'router' }),
+    originModule,
+  ],
+  router_policy: [routerPolicyModule, vrouterOnlyModule('policy routes', { router_id: 'router' })],
   service: [serviceModule, originModule],
   service_scope: [serviceScopeModule, originModule],
-  floatingip: [floatingIpModule, floatingIpForwardingsModule, floatingIpQosModule, floatingIpDnsModule, originModule],
+  floatingip: [
+    floatingIpModule,
+    floatingIpForwardingsModule,
+    floatingIpQosModule,
+    floatingIpDnsModule,
+    floatingIpBackendModule,
+    originModule,
+  ],
   floatingip_pool: [floatingIpPoolModule],
-  port_forwarding: [portForwardingModule],
-  security_group: [shareableModule('security_group'), securityGroupModule, originModule],
-  security_group_rule: [securityGroupRuleModule],
+  port_forwarding: [portForwardingModule, vrouterOnlyModule('port forwardings', { internal_port_id: 'port' })],
+  security_group: [shareableModule('security_group'), securityGroupModule, groupBackendModule, originModule],
+  security_group_rule: [securityGroupRuleModule, ruleBackendModule],
   default_security_group_rule: [defaultSecurityGroupRuleModule],
   qos_policy: [shareableModule('qos_policy'), qosPolicyModule, originModule],
   qos_bandwidth_limit_rule: [qosRuleModule('qos_bandwidth_limit_rule')],
@@ -185,11 +218,11 @@ export const MODULES: ModuleTable = {
   host_booking: [hostBookingModule],
   qos_rule_type: [qosRuleTypeModule],
   quota: [quotaModule, quotaCheckLimitModule, quotaDetailsModule],
-  tap_service: [tapServiceModule, originModule],
-  tap_flow: [tapFlowModule, originModule],
-  tap_mirror: [tapMirrorModule],
-  trunk: [trunkModule, trunkSubPortsModule],
-  loadbalancer: [loadBalancerModule],
+  tap_service: [tapServiceModule, vrouterOnlyModule('mirrors', { port_id: 'port' }), originModule],
+  tap_flow: [tapFlowModule, vrouterOnlyModule('mirrors', { source_port: 'port' }), originModule],
+  tap_mirror: [tapMirrorModule, vrouterOnlyModule('mirrors', { port_id: 'port' })],
+  trunk: [trunkModule, trunkSubPortsModule, vrouterOnlyModule('trunks', { port_id: 'port' })],
+  loadbalancer: [loadBalancerModule, vrouterOnlyModule('load balancers', { vip_network_id: 'network' })],
   listener: [listenerModule],
   pool: [poolModule, poolMembersModule],
   member: [memberModule],
@@ -208,4 +241,9 @@ export const MODULES: ModuleTable = {
   host_certificate: [hostCertificateModule],
   join_token: [joinTokenModule],
   agent: [agentModule],
+  plugin: [pluginModule],
+  dispatch_rule: [dispatchRuleModule],
+  dispatch_default: [dispatchDefaultModule],
+  network_flavor: [networkFlavorModule],
+  capability: [capabilityModule],
 };

@@ -19,10 +19,12 @@ import {
   chooseNumber,
   contains,
   isInGivenRange,
+  isRangeOf,
   physicalsWithRanges,
   rangesIn,
   SEGMENT_RANGE,
   type SegmentSpace,
+  type SegmentTaker,
 } from './segment-ranges.ts';
 
 /** Largest VNI, and largest VLAN. */
@@ -39,8 +41,16 @@ export function isTunnelled(network: Segment): boolean {
   return (network['provider:network_type'] ?? 'vxlan') === 'vxlan';
 }
 
+/** True for a network whose packets a physical network carries. */
+export function isPhysical(network: Segment): boolean {
+  return ['vlan', 'flat'].includes(network['provider:network_type'] ?? 'vxlan');
+}
+
 /** What `segmentOf` makes of what was given. */
-type Derived = Pick<Network, 'provider:segmentation_id' | 'provider:physical_network' | 'vni'> & {
+type Derived = Pick<
+  Network,
+  'provider:network_type' | 'provider:segmentation_id' | 'provider:physical_network' | 'vni'
+> & {
   readonly [SEGMENT_RANGE_ID]?: string;
 };
 
@@ -52,19 +62,25 @@ export function segmentOf(planning: Planning, given: Given<Network>): Derived {
   const type = given['provider:network_type'] ?? 'vxlan';
   const id = given['provider:segmentation_id'] ?? null;
   const named = given['provider:physical_network'] ?? null;
-  const physical = named ?? (type === 'vlan' ? anyPhysical(planning, id, given.project_id) : null);
-  if (type === 'vxlan') {
-    if (physical !== null) throw invalid(`provider:physical_network specified for vxlan network`);
-    return { 'provider:physical_network': null, vni: null, ...numberIn(planning, VNIS, id, given.project_id) };
+  const taker = { projectId: given.project_id, backend: given['cable:backend'] ?? null };
+  if (type !== 'vlan' && type !== 'flat') {
+    if (named !== null) throw invalid(`provider:physical_network specified for ${type} network`);
+    const place = { 'provider:network_type': type, 'provider:physical_network': null, vni: null } as const;
+    if (type === 'vxlan') return { ...place, ...numberIn(planning, VNIS, id, taker) };
+    // The plug-in that has such networks numbers them itself.
+    if (id !== null) throw invalid(`segmentation_id prohibited for ${type} network`);
+    return { ...place, 'provider:segmentation_id': null };
   }
+  const physical = named ?? (type === 'vlan' ? anyPhysical(planning, id, taker) : null);
   if (physical === null) throw invalid(`physical_network required for ${type} provider network`);
-  const place = { 'provider:physical_network': physical, vni: allocateVni(planning) };
+  const vni = taker.backend === null ? allocateVni(planning) : null;
+  const place = { 'provider:network_type': type, 'provider:physical_network': physical, vni } as const;
   if (type === 'flat') {
     if (id !== null) throw invalid('segmentation_id prohibited for flat provider network');
     return { ...place, 'provider:segmentation_id': null };
   }
   if (id !== null && id > VLAN_MAX) throw invalid(`segmentation_id out of range (1 through ${VLAN_MAX})`);
-  return { ...place, ...numberIn(planning, { type, physical }, id, given.project_id) };
+  return { ...place, ...numberIn(planning, { type, physical }, id, taker) };
 }
 
 const CARRIAGE = ['provider:network_type', 'provider:physical_network', 'provider:segmentation_id'] as const;
@@ -86,10 +102,10 @@ export function sameSegment(before: Network, after: Network, given: Attributes):
 const VNIS: SegmentSpace = { type: 'vxlan', physical: null };
 
 /** The first physical network, by name, with a free VLAN for a network that names neither; null: no physical network has ranges. */
-function anyPhysical(planning: Planning, id: number | null, projectId: string): string | null {
+function anyPhysical(planning: Planning, id: number | null, taker: SegmentTaker): string | null {
   if (id !== null) throw invalid('segmentation_id requires physical_network for VLAN provider network');
-  const physicals = physicalsWithRanges(planning);
-  const free = physicals.find((physical) => freeNumber(planning, { type: 'vlan', physical }, projectId) !== undefined);
+  const physicals = physicalsWithRanges(planning, taker.backend);
+  const free = physicals.find((physical) => freeNumber(planning, { type: 'vlan', physical }, taker) !== undefined);
   if (free === undefined && physicals.length > 0) throw noneAvailable();
   return free ?? null;
 }
@@ -99,11 +115,13 @@ function numberIn(
   planning: Planning,
   space: SegmentSpace,
   given: number | null,
-  projectId: string,
+  taker: SegmentTaker,
 ): Pick<Derived, 'provider:segmentation_id' | typeof SEGMENT_RANGE_ID> {
   const ranges = rangesIn(planning, space);
-  const id = given ?? chosenNumber(planning, space, ranges, projectId);
+  const id = given ?? chosenNumber(planning, space, ranges, taker);
   const range = ranges?.find((one) => !one.default && contains(one, id));
+  if (range !== undefined && !isRangeOf(range, taker.backend)) throw leasedToOther(id, range);
+  if (range === undefined && taker.backend !== null) throw outsideLeased(id, taker.backend);
   return { 'provider:segmentation_id': id, ...(range === undefined ? {} : { [SEGMENT_RANGE_ID]: range.id }) };
 }
 
@@ -111,15 +129,18 @@ function chosenNumber(
   planning: Planning,
   { type, physical }: SegmentSpace,
   ranges: readonly NetworkSegmentRange[] | undefined,
-  projectId: string,
+  taker: SegmentTaker,
 ): number {
-  if (ranges === undefined && type === 'vxlan') return allocateVni(planning);
-  if (type === 'vlan' && (ranges ?? []).length === 0) {
+  const { backend } = taker;
+  if (ranges === undefined && type === 'vxlan' && backend === null) return allocateVni(planning);
+  const own = (ranges ?? []).filter((one) => isRangeOf(one, backend));
+  if (backend !== null && own.length === 0) throw noRange(backend, { type, physical });
+  if (type === 'vlan' && own.length === 0) {
     throw invalid(
       `physical network ${physical} requires that segmentation_id be specified when creating a vlan provider network`,
     );
   }
-  const id = freeNumber(planning, { type, physical }, projectId, ranges);
+  const id = freeNumber(planning, { type, physical }, taker, ranges);
   if (id === undefined) throw noneAvailable();
   planning.plan.reserve(nameIn({ type, physical }, id));
   return id;
@@ -128,18 +149,33 @@ function chosenNumber(
 function freeNumber(
   planning: Planning,
   space: SegmentSpace,
-  projectId: string,
+  taker: SegmentTaker,
   ranges = rangesIn(planning, space),
 ): number | undefined {
   const { plan } = planning;
   const { type, physical } = space;
   const isTaken = (id: number): boolean =>
     type === 'vxlan' ? isVniTaken(plan, id) : isVlanTaken(plan, String(physical), id);
-  return chooseNumber(
-    planning,
-    ranges ?? [],
-    projectId,
-    (one) => !isTaken(one) && !plan.isReserved(nameIn(space, one)),
+  return chooseNumber(planning, ranges ?? [], taker, (one) => !isTaken(one) && !plan.isReserved(nameIn(space, one)));
+}
+
+function noRange(backend: string, { type, physical }: SegmentSpace): CableError {
+  const where = type === 'vlan' ? ` of physical network ${physical}` : '';
+  return new CableError('NoRoomInPluginRanges', `The plug-in ${backend} was leased no range of ${type}${where}.`);
+}
+
+function leasedToOther(id: number, range: NetworkSegmentRange): CableError {
+  const owner = range['cable:backend'] ?? 'the vrouter';
+  return new CableError(
+    'NoRoomInPluginRanges',
+    `provider:segmentation_id: ${id} is in range ${range.id}, whose numbers networks of ${owner} have alone.`,
+  );
+}
+
+function outsideLeased(id: number, backend: string): CableError {
+  return new CableError(
+    'NoRoomInPluginRanges',
+    `provider:segmentation_id: ${id} is in no range that was leased to the plug-in ${backend}.`,
   );
 }
 
@@ -158,7 +194,7 @@ export function rangeOfNetwork(network: Network): readonly HeldReference[] {
 export function claimsOfSegment(network: Network): readonly Claim[] {
   const vni = vniOf(network);
   const claims = vni === null ? [] : [vniClaim(vni)];
-  return isTunnelled(network) ? claims : [...claims, segmentClaim(network)];
+  return network['provider:physical_network'] === null ? claims : [...claims, segmentClaim(network)];
 }
 
 /** The VNI of a network, of whatever type. */

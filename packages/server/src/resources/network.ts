@@ -3,11 +3,13 @@ import type { AnyObject } from '@cable/model';
 import { CableError, type Network, TUNNEL_HEADER_BYTES } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { type Contribution, contribute } from '../engine/module.ts';
+import { overheadOf } from '../plugins/backends.ts';
 import { inOrder } from './in-order.ts';
 import { sharingByPorts } from './network-legs.ts';
 import {
   carriedMtu,
   claimsOfSegment,
+  isPhysical,
   isTunnelled,
   rangeOfNetwork,
   type Segment,
@@ -54,10 +56,14 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
   }),
 });
 
-/** What a physical network carries has no tunnel header. */
-function maxMtu({ deps }: Planning, network: Segment): number {
+/** What a physical network carries has no tunnel header; how long one of a plug-in is, that says. */
+function maxMtu({ deps, plan }: Planning, network: Segment & Pick<Partial<Network>, 'cable:backend'>): number {
   const { underlayMtuBytes, overlayIpVersion = 4 } = deps.settings;
-  return underlayMtuBytes - (isTunnelled(network) ? TUNNEL_HEADER_BYTES[overlayIpVersion] : 0);
+  if (isPhysical(network)) return underlayMtuBytes;
+  const owner = network['cable:backend'] ?? null;
+  const plugin = owner === null ? undefined : plan.get('plugin', owner);
+  const header = plugin === undefined ? undefined : overheadOf(plugin, overlayIpVersion);
+  return underlayMtuBytes - (header ?? TUNNEL_HEADER_BYTES[overlayIpVersion]);
 }
 
 function checkMtu(planning: Planning, network: Segment, mtu: number): void {

@@ -6,6 +6,14 @@ import { objectKey, objectPrefix } from '../keys.ts';
 /** Numbers that belong together: a number is taken once in it. */
 export type SegmentSpace = { readonly type: 'vxlan' | 'vlan'; readonly physical: string | null };
 
+/** For whom a number is chosen. `backend`: the plug-in that has the network; null: the vrouter. */
+export type SegmentTaker = { readonly projectId: string; readonly backend: string | null };
+
+/** True: networks of that back end have the numbers of the range, and no others. */
+export function isRangeOf(range: NetworkSegmentRange, backend: string | null): boolean {
+  return (range['cable:backend'] ?? null) === backend;
+}
+
 /** The type of the ranges. */
 export const SEGMENT_RANGE = 'network_segment_range';
 
@@ -28,10 +36,13 @@ export function rangesIn({ deps, plan }: Planning, space: SegmentSpace): readonl
   return ranges;
 }
 
-/** Names of the physical networks that have ranges of VLANs, in order. */
-export function physicalsWithRanges({ deps }: Planning): readonly string[] {
+/** Names of the physical networks that have ranges of VLANs of the back end, in order. */
+export function physicalsWithRanges({ deps }: Planning, backend: string | null): readonly string[] {
   if (deps.resources.find(SEGMENT_RANGE) === undefined) return [];
-  const ranges = deps.tables.of(SEGMENT_RANGE).by('network_type', 'vlan');
+  const ranges = deps.tables
+    .of(SEGMENT_RANGE)
+    .by('network_type', 'vlan')
+    .filter((one) => isRangeOf(one, backend));
   return [...new Set(ranges.flatMap((one) => one.physical_network ?? []))].sort();
 }
 
@@ -64,19 +75,21 @@ export function overlap(a: Numbers, b: Numbers): boolean {
 }
 
 /**
- * A free number for a network of the project: of the project's own ranges; when they have none, of those that all share, but for what is another project's.
- * Undefined: there is none.
+ * A free number: of the project's own ranges; when they have none, of those that all share, but for what is another project's. A plug-in's networks have those of ranges that it was
+ * leased alone, and nobody else has these. Undefined: there is none.
  */
 export function chooseNumber(
   { deps }: Planning,
   ranges: readonly NetworkSegmentRange[],
-  projectId: string,
+  { projectId, backend }: SegmentTaker,
   isFree: (id: number) => boolean,
 ): number | undefined {
-  const isOwn = (one: NetworkSegmentRange): boolean => !one.shared && one.project_id === projectId;
-  const others = ranges.filter((one) => !one.shared && !isOwn(one));
-  const isOfOthers = (id: number): boolean => others.some((one) => contains(one, id));
-  const shared = ranges.filter((one) => one.shared);
+  const isMine = (one: NetworkSegmentRange): boolean => isRangeOf(one, backend);
+  const isOwn = (one: NetworkSegmentRange): boolean => isMine(one) && !one.shared && one.project_id === projectId;
+  const others = ranges.filter((one) => !isMine(one) || (!one.shared && !isOwn(one)));
+  // A range of the server's options may have numbers in common with one that was leased.
+  const isOfOthers = (id: number): boolean => others.some((one) => !one.default && contains(one, id));
+  const shared = ranges.filter((one) => isMine(one) && one.shared);
   return (
     choose(deps.random, ranges.filter(isOwn), isFree) ??
     choose(deps.random, shared, (id) => !isOfOthers(id) && isFree(id))

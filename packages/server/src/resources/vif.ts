@@ -1,11 +1,13 @@
 import { vifKind } from '@cable/compiler';
 import { type Host, type Network, type Port, TAP_BRIDGES, tapBridgeName } from '@cable/model';
+import { PLUG } from '../engine/hidden.ts';
 import type { Tables } from '../tables.ts';
 import { isTunnelled } from './network-segment.ts';
 
 /** How Nova plugs the port on a host; empty: on none. Computed when shown: a host may register after the port was bound to it. */
 export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record<string, unknown>> {
   if (host === '') return { 'binding:vif_type': 'unbound', 'binding:vif_details': {} };
+  if ((port['cable:backend'] ?? null) !== null) return pluginsVif(port, host);
   const row = tables.of('host').get(host);
   const isRefused = host === port['binding:host_id'] && port.binding_failed;
   if (row === undefined || isRefused || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
@@ -15,6 +17,15 @@ export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record
   if (vifKind(port) !== 'tap') return { 'binding:vif_type': 'other', 'binding:vif_details': details };
   if (!(row.features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
   return { 'binding:vif_type': 'bridge', 'binding:vif_details': { ...details, bridge_name: tapBridgeName(port.id) } };
+}
+
+type Plug = { readonly host: string; readonly vif_type: string; readonly vif_details: object };
+
+/** As its plug-in said when it was bound there. */
+function pluginsVif(port: Port, host: string): Readonly<Record<string, unknown>> {
+  const plug = (port as { readonly [PLUG]?: Plug })[PLUG];
+  if (plug?.host !== host) return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
+  return { 'binding:vif_type': plug.vif_type, 'binding:vif_details': plug.vif_details };
 }
 
 /** Whether the host has an interface on the physical network that carries the port's network; a tunnelled one is everywhere. */

@@ -7,7 +7,7 @@ import {
   type TableChange,
 } from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
-import type { Port } from '@cable/model';
+import type { AnyObject, Port } from '@cable/model';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
 /**
@@ -15,8 +15,8 @@ import type { DerivedTable, TableChange as StoredChange, Tables } from '../table
  * a network may have tens of thousands of ports of which a few are routers' legs.
  */
 export const SLICE_TABLES: Readonly<Record<'router_interface' | 'router_gateway', DerivedTable>> = {
-  router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) },
-  router_gateway: { of: 'port', keep: (row) => isGatewayPort(row as unknown as Port) },
+  router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) && isOwn(row) },
+  router_gateway: { of: 'port', keep: (row) => isGatewayPort(row as unknown as Port) && isOwn(row) },
 };
 
 const COMPILED: ReadonlySet<string> = new Set<RowType>([
@@ -62,13 +62,13 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
 export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
   return {
-    network: tables.of('network'),
-    subnet: tables.of('subnet'),
+    network: ownOf(tables.of('network')),
+    subnet: ownOf(tables.of('subnet')),
     subnetpool: tables.of('subnetpool'),
-    port: tables.of('port'),
+    port: ownOf(tables.of('port')),
     router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
     router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,
-    router: tables.of('router'),
+    router: ownOf(tables.of('router')),
     router_peering: tables.of('router_peering'),
     router_egress: tables.of('router_egress'),
     router_policy: tables.of('router_policy'),
@@ -106,5 +106,40 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
 
 /** Those of the changes that slices depend on. */
 export function compilerChanges(changes: readonly StoredChange[]): TableChange[] {
-  return changes.filter((change) => COMPILED.has(change.type)) as unknown as TableChange[];
+  const found: StoredChange[] = [];
+  for (const change of changes) {
+    if (!COMPILED.has(change.type)) continue;
+    const { before, after } = change;
+    // Whose it is never changes; an id may come again.
+    if ((before === undefined || isOwn(before)) && (after === undefined || isOwn(after))) found.push(change);
+    else if ([before, after].some((row) => row !== undefined && isOwn(row))) {
+      found.push({ ...change, before: ownOrNone(before), after: ownOrNone(after) });
+    }
+  }
+  return found as unknown as TableChange[];
+}
+
+/** False: another back end realises it, so no slice is made of it. */
+function isOwn(row: object): boolean {
+  return ((row as AnyObject)['cable:backend'] ?? null) === null;
+}
+
+function ownOrNone<R extends object>(row: R | undefined): R | undefined {
+  return row !== undefined && isOwn(row) ? row : undefined;
+}
+
+/** The rows of a table that the vrouter realises. */
+function ownOf<R extends { readonly id: string }>(table: TableReader<R, string>): TableReader<R, string> {
+  const own = (rows: readonly R[]): readonly R[] => (rows.every(isOwn) ? rows : rows.filter(isOwn));
+  return {
+    name: table.name,
+    get size() {
+      return table.size;
+    },
+    *values() {
+      for (const row of table.values()) if (isOwn(row)) yield row;
+    },
+    get: (id) => ownOrNone(table.get(id)),
+    by: (index, key) => own(table.by(index, key)),
+  };
 }

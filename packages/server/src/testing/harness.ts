@@ -55,7 +55,7 @@ export async function startHarness(
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
 export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges'> &
-  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'nova'>;
+  Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'nova' | 'pluginTimes'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
@@ -136,6 +136,7 @@ export async function deleteEverything({ send }: Pick<Harness, 'send'>): Promise
     ['network_policies', 'network-policies'],
     ['cluster_network_policies', 'cluster-network-policies'],
     ['host_policies', 'host-policies'],
+    ['dispatch_rules', 'dispatch-rules'],
     ['kubernetes_namespaces', 'kubernetes-namespaces'],
   ] as const) {
     for (const { id } of (await send('GET', `/cable/v1/${path}`)).body[plural] ?? [])

@@ -13,6 +13,7 @@ import { KUBERNETES_RULES } from './kubernetes.ts';
 import { LOG_RULES } from './log.ts';
 import { NETWORK_RULES } from './network.ts';
 import { NETWORK_SEGMENT_RANGE_RULES } from './network-segment-range.ts';
+import { PLUGIN_RULES } from './plugin.ts';
 import { PORT_RULES } from './port.ts';
 import { PROTON_RULES } from './proton.ts';
 import { QOS_RULES } from './qos.ts';
@@ -41,6 +42,7 @@ export const DEFAULT_RULES: readonly RuleDefault[] = [
   ...ADDRESS_SCOPE_RULES,
   ...AUTO_ALLOCATED_TOPOLOGY_RULES,
   ...PORT_RULES,
+  ...PLUGIN_RULES,
   ...ROUTER_RULES,
   ...FLOATING_IP_RULES,
   ...TRUNK_RULES,
