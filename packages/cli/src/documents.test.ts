@@ -16,7 +16,7 @@ const DOCUMENTS = ['', 'docs/guide', 'docs/design', 'docs/reference'].flatMap((f
 );
 
 /** Processes, with command lines of their own. */
-const PROCESSES: readonly string[] = ['server', 'agent', 'kube', 'lab'];
+const PROCESSES: readonly string[] = ['server', 'agent', 'kube', 'lab', 'ovn'];
 
 /** These ask the agent of this machine: in a test one that is not there. */
 const OF_AGENT = /^(show \w+|capture|host (adopt-store|confirm-removal))\b/;
