@@ -14,7 +14,7 @@ import { NORTHBOUND_TABLES } from './translate/wanted-row.ts';
 
 export type BackEndOptions = {
   readonly listen: ListenPlace;
-  readonly token: string | undefined;
+  readonly token: string;
   readonly listenTls: { readonly cert: string; readonly key: string } | undefined;
   readonly northbound: readonly Remote[];
   readonly southbound: readonly Remote[];

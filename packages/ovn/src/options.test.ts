@@ -20,11 +20,15 @@ function refusal(...words: readonly string[]): string {
 test('a command line that would let strangers in, or says nothing, is refused with the remedy', () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /2 error: required option '--listen/],
-    [['--listen', '127.0.0.1:1'], /Give '--token-file'/],
+    [['--listen', 'unix:/x'], /required option '--token-file/],
+    [['--listen', 'unix:/x', '--token-file', '/dev/null'], /\/dev\/null is empty/],
     [['--listen', '10.0.0.1:1', '--token-file', '/dev/null'], /Give '--listen-cert' and '--listen-key'/],
-    [['--listen', 'unix:/x', '--northbound', 'ssl:10.0.0.1:6641'], /want '--ca', '--cert' and '--key'/],
+    [
+      ['--listen', 'unix:/x', '--token-file', '/dev/null', '--northbound', 'ssl:10.0.0.1:6641'],
+      /want '--ca', '--cert' and '--key'/,
+    ],
     [['--listen', '127.0.0.1:1', '--token-file', '/nonesuch'], /cannot read \/nonesuch/],
-    [['--listen', 'nowhere'], /Give unix:PATH, or an address and a port/],
+    [['--listen', 'nowhere', '--token-file', '/dev/null'], /Give unix:PATH, or an address and a port/],
   ];
   for (const [words, said] of cases) assert.match(refusal(...words), said);
 });

@@ -7,7 +7,7 @@ import { parseRemotes, type Remote, type RemoteTls } from './ovsdb/remote.ts';
 /** What the operator asked for on the command line. */
 export type CommandLine = {
   readonly listen: ListenPlace;
-  readonly token: string | undefined;
+  readonly token: string;
   readonly listenTls: { readonly cert: string; readonly key: string } | undefined;
   readonly northbound: readonly Remote[];
   readonly southbound: readonly Remote[];
@@ -19,7 +19,7 @@ export type CommandLine = {
 
 type Given = {
   readonly listen: ListenPlace;
-  readonly tokenFile?: string;
+  readonly tokenFile: string;
   readonly listenCert?: string;
   readonly listenKey?: string;
   readonly northbound: readonly Remote[];
@@ -42,7 +42,7 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .exitOverride(exitUsage)
     .showHelpAfterError('  See what it takes with --help.')
     .requiredOption('--listen <place>', 'where the Cable server asks it: unix:PATH or HOST:PORT', parseListen)
-    .option('--token-file <file>', 'the bearer token that is wanted (needed but for unix:)')
+    .requiredOption('--token-file <file>', 'the bearer token that is wanted: what the plug-in is registered with')
     .option('--listen-cert <file>', 'certificate for --listen, PEM (needed but for unix: and loopback addresses)')
     .option('--listen-key <file>', 'its key')
     .option(
@@ -76,9 +76,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   const read = (file: string | undefined): string | undefined => (file === undefined ? undefined : readOr(file, fail));
   const [ca, cert, key] = [read(given.ca), read(given.cert), read(given.key)];
   const [listenCert, listenKey] = [read(given.listenCert), read(given.listenKey)];
+  const token = readOr(given.tokenFile, fail).trim();
+  if (token === '') return fail(`option '--token-file': ${given.tokenFile} is empty`);
   return {
     listen: given.listen,
-    token: read(given.tokenFile)?.trim(),
+    token,
     listenTls: listenCert === undefined || listenKey === undefined ? undefined : { cert: listenCert, key: listenKey },
     northbound: given.northbound,
     southbound: given.southbound,
@@ -91,7 +93,6 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
 /** What does not go together; undefined: all does. */
 function problemOf({
   listen,
-  tokenFile,
   listenCert,
   listenKey,
   northbound,
@@ -100,8 +101,6 @@ function problemOf({
   cert,
   key,
 }: Given): string | undefined {
-  if (listen.kind === 'tcp' && tokenFile === undefined)
-    return "option '--listen' is no unix socket: whoever reaches it could write networks. Give '--token-file'.";
   if ((listenCert === undefined) !== (listenKey === undefined))
     return "options '--listen-cert' and '--listen-key' go together";
   if (listen.kind === 'tcp' && !isLoopback(listen.host) && listenCert === undefined)

@@ -15,7 +15,7 @@ export type ListenPlace =
 export type ContractServerOptions = {
   readonly place: ListenPlace;
   /** Who says it is let in; undefined: whoever reaches the socket is. */
-  readonly token: string | undefined;
+  readonly token: string;
   /** PEM; undefined: without TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** What a verb answers; undefined: there is none of that name. */
@@ -75,7 +75,7 @@ async function respond(
   response: ServerResponse,
   options: ContractServerOptions,
 ): Promise<void> {
-  if (options.token !== undefined && !isLetIn(request, options.token)) {
+  if (!isLetIn(request, options.token)) {
     response.setHeader('www-authenticate', 'Bearer');
     return problem(response, 401, 'a bearer token is wanted, that of --token-file');
   }

@@ -55,19 +55,20 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+const AUTHORIZED = { authorization: 'Bearer secret' };
+
 /** One that runs, and how it is asked. */
-async function start(name = 'a', token?: string) {
+async function start(name = 'a', { byTcp = false } = {}) {
   const stop = new AbortController();
   const path = join(directory, `${name}.sock`);
-  const place =
-    token === undefined ? ({ kind: 'unix', path } as const) : ({ kind: 'tcp', host: '127.0.0.1', port: 0 } as const);
+  const place = byTcp ? ({ kind: 'tcp', host: '127.0.0.1', port: 0 } as const) : ({ kind: 'unix', path } as const);
   const options = {
-    ...{ listen: place, token, listenTls: undefined, ovnTls: undefined },
+    ...{ listen: place, token: 'secret', listenTls: undefined, ovnTls: undefined },
     northbound: parseRemotes(northbound.remote) ?? [],
     southbound: parseRemotes(southbound.remote) ?? [],
   };
   const backEnd = await startBackEnd(options, { log: silentLogger(), signal: stop.signal });
-  const transport = httpTransport(token === undefined ? `unix:${path}` : `http://127.0.0.1:${backEnd.port}`);
+  const transport = httpTransport(byTcp ? `http://127.0.0.1:${backEnd.port}` : `unix:${path}`);
   const end = async (): Promise<void> => {
     stop.abort();
     transport.close();
@@ -83,7 +84,7 @@ async function start(name = 'a', token?: string) {
 }
 
 async function askBy(transport: HttpTransport, verb: string, body: Body): Promise<Body> {
-  const headers = { 'content-type': 'application/json' };
+  const headers = { ...AUTHORIZED, 'content-type': 'application/json' };
   const answer = await transport.request({ method: 'POST', path: `/v1/${verb}`, headers, body: JSON.stringify(body) });
   assert.equal(answer.status, 200, `${verb}: ${answer.body}`);
   return JSON.parse(answer.body) as Body;
@@ -333,7 +334,12 @@ test('what is wrong is answered by a problem, and changes nothing', async () => 
     [400, 'POST', '/v1/bind', '{"port":"x","host":"h"}', json],
   ];
   for (const [status, method, path, body, headers] of cases) {
-    const answer = await transport.request({ method, path, headers, ...(body === undefined ? {} : { body }) });
+    const answer = await transport.request({
+      method,
+      path,
+      headers: { ...AUTHORIZED, ...headers },
+      ...(body === undefined ? {} : { body }),
+    });
     assert.equal(answer.status, status, `${method} ${path} ${body}: ${answer.body}`);
     assert.equal(answer.headers['content-type'], 'application/problem+json');
     const problem = JSON.parse(answer.body) as Body;
@@ -342,22 +348,23 @@ test('what is wrong is answered by a problem, and changes nothing', async () => 
   assert.equal(((await ask('usage'))['used'] as Body)['network'], 0);
 });
 
-test('by TCP nobody is let in without the token', async () => {
-  const { transport } = await start('tcp', 'secret');
-  const ask = (headers: Readonly<Record<string, string>>) =>
-    transport.request({
-      method: 'POST',
-      path: '/v1/health',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: '{}',
-    });
-  const statuses = [
-    await ask({}),
-    await ask({ authorization: 'Bearer wrong' }),
-    await ask({ authorization: 'Bearer secret' }),
-  ];
-  assert.deepEqual(
-    statuses.map(({ status }) => status),
-    [401, 401, 200],
-  );
-});
+for (const byTcp of [false, true])
+  test(`by ${byTcp ? 'TCP' : 'a socket'} nobody is let in without the token`, async () => {
+    const { transport } = await start('door', { byTcp });
+    const ask = (headers: Readonly<Record<string, string>>) =>
+      transport.request({
+        method: 'POST',
+        path: '/v1/health',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: '{}',
+      });
+    const statuses = [
+      await ask({}),
+      await ask({ authorization: 'Bearer wrong' }),
+      await ask({ authorization: 'Bearer secret' }),
+    ];
+    assert.deepEqual(
+      statuses.map(({ status }) => status),
+      [401, 401, 200],
+    );
+  });

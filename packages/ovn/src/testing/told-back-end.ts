@@ -1,6 +1,7 @@
 /** The process of `cable ovn`, told what is to be there as a server tells it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HttpTransport, httpTransport } from '@cable/kit';
@@ -10,6 +11,9 @@ import type { TestServer } from './ovsdb-server.ts';
 import { until } from './until.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+/** What whoever asks it is to show. */
+export const TOKEN = 'secret of a test';
 
 /** What a request is answered with. */
 export type Answer = Readonly<Record<string, unknown>>;
@@ -22,6 +26,7 @@ export class ToldBackEnd {
   readonly #northbound: TestServer;
   readonly #southbound: TestServer;
   readonly #path: string;
+  readonly #tokenFile: string;
   readonly #desired = new Map<string, { readonly resource: ResourceName; readonly object: ToldObject }>();
   readonly #transport: HttpTransport;
   #process: ChildProcess | undefined;
@@ -31,13 +36,29 @@ export class ToldBackEnd {
     this.#northbound = northbound;
     this.#southbound = southbound;
     this.#path = join(northbound.directory, 'contract.sock');
-    this.#transport = httpTransport(`unix:${this.#path}`);
+    this.#tokenFile = join(northbound.directory, 'token');
+    writeFileSync(this.#tokenFile, TOKEN, { mode: 0o600 });
+    this.#transport = httpTransport(this.endpoint);
+  }
+
+  /** Where it is asked: `unix:PATH`. */
+  get endpoint(): string {
+    return `unix:${this.#path}`;
   }
 
   /** Starts the process, and tells it nothing. Resolves when it answers. */
   async start(): Promise<void> {
     const databases = ['--northbound', this.#northbound.remote, '--southbound', this.#southbound.remote];
-    const words = [...sourceProgram(MAIN), '--listen', `unix:${this.#path}`, ...databases, '--log-level', 'error'];
+    const words = [
+      ...sourceProgram(MAIN),
+      '--listen',
+      this.endpoint,
+      '--token-file',
+      this.#tokenFile,
+      ...databases,
+      '--log-level',
+      'error',
+    ];
     this.#process = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] });
     await until(() => this.#answers(), 60);
   }
@@ -53,7 +74,7 @@ export class ToldBackEnd {
 
   /** One request. */
   async ask(verb: string, body: Answer = {}): Promise<{ readonly status: number; readonly body: Answer }> {
-    const headers = { 'content-type': 'application/json' };
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${TOKEN}` };
     const request = { method: 'POST', path: `/v1/${verb}`, headers, body: JSON.stringify(body) };
     const answer = await this.#transport.request(request);
     return { status: answer.status, body: JSON.parse(answer.body) as Answer };

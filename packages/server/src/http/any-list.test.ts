@@ -211,7 +211,7 @@ function pageOf(world: World, query: Query): readonly Json[] | undefined {
   return before.slice(Math.max(0, before.length - most));
 }
 
-const HIDDEN = ['binding:', 'provider:', 'resource_request'];
+const HIDDEN = ['binding:', 'provider:', 'resource_request', 'cable:backend'];
 
 function shown(object: Json, { who, fields }: Query): unknown {
   const names = Object.keys(object)

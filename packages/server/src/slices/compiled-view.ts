@@ -12,10 +12,11 @@ import type { DerivedTable, TableChange as StoredChange, Tables } from '../table
 
 /**
  * Derived tables that slices are computed from, for the `derived` option of `Tables`. Router interfaces and gateways have tables of their own, because
- * a network may have tens of thousands of ports of which a few are routers' legs.
+ * a network may have tens of thousands of ports of which a few are routers' legs. Gateways are those that the vrouter realises, interfaces all: a floating IP
+ * of another back end asks for them, too.
  */
 export const SLICE_TABLES: Readonly<Record<'router_interface' | 'router_gateway', DerivedTable>> = {
-  router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) && isOwn(row) },
+  router_interface: { of: 'port', keep: (row) => isRouterInterface(row as unknown as Port) },
   router_gateway: { of: 'port', keep: (row) => isGatewayPort(row as unknown as Port) && isOwn(row) },
 };
 
@@ -66,7 +67,7 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     subnet: ownOf(tables.of('subnet')),
     subnetpool: tables.of('subnetpool'),
     port: ownOf(tables.of('port')),
-    router_interface: tables.any('router_interface') as unknown as TableReader<PortRow, string>,
+    router_interface: ownOf(tables.any('router_interface') as unknown as TableReader<PortRow, string>),
     router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,
     router: ownOf(tables.of('router')),
     router_peering: tables.of('router_peering'),
