@@ -30,6 +30,7 @@ export const networkBackendModule: Contribution<AnyObject> = contribute<Network>
     const kind = { 'flavor:network': placed.flavor, 'provider:network_type': type };
     return { ...kind, ...ownedBy(planning, 'network', given, pluginNameOf(placed)) };
   },
+  check: (_view, network, before) => refuseOwn(network, before),
   claims: (network) => backendSlotClaims('network', network),
   vet: (planning, network, before) => vetByBackend(planning, 'network', network, before),
 });
@@ -45,6 +46,7 @@ export const routerBackendModule: Contribution<AnyObject> = contribute<Router>({
     return { 'flavor:router': placed.flavor, ...ownedBy(planning, 'router', given, pluginNameOf(placed)) };
   },
   check: (view, router, before) => {
+    refuseOwn(router, before);
     const outside = router.external_gateway_info?.network_id;
     if (outside === undefined || outside === before?.external_gateway_info?.network_id) return;
     const network = (view as unknown as Looked).get('network', outside);
@@ -57,6 +59,7 @@ export const routerBackendModule: Contribution<AnyObject> = contribute<Router>({
 /** Subnets are their network's. */
 export const subnetBackendModule: Contribution<AnyObject> = contribute<Subnet>({
   derive: (planning, given) => inherited(planning, 'subnet', given, given.network_id),
+  check: (_view, subnet, before) => refuseOwn(subnet, before),
   claims: (subnet) => backendSlotClaims('subnet', subnet),
   vet: (planning, subnet, before) => vetByBackend(planning, 'subnet', subnet, before),
 });
@@ -65,6 +68,7 @@ export const subnetBackendModule: Contribution<AnyObject> = contribute<Subnet>({
 export const portBackendModule: Contribution<AnyObject> = contribute<Port>({
   derive: (planning, given) => inherited(planning, 'port', given, given.network_id),
   check: (view, port, before) => {
+    refuseOwn(port, before);
     const owner = backendName(port as unknown as AnyObject);
     if (owner !== null && port.device_owner === TRUNK_SUBPORT && before?.device_owner !== TRUNK_SUBPORT)
       throw hasNone('sub_ports', `port ${port.id}`, owner, 'trunks');
@@ -104,6 +108,28 @@ export function vrouterOnlyModule(
       }
     },
   };
+}
+
+/** What the vrouter, its agent and its keepers alone do: attributes that say something of it, each with the value that says nothing besides those that are empty. */
+const VROUTERS_OWN: Readonly<Record<string, string | null>> = {
+  ...{ 'cable:flow_export': null, 'cable:private': null, 'cable:allow_subnets': null, 'cable:gateway_nodes': null },
+  ...{ 'cable:snat': 'shared', 'cable:node_egress': null, 'cable:named_ports': null },
+  ...{ 'cable:user_data': null, 'cable:vendor_data': null, 'cable:public_keys': null },
+};
+
+/** Who is told that his subnet is private believes it. */
+function refuseOwn(object: object, before: object | undefined): void {
+  const row = object as Readonly<Record<string, unknown>>;
+  const owner = backendName(row);
+  if (owner === null) return;
+  const old = before as typeof row | undefined;
+  for (const [name, nothing] of Object.entries(VROUTERS_OWN)) {
+    const value = row[name];
+    const isEmpty = Array.isArray(value) ? value.length === 0 : !value || value === nothing;
+    if (isEmpty || (old !== undefined && JSON.stringify(old[name]) === JSON.stringify(value))) continue;
+    const message = `${name}: the object is realised by the plug-in ${owner}, which does not do this: leave it out.`;
+    throw new CableError('BackendRefused', message, { fields: { attribute: name, plugin: owner } });
+  }
 }
 
 function hasNone(attribute: string, what: string, owner: string, label: string): CableError {

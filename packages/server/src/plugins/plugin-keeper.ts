@@ -1,5 +1,9 @@
 /** One runner for each plug-in, as long as it is registered. */
+import { setMaxListeners } from 'node:events';
 import { PluginRunner, type PluginRunnerDeps } from './plugin-runner.ts';
+
+/** How many requests may wait on one signal before Node calls it a leak. */
+const LISTENERS = 256;
 
 type Running = { readonly abort: AbortController; readonly runner: PluginRunner };
 
@@ -37,6 +41,7 @@ export class PluginKeeper {
       if (this.#running.has(name) || signal.aborted) continue;
       const abort = new AbortController();
       const either = AbortSignal.any([signal, abort.signal]);
+      setMaxListeners(LISTENERS, either);
       const log = this.#deps.log.child(name);
       this.#running.set(name, { abort, runner: new PluginRunner({ ...this.#deps, log, signal: either }, name) });
     }

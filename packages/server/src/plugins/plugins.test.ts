@@ -529,6 +529,29 @@ test('routers, networks and what the vrouter alone has do not cross back ends', 
   await assertInvariants(server);
 });
 
+test('what the vrouter alone does of an object is refused of one of a plug-in, at once and later', async (t) => {
+  const { create, send, server } = await world(t);
+  const network = await create('network', { project_id: 'p' });
+  const subnet = await create('subnet', { network_id: network['id'], cidr: '10.1.0.0/24', ip_version: 4 });
+  const router = await create('router', { project_id: 'p' });
+  const port = await create('port', { network_id: network['id'], project_id: 'p' });
+  const cases: readonly (readonly [string, string, Json, object])[] = [
+    ['network', 'networks', network, { 'cable:flow_export': 1 }],
+    ['subnet', 'subnets', subnet, { 'cable:private': true }],
+    ['router', 'routers', router, { 'cable:snat': 'distributed' }],
+    ['port', 'ports', port, { 'cable:user_data': 'eA==' }],
+    ['port', 'ports', port, { 'cable:flow_export': 7 }],
+  ];
+  for (const [type, collection, { id }, attributes] of cases) {
+    const text = await refused(send('PUT', `/v2.0/${collection}/${id}`, { [type]: attributes }), 400, 'BackendRefused');
+    assert.match(text, new RegExp(`${Object.keys(attributes)[0]}.*ovn`));
+  }
+  const given = { network_id: network['id'], cidr: '10.2.0.0/24', ip_version: 4, 'cable:private': true };
+  await refused(send('POST', '/v2.0/subnets', { subnet: given }), 400, 'BackendRefused');
+  await create('subnet', { ...given, 'cable:private': false });
+  await assertInvariants(server);
+});
+
 test('limits of a plug-in are exact, whoever creates at once, and after they were lowered', async (t) => {
   const all = await world(t);
   const { fake, send, create, store, server } = all;
