@@ -225,6 +225,8 @@ test('of a cluster the leader is followed, and another one when it is gone', asy
     );
   try {
     await write('first');
+    // Of two, the other one alone is no majority: each must have joined.
+    await until(() => members.every(({ remote }) => hasJoined(remote)), 60);
     const leader = members.find(({ remote }) => leads(remote));
     assert.ok(leader);
     const gone = once(leader.process, 'exit');
@@ -348,9 +350,14 @@ function makeTls(directory: string) {
 }
 
 /** Whether the member leads now; one that does not answer does not. */
-function leads(remote: string): boolean {
+const leads = (remote: string): boolean => saysOfItself(remote, 'leader');
+
+/** Whether the member is one of the cluster, and in touch with it. */
+const hasJoined = (remote: string): boolean => saysOfItself(remote, 'connected');
+
+function saysOfItself(remote: string, column: 'leader' | 'connected'): boolean {
   try {
-    const words = ['dump', remote, '_Server', 'Database', 'name', 'leader', '--format=csv'];
+    const words = ['dump', remote, '_Server', 'Database', 'name', column, '--format=csv'];
     const said = execFileSync('ovsdb-client', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return /OVN_Northbound.*true|true.*OVN_Northbound/.test(said);
   } catch {
