@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -30,7 +31,6 @@ const OF_PLUGINS =
 
 test('a server without protons and plug-ins has loaded nothing that serves one, and with the first it has', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'cable-none-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
   const [hooks, start, loaded] = ['hooks.mjs', 'start.mjs', 'loaded'].map((name) => join(directory, name)) as [
     string,
     string,
@@ -47,7 +47,13 @@ test('a server without protons and plug-ins has loaded nothing that serves one, 
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { ...process.env, CABLE_TEST_LOADED: loaded },
   });
-  t.after(() => child.kill('SIGKILL'));
+  // It may be loading still, and would write into what is being removed.
+  t.after(async () => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    await rm(directory, { recursive: true, force: true });
+  });
   for await (const line of createInterface({ input: child.stdout })) if (line.startsWith('listening on')) break;
   const modules = async (kind = OF_PROTONS): Promise<readonly string[]> =>
     (await readFile(loaded, 'utf8')).split('\n').filter((url) => kind.test(url));
