@@ -261,7 +261,7 @@ function inputsOf(attributes: ResourceModel['attributes']): readonly string[] {
   return made;
 }
 
-/** Plans the deletion of one object and of what cascades from it. `buried`: which of its parts go by its tombstone. */
+/** Plans the deletion of one object and of what cascades from it. `buried`: those that refer to it by which somebody else sees to: parts that go by its tombstone, what goes in the same plan. */
 export function planDelete(
   planning: Planning,
   resource: ResourceModel,
@@ -273,7 +273,7 @@ export function planDelete(
   for (const one of deps.modules.of(resource.type)) one.remove?.(planning, row);
   plan.delete(resource.type, row.id);
   const all = deps.resources.holdersOf(resource.type);
-  for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict')) {
+  for (const { holder, index } of all.filter((one) => one.onDelete === 'restrict' && !buried.has(one))) {
     const holders = plan.by(holder.type, index, row.id);
     if (holders.length > 0) throw inUse(deps, resource, row, { type: holder.type, holders });
   }

@@ -145,6 +145,34 @@ test('what nothing refers to goes first when a proton is removed with its object
   assert.deepEqual(left.kvs, []);
 });
 
+test('what refers to each other, or to itself, goes when a proton is removed with its objects', async (t) => {
+  const harness = await startHarness(t);
+  const { send } = harness;
+  const reference = (object: string) => `{ nullable: true, ref: { object: ${object} } }`;
+  const object = (name: string, word: string, other: string) =>
+    `  ${name}: { api: { name: ${word}, plural_name: ${word}s }, extends: BaseService, attributes: { next: ${reference(other)}, twin: ${reference(name)} } }`;
+  const head = ['file_version: "2.0"', 'info: { name: rings, version: "1.0" }', 'imports: base/v2.yaml', 'objects:'];
+  const text = [...head, object('Left', 'left', 'Right'), object('Right', 'right', 'Left')];
+  const installed = await install(harness, [{ name: 'rings.yaml', text: text.join('\n') }]);
+  assert.equal(installed.status, 200, JSON.stringify(installed.body));
+  const made = async (collection: string, body: object): Promise<string> => {
+    const { status, body: one } = await send('POST', `/proton/rings/v1.0/${collection}`, body, AS);
+    assert.equal(status, 201, JSON.stringify(one));
+    return String(one['id']);
+  };
+  const left = await made('lefts', {});
+  const right = await made('rights', { next: left });
+  await made('lefts', { next: right });
+  for (const change of [{ next: right }, { twin: left }]) {
+    const { status, body } = await send('PUT', `/proton/rings/v1.0/lefts/${left}`, change, AS);
+    assert.equal(status, 200, JSON.stringify(body));
+  }
+  const gone = await send('DELETE', '/cable/v1/protons/rings?objects=true', undefined, ADMIN);
+  assert.equal(gone.status, 204, JSON.stringify(gone.body));
+  assert.deepEqual((await harness.store.list('/cable/o/proton.rings')).kvs, []);
+  await assertInvariants(harness.server);
+});
+
 test('a change of Neutron’s door holds only for the revision that it names, and nothing is taken that does nothing', async (t) => {
   const harness = await startHarness(t);
   const { send } = harness;

@@ -3,6 +3,7 @@ import { type AnyObject, CableError } from '@cable/model';
 import { checkRevision, PlanTooLarge, transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
+import type { Holder } from '../engine/registry.ts';
 import { planDelete } from '../engine/write.ts';
 import { askedNow, changeProton, refuseChanging } from './change.ts';
 import { protonRow } from './proton-row.ts';
@@ -42,13 +43,15 @@ async function removeAll(
 ): Promise<void> {
   let size = STEP;
   for (;;) {
-    const step = loose(deps, proton, size);
+    const places = loose(deps, proton, size);
+    const ring = places.length > 0 ? undefined : ringOf(deps, proton);
+    const step = ring ?? places;
     if (step.length === 0) return;
     holdOn();
     try {
       await transact(deps, askedNow(deps, asked), (planning) => removeStep(planning, step), { leads });
     } catch (err) {
-      if (!(err instanceof PlanTooLarge) || size === 1) throw err;
+      if (!(err instanceof PlanTooLarge) || size === 1 || ring !== undefined) throw err;
       size = Math.ceil(size / 2);
     }
   }
@@ -56,24 +59,58 @@ async function removeAll(
 
 function removeStep(planning: Planning, step: readonly Place[]): void {
   const { deps, plan } = planning;
+  const going = new Set(step.map(keyOf));
   for (const { type, id } of step) {
     const row = plan.get(type, id) as AnyObject | undefined;
-    if (row !== undefined) planDelete(planning, deps.resources.named(type), row);
+    if (row === undefined) continue;
+    const gone = ({ holder, index }: Holder): boolean =>
+      plan.by(holder.type, index, id).every((one) => going.has(keyOf({ type: holder.type, id: one.id })));
+    planDelete(planning, deps.resources.named(type), row, new Set(restricting(deps, type).filter(gone)));
   }
 }
 
-/** Objects to which nothing refers that would keep them; where all that is left is in a circle, any: the refusal says which. */
-function loose({ tables, resources }: EngineDeps, proton: string, most: number): readonly Place[] {
+/** Objects to which nothing refers that would keep them. */
+function loose(deps: EngineDeps, proton: string, most: number): readonly Place[] {
   const found: Place[] = [];
-  let first: Place | undefined;
-  for (const type of [...resources.current.typesOf(proton)].reverse()) {
-    const holders = resources.holdersOf(type).filter(({ onDelete }) => onDelete === 'restrict');
-    for (const { id } of tables.any(type).values()) {
-      first ??= { type, id };
-      if (holders.some(({ holder, index }) => tables.any(holder.type).count(index, id) > 0)) continue;
+  for (const type of [...deps.resources.current.typesOf(proton)].reverse()) {
+    const holders = restricting(deps, type);
+    for (const { id } of deps.tables.any(type).values()) {
+      if (holders.some(({ holder, index }) => deps.tables.any(holder.type).count(index, id) > 0)) continue;
       found.push({ type, id });
       if (found.length === most) return found;
     }
   }
-  return found.length > 0 || first === undefined ? found : [first];
+  return found;
 }
+
+/** Where each is referred to: one, with all that refers to it, over however many. Empty: there is nothing. */
+function ringOf(deps: EngineDeps, proton: string): readonly Place[] {
+  const first = firstOf(deps, proton);
+  if (first === undefined) return [];
+  const found = new Map([[keyOf(first), first]]);
+  // What is added is looked at, too.
+  for (const place of found.values()) for (const one of holdersOf(deps, place)) found.set(keyOf(one), one);
+  return [...found.values()];
+}
+
+function firstOf({ tables, resources }: EngineDeps, proton: string): Place | undefined {
+  for (const type of resources.current.typesOf(proton)) {
+    for (const { id } of tables.any(type).values()) return { type, id };
+  }
+  return undefined;
+}
+
+function holdersOf(deps: EngineDeps, { type, id }: Place): readonly Place[] {
+  return restricting(deps, type).flatMap(({ holder, index }) =>
+    deps.tables
+      .any(holder.type)
+      .by(index, id)
+      .map((one) => ({ type: holder.type, id: one.id })),
+  );
+}
+
+function restricting({ resources }: EngineDeps, type: string): readonly Holder[] {
+  return resources.holdersOf(type).filter(({ onDelete }) => onDelete === 'restrict');
+}
+
+const keyOf = ({ type, id }: Place): string => `${type}/${id}`;
