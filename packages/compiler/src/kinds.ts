@@ -36,6 +36,7 @@ import { peeringsKind } from './kinds/peerings.ts';
 import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
 import { privateLegsKind, privateSubnetsKind } from './kinds/private-subnets.ts';
+import { pseudowiresKind } from './kinds/pseudowires.ts';
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 import { backendsKind, servicesKind } from './kinds/services.ts';
@@ -73,6 +74,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   services: servicesKind,
   backends: backendsKind,
   vpn: vpnKind,
+  pseudowires: pseudowiresKind,
 };
 
 /** The kind of a slice and the id of the thing it is about. */
