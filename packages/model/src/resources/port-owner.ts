@@ -207,5 +207,21 @@ export const portOwnerResource = {
     session: { type: 'string', nullable: true, default: null },
     /** Reasons by controller, of this generation. */
     refused: { type: 'dict', default: {} },
+    /** As those of Neutron's ports, of one that the vrouter carries. */
+    inactive_bindings: {
+      type: 'list',
+      default: [],
+      items: {
+        type: 'object',
+        properties: {
+          host: { type: 'string' },
+          vnic_type: { type: 'string' },
+          profile: { type: 'dict' },
+          was_active: { type: 'boolean' },
+        },
+      },
+    },
+    /** Hosts that program it besides the one that carries it. */
+    standby_hosts: { type: 'list', default: [], items: { type: 'string' }, indexed: true },
   },
 } as const;

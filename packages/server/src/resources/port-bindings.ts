@@ -98,7 +98,9 @@ const activate = onPort('activate_port_binding', (planning, port, host) => {
  * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
  * Nova says in the profile that it will go to.
  */
-function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>): Partial<Port> {
+export function standbyOf(
+  port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>,
+): Partial<Port> {
   const host = port['binding:host_id'] ?? '';
   const inactive = host === '' ? [] : port.inactive_bindings.filter((one) => one.host !== host);
   const target = port['binding:profile']?.['migrating_to'];
@@ -274,6 +276,10 @@ function onPort(
     const host = parameters['host'] ?? named ?? '';
     const resource = deps.resources.named('port');
     const build = (planning: Planning): AnyObject => {
+      if (planning.plan.get('port', id) === undefined) {
+        const other = deps.arbiter?.current?.rebind(planning, id, (port) => step(planning, port, host, given));
+        if (other !== undefined) return other as unknown as AnyObject;
+      }
       permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
       const port = planning.plan.get('port', id);
       if (port === undefined) throw notFound(resource, id);
