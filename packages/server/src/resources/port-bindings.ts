@@ -1,6 +1,7 @@
 /** Bindings of a port to several hosts, one of them active: how a machine moves while it runs. */
 import { deviceOn } from '@cable/compiler';
 import { type AnyObject, CableError, type Port } from '@cable/model';
+import { isMadeUp } from '../engine/arbiter.ts';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
@@ -249,7 +250,11 @@ function unbound({ id }: Port): CableError {
 
 function shown({ tables }: Pick<EngineDeps, 'tables'>, port: Port, host: string): Readonly<Record<string, unknown>> {
   const { vnic_type, profile } = found(port, host);
-  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = vifOf(tables, port, host);
+  // Of a port that others bind it is what they have said.
+  const isSaid = isMadeUp(port as unknown as AnyObject) && host === hostOf(port);
+  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = isSaid
+    ? (port as unknown as AnyObject)
+    : vifOf(tables, port, host);
   return { host, vif_type, vif_details, vnic_type, profile, status: host === hostOf(port) ? 'ACTIVE' : 'INACTIVE' };
 }
 
