@@ -49,6 +49,7 @@ import type {
   ServiceProfile,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -106,6 +107,7 @@ type ObjectTypes = {
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
+  readonly pseudowire: StoredPseudowire;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;

@@ -248,6 +248,7 @@ function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   for (const [type, attribute] of [
     ['router', 'transit_vni'],
     ['tap_service', 'vni'],
+    ['pseudowire', 'vni'],
   ] as const) {
     try {
       const [found] = look.by(type, attribute, String(vni));
