@@ -31,6 +31,7 @@ import type {
   PortOwner,
   Proton,
   ProtonController,
+  ProtonNetwork,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -107,6 +108,7 @@ type ObjectTypes = {
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
+  readonly proton_network: ProtonNetwork;
   readonly pseudowire: StoredPseudowire;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
