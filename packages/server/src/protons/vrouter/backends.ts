@@ -4,7 +4,8 @@
 import type { AnyObject } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import type { Contribution } from '../../engine/module.ts';
-import { circuitProblems } from './circuit.ts';
+import { chainPart, chainProblems } from './chain.ts';
+import { circuitPart, circuitProblems } from './circuit.ts';
 
 /** What a type of a proton does besides. Called after what is done for every proton. */
 export type BackendPart = Pick<
@@ -25,7 +26,8 @@ export type Backend = {
 };
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
-  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: () => ({}) },
+  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: circuitPart },
+  'vrouter-chain': { derivation: 1, problems: chainProblems, part: chainPart },
 };
 
 /** Undefined: there is none of that name. */
