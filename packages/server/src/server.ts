@@ -300,7 +300,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       }),
   });
   running.plane = plane;
-  const rings: { current: ChangeRings | undefined } = { current: undefined };
+  const rings: { current: ChangeRings | undefined; readonly history: History } = { current: undefined, history };
   const arbiter: { current: Arbiter | undefined } = { current: undefined };
   const changeover = new Changeover();
   const sweeper = new Sweeper({
