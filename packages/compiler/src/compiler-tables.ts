@@ -30,6 +30,7 @@ import type {
   Service,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -232,6 +233,22 @@ const ATTRIBUTES = {
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   snat_lease: ['id', 'router_id', 'network_id', 'external_address', 'port_id', 'host_id', 'first_ports'],
+  pseudowire: [
+    'id',
+    'object_id',
+    'project_id',
+    'name',
+    'vni',
+    'port_ids',
+    'at_port_id',
+    'at',
+    'back_port_id',
+    'transparent',
+    'matches',
+    'precedence',
+    'admitted_kbps',
+    'guaranteed_kbps',
+  ],
   host: ['id', 'underlay', 'bridge_mappings', 'features', 'cluster'],
   host_policy: ['id', 'revision_number', 'cluster', 'hosts', 'directions', 'rules'],
   loadbalancer: [
@@ -274,7 +291,8 @@ export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
 export type SubnetPoolRow = Pick<SubnetPool, Attributes<'subnetpool'>>;
 
-export type PortRow = Pick<Port, Attributes<'port'>>;
+/** `open`: its guests may send and get what they like under the addresses that they have; absent: what its groups allow. */
+export type PortRow = Pick<Port, Attributes<'port'>> & { readonly open?: true };
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
@@ -327,6 +345,8 @@ export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dsc
 
 export type SnatLeaseRow = Pick<SnatLease, Attributes<'snat_lease'>>;
 
+export type PseudowireRow = Pick<StoredPseudowire, Attributes<'pseudowire'>>;
+
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
 export type LoadBalancerRow = Pick<LoadBalancer, Attributes<'loadbalancer'>>;
@@ -374,6 +394,7 @@ export type Rows = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
   readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
   readonly snat_lease: SnatLeaseRow;
+  readonly pseudowire: PseudowireRow;
   readonly host: HostRow;
   readonly loadbalancer: LoadBalancerRow;
   readonly listener: ListenerRow;
@@ -429,6 +450,7 @@ type IndexNames = {
   readonly qos_packet_rate_limit_rule: 'qos_policy_id';
   readonly qos_dscp_marking_rule: 'qos_policy_id';
   readonly snat_lease: 'router_id' | 'host_id';
+  readonly pseudowire: 'port_ids';
   readonly host: never;
   readonly loadbalancer: 'vip_network_id';
   readonly listener: 'loadbalancer_id';
@@ -494,6 +516,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   snat_lease: { router_id: (row) => [row.router_id], host_id: (row) => (row.host_id === '' ? [] : [row.host_id]) },
+  pseudowire: { port_ids: (row) => row.port_ids },
   host: {},
   loadbalancer: { vip_network_id: (row) => [row.vip_network_id] },
   listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },
@@ -524,7 +547,7 @@ export function isCompiled(change: TableChange): boolean {
   const { before, after } = change;
   if (before === undefined || after === undefined) return before !== after;
   const [one, other] = [before as Fields, after as Fields];
-  return ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
+  return one['open'] !== other['open'] || ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
 }
 
 /** Keys under which the row stands in an index of the table. */

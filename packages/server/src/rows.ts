@@ -31,6 +31,7 @@ import type {
   PortOwner,
   Proton,
   ProtonController,
+  ProtonNetwork,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -49,6 +50,7 @@ import type {
   ServiceProfile,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -106,6 +108,8 @@ type ObjectTypes = {
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
+  readonly proton_network: ProtonNetwork;
+  readonly pseudowire: StoredPseudowire;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;

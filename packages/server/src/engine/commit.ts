@@ -9,6 +9,7 @@ import { ProtonBusy } from './fences.ts';
 import { refuseBehind } from './loaded-types.ts';
 import { holdToController } from './of-clusters.ts';
 import { Plan, type Transaction } from './plan.ts';
+import { vetOthers } from './vet.ts';
 
 const ATTEMPTS = 30;
 
@@ -67,6 +68,7 @@ export async function transact<T>(
       refuseBehind(deps);
       const planning = { deps, plan, asked, attempt, isService };
       const result = await build(planning);
+      await vetOthers(planning);
       if (!isUnfenced) holdToController(planning);
       holdTo(plan, asked.ifMatch);
       const transaction = plan.transaction();

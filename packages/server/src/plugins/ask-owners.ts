@@ -36,10 +36,26 @@ export async function askOwners(planning: Planning, { type, owners, object, befo
   for (const name of owners) {
     const plugin = planning.plan.get('plugin', name);
     if (plugin === undefined) throw unavailable(name, 'it is not registered any more');
-    for (const asked of questionsOf(planning, type, now, before)) await verify(planning, plugin, asked);
+    if (isTold(planning, type, now, before))
+      for (const asked of questionsOf(planning, type, now, before)) await verify(planning, plugin, asked);
     if (type === 'port') now = await bound(planning, plugin, now);
   }
   return now;
+}
+
+/** False: it is what the plug-in knows already, as when only its status is another. A rule is a part of its group. */
+function isTold({ deps, plan }: Planning, type: string, object: AnyObject, before: AnyObject | undefined): boolean {
+  if (before === undefined || type === 'security_group_rule') return true;
+  const [is, was] = [object, before].map((row) => {
+    const {
+      status: _,
+      updated_at: _at,
+      revision_number: _number,
+      ...rest
+    } = toldObject(deps, plan, type as ResourceName, row);
+    return JSON.stringify(rest);
+  });
+  return is !== was;
 }
 
 type Asked = { readonly resource: ResourceName; readonly row: AnyObject; readonly verb: 'create' | 'update' };

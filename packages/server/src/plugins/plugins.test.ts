@@ -274,6 +274,32 @@ test('a plug-in is asked before a write: its no is the client’s answer, and it
   await create('port', { network_id: network['id'] }, MEMBER);
 });
 
+test('a plug-in is asked about what an action makes besides: legs and gateways of routers', async (t) => {
+  const all = await world(t);
+  const { fake, send, create } = all;
+  const of = { project_id: 'p' };
+  const { id: networkId } = await create('network', of);
+  const { id: subnetId } = await create('subnet', { ...of, network_id: networkId, cidr: '10.0.0.0/24', ip_version: 4 });
+  const { id: outside } = await create('network', { ...of, 'router:external': true });
+  await create('subnet', { ...of, network_id: outside, cidr: '192.0.2.0/24', ip_version: 4 });
+  const { id: routerId } = await create('router', of);
+  const path = `/v2.0/routers/${String(routerId)}`;
+  const gateway = { router: { external_gateway_info: { network_id: outside } } };
+  const addLeg = () => send('PUT', `${path}/add_router_interface`, { subnet_id: subnetId });
+  const before = (await send('GET', '/v2.0/ports')).body['ports']?.length;
+  fake.refuse = (resource, { device_owner: owner }) =>
+    resource === 'port' && String(owner).startsWith('network:router') ? `no ${String(owner)}` : undefined;
+  assert.match(await refused(addLeg(), 400, 'BackendRefused'), /no network:router_interface/);
+  await refused(send('PUT', path, gateway), 400, 'BackendRefused');
+  assert.equal((await send('GET', '/v2.0/ports')).body['ports']?.length, before, 'nothing was written');
+  fake.refuse = () => undefined;
+  const asked = () => fake.asked.filter((one) => one === 'verify port').length;
+  const start = asked();
+  assert.equal((await addLeg()).status, 200);
+  assert.equal((await send('PUT', path, gateway)).status, 200);
+  assert.equal(asked(), start + 2, 'about each once');
+});
+
 test('a port is plugged as its plug-in says, and is ACTIVE when that says so', async (t) => {
   const all = await world(t);
   const { create, send, fake } = all;

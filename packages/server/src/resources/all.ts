@@ -19,6 +19,7 @@ import {
 } from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
+import { protonNetworkModule } from '../protons/vrouter/networks.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -57,6 +58,7 @@ import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToMod
 import { portGuestModule } from './port-guest.ts';
 import { privateSubnetModule } from './private-subnet.ts';
 import { providerOfClusterModule, providerRangesModule } from './provider-of-cluster.ts';
+import { pseudowireModule } from './pseudowire.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
@@ -120,6 +122,8 @@ export const MODULES: ModuleTable = {
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
   port_owner: [portOwnerModule],
+  proton_network: [protonNetworkModule],
+  pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
