@@ -12,6 +12,7 @@ import { protonResource } from './resources/proton.ts';
 import { protonControllerResource } from './resources/proton-controller.ts';
 import { protonNetworkResource } from './resources/proton-network.ts';
 import { subnetResource } from './resources/subnet.ts';
+import { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
 /** The resources that are there whichever extensions are loaded. */
 export const CORE_RESOURCES: readonly Resource[] = [
@@ -24,6 +25,8 @@ export const CORE_RESOURCES: readonly Resource[] = [
   protonResource,
   portOwnerResource,
   protonNetworkResource,
+  vpnTargetResource,
+  vpnPeeringResource,
   protonControllerResource,
 ];
 

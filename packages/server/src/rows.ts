@@ -56,6 +56,8 @@ import type {
   TapMirror,
   TapService,
   Trunk,
+  VpnPeering,
+  VpnTarget,
 } from '@cable/model';
 
 /** The stored object of each built-in type. */
@@ -108,6 +110,8 @@ type ObjectTypes = {
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
   readonly proton_network: ProtonNetwork;
+  readonly vpn_target: VpnTarget;
+  readonly vpn_peering: VpnPeering;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
