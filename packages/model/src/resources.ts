@@ -11,6 +11,7 @@ import { portOwnerResource } from './resources/port-owner.ts';
 import { protonResource } from './resources/proton.ts';
 import { protonControllerResource } from './resources/proton-controller.ts';
 import { protonNetworkResource } from './resources/proton-network.ts';
+import { pseudowireResource } from './resources/pseudowire.ts';
 import { subnetResource } from './resources/subnet.ts';
 import { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
@@ -25,6 +26,7 @@ export const CORE_RESOURCES: readonly Resource[] = [
   protonResource,
   portOwnerResource,
   protonNetworkResource,
+  pseudowireResource,
   vpnTargetResource,
   vpnPeeringResource,
   protonControllerResource,

@@ -50,6 +50,7 @@ import type {
   ServiceProfile,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -110,6 +111,7 @@ type ObjectTypes = {
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
   readonly proton_network: ProtonNetwork;
+  readonly pseudowire: StoredPseudowire;
   readonly vpn_target: VpnTarget;
   readonly vpn_peering: VpnPeering;
   readonly proton_controller: ProtonController;

@@ -15,13 +15,12 @@ import { inTheWay, invalid } from './vrouter/refusals.ts';
 
 export const PORT_OWNER = 'port_owner';
 
-type Part = Pick<Contribution<AnyObject>, 'derive' | 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
+type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
 
 /** Of the type of a proton's ports. `isCarried`: it has a back end on the vrouter. */
 export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean): Part {
   const writeBack = (binding: Binding): Readonly<Record<string, unknown>> => shownBinding(own, binding);
   return {
-    ...(isCarried ? { derive: givenMac } : {}),
     created: (planning, port) => {
       const { plan, deps } = planning;
       if (isCarried) refuseOddMac(port);
@@ -41,7 +40,7 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       const { plan } = planning;
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined || planning.isService) return {};
-      const next = { ...row, ...spec(after) };
+      const next = { ...row, ...spec(after), ...noneAside(row, after) };
       const binding = transition(planning, row, { after: next, port: after, given, type: own.type });
       if (binding === undefined) return {};
       plan.replace(PORT_OWNER, { ...next, ...binding } as unknown as AnyObject);
@@ -62,17 +61,13 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       const row = plan.get(PORT_OWNER, port.id);
       if (row === undefined) return;
       plan.delete(PORT_OWNER, port.id);
+      for (const wire of plan.by('pseudowire', 'at_port_id', port.id)) plan.delete('pseudowire', wire.id);
       if (row.proton_network_id !== null) leaveNetwork({ plan }, row.proton_network_id);
     },
     ...(isCarried
       ? { lockKeys: ({ project_id: project }) => [objectKey(PROTON_NETWORK, networkIdOf(proton, String(project)))] }
       : {}),
   };
-}
-
-/** One that is made, where nobody has given one. */
-function givenMac({ deps }: Planning, port: Given<AnyObject>): Partial<AnyObject> {
-  return (port['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
 }
 
 function refuseOddMac(port: AnyObject): void {
@@ -96,6 +91,11 @@ function spec(
     ...{ mac_address: text('mac_address').toLowerCase(), name: text('name') },
     ...{ admin_state_up: port['admin_state_up'] !== false, vnic_type: text('vnic_type') || 'normal' },
   };
+}
+
+/** Whoever is moved without being prepared for it is nowhere else. */
+function noneAside(row: PortOwner, after: AnyObject): Partial<PortOwner> {
+  return after['host_id'] === row.host_id ? {} : { inactive_bindings: [], standby_hosts: [] };
 }
 
 type Step = {

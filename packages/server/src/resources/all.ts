@@ -59,6 +59,7 @@ import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToMod
 import { portGuestModule } from './port-guest.ts';
 import { privateSubnetModule } from './private-subnet.ts';
 import { providerOfClusterModule, providerRangesModule } from './provider-of-cluster.ts';
+import { pseudowireModule } from './pseudowire.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
@@ -124,6 +125,7 @@ export const MODULES: ModuleTable = {
   port_owner: [portOwnerModule, portInNetworkModule],
   vpn_peering: [vpnPeeringModule],
   proton_network: [protonNetworkModule],
+  pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],

@@ -4,13 +4,14 @@
 import type { AnyObject } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import type { Contribution } from '../../engine/module.ts';
-import { circuitProblems } from './circuit.ts';
+import { chainPart, chainProblems } from './chain.ts';
+import { circuitPart, circuitProblems } from './circuit.ts';
 import { l3vpnPart, l3vpnProblems, VPNS_A_PROJECT, vpnTypeOf } from './l3vpn.ts';
 
 /** What a type of a proton does besides. Called after what is done for every proton. */
 export type BackendPart = Pick<
   Contribution<AnyObject>,
-  'derive' | 'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
+  'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
 >;
 
 /** The stored version of the model. */
@@ -32,7 +33,8 @@ const BACKENDS: Readonly<Record<string, Backend>> = {
     ...{ derivation: 1, problems: l3vpnProblems, part: l3vpnPart },
     quotas: (declared) => ({ [vpnTypeOf(declared) ?? '']: VPNS_A_PROJECT }),
   },
-  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: () => ({}) },
+  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: circuitPart },
+  'vrouter-chain': { derivation: 1, problems: chainProblems, part: chainPart },
 };
 
 /** Undefined: there is none of that name. */
