@@ -105,6 +105,7 @@ export const MODULES: ModuleTable = {
   network: [
     shareableModule('network'),
     providerOfClusterModule,
+    networkZonesModule,
     networkSegmentsModule,
     networkBackendModule,
     networkModule,
@@ -113,7 +114,6 @@ export const MODULES: ModuleTable = {
     networkDnsModule,
     networkQosModule,
     networkScopesModule,
-    networkZonesModule,
     defaultExternalModule,
     networkAgentsModule,
     originModule,
@@ -169,6 +169,7 @@ export const MODULES: ModuleTable = {
     portOfClusterModule,
   ],
   router: [
+    routerZonesModule,
     routerBackendModule,
     routerModule,
     routerFlavorModule,
@@ -179,7 +180,6 @@ export const MODULES: ModuleTable = {
     extraRoutesModule,
     routerQosModule,
     routerScopesModule,
-    routerZonesModule,
     routerAgentsModule,
     originModule,
   ],
