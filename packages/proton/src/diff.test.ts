@@ -60,7 +60,7 @@ const CASES: readonly (readonly [string, Replace, readonly string[]])[] = [
   [
     'another back end',
     [['version: "2.0",', 'version: "2.0", backend: vrouter,']],
-    ['breaks stored: model.backend: its ports were of no built-in back end, are of vrouter'],
+    ['keeps stored: model.backend: was none, is vrouter: a proton that is there keeps what it has'],
   ],
   [
     'an optional attribute',

@@ -56,7 +56,7 @@ export const protonResource = {
           maxLength: 64,
           example: 'vrouter-l3vpn',
           description:
-            'What makes packets of its objects; empty: nothing here, controllers bind its ports. Absent: as the model says, else as it is.',
+            'What makes packets of its objects; empty: nothing here, controllers bind its ports. Absent: as it is; of a new proton as the model says.',
         },
         breaking: {
           type: 'boolean',

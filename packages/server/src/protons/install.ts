@@ -165,7 +165,8 @@ function nextRow(deps: EngineDeps, before: ProtonRow | undefined, model: ProtonM
   if (JSON.stringify(files).length > FILES_MAX) {
     throw refused('files', `all versions together have more than ${FILES_MAX} characters`);
   }
-  const backend = (wish.backend ?? model.backend ?? before?.backend ?? '') || null;
+  // What a newer version of the model says is for who installs that first: a proton keeps what it has.
+  const backend = (wish.backend ?? (before === undefined ? model.backend : before.backend) ?? '') || null;
   const derivation = derivationOf(backend) ?? 0;
   return withStored({ ...emptyRow(name), ...before, versions, files, backend, derivation }, before);
 }

@@ -74,6 +74,8 @@ test('a back end is of the proton from its first install on, and another one com
     (await harness.send('GET', '/cable/v1/protons/circuit', undefined, ADMIN)).body['proton']?.['backend'];
   assert.equal(await shown(), null);
   assert.equal((await install(harness, model('circuit'))).status, 200);
+  assert.equal(await shown(), null, 'it keeps what it has');
+  assert.equal((await install(harness, model('circuit'), { backend: 'vrouter-circuit' })).status, 200);
   assert.equal(await shown(), 'vrouter-circuit');
   const made = await port(harness);
   assert.match(await reason(model('circuit'), { backend: '' }), /^409 .*has objects.*back end stays vrouter-circuit/);
