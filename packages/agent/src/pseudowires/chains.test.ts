@@ -1,6 +1,11 @@
 /** A chain of service functions between real agents' hosts: the one routes, the other is a bridge. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Pseudowire, PseudowireMatch } from '@cable/model';
 import {
   CB_PW_ANSWERED,
@@ -21,16 +26,10 @@ import { inNetns } from '../net/netns.ts';
 import { NetlinkSocket } from '../net/socket.ts';
 import type { TestNetns } from '../net/testing.ts';
 import { WIRE_UDP_PORT } from '../plan/pseudowire-rows.ts';
-import {
-  type SampleSlice,
-  sampleEndpoint,
-  sampleNetwork,
-  samplePolicy,
-  sampleRule,
-  sampleSubnet,
-} from '../plan/testing/sample.ts';
+import type { SampleSlice } from '../plan/testing/sample.ts';
 import { type AgentBed, type BedHost, createAgentBed, eventually } from '../testing/agent-bed.ts';
 import { ipPacket, type Packet, udp, vxlan } from '../testing/raw-frames.ts';
+import { type Ear, hearFrames } from '../testing/raw-guest.ts';
 import { carries, Inside } from '../testing/traffic.ts';
 import {
   addBridge,
@@ -39,7 +38,9 @@ import {
   countOf,
   GUEST_MTU_BYTES,
   makeRouter,
+  netSlices,
   plugGuest,
+  replugNetGuest,
   traces,
   viewOf,
   type WireGuest,
@@ -87,19 +88,7 @@ after(async () => {
 });
 
 function world(wires: readonly Pseudowire[]): readonly SampleSlice[] {
-  const four = { ...sampleSubnet(2), cidr: '10.0.0.0/24', gatewayIp: '10.0.0.254' };
-  const six = sampleSubnet(1002, { ipVersion: 6, cidr: '2001:db8:2::/64', gatewayIp: '2001:db8:2::fe' });
-  const endpoints = [client, server].map(({ port, host }) => sampleEndpoint(port, host.name, host.underlay));
-  return wireWorld([h1, h2], [client, server, router, ...bridge], wires, [
-    ...sampleNetwork(2, { mtuBytes: GUEST_MTU_BYTES, subnets: [four, six] }, endpoints),
-    samplePolicy(
-      'open',
-      (['IPv4', 'IPv6'] as const).flatMap((ethertype, i) => [
-        sampleRule(1 + 2 * i, { direction: 'egress', ethertype }),
-        sampleRule(2 + 2 * i, { ethertype }),
-      ]),
-    ),
-  ]);
+  return wireWorld([h1, h2], [client, server, router, ...bridge], wires, netSlices([client, server]));
 }
 
 /** What the client sends passes the router and the bridge. */
@@ -356,6 +345,56 @@ test('a VNI is taken only from the host where its wire begins', async () => {
   await counted(h2, CB_PW_NO_WIRE, 'a VNI of nobody', () => sendAs(h1.underlay, 99));
   await counted(h2, CB_PW_NO_WIRE, 'a VNI that begins there', () => sendAs(h1.underlay, 70_003));
   assert.equal(await countOf(h2, CB_PW_TAKEN), taken);
+});
+
+/** How often what the client sent has come to the server, by TTL. */
+function ttls(ear: Ear): readonly number[] {
+  const isFromClient = (frame: Buffer): boolean => frame.subarray(26, 30).equals(Buffer.of(10, 0, 0, 21));
+  return ear.take().flatMap((frame) => (isFromClient(frame) ? (frame[22] ?? 0) : []));
+}
+
+test('at the plug of a port nothing gets around its chain', async () => {
+  await put(...there());
+  const { ip } = server.netns;
+  const [link] = JSON.parse(ip('-j', 'link', 'show', 'eth0')) as { ifindex: number }[];
+  const ear = hearFrames(server.netns.path, link?.ifindex ?? 0);
+  for (let times = 0; times < 3; times += 1) {
+    h1.exec('ip', 'link', 'delete', `cv${client.port.id.slice(0, 11)}`);
+    await eventually('it is gone', async () => (await viewOf(h1))?.devices.length === 0);
+    ttls(ear);
+    replugNetGuest(client);
+    client.netns.ip('neighbour', 'replace', SERVER, 'lladdr', server.port.macAddress, 'dev', 'eth0');
+    const pings = spawn('nsenter', [`--net=${client.netns.path}`, 'ping', '-q', '-A', '-w', '30', SERVER], {
+      stdio: 'ignore',
+    });
+    const came = await eventually('it comes', () => {
+      const all = ttls(ear);
+      return all.length > 0 && all;
+    });
+    pings.kill('SIGKILL');
+    await once(pings, 'exit');
+    assert.deepEqual([...new Set([...came, ...ttls(ear)])], [63], 'all has been routed');
+  }
+  ear.close();
+});
+
+test('where the programs cannot be loaded its ports are shut', async () => {
+  const dir = mkdtempSync(join(bed.dir, 'object-'));
+  const built = fileURLToPath(new URL('../../../../build/vrouter/', import.meta.url));
+  for (const name of readdirSync(built))
+    if (name !== 'pseudowires.bpf.o') copyFileSync(join(built, name), join(dir, name));
+  await put();
+  assert.equal(ttlFrom(client.netns, SERVER), 64);
+  await h1.end('SIGTERM');
+  await h1.start('--object', join(dir, 'vrouter.bpf.o'));
+  await eventually('it works without a chain', () => ttlFrom(client.netns, SERVER) === 64);
+  bed.server.set(world(there()));
+  await eventually('nothing passes', () => ttlFrom(client.netns, SERVER) === undefined);
+  const status = await h1.ask<{ vifs: { error: number } }>('/status');
+  assert.equal(status?.vifs.error, 1, 'the port says so');
+  copyFileSync(join(built, 'pseudowires.bpf.o'), join(dir, 'pseudowires.bpf.o'));
+  await eventually('it passes by the chain', () => ttlFrom(client.netns, SERVER) === 64);
+  assert.ok((await viewOf(h1))?.wires.some(({ frames }) => frames > 0));
 });
 
 test('a killed agent leaves a chain as it is, another takes it over without a loss, and with the last wire all of it goes', async () => {

@@ -7,11 +7,14 @@ import { inNetns } from '../net/netns.ts';
 import { createNetns, type TestNetns } from '../net/testing.ts';
 import {
   type SampleSlice,
+  sampleEndpoint,
   sampleHost,
   sampleId,
   sampleNetwork,
   samplePolicy,
   samplePort,
+  sampleRule,
+  sampleSubnet,
 } from '../plan/testing/sample.ts';
 import type { BedHost } from '../testing/agent-bed.ts';
 import { holdTap, type RawGuest } from '../testing/raw-guest.ts';
@@ -56,11 +59,33 @@ export function addNetGuest(n: number, host: BedHost): WireGuest {
     ],
   });
   const guest = { port, host, netns: createNetns() };
-  addDevice(guest, 'eth0', GUEST_MTU_BYTES);
   guest.netns.ip('link', 'set', 'lo', 'up');
-  guest.netns.ip('address', 'add', `${four}/24`, 'dev', 'eth0');
-  guest.netns.ip('address', 'add', `${six}/64`, 'dev', 'eth0', 'nodad');
+  replugNetGuest(guest);
   return guest;
+}
+
+/** Network 2 with these ports, and its policy. */
+export function netSlices(guests: readonly WireGuest[]): readonly SampleSlice[] {
+  const four = { ...sampleSubnet(2), cidr: '10.0.0.0/24', gatewayIp: '10.0.0.254' };
+  const six = sampleSubnet(1002, { ipVersion: 6, cidr: '2001:db8:2::/64', gatewayIp: '2001:db8:2::fe' });
+  const endpoints = guests.map(({ port, host }) => sampleEndpoint(port, host.name, host.underlay));
+  return [
+    ...sampleNetwork(2, { mtuBytes: GUEST_MTU_BYTES, subnets: [four, six] }, endpoints),
+    samplePolicy(
+      'open',
+      (['IPv4', 'IPv6'] as const).flatMap((ethertype, i) => [
+        sampleRule(1 + 2 * i, { direction: 'egress', ethertype }),
+        sampleRule(2 + 2 * i, { ethertype }),
+      ]),
+    ),
+  ];
+}
+
+/** Makes its device. */
+export function replugNetGuest(guest: WireGuest): void {
+  addDevice(guest, 'eth0', GUEST_MTU_BYTES);
+  for (const { ipAddress: one } of guest.port.fixedIps)
+    guest.netns.ip('address', 'add', ...(one.includes(':') ? [`${one}/64`, 'nodad'] : [`${one}/24`]), 'dev', 'eth0');
 }
 
 function addDevice({ port, host, netns }: WireGuest, name: string, mtuBytes: number): void {
