@@ -21,6 +21,7 @@ import { TextCache, type Turns } from '@cable/kit';
 import { type AnyObject, CableError, type ResourceModel, type StoreHistory } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { noteWrites } from '../audit/written.ts';
+import { NO_REVISION } from '../engine/commit.ts';
 import type { Asked, EngineDeps, IfMatch } from '../engine/context.ts';
 import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor, withoutHidden } from '../engine/read.ts';
@@ -124,11 +125,13 @@ export function routeLabel({ matched, routeOptions }: FastifyRequest): string {
   return routeOptions.url === undefined || routeOptions.url === ANYTHING ? 'unknown' : routeOptions.url;
 }
 
+const PROTONS = 'Check the path: /proton/ lists the protons that are installed, and /proton/NAME the versions of one.';
+
 function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError {
   const allow = table.methodsOf(url);
-  return allow.length > 0
-    ? notAllowed(method, allow)
-    : new CableError('HTTPNotFound', 'The resource could not be found.');
+  if (allow.length > 0) return notAllowed(method, allow);
+  const isOfProtons = /^\/proton(?:[/?]|$)/.test(url);
+  return new CableError('HTTPNotFound', 'The resource could not be found.', isOfProtons ? { detail: PROTONS } : {});
 }
 
 /** Answers by what is loaded now: what a request was matched with may have gone, or may go while it is worked on. */
@@ -485,14 +488,7 @@ async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   if (route.resource.bare === true) return updateBare(call);
   const { attributes } = parseUpdate(route.resource, request.body);
-  const updated = await updateObject(
-    options.deps,
-    stored,
-    id,
-    attributes,
-    new EngineAsked(call),
-    revisionAsked(request),
-  );
+  const updated = await updateObject(options.deps, stored, id, attributes, new EngineAsked(call), revisionAsked(call));
   return answered(call, updated, show(call, updated));
 }
 
@@ -508,7 +504,7 @@ async function updateBare(call: Call): Promise<unknown> {
   const { deps } = options;
   const { resource } = route;
   const codec = deps.modules.codecOf(resource);
-  const asked = revisionAsked(request);
+  const asked = revisionAsked(call);
   for (let attempt = 1; ; attempt += 1) {
     const row = await currentRow(deps, stored, id, reader);
     // What the caller does not see he does not learn by what becomes of a guess.
@@ -572,8 +568,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
-  const { options, route, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, new EngineAsked(call), revisionAsked(request), route.resource);
+  const { options, route, stored, id } = call;
+  await deleteObject(options.deps, stored, id, new EngineAsked(call), revisionAsked(call), route.resource);
   return undefined;
 }
 
@@ -656,12 +652,30 @@ function wholeWriterOf(call: Call): Writer {
 
 /** What an action's object must be: what an update or a delete is held to, they look at themselves. */
 function matched({ request, stored, id }: Call): IfMatch | undefined {
-  const revision = revisionAsked(request);
+  const revision = neutronRevision(request);
   return revision === null || id === '' ? undefined : { type: stored.type, id, revision, isMet: false };
 }
 
+/** The revision that an update or a delete is held to; null: any. */
+function revisionAsked(call: Call): number | null {
+  return call.route.resource.bare === true ? taggedRevision(call) : neutronRevision(call.request);
+}
+
+/** RFC 9110 §13.1.1: one of the ETags is to be the object's, by strong comparison; whatever else is in the header is none of them. */
+function taggedRevision({ options: { deps }, stored, request, id }: Call): number | null {
+  const header = (request.headers['if-match'] ?? '*').trim();
+  if (header === '*') return null;
+  const revisions = header.split(',').flatMap((tag) => {
+    const [, quoted, plain] = /^\s*(?:"revision_number=(\d{1,15})"|revision_number=(\d{1,15}))\s*$/.exec(tag) ?? [];
+    const digits = quoted ?? plain;
+    return digits === undefined ? [] : [Number(digits)];
+  });
+  const current = deps.tables.any(stored.type).get(id)?.['revision_number'];
+  return revisions.find((one) => one === current) ?? revisions[0] ?? NO_REVISION;
+}
+
 /** `If-Match: revision_number=N` (Neutron's revision-if-match), in quotes or without, also among others: those say nothing, as in Neutron. */
-function revisionAsked(request: FastifyRequest): number | null {
+function neutronRevision(request: FastifyRequest): number | null {
   const header = request.headers['if-match'] ?? '';
   const quoted = [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag);
   const tags = (quoted.length > 0 ? quoted : [header]).filter((tag) => /^\s*revision_number\s*=/.test(tag));

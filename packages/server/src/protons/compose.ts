@@ -23,14 +23,15 @@ export function composeProton(row: ProtonRow): LoadedProtonExtension {
   refuseHidden(versions);
   const { stored } = versions;
   const isWritten = derivationOf(row.backend) === row.derivation;
-  const upgrades = declared.map(({ type, object }): [string, Upgrade] => [
-    type,
-    (fields) => {
-      const version = String(fields[STORED_VERSION] ?? stored.version);
-      if (version === stored.version) return fields;
-      return conversionBetween(versions, version, stored.version, object.name)?.(fields) ?? fields;
-    },
-  ]);
+  const upgrades = declared.map(({ type, object }): [string, Upgrade] => {
+    const ways = new Map(
+      versions.others.map(({ version }) => [
+        version,
+        conversionBetween(versions, version, stored.version, object.name),
+      ]),
+    );
+    return [type, (fields) => ways.get(String(fields[STORED_VERSION] ?? stored.version))?.(fields) ?? fields];
+  });
   return {
     file: `proton ${row.name}`,
     // It shows what is there and writes nothing: its digest is never that of the row.
@@ -71,7 +72,16 @@ export function readStored(files: readonly StoredFile[]): ReadAnswer {
   );
 }
 
+/** By their files: rows never change. */
+const known = new WeakMap<readonly StoredFile[], ProtonModel>();
+
 function modelOf(name: string, files: readonly StoredFile[]): ProtonModel {
+  const model = known.get(files) ?? readOrThrow(name, files);
+  known.set(files, model);
+  return model;
+}
+
+function readOrThrow(name: string, files: readonly StoredFile[]): ProtonModel {
   const read = readStored(files);
   if ('model' in read) return read.model;
   const [first] = read.problems;

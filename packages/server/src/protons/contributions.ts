@@ -14,6 +14,8 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Claim, Codec, Contribution, Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
+import { refusal } from '../policy/authorize.ts';
+import { type StoredFilter, storedFilterOf } from './filters.ts';
 import { hasBegun, ofBindings, ofInterfaces, ofPorts, shownBinding } from './owners.ts';
 import type { ProtonRow } from './proton-row.ts';
 import { type Convert, conversionBetween } from './versions.ts';
@@ -57,7 +59,10 @@ function contributionOf(
   const made = defaultInterfaceMade(own, declared);
   const created = [...parts.map((one) => one.created), made].filter((one) => one !== undefined);
   return {
-    derive: (planning, given) => ({ ...version, ...madeMac(planning, own, given) }),
+    derive: (planning, given) => {
+      refuseStatus(planning, own, given);
+      return { ...version, ...madeMac(planning, own, given) };
+    },
     change: (planning, before, after, given) =>
       Object.assign({}, version, ...parts.map((one) => one.change?.(planning, before, after, given))),
     check: (view, after, before) => {
@@ -98,13 +103,23 @@ function contributionOf(
   };
 }
 
-/** First what is done for every proton, then what its back end does. */
+/** A port that is made works nowhere: that it does says who binds it. */
+function refuseStatus({ deps, plan, asked }: Planning, { type, object }: DeclaredObject, given: Fields): void {
+  const { status } = given;
+  if (object.kind !== 'port' || status === undefined || status === null || status === 'DOWN') return;
+  const row = (of: string, id: string) => plan.get(of, id) as AnyObject | undefined;
+  const view = deps.permission.policy.for(asked.credentials);
+  if (view.allows(`update_${type}:status`, { type, object: given as AnyObject, row })) return;
+  throw refusal([`create_${type}:status`]);
+}
+
 /** A port whose address on its link nobody has chosen has one that is made, as Neutron's. */
 function madeMac({ deps }: Planning, { object }: DeclaredObject, given: Fields): Fields {
   const isMade = object.kind === 'port' && object.attributes.some(({ name }) => name === 'mac_address');
   return isMade && (given['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
 }
 
+/** First what is done for every proton, then what its back end does. */
 function partsOf(
   proton: string,
   own: DeclaredObject,
@@ -295,7 +310,8 @@ function codecsOf(versions: ProtonVersions, { object, others }: DeclaredObject):
       const show = conversionBetween(versions, stored.version, version, served.name) ?? same;
       const store = conversionBetween(versions, version, stored.version, object.name) ?? same;
       if (model === undefined) return [];
-      const codec = codecOf({ object, served, show, store });
+      const storedFilter = storedFilterOf(versions, version, served, object);
+      const codec = codecOf({ object, served, show, store, storedFilter });
       const form = formOf(model);
       return [
         [form, codec],
@@ -314,9 +330,10 @@ type Pair = {
   readonly served: ProtonObject;
   readonly show: Convert;
   readonly store: Convert;
+  readonly storedFilter: StoredFilter;
 };
 
-function codecOf({ object, served, show, store }: Pair): Codec {
+function codecOf({ object, served, show, store, storedFilter }: Pair): Codec {
   const compiled = compile(served);
   const standards = Object.fromEntries(
     served.attributes.map(({ name, default: standard, nullable }) => [name, standard ?? (nullable ? null : undefined)]),
@@ -338,7 +355,7 @@ function codecOf({ object, served, show, store }: Pair): Codec {
   const fromTenant = ({ tenant_id, ...rest }: Fields): Fields =>
     tenant_id === undefined ? rest : { ...rest, project_id: rest['project_id'] ?? tenant_id };
   return {
-    toServed,
+    ...{ toServed, storedFilter },
     created: ({ attributes, given }) => {
       check(served, compiled, { ...standards, ...attributes }, undefined);
       const own = fromTenant(attributes);

@@ -13,7 +13,8 @@ import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { showOne } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
-import { changeProton, refuseChanging, whoServes, writeRow } from './change.ts';
+import { ExtensionError } from '../extensions/extension.ts';
+import { changeProton, refuseChanging, whoServes, withinRequest, writeRow } from './change.ts';
 import { readStored, versionsOf } from './compose.ts';
 import { refuseUnfit } from './fitness.ts';
 import {
@@ -25,6 +26,7 @@ import {
   type VersionRow,
 } from './proton-row.ts';
 import { renamedSince } from './renamed.ts';
+import { versionsBetween } from './versions.ts';
 import { backendNamed, backendProblem, derivationOf } from './vrouter/backends.ts';
 
 /** Versions that one proton may have. */
@@ -35,6 +37,9 @@ const PROTONS_MAX = 500;
 
 /** Characters of all files of a proton: the store takes so much in one value. */
 const FILES_MAX = 768 * 1024;
+
+/** Time of a request, in ms, for what comes after the look at all objects. */
+const KEPT_MS = 12_000;
 
 type Wish = {
   readonly files: readonly StoredFile[];
@@ -60,17 +65,17 @@ export const installProton = async (deps: EngineDeps, body: Attributes, asked: A
     warnings,
   };
   if (before !== undefined && digestOfRow(before) === digestOfRow(next)) {
-    return { ...answer, state: 'unchanged', servers: await whoServes(deps, model.name, asked.signal) };
+    return { ...answer, state: 'unchanged', servers: await whoServes(deps, model.name, asked) };
   }
   const changes = before === undefined ? [] : changesBy(before, model);
   refuseBreaking(changes, wish);
   await refuseUnloadable(deps, next);
   if (wish.isDryRun) {
-    if (before !== undefined) await refuseUnfit(deps, before, next, () => {});
+    if (before !== undefined) await refuseUnfit(deps, before, next, withinRequest(deps, asked, KEPT_MS));
     return { ...answer, changes, state: 'would be installed', servers: [] };
   }
   await replaceRow(deps, asked, before, next);
-  return { ...answer, changes, state: 'installed', servers: await whoServes(deps, model.name, asked.signal) };
+  return { ...answer, changes, state: 'installed', servers: await whoServes(deps, model.name, asked) };
 };
 
 /** Writes the new row, once its objects have been seen to be what it takes. */
@@ -81,6 +86,8 @@ export async function replaceRow(
   next: ProtonRow,
 ): Promise<void> {
   if (before === undefined) return writeRow(deps, asked, undefined, next);
+  // Most of it while others write: what they change meanwhile is looked at once more.
+  await refuseUnfit(deps, before, next, withinRequest(deps, asked, KEPT_MS));
   await changeProton(deps, asked, before, async ({ holdOn }) => {
     await refuseUnfit(deps, before, next, holdOn);
     return next;
@@ -178,7 +185,26 @@ function emptyRow(name: string): ProtonRow {
   } as unknown as ProtonRow;
 }
 
-/** What follows from the versions. Throws `HTTPBadRequest` for a back end that cannot read the stored one. */
+/** Throws `HTTPConflict` for a version that was converted from and to the stored one, and would not be any more: it would be shown as what it is not. */
+function refuseCutOff(before: ProtonRow, next: ProtonRow): void {
+  const [was, is] = [versionsOf(before), versionsOf(next)];
+  for (const { version } of is.others) {
+    const between = versionsBetween(was, version, was.stored.version);
+    if (between === undefined || versionsBetween(is, version, is.stored.version) !== undefined) continue;
+    const missing = between.filter((one) => !next.versions.some((left) => left.version === one));
+    throw new CableError(
+      'HTTPConflict',
+      missing.length > 0
+        ? `${before.name} ${version} is converted by way of ${missing.join(' and ')}.`
+        : `No conversions would lead from ${version} to ${is.stored.version} of ${before.name} any more.`,
+      { detail: `Remove ${version} first (cable proton remove-version ${before.name} ${version})${CONVERT}.` },
+    );
+  }
+}
+
+const CONVERT = ', or give the newer model conversions from it';
+
+/** What follows from the versions. Throws `HTTPBadRequest` for a back end that cannot read the stored one, and `HTTPConflict` as `refuseCutOff`. */
 export function withStored(row: ProtonRow, before: ProtonRow | undefined): ProtonRow {
   const all = versionsOf(row);
   const { stored } = all;
@@ -197,6 +223,7 @@ export function withStored(row: ProtonRow, before: ProtonRow | undefined): Proto
     storage_version: stored.version,
   };
   const made = { ...next, served_versions: served } as ProtonRow;
+  if (before !== undefined) refuseCutOff(before, made);
   return { ...made, digest: digestOfRow(made) };
 }
 
@@ -236,13 +263,8 @@ async function refuseUnloadable(deps: EngineDeps, next: ProtonRow): Promise<void
     const loadout = await deps.composeProtons?.([...rows, next as unknown as AnyObject]);
     if (loadout?.resources.protons.get(next.id) === next.digest) return;
   } catch (err) {
-    throw new CableError(
-      'HTTPBadRequest',
-      `The model cannot be served: ${err instanceof Error ? err.message : String(err)}`,
-      {
-        cause: err,
-      },
-    );
+    const why = err instanceof ExtensionError ? err.problem : err instanceof Error ? err.message : String(err);
+    throw new CableError('HTTPBadRequest', `The model cannot be served: ${why}`, { cause: err });
   }
   throw new CableError('HTTPBadRequest', 'The model cannot be served: see the server’s log.');
 }
@@ -258,7 +280,7 @@ export const setVersionOf = async (deps: EngineDeps, id: string, body: Attribute
     one === own ? { ...one, served: served ?? one.served, deprecated: deprecated ?? one.deprecated } : one,
   );
   await replaceRow(deps, asked, before, withStored({ ...before, versions }, before));
-  await whoServes(deps, id, asked.signal);
+  await whoServes(deps, id, asked);
   return shown(deps, id, asked);
 };
 
@@ -275,6 +297,7 @@ export const removeVersionOf = async (
     throw refused('version', `objects are stored as ${own.version} has them: migrate to another one first`);
   const { [own.version]: _gone, ...files } = before.files;
   const versions = before.versions.filter((one) => one !== own);
+  const next = withStored({ ...before, versions, files, change: null }, before);
   await changeProton(deps, asked, before, () => {
     const types = deps.resources.current.typesOf(id);
     const left = types
@@ -285,9 +308,9 @@ export const removeVersionOf = async (
         detail: `Migrate them first: cable proton migrate ${id}.`,
       });
     }
-    return Promise.resolve(withStored({ ...before, versions, files, change: null }, before));
+    return Promise.resolve(next);
   });
-  await whoServes(deps, id, asked.signal);
+  await whoServes(deps, id, asked);
   return shown(deps, id, asked);
 };
 
