@@ -132,7 +132,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   pseudowire: 'admitted_kbps at_port_id back_port_id guaranteed_kbps matches name transparent',
   proton: 'backend born change description files project_quotas quotas served_versions versions',
   proton_controller: 'user_id',
-  proton_network: 'export_targets import_targets label route_distinguisher router_id segmentation_id subnets',
+  proton_network: 'label route_distinguisher router_id segmentation_id subnets targets',
+  vpn_peering: 'local_address',
   qos_minimum_bandwidth_rule: 'description',
   host_booking: 'granted',
   qos_policy: 'cable:cluster cable:origin description is_default name shared_with tags',
@@ -153,7 +154,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   tap_flow: 'cable:cluster cable:filter cable:origin description name',
   tap_mirror: 'cable:filter description name',
   trunk: 'description name sub_ports tags',
-  plugin: 'authorities capabilities description limits reason report secret',
+  plugin: 'authorities capabilities description limits problem report secret',
   dispatch_rule: 'flavor projects resource zone',
   dispatch_default: 'network_flavor plugin router_flavor',
 };

@@ -19,7 +19,8 @@ import {
 } from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
-import { protonNetworkModule } from '../protons/vrouter/networks.ts';
+import { portInNetworkModule, protonNetworkModule } from '../protons/vrouter/networks.ts';
+import { vpnPeeringModule } from '../protons/vrouter/vpn-peerings.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -106,6 +107,7 @@ export const MODULES: ModuleTable = {
   network: [
     shareableModule('network'),
     providerOfClusterModule,
+    networkZonesModule,
     networkSegmentsModule,
     networkBackendModule,
     networkModule,
@@ -114,14 +116,14 @@ export const MODULES: ModuleTable = {
     networkDnsModule,
     networkQosModule,
     networkScopesModule,
-    networkZonesModule,
     defaultExternalModule,
     networkAgentsModule,
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
-  port_owner: [portOwnerModule],
+  port_owner: [portOwnerModule, portInNetworkModule],
+  vpn_peering: [vpnPeeringModule],
   proton_network: [protonNetworkModule],
   pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],
@@ -171,6 +173,7 @@ export const MODULES: ModuleTable = {
     portOfClusterModule,
   ],
   router: [
+    routerZonesModule,
     routerBackendModule,
     routerModule,
     routerFlavorModule,
@@ -181,7 +184,6 @@ export const MODULES: ModuleTable = {
     extraRoutesModule,
     routerQosModule,
     routerScopesModule,
-    routerZonesModule,
     routerAgentsModule,
     originModule,
   ],
