@@ -1599,7 +1599,7 @@ struct cb_pw {
 	__u8 pad[6];
 };
 
-#define CB_PW_FITS 32
+#define CB_PW_FITS 64
 
 /* flags of struct cb_pw_fit */
 #define CB_PW_FIT_F_PROTOCOL 0x1 /* of that protocol */

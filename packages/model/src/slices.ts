@@ -848,7 +848,7 @@ export type Pseudowire = {
   /** What it is of, in its user's words: a line, or a hop of a path. */
   readonly name: string;
   readonly projectId: string;
-  /** Of frames on their way between two hosts; no other wire or network has it. */
+  /** Of frames on their way between two hosts: no other wire that begins on the same host, and no network has it. */
   readonly vni: number;
   readonly from: PseudowireStart;
   readonly to: PseudowireEnd;
@@ -899,7 +899,10 @@ export type PseudowireEnd = PseudowirePort & {
   readonly at?: 'sent' | 'delivered';
 };
 
-/** IP packets; what is absent fits any. Fragments fit by all but ports. */
+/**
+ * IP packets; what is absent fits any. A fragment fits as the first of its datagram did that came by there before. What serves the link itself fits none: neighbour discovery, DHCP, link-local addresses and groups; nor does a
+ * frame with a VLAN tag.
+ */
 export type PseudowireMatch = {
   readonly ipVersion: 4 | 6;
   /** CIDRs. */

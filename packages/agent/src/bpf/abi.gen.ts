@@ -424,7 +424,7 @@ export const CB_PW_F_SENT = 0x10;
 /** its path begins where it begins */
 export const CB_PW_F_BEGINS = 0x20;
 
-export const CB_PW_FITS = 32;
+export const CB_PW_FITS = 64;
 
 /** of that protocol */
 export const CB_PW_FIT_F_PROTOCOL = 0x1;
@@ -3954,7 +3954,7 @@ export const cbPwfitsKey: Codec<CbPwfitsKey> = structCodec(
   }),
 );
 
-/** struct cb_pw_fits, 2436 bytes. */
+/** struct cb_pw_fits, 4868 bytes. */
 export type CbPwFits = {
   readonly count: number;
   readonly fit: readonly CbPwFit[];
@@ -3962,14 +3962,14 @@ export type CbPwFits = {
 
 export const cbPwFits: Codec<CbPwFits> = structCodec(
   'cb_pw_fits',
-  2436,
+  4868,
   (out, value) => {
     out.u32(0, 'count', value.count);
-    out.list(4, 'fit', value.fit, { limit: 32, size: 76 }, (at, item) => out.raw(at, 'fit', cbPwFit.encode(item), 76));
+    out.list(4, 'fit', value.fit, { limit: 64, size: 76 }, (at, item) => out.raw(at, 'fit', cbPwFit.encode(item), 76));
   },
   (b) => ({
     count: b.u32(0),
-    fit: b.list(4, 32, 76, (at) => cbPwFit.decode(b.raw(at, 76))),
+    fit: b.list(4, 64, 76, (at) => cbPwFit.decode(b.raw(at, 76))),
   }),
 );
 

@@ -164,7 +164,7 @@ function takeEnd({ vni, from: { underlay } }: Pseudowire, number: number, ends: 
   const remote = underlay === null ? undefined : parseAddress(underlay);
   if (remote === undefined) return undefined;
   const key = cbPwendKey.text({ vni, remote });
-  if (ends.has(key)) return `VNI ${vni} from ${underlay} is also another wire's`;
+  if (ends.has(key)) return `VNI ${vni} from ${underlay} is also another wire’s`;
   ends.set(key, cbPwEnd.text({ number }));
   return undefined;
 }
