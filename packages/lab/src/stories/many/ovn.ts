@@ -10,7 +10,7 @@ import type { LabProcess } from '../../processes.ts';
 import { inGuest, startServices } from '../../traffic/in-guest.ts';
 import { OPEN_PORT } from '../../traffic/protocol.ts';
 import { expectMeeting } from './meet.ts';
-import { type ManyLab, type ManyWorld, type Part, part } from './world.ts';
+import { type ManyLab, type ManyWorld, type Part, part, tenant } from './world.ts';
 
 const WAIT_MS = 60_000;
 
@@ -43,11 +43,11 @@ export const OVN_CHECKS: readonly Check<ManyWorld>[] = [
       await register(lab, ovn);
       const rule = ['dispatch', 'rule', 'create', '--priority', '10', '--resource', 'network', '--flavor', FLAVOR];
       await operate(names, processes, [...rule, '--plugin', PLUGIN]);
-      const network = await lab.tenants.blue.create('network', { name: 'ovn', 'flavor:network': FLAVOR });
+      const network = await tenant(lab).create('network', { name: 'ovn', 'flavor:network': FLAVOR });
       const shown = JSON.parse(await operate(names, processes, ['network', 'show', network.id, '--json'])) as Shown;
       expect(shown['cable:backend'] === PLUGIN, `the network is of ${shown['cable:backend']}`);
       const place = { network_id: network.id, ip_version: 4, cidr: CIDR } as const;
-      const subnet = await lab.tenants.blue.create('subnet', { ...place, gateway_ip: null });
+      const subnet = await tenant(lab).create('subnet', { ...place, gateway_ip: null });
       const plug = (owner: CardOwner, device: string): ReturnType<typeof plugOvn> =>
         plugOvn(lab, ovn, { network, subnet }, owner, device);
       const { guest: vm, card } = await plug({ ...lab.guests.vm, netns: lab.guests.vm.netns ?? '' }, 'eth1');
@@ -101,8 +101,8 @@ async function plugOvn(
   device: string,
 ): Promise<{ readonly guest: Guest; readonly card: LabProcess }> {
   const { host, netns, name } = owner;
-  const wish = { name: `${name}-ovn`, segment, group: lab.groups.blue, host: host.name };
-  const port = await createPort(lab.tenants.blue, wish);
+  const wish = { name: `${name}-ovn`, segment, group: lab.groups.open, host: host.name };
+  const port = await createPort(tenant(lab), wish);
   const type = port['binding:vif_type'];
   expect(type === 'ovs', `the port's vif_type is ${type}`);
   const card: Card = { device, portId: port.id, macAddress: port.mac_address, mtuBytes: segment.network.mtu };
@@ -118,7 +118,7 @@ async function plugOvn(
 
 async function untilActive(lab: ManyLab, networkId: string): Promise<void> {
   await eventually({ what: 'the ports of OVN to be ACTIVE', deadlineMs: WAIT_MS, everyMs: 200 }, async () => {
-    const ports = await lab.tenants.blue.list('port', { network_id: networkId });
+    const ports = await tenant(lab).list('port', { network_id: networkId });
     const others = ports.filter(({ status, device_owner: owner }) => owner !== 'network:dhcp' && status !== 'ACTIVE');
     expect(others.length === 0, others.map((port) => `${port.name} is ${port.status}`).join(', '));
     return true;
