@@ -17,6 +17,7 @@ export function addLifeCommands(proton: Command, bind: Bind): void {
     .argument('<path>', 'model file, or directory of one model')
     .option('--no-served', 'its paths do not answer yet')
     .option('--no-storage', 'objects stay stored as the version before has them')
+    .option('--backend <name>', 'what makes packets of its objects, such as vrouter-l3vpn; none: nothing here does')
     .option('--breaking', 'also if it breaks clients of what is there')
     .option('--dry-run', 'only says what would be')
     .description('Installs a model, or another version of one, on all servers. Again, it changes nothing.')
@@ -94,10 +95,15 @@ async function install(context: CliContext, path: string, options: Options): Pro
     files: [...files.map(({ name, text }) => ({ name: basename(name), text })), ...imports],
     ...(options['served'] === false ? { served: false } : {}),
     ...(options['storage'] === false ? { storage: false } : {}),
+    ...(typeof options['backend'] === 'string' ? { backend: backendOf(options['backend']) } : {}),
     ...{ breaking: options['breaking'] === true, dry_run: options['dryRun'] === true },
   })) as Row;
   if (context.json) context.print(renderJson(answer));
   else context.print(installedText(answer));
+}
+
+function backendOf(name: string): string {
+  return name === 'none' ? '' : name;
 }
 
 function installedText({ proton, version, state, changes, warnings, servers }: Row): string {

@@ -274,7 +274,8 @@ export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
 export type SubnetPoolRow = Pick<SubnetPool, Attributes<'subnetpool'>>;
 
-export type PortRow = Pick<Port, Attributes<'port'>>;
+/** `open`: its guests may send and get what they like under the addresses that they have; absent: what its groups allow. */
+export type PortRow = Pick<Port, Attributes<'port'>> & { readonly open?: true };
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
@@ -524,7 +525,7 @@ export function isCompiled(change: TableChange): boolean {
   const { before, after } = change;
   if (before === undefined || after === undefined) return before !== after;
   const [one, other] = [before as Fields, after as Fields];
-  return ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
+  return one['open'] !== other['open'] || ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
 }
 
 /** Keys under which the row stands in an index of the table. */

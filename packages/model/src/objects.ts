@@ -26,6 +26,7 @@ import type { portForwardingResource } from './resources/port-forwarding.ts';
 import type { portOwnerResource } from './resources/port-owner.ts';
 import type { protonResource } from './resources/proton.ts';
 import type { protonControllerResource } from './resources/proton-controller.ts';
+import type { protonNetworkResource } from './resources/proton-network.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -60,6 +61,7 @@ export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
 export type PortOwner = ResourceObject<typeof portOwnerResource>;
+export type ProtonNetwork = ResourceObject<typeof protonNetworkResource>;
 export type ProtonController = ResourceObject<typeof protonControllerResource>;
 export type Proton = ResourceObject<typeof protonResource>;
 export type Plugin = ResourceObject<typeof pluginResource>;

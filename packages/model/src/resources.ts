@@ -10,6 +10,7 @@ import { portResource } from './resources/port.ts';
 import { portOwnerResource } from './resources/port-owner.ts';
 import { protonResource } from './resources/proton.ts';
 import { protonControllerResource } from './resources/proton-controller.ts';
+import { protonNetworkResource } from './resources/proton-network.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
@@ -22,6 +23,7 @@ export const CORE_RESOURCES: readonly Resource[] = [
   joinTokenResource,
   protonResource,
   portOwnerResource,
+  protonNetworkResource,
   protonControllerResource,
 ];
 

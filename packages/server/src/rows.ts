@@ -31,6 +31,7 @@ import type {
   PortOwner,
   Proton,
   ProtonController,
+  ProtonNetwork,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -106,6 +107,7 @@ type ObjectTypes = {
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
+  readonly proton_network: ProtonNetwork;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;

@@ -172,11 +172,11 @@ function extraDhcpOpt(option: PortRow['extra_dhcp_opts'][number]): ExtraDhcpOpt 
   return { name: option.opt_name, value: option.opt_value ?? '', ipVersion: option.ip_version };
 }
 
-/** Key of the policy slice a port is subject to; null: port security is off, or it is a pod's without groups, to which Kubernetes lets everything. */
+/** Key of the policy slice a port is subject to; null: port security is off, it is open, or it is a pod's without groups, to which Kubernetes lets everything. */
 export function policyKey(
-  port: Pick<PortRow, 'port_security_enabled' | 'security_groups' | 'cable:cluster'>,
+  port: Pick<PortRow, 'port_security_enabled' | 'security_groups' | 'cable:cluster' | 'open'>,
 ): SliceKey | null {
-  if (!port.port_security_enabled) return null;
+  if (!port.port_security_enabled || port.open === true) return null;
   if (port['cable:cluster'] !== null && port.security_groups.length === 0) return null;
   return `policy:${[...new Set(port.security_groups)].sort().join('+')}`;
 }

@@ -171,6 +171,36 @@ export const portOwnerResource = {
       example: '2026-11-30T12:00:08Z',
       description: 'When a binding that nobody has made fails (UTC); null: none is pending.',
     },
+    proton_network_id: {
+      type: 'uuid',
+      nullable: true,
+      default: null,
+      reference: { type: 'proton_network', onDelete: 'restrict' },
+      description: 'The network of the vrouter that it is in; null: the proton has no back end there.',
+    },
+    status: {
+      type: 'string',
+      values: ['ACTIVE', 'DOWN'],
+      nullable: true,
+      default: null,
+      example: 'ACTIVE',
+      description: 'Whether the vrouter of its host carries it; null: none has it, its phase says it all.',
+    },
+    open: {
+      type: 'boolean',
+      default: false,
+      description: 'True: what it sends and gets under its own addresses passes. False: nothing passes.',
+    },
+    mac_address: {
+      type: 'string',
+      default: '',
+      maxLength: 32,
+      example: 'fa:16:3e:4c:2f:ae',
+      description: 'Of its VIF, in small letters; empty: it is not known.',
+    },
+    name: { type: 'string', default: '', example: 'p1', description: 'As its users call it.' },
+    admin_state_up: { type: 'boolean', default: true, description: 'False: the vrouter lets nothing through.' },
+    vnic_type: { type: 'string', default: 'normal', example: 'normal', description: 'As binding:vnic_type.' },
   },
   hidden: {
     /** Of the controller that has it. */

@@ -3,6 +3,7 @@ import type { Logger } from '@cable/kit';
 import type { AnyObject, OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Op, Store } from '@cable/store';
 import type { Loadout } from '../extensions/loadout.ts';
+import type { History } from '../history/history.ts';
 import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import type { ChangeRings } from '../protons/change-rings.ts';
@@ -78,7 +79,7 @@ export type EngineDeps = {
   /** Ports that came by protons, as Neutron's; `current` undefined: there is no proton. */
   readonly arbiter?: { readonly current: Arbiter | undefined };
   /** The last changes of objects of protons; `current` undefined: there is no proton. */
-  readonly rings?: { readonly current: ChangeRings | undefined };
+  readonly rings?: { readonly current: ChangeRings | undefined; readonly history: Pick<History, 'current' | 'knows'> };
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
   /** What lets hosts join; absent: they join elsewhere, or need not. */

@@ -18,7 +18,7 @@ import {
   type Where,
 } from '@cable/api';
 import { TextCache, type Turns } from '@cable/kit';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, type ResourceModel, type StoreHistory } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { noteWrites } from '../audit/written.ts';
 import type { Asked, EngineDeps, IfMatch } from '../engine/context.ts';
@@ -276,11 +276,13 @@ async function handleList(call: Call): Promise<unknown> {
   }
   const query = parseQuery(call, params);
   return await sendUntilGone(call, async (turns) => {
+    // Of before the first object is read: what changes meanwhile is told to whoever watches from here on.
+    const { revision } = deps.tables;
     const { objects, areRows, computed, madeOf } = await listObjects(deps, stored, query, call.reader, turns, resource);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, 'list', keeps);
-    if (resource.bare === true) reply.header('cable-revision', String(deps.tables.revision));
+    if (resource.bare === true) reply.headers({ 'cable-revision': String(revision), ...historyHeader(deps) });
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): Text =>
@@ -394,9 +396,10 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
   const { rings } = deps;
   if (rings?.current === undefined) throw new NotLoadedError('the changes of protons');
   const since = sinceOf(params);
+  await refuseOtherHistory(rings.history, params.get('history'), since);
   // Another server may have told of it first.
   if (since !== undefined) await deps.tables.waitFor(since);
-  for (const name of ['watch', 'since']) params.delete(name);
+  for (const name of ['watch', 'since', 'history']) params.delete(name);
   const query = parseQuery(call, params);
   const codec = deps.modules.codecOf(route.resource);
   const write = writerOf(call, query.fields, 'list');
@@ -411,6 +414,7 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
   const { runWatch } = await import('../protons/watch.ts');
   const watch = {
     ...{ rings: rings.current, type: stored.type, projectId: caller.credentials.projectId, since, show },
+    history: () => historyText(rings.history.current),
     rows: () => deps.tables.any(stored.type).values(),
     isCurrent: () => deps.resources.current === loaded && deps.permission.policy === policy,
     signal: askedOf(request).signal,
@@ -422,6 +426,27 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
     return reply.raw;
   });
   return SENT;
+}
+
+/** A revision says nothing of another history of the store, such as that of a restored copy. Throws `WatchExpired`. */
+async function refuseOtherHistory(
+  history: NonNullable<EngineDeps['rings']>['history'],
+  given: string | null,
+  since: number | undefined,
+): Promise<void> {
+  if (given === null || since === undefined) return;
+  const [cluster = '', mark = ''] = given.split('/', 2);
+  if (await history.knows({ cluster, mark }, since)) return;
+  throw new CableError('WatchExpired', `Revision ${since} is not of the history that this store has: list anew.`);
+}
+
+function historyHeader({ rings }: EngineDeps): { readonly 'cable-history'?: string } {
+  return rings === undefined ? {} : { 'cable-history': historyText(rings.history.current) };
+}
+
+/** As it is given back with `history`. */
+function historyText({ cluster, mark }: StoreHistory): string {
+  return `${cluster}/${mark}`;
 }
 
 /** Undefined: the client knows nothing. */

@@ -53,7 +53,9 @@ export function createArbiter(deps: EngineDeps): Arbiter {
   };
   const networkView = (id: string): AnyObject | undefined => {
     const [owner] = ownersBy('network_id', id);
-    return owner === undefined ? undefined : neutronNetwork(owner, deps.settings.underlayMtuBytes);
+    if (owner === undefined) return undefined;
+    const mtu = deps.tables.of('proton_network').get(owner.proton_network_id ?? '')?.mtu;
+    return neutronNetwork(owner, mtu ?? deps.settings.underlayMtuBytes);
   };
   const views: Readonly<Record<string, (id: string) => AnyObject | undefined>> = {
     port: (id) => {

@@ -14,6 +14,7 @@ import { contributionsOf } from './contributions.ts';
 import type { ProtonRow, StoredFile } from './proton-row.ts';
 import { rulesOf } from './rules.ts';
 import { conversionBetween } from './versions.ts';
+import { derivationOf } from './vrouter/backends.ts';
 
 /** Throws an `Error` for what this server cannot read. */
 export function composeProton(row: ProtonRow): LoadedProtonExtension {
@@ -21,6 +22,7 @@ export function composeProton(row: ProtonRow): LoadedProtonExtension {
   const declared = declaredObjects(versions);
   refuseHidden(versions);
   const { stored } = versions;
+  const isWritten = derivationOf(row.backend) === row.derivation;
   const upgrades = declared.map(({ type, object }): [string, Upgrade] => [
     type,
     (fields) => {
@@ -31,10 +33,11 @@ export function composeProton(row: ProtonRow): LoadedProtonExtension {
   ]);
   return {
     file: `proton ${row.name}`,
-    proton: { name: row.name, digest: row.digest },
+    // It shows what is there and writes nothing: its digest is never that of the row.
+    proton: { name: row.name, digest: isWritten ? row.digest : `${row.digest} with another back end` },
     declaration: declarationOf(versions, row.digest),
     rules: rulesOf(versions, declared),
-    contributions: contributionsOf(versions, declared, row.born),
+    contributions: contributionsOf(versions, declared, { born: row.born, backend: isWritten ? row.backend : null }),
     upgrades: Object.fromEntries(upgrades),
   };
 }

@@ -25,6 +25,16 @@ export async function refuseUnfit(
 ): Promise<void> {
   const types = deps.resources.current.typesOf(before.id);
   if (types.every((type) => deps.tables.any(type).size === 0)) return;
+  if (before.backend !== next.backend) {
+    const [was, is] = [before.backend, next.backend].map((one) => one ?? 'none');
+    throw new CableError(
+      'HTTPConflict',
+      `${before.name} has objects: its back end stays ${was}, and is not to be ${is}.`,
+      {
+        detail: 'Delete them first, or install the model with the back end that it has.',
+      },
+    );
+  }
   const others = [...deps.tables.any(PROTON).values()].filter(({ id }) => id !== next.id);
   const loadout = await deps.composeProtons?.([...others, next as unknown as AnyObject]);
   if (loadout === undefined) return;

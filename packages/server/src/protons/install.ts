@@ -1,7 +1,14 @@
 /** Installs protons and their versions. */
 import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError } from '@cable/model';
-import { diffModels, type ModelChange, type ModelProblem, type ProtonModel, STORED_VERSION } from '@cable/proton';
+import {
+  declaredObjects,
+  diffModels,
+  type ModelChange,
+  type ModelProblem,
+  type ProtonModel,
+  STORED_VERSION,
+} from '@cable/proton';
 import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { showOne } from '../engine/read.ts';
@@ -18,6 +25,7 @@ import {
   type VersionRow,
 } from './proton-row.ts';
 import { renamedSince } from './renamed.ts';
+import { backendProblem, derivationOf } from './vrouter/backends.ts';
 
 /** Versions that one proton may have. */
 const VERSIONS_MAX = 8;
@@ -32,6 +40,8 @@ type Wish = {
   readonly files: readonly StoredFile[];
   readonly served?: boolean;
   readonly storage?: boolean;
+  /** Empty: none. Absent: as the model says. */
+  readonly backend?: string;
   readonly breaking: boolean;
   readonly isDryRun: boolean;
 };
@@ -78,10 +88,11 @@ export async function replaceRow(
 }
 
 function wishOf(body: Attributes): Wish {
-  const { files, served, storage, breaking, dry_run } = body as {
+  const { files, served, storage, backend, breaking, dry_run } = body as {
     readonly files: readonly StoredFile[];
     readonly served?: boolean;
     readonly storage?: boolean;
+    readonly backend?: string;
     readonly breaking?: boolean;
     readonly dry_run?: boolean;
   };
@@ -92,6 +103,7 @@ function wishOf(body: Attributes): Wish {
     ...{ files, breaking: breaking === true, isDryRun: dry_run === true },
     ...(served === undefined ? {} : { served }),
     ...(storage === undefined ? {} : { storage }),
+    ...(backend === undefined ? {} : { backend }),
   };
 }
 
@@ -153,19 +165,24 @@ function nextRow(deps: EngineDeps, before: ProtonRow | undefined, model: ProtonM
   if (JSON.stringify(files).length > FILES_MAX) {
     throw refused('files', `all versions together have more than ${FILES_MAX} characters`);
   }
-  return withStored({ ...emptyRow(name), ...before, versions, files }, before);
+  const backend = (wish.backend ?? model.backend ?? before?.backend ?? '') || null;
+  const derivation = derivationOf(backend) ?? 0;
+  return withStored({ ...emptyRow(name), ...before, versions, files, backend, derivation }, before);
 }
 
 function emptyRow(name: string): ProtonRow {
   return {
     ...{ id: name, name, description: '', storage_version: '', digest: '', served_versions: [] },
-    ...{ versions: [], files: {}, born: {}, change: null },
+    ...{ versions: [], files: {}, born: {}, change: null, backend: null, derivation: 0 },
   } as unknown as ProtonRow;
 }
 
-/** What follows from the versions. */
+/** What follows from the versions. Throws `HTTPBadRequest` for a back end that cannot read the stored one. */
 export function withStored(row: ProtonRow, before: ProtonRow | undefined): ProtonRow {
-  const { stored } = versionsOf(row);
+  const all = versionsOf(row);
+  const { stored } = all;
+  const problem = row.backend === null ? undefined : backendProblem(row.backend, declaredObjects(all));
+  if (problem !== undefined) throw refused('backend', problem);
   const served = row.versions.filter((one) => one.served).map(({ version }) => version);
   const born = before === undefined ? {} : renamedSince(before, row);
   const next = { ...row, born, description: stored.description.slice(0, 4096), storage_version: stored.version };

@@ -1,22 +1,24 @@
 /** Keeps the rows of ports among all ports (`port_owner`) with the ports of protons, and begins their bindings. */
-import { type AnyObject, CableError, type PortOwner } from '@cable/model';
+import { type AnyObject, CableError, type Port, type PortOwner } from '@cable/model';
 import type { DeclaredObject, ProtonAttribute } from '@cable/proton';
 import { complete } from '../engine/complete.ts';
 import type { Asked, Planning } from '../engine/context.ts';
 import type { Contribution, Given } from '../engine/module.ts';
 import { planUpdate } from '../engine/write.ts';
-import { type Binding, boundBy, failed, pending, unbound } from './binding.ts';
+import { objectKey } from '../keys.ts';
+import { vifOn } from '../resources/vif.ts';
+import { type Binding, boundBy, carried, failed, pending, unbound } from './binding.ts';
 import { controllersFor } from './controllers.ts';
-import { type FixedIp, fixedIp, networkIdOf, recordOf } from './port-view.ts';
+import { type FixedIp, fixedIp, networkIdOf, recordOf, statusOf } from './port-view.ts';
+import { leaveNetwork, PROTON_NETWORK, projectNetwork } from './vrouter/networks.ts';
 
 export const PORT_OWNER = 'port_owner';
 
-type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed'>;
+type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
 
-/** Of the type of a proton's ports. */
-export function ofPorts(proton: string, own: DeclaredObject): Part {
-  const writeBack = (binding: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>): Readonly<Record<string, unknown>> =>
-    shownBinding(own, binding);
+/** Of the type of a proton's ports. `isCarried`: it has a back end on the vrouter. */
+export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean): Part {
+  const writeBack = (binding: Binding): Readonly<Record<string, unknown>> => shownBinding(own, binding);
   return {
     created: (planning, port) => {
       const { plan, deps } = planning;
@@ -25,6 +27,7 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
         ...{ id: port.id, proton, type: own.type, project_id: port['project_id'] },
         network_id: networkIdOf(proton, String(port['project_id'])),
         ...spec(port),
+        ...(isCarried ? { proton_network_id: projectNetwork(planning, proton, String(port['project_id'])) } : {}),
       };
       const row = complete(deps.resources.named(PORT_OWNER), start as Given<AnyObject>) as unknown as PortOwner;
       const binding = row.host_id === '' ? undefined : begun(planning, row, port);
@@ -48,8 +51,14 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
       if (JSON.stringify(next) !== JSON.stringify(row)) plan.replace(PORT_OWNER, next as unknown as AnyObject);
     },
     removed: ({ plan }, port) => {
-      if (plan.get(PORT_OWNER, port.id) !== undefined) plan.delete(PORT_OWNER, port.id);
+      const row = plan.get(PORT_OWNER, port.id);
+      if (row === undefined) return;
+      plan.delete(PORT_OWNER, port.id);
+      if (row.proton_network_id !== null) leaveNetwork({ plan }, row.proton_network_id);
     },
+    ...(isCarried
+      ? { lockKeys: ({ project_id: project }) => [objectKey(PROTON_NETWORK, networkIdOf(proton, String(project)))] }
+      : {}),
   };
 }
 
@@ -59,9 +68,15 @@ function inside(planning: Planning): Planning {
 }
 
 /** What whoever binds says of it. */
-function spec(port: AnyObject): Pick<PortOwner, 'host_id' | 'device_id' | 'device_owner'> {
+function spec(
+  port: AnyObject,
+): Pick<PortOwner, 'host_id' | 'device_id' | 'device_owner' | 'mac_address' | 'name' | 'admin_state_up' | 'vnic_type'> {
   const text = (name: string): string => (typeof port[name] === 'string' ? port[name] : '');
-  return { host_id: text('host_id'), device_id: text('device_id'), device_owner: text('device_owner') };
+  return {
+    ...{ host_id: text('host_id'), device_id: text('device_id'), device_owner: text('device_owner') },
+    ...{ mac_address: text('mac_address').toLowerCase(), name: text('name') },
+    ...{ admin_state_up: port['admin_state_up'] !== false, vnic_type: text('vnic_type') || 'normal' },
+  };
 }
 
 type Step = {
@@ -105,26 +120,44 @@ export function hasBegun(asked: Asked): boolean {
 }
 
 /** `given`: what whoever binds says himself of how it is plugged. */
-function begun({ deps, asked }: Planning, row: PortOwner, given: Readonly<Record<string, unknown>>): Binding {
+function begun(planning: Planning, row: PortOwner, given: Readonly<Record<string, unknown>>): Binding {
+  const { deps, asked } = planning;
   const { vif_type: vif, vif_details: details } = given;
   if (isVif(vif)) return boundBy(row, vif, recordOf(details));
+  const own = row.proton_network_id === null ? undefined : boundHere(planning, row);
+  if (own !== undefined) return own;
   const next = pending(row, deps.now());
   begunBy.add(asked);
   if (controllersFor(deps, row).length > 0) return next;
-  return failed({ ...row, ...next }, `no controller of ${row.proton} is registered for the host ${row.host_id}`);
+  const nobody = `no controller of ${row.proton} is registered for the host ${row.host_id}`;
+  return failed(
+    { ...row, ...next },
+    row.proton_network_id === null ? nobody : `no agent has registered as the host ${row.host_id}, and ${nobody}`,
+  );
+}
+
+/** As Neutron's ports are bound, where the host runs the vrouter; undefined: it does not. */
+function boundHere({ plan }: Planning, row: PortOwner): Binding | undefined {
+  const host = plan.need('host', row.host_id);
+  if (host === undefined) return undefined;
+  const { 'binding:vif_type': type, 'binding:vif_details': details } = vifOn(host, {
+    ...{ id: row.id, device_owner: row.device_owner },
+    'binding:vnic_type': row.vnic_type as Port['binding:vnic_type'],
+  });
+  return carried(row, type, details);
 }
 
 /** What the port itself shows of a binding, as far as its model has it. */
 export function shownBinding(
   { object }: Pick<DeclaredObject, 'object'>,
-  { phase, vif_type, vif_details }: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>,
+  { phase, status, vif_type, vif_details }: Pick<Binding, 'phase' | 'status' | 'vif_type' | 'vif_details'>,
 ): Readonly<Record<string, unknown>> {
   const find = (name: string): ProtonAttribute | undefined => object.attributes.find((one) => one.name === name);
   const details = find('vif_details');
   return {
     ...(find('vif_type') === undefined ? {} : { vif_type: vif_type ?? null }),
     ...(details === undefined ? {} : { vif_details: detailsFor(details, vif_details) }),
-    ...(find('status') === undefined ? {} : { status: phase === 'Bound' ? 'ACTIVE' : 'DOWN' }),
+    ...(find('status') === undefined ? {} : { status: statusOf({ phase, status }) }),
   };
 }
 

@@ -19,6 +19,7 @@ import {
 } from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
+import { protonNetworkModule } from '../protons/vrouter/networks.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -120,6 +121,7 @@ export const MODULES: ModuleTable = {
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
   port_owner: [portOwnerModule],
+  proton_network: [protonNetworkModule],
   proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],

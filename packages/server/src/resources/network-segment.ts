@@ -243,11 +243,12 @@ function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? otherOfVni(look, vni);
 }
 
-/** A server may have no routers, or no taps, loaded. */
+/** A server may have no routers, or no taps, loaded. VPNs and projects of protons have networks of their own. */
 function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   for (const [type, attribute] of [
     ['router', 'transit_vni'],
     ['tap_service', 'vni'],
+    ['proton_network', 'vni'],
   ] as const) {
     try {
       const [found] = look.by(type, attribute, String(vni));

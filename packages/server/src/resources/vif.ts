@@ -13,9 +13,17 @@ export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record
   if (row === undefined || isRefused || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
+  return vifOn(row, port);
+}
+
+/** The same on a host that takes it. */
+export function vifOn(
+  { features = [] }: Pick<Host, 'features'>,
+  port: Pick<Port, 'id' | 'device_owner' | 'binding:vnic_type'>,
+): { readonly 'binding:vif_type': string; readonly 'binding:vif_details': Readonly<Record<string, unknown>> } {
   const details = { port_filter: true, connectivity: 'l2' };
   if (vifKind(port) !== 'tap') return { 'binding:vif_type': 'other', 'binding:vif_details': details };
-  if (!(row.features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
+  if (!(features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
   return { 'binding:vif_type': 'bridge', 'binding:vif_details': { ...details, bridge_name: tapBridgeName(port.id) } };
 }
 

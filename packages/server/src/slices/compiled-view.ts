@@ -8,6 +8,7 @@ import {
 } from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
 import type { AnyObject, Port } from '@cable/model';
+import { changesByProtons, withProtons } from '../protons/vrouter/overlay.ts';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
 /**
@@ -60,16 +61,20 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'health',
 ]);
 
-/** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
+/** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`: with what rows of protons on the vrouter stand for. */
 export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
   return {
-    network: ownOf(tables.of('network')),
-    subnet: ownOf(tables.of('subnet')),
+    network: withProtons(tables, 'network', ownOf(tables.of('network'))),
+    subnet: withProtons(tables, 'subnet', ownOf(tables.of('subnet'))),
     subnetpool: tables.of('subnetpool'),
-    port: ownOf(tables.of('port')),
-    router_interface: ownOf(tables.any('router_interface') as unknown as TableReader<PortRow, string>),
+    port: withProtons(tables, 'port', ownOf<PortRow>(tables.of('port'))),
+    router_interface: withProtons(
+      tables,
+      'router_interface',
+      ownOf(tables.any('router_interface') as unknown as TableReader<PortRow, string>),
+    ),
     router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,
-    router: ownOf(tables.of('router')),
+    router: withProtons(tables, 'router', ownOf(tables.of('router'))),
     router_peering: tables.of('router_peering'),
     router_egress: tables.of('router_egress'),
     router_policy: tables.of('router_policy'),
@@ -109,7 +114,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
 export function compilerChanges(changes: readonly StoredChange[]): TableChange[] {
   const found: StoredChange[] = [];
   for (const change of changes) {
-    if (!COMPILED.has(change.type)) continue;
+    if (!COMPILED.has(change.type)) {
+      found.push(...(changesByProtons(change) as unknown as readonly StoredChange[]));
+      continue;
+    }
     const { before, after } = change;
     // Whose it is never changes; an id may come again.
     if ((before === undefined || isOwn(before)) && (after === undefined || isOwn(after))) found.push(change);

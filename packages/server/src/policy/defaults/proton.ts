@@ -35,6 +35,11 @@ export const PROTON_RULES: readonly RuleDefault[] = [
     description: 'Say how a port of a proton is plugged.',
   })),
   {
+    name: 'get_proton_network',
+    check: ADMIN,
+    description: 'See networks of the vrouter that ports of protons are in.',
+  },
+  {
     name: 'get_proton_controller',
     check: CONTROLLERS,
     description: 'See what plugs ports of protons.',
