@@ -41,7 +41,7 @@ const SCHEMAS = {
 } as const;
 /** Where hosts find the Southbound database. */
 const SOUTHBOUND_PORT = 6642;
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 /** Starts it. Hosts are chassis when this resolves. Throws, naming the packages, when some lack. */
 export async function startOvn(names: LabNames, processes: Processes, hosts: readonly LabHost[]): Promise<Ovn> {

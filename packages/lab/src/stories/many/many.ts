@@ -1,6 +1,10 @@
 import { defineStory, type Story } from '../../story.ts';
 import { ADMINISTRATION_CHECKS } from './administration.ts';
+import { CHAIN_CHECKS } from './chain.ts';
+import { DELETE_CHECKS } from './delete.ts';
 import { OVN_CHECKS } from './ovn.ts';
+import { RESTART_CHECKS } from './restart.ts';
+import { VPN_CHECKS } from './vpn.ts';
 import { MANY_WORLD } from './world.ts';
 
 /** What Gluon promised, in one VM. */
@@ -8,5 +12,12 @@ export const MANY: Story = defineStory({
   name: 'many',
   sentence: 'One VM on many kinds of networks at once: Neutron’s by the vrouter, and OVN’s.',
   world: MANY_WORLD,
-  checks: [...ADMINISTRATION_CHECKS, ...OVN_CHECKS],
+  checks: [
+    ...ADMINISTRATION_CHECKS,
+    ...OVN_CHECKS,
+    ...VPN_CHECKS,
+    ...CHAIN_CHECKS,
+    ...RESTART_CHECKS,
+    ...DELETE_CHECKS,
+  ],
 });

@@ -12,7 +12,7 @@ import { OPEN_PORT } from '../../traffic/protocol.ts';
 import { expectMeeting } from './meet.ts';
 import { type ManyLab, type ManyWorld, type Part, part, tenant } from './world.ts';
 
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 
 /** Its network has no gateway, as one that a machine has besides: the way out is the first card's. */
 const CIDR = '10.20.0.0/24';

@@ -9,9 +9,10 @@ import type { LabProcess } from '../../processes.ts';
 import { startCapture } from '../../traffic/capture.ts';
 import { startServices } from '../../traffic/in-guest.ts';
 import { expectMeeting, expectToMeet } from './meet.ts';
-import { type ManyLab, type ManyWorld, PROJECT, type Part, part, tenant } from './world.ts';
+import { bindAsNova, createIn, createProtonPort, type Shown, untilActive } from './proton-port.ts';
+import { type ManyLab, type ManyWorld, type Part, PROJECT, part } from './world.ts';
 
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 const BASE = '/proton/net-l3vpn/v1.0';
 /** Each guest is in a subnet of its own, and knows the others by this one. */
 const ALL = '10.30.0.0/16';
@@ -62,7 +63,6 @@ export const VPN_CHECKS: readonly Check<ManyWorld>[] = [
         processes,
         guests.filter(({ name }) => name !== vm.name),
       );
-      for (const guest of guests) await untilActive(lab, guest);
       vpnPart.set(lab, {
         vm: own.guest,
         site: site.guest,
@@ -106,7 +106,10 @@ export const VPN_CHECKS: readonly Check<ManyWorld>[] = [
       await expectMeeting(redVm, redSite);
       await expectToMeet(vm, site);
       await expectToMeet(site, vm);
-      await ipBatch(redVm.netns ?? '', ['route replace 10.10.0.0/24 via 10.30.1.1', 'route replace 10.20.0.0/24 via 10.30.1.1']);
+      await ipBatch(redVm.netns ?? '', [
+        'route replace 10.10.0.0/24 via 10.30.1.1',
+        'route replace 10.20.0.0/24 via 10.30.1.1',
+      ]);
       for (const address of [lab.guests.desk.ip, '10.20.0.1'])
         expect(
           (await pingFrom(redVm, address, { count: 2, deadlineSeconds: 1 })).silent,
@@ -117,59 +120,31 @@ export const VPN_CHECKS: readonly Check<ManyWorld>[] = [
   },
 ];
 
-type Answer = Readonly<Record<string, unknown>> & { readonly id: string };
-
 async function createVpn(lab: ManyLab, name: string): Promise<string> {
   const { names, processes } = lab;
-  const made = await operate(names, processes, [
-    ...['--project', PROJECT, '--json', 'p', 'net-l3vpn', 'vpn', 'create', name],
-  ]);
-  return (JSON.parse(made) as Answer).id;
+  const words = ['--project', PROJECT, '--json', 'p', 'net-l3vpn', 'vpn', 'create', name];
+  return (JSON.parse(await operate(names, processes, words)) as Shown).id;
 }
 
-let made = 0;
-
-/** A port of the proton, bound to the VPN by its interface, and to the host by Neutron's door as Nova does it. */
+/** A card whose port is bound to the VPN by its interface. */
 async function plugVpn(
   lab: ManyLab,
-  { owner, device, vpn, place }: { readonly owner: CardOwner; readonly device: string; readonly vpn: string; readonly place: Place },
+  {
+    owner,
+    device,
+    vpn,
+    place,
+  }: { readonly owner: CardOwner; readonly device: string; readonly vpn: string; readonly place: Place },
 ): Promise<VpnGuest> {
-  const client = tenant(lab);
-  made += 1;
-  const macAddress = `fa:16:3e:30:00:${made.toString(16).padStart(2, '0')}`;
-  const port = (await client.request('POST', `${BASE}/ports`, {
-    ...{ name: `${owner.name}-vpn`, tenant_id: PROJECT, mac_address: macAddress, admin_state_up: true, status: 'DOWN' },
-    ...{ vnic_type: 'normal', mtu: 1400, vlan_transparency: false },
-  })) as Answer;
-  await client.request('POST', `${BASE}/vpnbindings`, {
-    ...{ tenant_id: PROJECT, interface_id: port.id, service_id: vpn },
-    ...{ ipaddress: place.address, subnet_prefix: 24, gateway: place.gateway },
-  });
-  const binding = { 'binding:host_id': owner.host.name, device_owner: 'compute:nova', device_id: machineId(made) };
-  const { port: bound } = (await client.request('PUT', `/v2.0/ports/${port.id}`, { port: binding })) as {
-    readonly port: Answer & { readonly network_id: string };
-  };
-  expect(bound['binding:vif_type'] === 'tap', `the port's vif_type is ${String(bound['binding:vif_type'])}`);
-  const { network } = (await client.request('GET', `/v2.0/networks/${bound.network_id}`)) as {
-    readonly network: { readonly mtu: number };
-  };
-  const card = { device, portId: port.id, macAddress, mtuBytes: network.mtu };
+  const port = await createProtonPort(lab, BASE, `${owner.name}-vpn`);
+  const { address, gateway } = place;
+  const joined = { interface_id: port.id, service_id: vpn, ipaddress: address, subnet_prefix: 24, gateway };
+  await createIn(lab, BASE, 'vpnbindings', joined);
+  const card = await bindAsNova(lab, owner.host, device, port);
   const process = await plugCard(owner, card, lab);
-  await ipBatch(owner.netns, [`addr add ${place.address}/24 dev ${device}`, `route add ${ALL} via ${place.gateway}`]);
-  return { guest: atCard(owner, card, place.address), card: process };
-}
-
-/** Nova's machines have such ids. */
-function machineId(n: number): string {
-  return `5b2f6c1e-8d7a-4f3b-9c2d-${String(n).padStart(12, '0')}`;
-}
-
-async function untilActive(lab: ManyLab, { name, portId }: Guest): Promise<void> {
-  await eventually({ what: `the port of ${name} to be ACTIVE`, deadlineMs: WAIT_MS, everyMs: 100 }, async () => {
-    const { port } = (await tenant(lab).request('GET', `/v2.0/ports/${portId}`)) as { readonly port: Answer };
-    expect(port['status'] === 'ACTIVE', `it is ${String(port['status'])}`);
-    return true;
-  });
+  await ipBatch(owner.netns, [`addr add ${address}/24 dev ${device}`, `route add ${ALL} via ${gateway}`]);
+  await untilActive(lab, port.id);
+  return { guest: atCard(owner, card, address), card: process };
 }
 
 /** Of tcpdump: a ping's packet of IPv4, behind one label that is the last (RFC 3032), in UDP to the port of MPLS (RFC 7510). */
