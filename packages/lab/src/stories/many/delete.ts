@@ -95,10 +95,8 @@ async function removeProton({ names, processes }: ManyLab, name: string): Promis
 
 async function removePlugin(lab: ManyLab): Promise<void> {
   const { names, processes } = lab;
-  const rules = JSON.parse(await operate(names, processes, ['dispatch', 'rule', 'list', '--json'])) as readonly {
-    readonly id: string;
-  }[];
-  for (const { id } of rules) await operate(names, processes, ['dispatch', 'rule', 'delete', id]);
+  for (const { id } of await tenant(lab).list('dispatch_rule'))
+    await operate(names, processes, ['dispatch', 'rule', 'delete', id]);
   await operate(names, processes, ['plugin', 'delete', 'ovn']);
 }
 

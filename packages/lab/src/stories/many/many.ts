@@ -10,7 +10,8 @@ import { MANY_WORLD } from './world.ts';
 /** What Gluon promised, in one VM. */
 export const MANY: Story = defineStory({
   name: 'many',
-  sentence: 'One VM on many kinds of networks at once: Neutron’s by the vrouter, and OVN’s.',
+  sentence:
+    'One VM has ports on the vrouter, on OVN and on an L3VPN at once; its traffic in the VPN is led through a chain of functions, and its administration is a Neutron network’s.',
   world: MANY_WORLD,
   checks: [
     ...ADMINISTRATION_CHECKS,

@@ -44,8 +44,8 @@ export const OVN_CHECKS: readonly Check<ManyWorld>[] = [
       const rule = ['dispatch', 'rule', 'create', '--priority', '10', '--resource', 'network', '--flavor', FLAVOR];
       await operate(names, processes, [...rule, '--plugin', PLUGIN]);
       const network = await tenant(lab).create('network', { name: 'ovn', 'flavor:network': FLAVOR });
-      const shown = JSON.parse(await operate(names, processes, ['network', 'show', network.id, '--json'])) as Shown;
-      expect(shown['cable:backend'] === PLUGIN, `the network is of ${shown['cable:backend']}`);
+      const { 'cable:backend': backEnd, 'provider:network_type': type } = network;
+      expect(backEnd === PLUGIN, `the network is of ${backEnd}`);
       const place = { network_id: network.id, ip_version: 4, cidr: CIDR } as const;
       const subnet = await tenant(lab).create('subnet', { ...place, gateway_ip: null });
       const plug = (owner: CardOwner, device: string): ReturnType<typeof plugOvn> =>
@@ -54,7 +54,7 @@ export const OVN_CHECKS: readonly Check<ManyWorld>[] = [
       const far = await plug(await createVm('ovnfar', hosts.h2, lab), 'eth0');
       await startServices(processes, [far.guest]);
       ovnPart.set(lab, { ovn, networkId: network.id, vm, far: far.guest, cards: [card, far.card] });
-      return `${shown['provider:network_type']} by ${PLUGIN}: ${vm.ip} and ${far.guest.ip}, leased from OVN`;
+      return `${type} by ${PLUGIN}: ${vm.ip} and ${far.guest.ip}, leased from OVN`;
     },
   },
   {
@@ -79,14 +79,11 @@ export const OVN_CHECKS: readonly Check<ManyWorld>[] = [
   },
 ];
 
-type Shown = { readonly 'cable:backend': string; readonly 'provider:network_type': string };
-
-async function register({ names, processes }: ManyLab, { endpoint, token }: Ovn): Promise<void> {
+async function register(lab: ManyLab, { endpoint, token }: Ovn): Promise<void> {
   const words = ['plugin', 'create', '--name', PLUGIN, '--endpoint', endpoint, '--token', token];
-  await operate(names, processes, words);
+  await operate(lab.names, lab.processes, words);
   await eventually({ what: 'the plug-in to be Ready', deadlineMs: WAIT_MS, everyMs: 200 }, async () => {
-    const shown = await operate(names, processes, ['plugin', 'show', PLUGIN, '--json']);
-    const { state, reason } = JSON.parse(shown) as { readonly state: string; readonly reason: string | null };
+    const { state, reason } = await tenant(lab).get('plugin', PLUGIN);
     expect(state === 'Ready', `it is ${state}: ${reason}`);
     return true;
   });
