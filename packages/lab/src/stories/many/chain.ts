@@ -20,7 +20,7 @@ const BYTES = 5_000_000;
 const TYPES = ['firewall', 'dpi'] as const;
 
 /** A machine that passes on whatever it gets, as a router does, and counts it. */
-export type Fn = { readonly owner: CardOwner; readonly card: Card; process: LabProcess };
+export type Fn = { readonly owner: CardOwner; readonly card: Card; readonly process: LabProcess };
 
 export type ChainPart = {
   readonly functions: readonly Fn[];
@@ -71,14 +71,15 @@ export const CHAIN_CHECKS: readonly Check<ManyWorld>[] = [
     concerns: ['agent'],
     run: async (lab) => {
       const { vm, site } = vpnPart.of(lab);
-      const { functions } = chainPart.of(lab);
-      const [wall] = functions;
+      const made = chainPart.of(lab);
+      const [wall, ...others] = made.functions;
       expect(wall !== undefined, 'there is no function');
       const { result, pings } = await duringPings(vm, site, async () => {
         await wall.process.stop('SIGKILL');
         await untilOpen(lab, false);
         await expectToMeet(lab.guests.desk, lab.guests.vm);
-        wall.process = await startFunction(lab, wall.owner, wall.card);
+        const process = await startFunction(lab, wall.owner, wall.card);
+        chainPart.set(lab, { ...made, functions: [{ ...wall, process }, ...others] });
         const startedAt = performance.now();
         await untilOpen(lab, true);
         return performance.now() - startedAt;
