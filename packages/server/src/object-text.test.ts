@@ -128,7 +128,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   network_segment_range: 'cable:backend default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   port_owner:
-    'controller deadline device_id device_owner fixed_ips host_id mac_address name open proton_network_id reason refused session status vif_details vif_type',
+    'controller deadline device_id device_owner fixed_ips host_id inactive_bindings mac_address name open proton_network_id reason refused session standby_hosts status vif_details vif_type',
   proton: 'backend born change description files project_quotas quotas served_versions versions',
   proton_controller: 'user_id',
   proton_network: 'export_targets import_targets label route_distinguisher router_id segmentation_id subnets',

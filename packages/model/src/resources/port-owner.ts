@@ -90,7 +90,13 @@ export const portOwnerResource = {
           example: 1,
           description: 'Of the binding, as it was shown.',
         },
-        reason: { type: 'string', required: true, minLength: 1, maxLength: 1024, description: 'Why, for people.' },
+        reason: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 65536,
+          description: 'Why, for people; 1,024 characters of it are kept.',
+        },
       },
     },
   ],
@@ -207,5 +213,21 @@ export const portOwnerResource = {
     session: { type: 'string', nullable: true, default: null },
     /** Reasons by controller, of this generation. */
     refused: { type: 'dict', default: {} },
+    /** As those of Neutron's ports, of one that the vrouter carries. */
+    inactive_bindings: {
+      type: 'list',
+      default: [],
+      items: {
+        type: 'object',
+        properties: {
+          host: { type: 'string' },
+          vnic_type: { type: 'string' },
+          profile: { type: 'dict' },
+          was_active: { type: 'boolean' },
+        },
+      },
+    },
+    /** Hosts that program it besides the one that carries it. */
+    standby_hosts: { type: 'list', default: [], items: { type: 'string' }, indexed: true },
   },
 } as const;

@@ -57,7 +57,7 @@ function contributionOf(
   const made = defaultInterfaceMade(own, declared);
   const created = [...parts.map((one) => one.created), made].filter((one) => one !== undefined);
   return {
-    derive: () => version,
+    derive: (planning, given) => ({ ...version, ...madeMac(planning, own, given) }),
     change: (planning, before, after, given) =>
       Object.assign({}, version, ...parts.map((one) => one.change?.(planning, before, after, given))),
     check: (view, after, before) => {
@@ -99,6 +99,12 @@ function contributionOf(
 }
 
 /** First what is done for every proton, then what its back end does. */
+/** A port whose address on its link nobody has chosen has one that is made, as Neutron's. */
+function madeMac({ deps }: Planning, { object }: DeclaredObject, given: Fields): Fields {
+  const isMade = object.kind === 'port' && object.attributes.some(({ name }) => name === 'mac_address');
+  return isMade && (given['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
+}
+
 function partsOf(
   proton: string,
   own: DeclaredObject,

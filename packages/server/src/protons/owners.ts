@@ -38,7 +38,7 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       const { plan } = planning;
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined || planning.isService) return {};
-      const next = { ...row, ...spec(after) };
+      const next = { ...row, ...spec(after), ...noneAside(row, after) };
       const binding = transition(planning, row, { after: next, port: after, given, type: own.type });
       if (binding === undefined) return {};
       plan.replace(PORT_OWNER, { ...next, ...binding } as unknown as AnyObject);
@@ -77,6 +77,11 @@ function spec(
     ...{ mac_address: text('mac_address').toLowerCase(), name: text('name') },
     ...{ admin_state_up: port['admin_state_up'] !== false, vnic_type: text('vnic_type') || 'normal' },
   };
+}
+
+/** Whoever is moved without being prepared for it is nowhere else. */
+function noneAside(row: PortOwner, after: AnyObject): Partial<PortOwner> {
+  return after['host_id'] === row.host_id ? {} : { inactive_bindings: [], standby_hosts: [] };
 }
 
 type Step = {

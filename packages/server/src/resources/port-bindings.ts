@@ -1,6 +1,7 @@
 /** Bindings of a port to several hosts, one of them active: how a machine moves while it runs. */
 import { deviceOn } from '@cable/compiler';
 import { type AnyObject, CableError, type Port } from '@cable/model';
+import { isMadeUp } from '../engine/arbiter.ts';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
@@ -98,7 +99,9 @@ const activate = onPort('activate_port_binding', (planning, port, host) => {
  * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
  * Nova says in the profile that it will go to.
  */
-function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>): Partial<Port> {
+export function standbyOf(
+  port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>,
+): Partial<Port> {
   const host = port['binding:host_id'] ?? '';
   const inactive = host === '' ? [] : port.inactive_bindings.filter((one) => one.host !== host);
   const target = port['binding:profile']?.['migrating_to'];
@@ -247,7 +250,11 @@ function unbound({ id }: Port): CableError {
 
 function shown({ tables }: Pick<EngineDeps, 'tables'>, port: Port, host: string): Readonly<Record<string, unknown>> {
   const { vnic_type, profile } = found(port, host);
-  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = vifOf(tables, port, host);
+  // Of a port that others bind it is what they have said.
+  const isSaid = isMadeUp(port as unknown as AnyObject) && host === hostOf(port);
+  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = isSaid
+    ? (port as unknown as AnyObject)
+    : vifOf(tables, port, host);
   return { host, vif_type, vif_details, vnic_type, profile, status: host === hostOf(port) ? 'ACTIVE' : 'INACTIVE' };
 }
 
@@ -274,6 +281,10 @@ function onPort(
     const host = parameters['host'] ?? named ?? '';
     const resource = deps.resources.named('port');
     const build = (planning: Planning): AnyObject => {
+      if (planning.plan.get('port', id) === undefined) {
+        const other = deps.arbiter?.current?.rebind(planning, id, (port) => step(planning, port, host, given));
+        if (other !== undefined) return other as unknown as AnyObject;
+      }
       permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
       const port = planning.plan.get('port', id);
       if (port === undefined) throw notFound(resource, id);

@@ -34,6 +34,7 @@ const FINDERS: Readonly<Partial<Record<TableName, Finders>>> = {
     network_id: (tables, id) => [...ofOwners(tables, 'proton_network_id', id), ...ofNetwork(tables, id)],
     device_id: (tables, id) => [...ofOwners(tables, 'device_id', id), ...ofRouter(tables, id)],
     'binding:host_id': (tables, host) => ofOwners(tables, 'host_id', host),
+    standby_hosts: (tables, host) => ofOwners(tables, 'standby_hosts', host),
   },
   router_interface: { id: ofSubnet, network_id: ofNetwork, device_id: ofRouter },
 };
@@ -176,6 +177,8 @@ function portImages(owner: PortOwner): readonly Image[] {
     // Of a host that a controller plugs it on the vrouter knows nothing.
     'binding:host_id': status === null ? '' : host_id,
     status: status ?? 'DOWN',
+    inactive_bindings: owner.inactive_bindings as PortRow['inactive_bindings'],
+    standby_hosts: owner.standby_hosts,
     ...(owner.open ? { open: true } : {}),
   };
   return [{ type: 'port', row }];
