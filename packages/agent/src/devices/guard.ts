@@ -34,7 +34,7 @@ import {
   transport,
 } from '../net/nft.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
-import { parseAddress, parsePrefix } from '../plan/address.ts';
+import { maskBytes, parseAddress, parsePrefix } from '../plan/address.ts';
 
 const TABLE_NAME = 'cable';
 /** Families in which the table is. */
@@ -319,10 +319,6 @@ function keptRules(link: string, prefixes: readonly string[]): readonly NftRule[
       ];
     }),
   ];
-}
-
-function maskBytes(length: number, bytes: number): Uint8Array {
-  return Uint8Array.from({ length: bytes }, (_, at) => 0xff & ~(0xff >> Math.min(8, Math.max(0, length - 8 * at))));
 }
 
 /** A device's name, filled up with zeros. */
