@@ -30,6 +30,7 @@ import type {
   Service,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -232,6 +233,21 @@ const ATTRIBUTES = {
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   snat_lease: ['id', 'router_id', 'network_id', 'external_address', 'port_id', 'host_id', 'first_ports'],
+  pseudowire: [
+    'id',
+    'object_id',
+    'project_id',
+    'name',
+    'vni',
+    'port_ids',
+    'at_port_id',
+    'at',
+    'back_port_id',
+    'matches',
+    'precedence',
+    'admitted_kbps',
+    'guaranteed_kbps',
+  ],
   host: ['id', 'underlay', 'bridge_mappings', 'features', 'cluster'],
   host_policy: ['id', 'revision_number', 'cluster', 'hosts', 'directions', 'rules'],
   loadbalancer: [
@@ -328,6 +344,8 @@ export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dsc
 
 export type SnatLeaseRow = Pick<SnatLease, Attributes<'snat_lease'>>;
 
+export type PseudowireRow = Pick<StoredPseudowire, Attributes<'pseudowire'>>;
+
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
 export type LoadBalancerRow = Pick<LoadBalancer, Attributes<'loadbalancer'>>;
@@ -375,6 +393,7 @@ export type Rows = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
   readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
   readonly snat_lease: SnatLeaseRow;
+  readonly pseudowire: PseudowireRow;
   readonly host: HostRow;
   readonly loadbalancer: LoadBalancerRow;
   readonly listener: ListenerRow;
@@ -430,6 +449,7 @@ type IndexNames = {
   readonly qos_packet_rate_limit_rule: 'qos_policy_id';
   readonly qos_dscp_marking_rule: 'qos_policy_id';
   readonly snat_lease: 'router_id' | 'host_id';
+  readonly pseudowire: 'port_ids';
   readonly host: never;
   readonly loadbalancer: 'vip_network_id';
   readonly listener: 'loadbalancer_id';
@@ -495,6 +515,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   snat_lease: { router_id: (row) => [row.router_id], host_id: (row) => (row.host_id === '' ? [] : [row.host_id]) },
+  pseudowire: { port_ids: (row) => row.port_ids },
   host: {},
   loadbalancer: { vip_network_id: (row) => [row.vip_network_id] },
   listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },

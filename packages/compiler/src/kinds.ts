@@ -1,7 +1,7 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> standby, logs
+ *   host ──> standby, logs, pseudowires
  *   host ──> host_policies ──> pods, cluster_pods, group
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods

@@ -27,6 +27,7 @@ import type { portOwnerResource } from './resources/port-owner.ts';
 import type { protonResource } from './resources/proton.ts';
 import type { protonControllerResource } from './resources/proton-controller.ts';
 import type { protonNetworkResource } from './resources/proton-network.ts';
+import type { pseudowireResource } from './resources/pseudowire.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -63,6 +64,7 @@ export type JoinToken = ResourceObject<typeof joinTokenResource>;
 export type PortOwner = ResourceObject<typeof portOwnerResource>;
 export type ProtonNetwork = ResourceObject<typeof protonNetworkResource>;
 export type ProtonController = ResourceObject<typeof protonControllerResource>;
+export type StoredPseudowire = ResourceObject<typeof pseudowireResource>;
 export type Proton = ResourceObject<typeof protonResource>;
 export type Plugin = ResourceObject<typeof pluginResource>;
 export type DispatchRule = ResourceObject<typeof dispatchRuleResource>;

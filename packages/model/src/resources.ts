@@ -11,6 +11,7 @@ import { portOwnerResource } from './resources/port-owner.ts';
 import { protonResource } from './resources/proton.ts';
 import { protonControllerResource } from './resources/proton-controller.ts';
 import { protonNetworkResource } from './resources/proton-network.ts';
+import { pseudowireResource } from './resources/pseudowire.ts';
 import { subnetResource } from './resources/subnet.ts';
 
 /** The resources that are there whichever extensions are loaded. */
@@ -24,6 +25,7 @@ export const CORE_RESOURCES: readonly Resource[] = [
   protonResource,
   portOwnerResource,
   protonNetworkResource,
+  pseudowireResource,
   protonControllerResource,
 ];
 

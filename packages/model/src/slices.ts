@@ -103,7 +103,7 @@ export type SliceTypes = {
   readonly backends: { readonly header: BackendsHeader; readonly item: ServiceBackend };
   /** Item: where prefixes of the VPN are, or of one of which it imports; key: `<port id>`, of another VPN's `<VPN id>/<port id>`. */
   readonly vpn: { readonly header: VpnHeader; readonly item: VpnPlace };
-  /** Item: a pseudowire that begins or ends at a port of the host; key: its id. A host without any has no such slice. */
+  /** Item: a pseudowire that begins or ends at a port of the host; key: `<port id>/<its id>`, of one of which both ends are on the host once. A host without any has no such slice. */
   readonly pseudowires: { readonly header: PseudowiresHeader; readonly item: Pseudowire };
 };
 
@@ -858,7 +858,9 @@ export type Pseudowire = {
 /** A port and where it is. */
 export type PseudowirePort = {
   readonly portId: string;
+  /** All zeros: there is no such port any more. */
   readonly macAddress: string;
+  /** Empty: it is on no host that could take frames, so what enters is dropped. Where frames enter it is never empty. */
   readonly host: string;
   /** The host's underlay address; null while it has not registered: then nothing gets there. */
   readonly underlay: string | null;
@@ -868,11 +870,11 @@ export type PseudowirePort = {
 export type PseudowireStart = PseudowirePort & {
   /** What the port has sent, or what is about to be delivered to it. */
   readonly at: 'sent' | 'delivered';
-  /** Absent: every frame. Else IP packets that one of these fits; of several wires at the port the first by `order` takes them, and the port's network what none takes. */
+  /** Absent: every frame. Else IP packets that one of these, at most 64, fits; of several wires at the port the first by `order` takes them, and the port's network what none takes. */
   readonly matches?: readonly PseudowireMatch[];
-  /** Of several wires at one port; the lowest is asked first. */
+  /** Of several wires with `matches` at one place of a port: 0, 1 and so on, each once; the lowest is asked first. */
   readonly order: number;
-  /** It goes on with what came by the wires of this path; where the port is in several paths, a packet is known by its addresses and ports. */
+  /** It goes on with what came by the wires of this path, which is of one port: `<classifier id>/<port id>/<sent or delivered>`. Where the port is in several paths, a packet is known by its addresses and ports. */
   readonly path?: string;
 };
 

@@ -50,6 +50,7 @@ import type {
   ServiceProfile,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
@@ -108,6 +109,7 @@ type ObjectTypes = {
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
   readonly proton_network: ProtonNetwork;
+  readonly pseudowire: StoredPseudowire;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;

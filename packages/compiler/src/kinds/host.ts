@@ -7,6 +7,7 @@ import { hostPoliciesOf } from './host-policies.ts';
 import { hasLogs, LOGS } from './logs.ts';
 import { NO_POLICIES, networkPoliciesOf, withPrivateSubnets } from './network-policies.ts';
 import { privateSubnetsOf } from './private-subnets.ts';
+import { pseudowiresOf } from './pseudowires.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -16,6 +17,9 @@ const TRUNK_SUBPORT = 'trunk:subport';
 
 /** `device_owner` of the port of a Kubernetes node, which is its host’s own. */
 const NODE_OWNER = 'kubernetes:node';
+
+/** Of no group: nothing passes. */
+const CLOSED: SliceKey = 'policy:';
 
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
@@ -37,7 +41,9 @@ export const hostKind: Kind = defineKind({
     compute: (reader, port) => {
       if (!isBound(port)) return [];
       const value = portOf(reader, port);
-      return [{ key: port.id, value, refs: references(value) }];
+      const wires = pseudowiresOf(reader, port);
+      const given = wires.isClosed ? { ...value, policy: CLOSED } : value;
+      return [{ key: port.id, value: given, refs: [...references(given), ...wires.refs] }];
     },
   },
 });
@@ -80,7 +86,7 @@ function networkPolicies(reader: Reader, port: PortRow): Partial<Pick<LocalPort,
   const privateIn = privateSubnetsOf(reader, port);
   if (key === undefined && privateIn === undefined) return {};
   const known = reader.get('host', hostOf(port))?.features ?? [];
-  if (!known.includes('network-policies')) return { policy: 'policy:' };
+  if (!known.includes('network-policies')) return { policy: CLOSED };
   const isUnknown =
     key === NO_POLICIES ||
     (key?.includes('|') === true && !known.includes('network-policy-tiers')) ||

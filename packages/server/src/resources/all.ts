@@ -58,6 +58,7 @@ import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToMod
 import { portGuestModule } from './port-guest.ts';
 import { privateSubnetModule } from './private-subnet.ts';
 import { providerOfClusterModule, providerRangesModule } from './provider-of-cluster.ts';
+import { pseudowireModule } from './pseudowire.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
@@ -122,6 +123,7 @@ export const MODULES: ModuleTable = {
   proton: [protonModule],
   port_owner: [portOwnerModule],
   proton_network: [protonNetworkModule],
+  pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],

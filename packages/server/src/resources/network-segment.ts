@@ -249,6 +249,7 @@ function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
     ['router', 'transit_vni'],
     ['tap_service', 'vni'],
     ['proton_network', 'vni'],
+    ['pseudowire', 'vni'],
   ] as const) {
     try {
       const [found] = look.by(type, attribute, String(vni));

@@ -4,7 +4,7 @@
 import type { AnyObject } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import type { Contribution } from '../../engine/module.ts';
-import { circuitProblems } from './circuit.ts';
+import { circuitPart, circuitProblems } from './circuit.ts';
 
 /** What a type of a proton does besides. Called after what is done for every proton. */
 export type BackendPart = Pick<
@@ -25,7 +25,7 @@ export type Backend = {
 };
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
-  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: () => ({}) },
+  'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: circuitPart },
 };
 
 /** Undefined: there is none of that name. */
