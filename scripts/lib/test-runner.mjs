@@ -6,16 +6,21 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { bundleOf } from './bundles.mjs';
 import { endTree, programsOf } from './process-tree.mjs';
 import { needsMachine, runsAlone } from './tests.mjs';
 
 const FILE_TIMEOUT_MS = 480_000;
+/** What a file over its time has to say what keeps it. */
+const LAST_WORDS_MS = 3000;
+const LAST_WORDS = ['--import', new URL('./last-words.mjs', import.meta.url).href];
 const SLOWEST = 15;
 const SUMS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
@@ -44,8 +49,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => s
 
 const began = new Map();
 const seconds = new Map();
-/** By file: the tests that have begun and not ended. */
+/** By place of the source, the tests of it that have begun and not ended, and the last that has. */
 const open = new Map();
+const ended = new Map();
+/** Files that were over their time. */
+const late = new Set();
 
 async function* events() {
   const sums = Object.fromEntries(SUMS.map((name) => [name, 0]));
@@ -59,7 +67,7 @@ async function* events() {
       process.execArgv = execArgv;
       const { concurrency } = pass;
       for await (const event of run({ files, concurrency, timeout: FILE_TIMEOUT_MS + 15_000, signal: stop.signal })) {
-        for (const name of watch(event)) yield diagnostic(`cut short in: ${name}`);
+        for (const line of watch(event)) yield diagnostic(line);
         const sum = summaryLine(event);
         if (sum === undefined) yield event;
         else if (sum.name in sums) sums[sum.name] += sum.value;
@@ -83,8 +91,8 @@ function portions(files) {
   const ran = files.map((file) => ranFor.get(file));
   const ofSource = (file) => file.endsWith('.ts');
   return [
-    { execArgv: fromSource, files: ran.filter(ofSource) },
-    { execArgv: ['--enable-source-maps'], files: ran.filter((file) => !ofSource(file)) },
+    { execArgv: [...fromSource, ...LAST_WORDS], files: ran.filter(ofSource) },
+    { execArgv: ['--enable-source-maps', ...LAST_WORDS], files: ran.filter((file) => !ofSource(file)) },
   ];
 }
 
@@ -103,29 +111,54 @@ function busyMs() {
 /**
  * Notes how long each file takes, and ends one that is over its time with all that it started. (node:test only asks it to end and
  * goes on, so that what it leaves would run beside the others and keep this process from ending; its own limit is for a file that
- * ended but left a program which holds its pipes.) Returns the tests that a file cut short was in.
+ * ended but left a program which holds its pipes.) Returns what is to be said of a file that was cut short.
  */
 function watch({ type, data }) {
-  if (type !== 'test:dequeue' && type !== 'test:complete') return [];
   const file = fileOf.get(data.name) ?? data.name;
   if (data.nesting !== 0 || !files.includes(file)) {
-    const within = open.get(data.file) ?? new Set();
-    if (type === 'test:dequeue') open.set(data.file, within.add(data.name));
-    else within.delete(data.name);
+    noteTest(type, data);
     return [];
   }
-  if (type === 'test:dequeue') {
-    began.set(file, { at: Date.now(), timer: setTimeout(() => end(file), FILE_TIMEOUT_MS) });
-    return [];
+  if (type === 'test:dequeue') began.set(file, { at: Date.now(), timer: setTimeout(() => end(file), FILE_TIMEOUT_MS) });
+  if (type === 'test:complete') {
+    const { at, timer } = began.get(file);
+    clearTimeout(timer);
+    seconds.set(file, (Date.now() - at) / 1000);
   }
-  const { at, timer } = began.get(file);
-  clearTimeout(timer);
-  seconds.set(file, (Date.now() - at) / 1000);
-  return [...(open.get(data.file) ?? [])];
+  // Only now its tests are known: those of all files but one are told after they have ended.
+  return type === 'test:fail' ? cutShort(file) : [];
 }
 
-function end(file) {
-  for (const pid of programsOf(process.pid, ranFor.get(file))) endTree(pid);
+function noteTest(type, { file, name }) {
+  if (type === 'test:dequeue') open.set(file, (open.get(file) ?? new Set()).add(name));
+  if (type !== 'test:complete') return;
+  open.get(file)?.delete(name);
+  ended.set(file, name);
+}
+
+/** A test has the place of its source, whatever was run. */
+function cutShort(file) {
+  const source = resolve(file);
+  const within = [...(open.get(source) ?? [])].map((name) => `cut short in: ${name}`);
+  if (within.length > 0 || !late.has(file)) return within;
+  return [`cut short: no test is known to have been under way; the last that ended: ${ended.get(source) ?? 'none'}`];
+}
+
+async function end(file) {
+  late.add(file);
+  const pids = programsOf(process.pid, ranFor.get(file));
+  for (const pid of pids) askForLastWords(pid);
+  await sleep(LAST_WORDS_MS);
+  for (const pid of pids) endTree(pid);
+}
+
+/** One that says nothing keeps its event loop from turning. */
+function askForLastWords(pid) {
+  try {
+    process.kill(pid, 'SIGUSR2');
+  } catch (err) {
+    if (err.code !== 'ESRCH') throw err;
+  }
 }
 
 /** `{name, value}` if the event is a line of the summary that node:test ends a run with. */

@@ -224,6 +224,30 @@ test('a controller that was away finds what has changed meanwhile, and a second 
   assert.deepEqual([cluster['holder'], cluster['epoch']], ['b', 2]);
 });
 
+test('a controller that is stopped while it begins to write leaves nothing that keeps its process', async (t) => {
+  const world = await startWorld(t);
+  let stopped: Promise<void> | undefined;
+  const running = world.control('a', {
+    access: (access) => ({
+      ...access,
+      // Asked for last, before it writes.
+      get own() {
+        const { own } = access;
+        const list = (...asked: Parameters<typeof own.list>) => {
+          if (asked[0] === 'host') stopped ??= running.stop();
+          return own.list(...asked);
+        };
+        return { ...own, list: list as typeof own.list };
+      },
+    }),
+  });
+  await until(
+    async () => stopped !== undefined,
+    (isStopped) => isStopped,
+  );
+  await stopped;
+});
+
 test('outages of both API servers cost nothing but time', async (t) => {
   const world = await startWorld(t);
   world.control('a');

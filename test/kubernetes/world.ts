@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '@cable/api';
-import { customKinds, openCableAccess, runController } from '@cable/controller';
+import { type CableAccess, customKinds, openCableAccess, runController } from '@cable/controller';
 import { httpTransport, silentLogger, sleep } from '@cable/kit';
 import { createKubeApi, type KubeApi, type KubeKind, type KubeMeta, type KubeObject } from '@cable/kube';
 import { type FakeApiServer, startFakeApiServer } from '@cable/kube/testing';
@@ -132,6 +132,8 @@ export type Cluster = {
       readonly loadBalancerCidrs?: readonly string[];
       readonly isDefaultLoadBalancer?: boolean;
       readonly serviceCidrs?: readonly string[];
+      /** The server as this controller asks it. */
+      readonly access?: (own: CableAccess) => CableAccess;
     },
   ): RunningController;
   pod(name: string, more?: PodMore): Promise<KubeObject>;
@@ -208,6 +210,8 @@ export async function startServer(
 /** Everything is gone when the test ends. */
 export async function startWorld(t: { after(undo: () => unknown): void }, options: WorldOptions = {}): Promise<World> {
   const undo = undoing(t);
+  const before = timersNow();
+  undo.push(() => untilTimersAre(before));
   const { address, server } = await startServer(undo);
   const cluster = await startCluster(undo, address, options);
   const { cable, kube } = cluster;
@@ -226,6 +230,19 @@ export async function startWorld(t: { after(undo: () => unknown): void }, option
       await cable.request('POST', `/cable/v1/hosts/${host}/status`, { revision: 0, full: false, vifs });
     },
   };
+}
+
+/** Timers that keep this process from ending. */
+function timersNow(): number {
+  return process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+}
+
+/** What has ended leaves no timer: a process in which one runs on does not end. */
+async function untilTimersAre(before: number): Promise<void> {
+  await until(
+    async () => ({ 'timers that still run': timersNow() - before }),
+    (left) => left['timers that still run'] <= 0,
+  );
 }
 
 /** What is to be done when the test ends, the last first. */
@@ -274,6 +291,7 @@ export async function startCluster(
         loadBalancerCidrs = [],
         isDefaultLoadBalancer = true,
         serviceCidrs = ['10.96.0.0/12'],
+        access: asked = (own: CableAccess) => own,
       } = {},
     ) => {
       const stop = new AbortController();
@@ -295,7 +313,7 @@ export async function startCluster(
         { ...options, namespace: 'kube-system', identity },
         {
           kube: createKubeApi({ transport }),
-          cable: access,
+          cable: asked(access),
           log: silentLogger(),
           signal: stop.signal,
         },

@@ -162,7 +162,7 @@ const IN_CHAIN: Partial<PseudowireRow> = {
   matches: [
     {
       ...{ ip_version: 4, source: null, destination: '10.0.0.0/24', protocol: 6 },
-      ...{ source_ports: null, destination_ports: [80, 90] },
+      ...{ source_ports: null, destination_ports: { first: 80, last: 90 } },
     },
   ],
 };

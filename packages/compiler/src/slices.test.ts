@@ -451,7 +451,7 @@ test('a way begins with what its matches say, in the order of precedence, and go
   const matches = [
     {
       ...{ ip_version: 6, source: '2001:db8::/32', destination: null, protocol: 17 },
-      ...{ source_ports: null, destination_ports: [53, 53] },
+      ...{ source_ports: null, destination_ports: { first: 53, last: 53 } },
     },
   ];
   const of = { object_id: 'c', at_port_id: 'p1', matches };

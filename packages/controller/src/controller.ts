@@ -7,7 +7,7 @@
  *                                        every minutes └─ all keys  └─> port book
  */
 import { setMaxListeners } from 'node:events';
-import { ExpectedError, type Logger, sleep } from '@cable/kit';
+import { ExpectedError, type Logger, onAbort, sleep } from '@cable/kit';
 import { type HeldLease, holdLease, type KubeApi, placeOf, Reflector, WorkQueue } from '@cable/kube';
 import { cidrContains, type KubernetesCluster, namespaceProject, parseCidr, parseIp } from '@cable/model';
 import { startAnnouncedEvents } from './announced-events.ts';
@@ -338,7 +338,8 @@ async function lead(
     addresses.takeHosts(await cable.own.list('host', { cluster: options.cluster, limit: 2000 }));
   const loadFirst = () =>
     Promise.all([networkPolicies.load(), clusterPolicies.load(), hostPolicies.load(), loadHosts()]);
-  if ((await patiently(loadFirst, { log, signal, health })) === undefined && signal.aborted) return;
+  await patiently(loadFirst, { log, signal, health });
+  if (signal.aborted) return;
   const podRefusals = new Refusals();
   const waits = new Waits();
   const turns = new PoolTurns();
@@ -696,7 +697,6 @@ function isWithin(cidrs: readonly string[]): (address: string) => boolean {
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    onAbort(signal, resolve);
   });
 }

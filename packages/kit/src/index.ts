@@ -22,6 +22,7 @@ export { createLogger, silentLogger } from './log.ts';
 export type { Loop, LoopOptions } from './loop.ts';
 export { startLoop } from './loop.ts';
 export { LoopDelay } from './loop-delay.ts';
+export { onAbort } from './on-abort.ts';
 export type { ProbeAnswers, ProbePlace } from './probe-listener.ts';
 export { parseProbePlace, startProbeListener } from './probe-listener.ts';
 export { Repeats } from './repeats.ts';

@@ -150,6 +150,15 @@ test('no more than a thousand probes begin in a second', async (t) => {
   for (const [n, ms] of at.entries()) if (n > 0) assert.ok(ms - (at[n - 1] ?? 0) >= 1);
 });
 
+test('what a round that was under way at the end wants to be probed is probed no more', async (t) => {
+  const { prober, changed, forward } = startBed(t);
+  prober.close();
+  prober.take(targets(target('m')));
+  await forward(60_000);
+  assert.deepEqual(changed, []);
+  assert.deepEqual([...prober.members], []);
+});
+
 test('who goes up and down with each probe has each state for some seconds', async (t) => {
   const { prober, changed, forward, end } = startBed(t);
   prober.take(targets(target('m', { monitor: { ...MONITOR, delayMs: 1000, timeoutMs: 500, rise: 1, fall: 1 } })));

@@ -50,6 +50,7 @@ export class Prober {
   /** When the next probe may begin. */
   #nextStart = 0;
   readonly #counts = { well: 0, failed: 0 };
+  #isClosed = false;
 
   constructor(deps: ProberDeps) {
     this.#deps = deps;
@@ -85,8 +86,9 @@ export class Prober {
     };
   }
 
-  /** These are to be probed, and no others. */
+  /** These are to be probed, and no others; after `close` none is. */
   take(targets: ReadonlyMap<string, ProbeTarget>): void {
+    if (this.#isClosed) return;
     const changed = new Set<string>();
     for (const [id, probed] of this.#probed) {
       if (targets.has(id)) continue;
@@ -116,6 +118,7 @@ export class Prober {
 
   /** Ends all probes. */
   close(): void {
+    this.#isClosed = true;
     for (const probed of this.#probed.values()) probed.stop();
     this.#probed.clear();
   }

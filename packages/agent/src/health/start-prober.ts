@@ -1,3 +1,4 @@
+import { onAbort } from '@cable/kit';
 import type { AgentDeps } from '../deps.ts';
 import type { Devices } from '../devices/open-devices.ts';
 import { probeFrom } from './probe.ts';
@@ -23,6 +24,6 @@ export function startProber(
     onChange,
     log: log.child('health'),
   });
-  signal.addEventListener('abort', () => prober.close(), { once: true });
+  onAbort(signal, () => prober.close());
   return prober;
 }

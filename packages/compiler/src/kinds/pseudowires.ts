@@ -128,7 +128,6 @@ function matchOf(match: PseudowireRow['matches'][number]): PseudowireMatch {
   };
 }
 
-function rangeOf(ports: readonly number[] | null): readonly [number, number] | undefined {
-  const [first, last] = ports ?? [];
-  return first === undefined || last === undefined ? undefined : [first, last];
+function rangeOf(ports: PseudowireRow['matches'][number]['source_ports']): readonly [number, number] | undefined {
+  return ports === null ? undefined : [ports.first, ports.last];
 }

@@ -27,6 +27,15 @@ test('numbers are those of the Subnet’s own subnets; of too many the largest t
   assert.deepEqual(withoutUsage({ id: 'n', usedIPs: { ipv4: 1 }, availableIPs: {} }), { id: 'n' });
 });
 
+test('made by who is to end already, it leaves no timer', () => {
+  const timers = () => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length;
+  const before = timers();
+  const none = { cable: { as: assert.fail }, kube: {} as KubeApi, log: silentLogger(), signal: AbortSignal.abort() };
+  const usage = new SubnetUsage({ ...none, subnets: () => [], workedOn: () => undefined });
+  usage.changed('shop/web');
+  assert.equal(timers(), before);
+});
+
 test('many Subnets are asked for by few requests, and only what is new is written; each write is known once', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const asked: string[] = [];

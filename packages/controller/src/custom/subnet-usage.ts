@@ -1,6 +1,6 @@
 /** How many addresses Subnets have given and have left, and by which node those leave that name some, in their status. Ports come and go by the thousand, so it is asked for many Subnets at once and once a minute, and never port by port. */
 import type { Client } from '@cable/api';
-import type { Logger } from '@cable/kit';
+import { type Logger, onAbort } from '@cable/kit';
 import { isConflict, isNotFound, type KubeApi, keyOf, placeOf } from '@cable/kube';
 import type { AnyObject } from '@cable/model';
 import type { CableAccess } from '../cable-access.ts';
@@ -109,14 +109,10 @@ export class SubnetUsage {
   constructor(deps: SubnetUsageDeps) {
     this.#deps = deps;
     const every = setInterval(() => this.#look(), EVERY_MS);
-    deps.signal.addEventListener(
-      'abort',
-      () => {
-        clearInterval(every);
-        clearTimeout(this.#soon);
-      },
-      { once: true },
-    );
+    onAbort(deps.signal, () => {
+      clearInterval(every);
+      clearTimeout(this.#soon);
+    });
   }
 
   /** It was worked on. */

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from '@cable/api';
-import { ExpectedError, exitUsage, httpTransport, type Logger, startLoop } from '@cable/kit';
+import { ExpectedError, exitUsage, httpTransport, type Logger, onAbort, startLoop } from '@cable/kit';
 import { isClusterName } from '@cable/model';
 import { certificatesIn, followTlsFiles, isPlace, pkiPaths } from '@cable/pki';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -226,7 +226,7 @@ function openKube(deps: CommandDeps): ReturnType<typeof openKubeAccess> {
 /** Runs it until it succeeds once. */
 async function untilDone(name: string, run: () => Promise<void>, { log, signal }: CommandDeps): Promise<void> {
   const ended = new AbortController();
-  signal.addEventListener('abort', () => ended.abort(), { once: true });
+  onAbort(signal, () => ended.abort());
   const once = async (): Promise<void> => {
     await run();
     ended.abort();
@@ -236,17 +236,12 @@ async function untilDone(name: string, run: () => Promise<void>, { log, signal }
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
     // Nothing else may keep the process: it is to stay.
     const timer = setInterval(() => undefined, 1 << 30);
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearInterval(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    onAbort(signal, () => {
+      clearInterval(timer);
+      resolve();
+    });
   });
 }
 

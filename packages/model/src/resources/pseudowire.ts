@@ -66,8 +66,16 @@ export const pseudowireResource = {
           source: { type: 'cidr', nullable: true },
           destination: { type: 'cidr', nullable: true },
           protocol: { type: 'integer', nullable: true },
-          source_ports: { type: 'list', nullable: true, items: { type: 'integer' } },
-          destination_ports: { type: 'list', nullable: true, items: { type: 'integer' } },
+          source_ports: {
+            type: 'object',
+            nullable: true,
+            properties: { first: { type: 'integer' }, last: { type: 'integer' } },
+          },
+          destination_ports: {
+            type: 'object',
+            nullable: true,
+            properties: { first: { type: 'integer' }, last: { type: 'integer' } },
+          },
         },
       },
       description: 'What enters at the port of a classifier: packets that one of these fits. Empty: every frame.',

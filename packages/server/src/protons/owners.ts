@@ -54,6 +54,7 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       const row = plan.get(PORT_OWNER, port.id);
       if (row === undefined) return;
       plan.delete(PORT_OWNER, port.id);
+      for (const wire of plan.by('pseudowire', 'at_port_id', port.id)) plan.delete('pseudowire', wire.id);
       if (row.proton_network_id !== null) leaveNetwork({ plan }, row.proton_network_id);
     },
     ...(isCarried

@@ -4,6 +4,7 @@
 import type { AnyObject } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import type { Contribution } from '../../engine/module.ts';
+import { chainPart, chainProblems } from './chain.ts';
 import { circuitPart, circuitProblems } from './circuit.ts';
 
 /** What a type of a proton does besides. Called after what is done for every proton. */
@@ -26,6 +27,7 @@ export type Backend = {
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
   'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: circuitPart },
+  'vrouter-chain': { derivation: 1, problems: chainProblems, part: chainPart },
 };
 
 /** Undefined: there is none of that name. */

@@ -13,7 +13,19 @@ import {
 } from '../../testing/harness.ts';
 import { lateStore } from '../../testing/late-store.ts';
 import { ADMIN, OTHER } from '../protons.fixture.ts';
-import { bind, host, installed, MEMBER, mac, make, reasonOf, refusal, rows, SERVICE, wiresAt } from './wires.fixture.ts';
+import {
+  bind,
+  host,
+  installed,
+  MEMBER,
+  mac,
+  make,
+  reasonOf,
+  refusal,
+  rows,
+  SERVICE,
+  wiresAt,
+} from './wires.fixture.ts';
 
 const BASE = 'circuit/v1.0';
 const ROOM = { bandwidth: { rp_tunnelled: { egress: 1000, ingress: 1000 } } };
@@ -57,7 +69,12 @@ test('a line is two wires, of which both hosts are told as soon as its ports are
   ]);
   assert.ok(wires.every((one) => one.admittedKbps === 500 && one.name === 'l' && one.guaranteedKbps === undefined));
   assert.notEqual(wires[0]?.vni, wires[1]?.vni);
-  assert.deepEqual(wiresAt(world, 'h2').map((one) => one.id).sort(), wires.map((one) => one.id).sort());
+  assert.deepEqual(
+    wiresAt(world, 'h2')
+      .map((one) => one.id)
+      .sort(),
+    wires.map((one) => one.id).sort(),
+  );
 
   await send('PUT', `/proton/${BASE}/lines/${String(id)}`, { name: 'other', admitted_kbps: 600 }, MEMBER);
   assert.ok(wiresAt(world, 'h2').every((one) => one.admittedKbps === 600 && one.name === 'other'));
@@ -83,7 +100,8 @@ test('a line is ACTIVE when both of its ports are', async (t) => {
   agent.devices.add(a);
   for (const one of [a, z]) await bind(world, one, 'h1');
   const until = async (wanted: string, of: () => Promise<string>): Promise<void> => {
-    for (let look = 0; look < 500 && (await of()) !== wanted; look += 1) await new Promise((done) => setTimeout(done, 10));
+    for (let look = 0; look < 500 && (await of()) !== wanted; look += 1)
+      await new Promise((done) => setTimeout(done, 10));
     assert.equal(await of(), wanted);
   };
   const ofPort = async (): Promise<string> =>
@@ -145,7 +163,11 @@ test('a port does not come to a host that has no room for its line, or has not s
   assert.equal(await bind(world, z, 'h2'), 'tap');
   assert.match(
     await refusal(
-      makeLine(world, { a_port_id: await bound(world, 'h1'), z_port_id: await bound(world, 'h2'), guaranteed_kbps: 101 }),
+      makeLine(world, {
+        a_port_id: await bound(world, 'h1'),
+        z_port_id: await bound(world, 'h2'),
+        guaranteed_kbps: 101,
+      }),
     ),
     /^409 .*guaranteed_kbps.*promised 1001/,
   );

@@ -53,7 +53,10 @@ test('a back end is of the proton from its first install on, and another one com
     await reason(file(V10), { backend: 'ovs' }),
     /^400 .*backend.*no back end ovs: there are .*vrouter-circuit/,
   );
-  assert.match(await reason(file(V10), { backend: 'vrouter-circuit' }), /^400 .*backend.*no service refers to two ports of Port/);
+  assert.match(
+    await reason(file(V10), { backend: 'vrouter-circuit' }),
+    /^400 .*backend.*no service refers to two ports of Port/,
+  );
   assert.match(
     await reason(file(V20.replace('version: "2.0", description', 'version: "2.0", backend: vrouter, description')), {}),
     /^400 .*no back end vrouter:/,
