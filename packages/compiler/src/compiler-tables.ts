@@ -37,6 +37,8 @@ import type {
   TapMirror,
   TapService,
   Trunk,
+  VpnPeering,
+  VpnTarget,
 } from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
@@ -278,6 +280,9 @@ const ATTRIBUTES = {
     'domain_name',
   ],
   health: ['id', 'state'],
+  vpn: ['id', 'name', 'project_id', 'proton', 'router_id', 'label', 'route_distinguisher', 'targets'],
+  vpn_target: ['id', 'proton', 'target', 'direction'],
+  vpn_peering: ['id', 'proton', 'local_as', 'local_address', 'peer_as', 'peer_address'],
 } as const;
 
 export type RowType = keyof typeof ATTRIBUTES;
@@ -361,6 +366,22 @@ export type HealthMonitorRow = Pick<HealthMonitor, Attributes<'healthmonitor'>>;
 /** What the host of a member of a pool told of it last; `id` is the member's. */
 export type HealthRow = { readonly id: string; readonly state: 'up' | 'down' | 'silent' };
 
+/** A network of the table of networks is a VPN: its id is this one's. `targets`: what a target is used for the rows of `vpn_target` say. */
+export type VpnRow = {
+  readonly id: string;
+  readonly name: string;
+  readonly project_id: string;
+  readonly proton: string;
+  readonly router_id: string;
+  readonly label: number;
+  readonly route_distinguisher: string;
+  readonly targets: readonly string[];
+};
+
+export type VpnTargetRow = Pick<VpnTarget, Attributes<'vpn_target'>>;
+
+export type VpnPeeringRow = Pick<VpnPeering, Attributes<'vpn_peering'>>;
+
 /** The row of each resource type. */
 export type Rows = {
   readonly network: NetworkRow;
@@ -401,6 +422,9 @@ export type Rows = {
   readonly member: MemberRow;
   readonly healthmonitor: HealthMonitorRow;
   readonly health: HealthRow;
+  readonly vpn: VpnRow;
+  readonly vpn_target: VpnTargetRow;
+  readonly vpn_peering: VpnPeeringRow;
 };
 
 /** The row of each table. `router_interface` and `router_gateway` hold those rows of `port` for which `isRouterInterface` and `isGatewayPort` are true. */
@@ -457,6 +481,9 @@ type IndexNames = {
   readonly member: 'pool_id';
   readonly healthmonitor: 'pool_id';
   readonly health: never;
+  readonly vpn: 'targets';
+  readonly vpn_target: 'target';
+  readonly vpn_peering: 'proton';
 };
 
 export type IndexName<T extends TableName> = IndexNames[T];
@@ -523,6 +550,9 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   member: { pool_id: (row) => [row.pool_id] },
   healthmonitor: { pool_id: (row) => [row.pool_id] },
   health: {},
+  vpn: { targets: (row) => row.targets },
+  vpn_target: { target: (row) => [row.target] },
+  vpn_peering: { proton: (row) => [row.proton] },
 };
 
 function someText(text: string | null): readonly string[] {

@@ -10,6 +10,7 @@
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
  *    │       near ──> services, backends       (of the scopes that name the router)
+ *    │       near ──> vpn ──> router, network  (of the VPN that the network is)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
  *    │               gateways, spares ──> blocks         (where ports of the router's address are leased)

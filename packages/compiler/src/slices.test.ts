@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyHeader, PoolHeader } from '@cable/model';
 import type { HealthMonitorRow, HostRow, PortRow, PseudowireRow } from './compiler-tables.ts';
-import type { ComputedItem, NodeKey } from './kind.ts';
+import { type ComputedItem, type NodeKey, sourceKeysOf } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
 import { isSent, KINDS, splitKey } from './kinds.ts';
 import { protocolNumber } from './protocol.ts';
@@ -72,7 +72,9 @@ function sliceOf(
   const rows =
     items === undefined
       ? []
-      : items.sourceKeys(id).flatMap((source) => [...tables[items.table].by(items.index as never, source)]);
+      : sourceKeysOf(KINDS[kind], id, head).flatMap((source) => [
+          ...tables[items.table].by(items.index as never, source),
+        ]);
   const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row, id) ?? [])]);
   return {
     header: head.value,

@@ -80,6 +80,9 @@ export const EMPTY_STATE: State = {
   member: new Map(),
   healthmonitor: new Map(),
   health: new Map(),
+  vpn: new Map(),
+  vpn_target: new Map(),
+  vpn_peering: new Map(),
 };
 
 export const ROW_TYPES: readonly RowType[] = Object.keys(EMPTY_STATE) as RowType[];

@@ -51,6 +51,7 @@ import type { subnetResource } from './resources/subnet.ts';
 import type { subnetPoolResource } from './resources/subnet-pool.ts';
 import type { tapFlowResource, tapMirrorResource, tapServiceResource } from './resources/tap.ts';
 import type { trunkResource } from './resources/trunk.ts';
+import type { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
 type Extensions = typeof extensions;
 
@@ -62,6 +63,8 @@ export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
 export type PortOwner = ResourceObject<typeof portOwnerResource>;
+export type VpnTarget = ResourceObject<typeof vpnTargetResource>;
+export type VpnPeering = ResourceObject<typeof vpnPeeringResource>;
 export type ProtonNetwork = ResourceObject<typeof protonNetworkResource>;
 export type ProtonController = ResourceObject<typeof protonControllerResource>;
 export type StoredPseudowire = ResourceObject<typeof pseudowireResource>;

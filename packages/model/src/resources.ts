@@ -13,6 +13,7 @@ import { protonControllerResource } from './resources/proton-controller.ts';
 import { protonNetworkResource } from './resources/proton-network.ts';
 import { pseudowireResource } from './resources/pseudowire.ts';
 import { subnetResource } from './resources/subnet.ts';
+import { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
 /** The resources that are there whichever extensions are loaded. */
 export const CORE_RESOURCES: readonly Resource[] = [
@@ -26,6 +27,8 @@ export const CORE_RESOURCES: readonly Resource[] = [
   portOwnerResource,
   protonNetworkResource,
   pseudowireResource,
+  vpnTargetResource,
+  vpnPeeringResource,
   protonControllerResource,
 ];
 

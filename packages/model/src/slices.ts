@@ -39,7 +39,7 @@ export type SliceKind = keyof SliceTypes;
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
  *    ├─────> floats, leases ──> router; network           (of the external network)
- *    ├─────> vpn ──> router; network                      (of the VPN, where the host has a port)
+ *    │       near ──> vpn ──> router, network             (of the VPN that the network is)
  *    └─────> pseudowires                                  (where one begins or ends at a port of the host)
  */
 export type SliceTypes = {
@@ -817,8 +817,11 @@ export type VpnHeader = {
 /** `localAs`: of this cloud; all VPNs of a host have the same. */
 export type VpnBgp = { readonly localAs: number; readonly neighbors: readonly VpnNeighbor[] };
 
-/** A router of the provider, or a route reflector, in the underlay. `as` as `localAs`: it is of this cloud's own AS (iBGP). */
-export type VpnNeighbor = { readonly address: string; readonly as: number };
+/**
+ * A router of the provider, or a route reflector, in the underlay. `as` as `localAs`: it is of this cloud's own AS (iBGP). `localAddress`: the underlay address of the one host that speaks to it; absent: each
+ * host of the VPN does.
+ */
+export type VpnNeighbor = { readonly address: string; readonly as: number; readonly localAddress?: string };
 
 /** Prefixes at a host. */
 export type VpnPlace = {

@@ -57,6 +57,8 @@ import type {
   TapMirror,
   TapService,
   Trunk,
+  VpnPeering,
+  VpnTarget,
 } from '@cable/model';
 
 /** The stored object of each built-in type. */
@@ -110,6 +112,8 @@ type ObjectTypes = {
   readonly port_owner: PortOwner;
   readonly proton_network: ProtonNetwork;
   readonly pseudowire: StoredPseudowire;
+  readonly vpn_target: VpnTarget;
+  readonly vpn_peering: VpnPeering;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;

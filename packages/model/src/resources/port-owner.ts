@@ -126,7 +126,7 @@ export const portOwnerResource = {
         type: 'object',
         properties: {
           subnet_id: { type: 'uuid', indexed: true, description: 'The subnet that is made up for it.' },
-          ip_address: { type: 'ip', example: '10.0.0.5', description: 'The address.' },
+          ip_address: { type: 'ip', indexed: true, example: '10.0.0.5', description: 'The address.' },
           cidr: { type: 'cidr', example: '10.0.0.0/24', description: 'Of the subnet.' },
           gateway_ip: { type: 'ip', nullable: true, example: '10.0.0.1', description: 'Of the subnet; null: none.' },
         },
@@ -200,6 +200,7 @@ export const portOwnerResource = {
     mac_address: {
       type: 'string',
       default: '',
+      indexed: true,
       maxLength: 32,
       example: 'fa:16:3e:4c:2f:ae',
       description: 'Of its VIF, in small letters; empty: it is not known.',

@@ -69,21 +69,14 @@ export const protonNetworkResource = {
       example: '65000:1',
       description: 'What tells its prefixes from those of other VPNs; null: it is of no VPN.',
     },
-    import_targets: {
+    targets: {
       type: 'list',
       items: { type: 'string' },
       default: [],
       indexed: true,
       example: ['65000:1'],
-      description: 'Routes with one of these come into the VPN.',
-    },
-    export_targets: {
-      type: 'list',
-      items: { type: 'string' },
-      default: [],
-      indexed: true,
-      example: ['65000:1'],
-      description: 'Routes of the VPN have these.',
+      description:
+        'Route targets of the VPN. What each is used for its row among VPN targets says; without one, routes with it are taken and given out.',
     },
     subnets: {
       type: 'list',

@@ -49,6 +49,8 @@ export type Settings = {
    * for a Nova that waits for events that nobody sends. Absent: as for everybody.
    */
   readonly pluginPorts?: 'attached';
+  /** Autonomous system of this cloud, as which hosts speak BGP. Absent: they speak with nobody. */
+  readonly bgpAs?: number;
   /** True: hosts come by certificates, so those of one that is deleted are to be refused. */
   readonly hostsHaveCertificates?: boolean;
   /** For how long a host's certificate is good. Absent: 30 days. */

@@ -56,7 +56,7 @@ const CATCH_UP_MS = 2000;
 const COMPILE_MS = 10_000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
 const PORT_KINDS: ReadonlySet<string> = new Set([
-  ...['host', 'endpoints', 'group', 'pods', 'cluster_pods', 'router', 'gateways'],
+  ...['host', 'endpoints', 'group', 'pods', 'cluster_pods', 'router', 'gateways', 'vpn'],
 ]);
 const UUID_LENGTH = 36;
 /** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */

@@ -25,7 +25,7 @@ import {
   type VersionRow,
 } from './proton-row.ts';
 import { renamedSince } from './renamed.ts';
-import { backendProblem, derivationOf } from './vrouter/backends.ts';
+import { backendNamed, backendProblem, derivationOf } from './vrouter/backends.ts';
 
 /** Versions that one proton may have. */
 const VERSIONS_MAX = 8;
@@ -183,9 +183,18 @@ export function withStored(row: ProtonRow, before: ProtonRow | undefined): Proto
   const { stored } = all;
   const problem = row.backend === null ? undefined : backendProblem(row.backend, declaredObjects(all));
   if (problem !== undefined) throw refused('backend', problem);
+  const isOther = row.backend !== null && row.backend !== before?.backend;
+  const limits = isOther ? backendNamed(row.backend ?? '')?.quotas?.(declaredObjects(all)) : undefined;
   const served = row.versions.filter((one) => one.served).map(({ version }) => version);
   const born = before === undefined ? {} : renamedSince(before, row);
-  const next = { ...row, born, description: stored.description.slice(0, 4096), storage_version: stored.version };
+  const quotas = limits === undefined ? {} : { quotas: { ...limits, ...(row.quotas ?? {}) } };
+  const next = {
+    ...row,
+    ...quotas,
+    born,
+    description: stored.description.slice(0, 4096),
+    storage_version: stored.version,
+  };
   const made = { ...next, served_versions: served } as ProtonRow;
   return { ...made, digest: digestOfRow(made) };
 }

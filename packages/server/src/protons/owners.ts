@@ -1,5 +1,5 @@
 /** Keeps the rows of ports among all ports (`port_owner`) with the ports of protons, and begins their bindings. */
-import { type AnyObject, CableError, type Port, type PortOwner } from '@cable/model';
+import { type AnyObject, CableError, isMulticastMac, type Port, type PortOwner, parseMac } from '@cable/model';
 import type { DeclaredObject, ProtonAttribute } from '@cable/proton';
 import { complete } from '../engine/complete.ts';
 import type { Asked, Planning } from '../engine/context.ts';
@@ -11,17 +11,20 @@ import { type Binding, boundBy, carried, failed, pending, unbound } from './bind
 import { controllersFor } from './controllers.ts';
 import { type FixedIp, fixedIp, networkIdOf, recordOf, statusOf } from './port-view.ts';
 import { leaveNetwork, PROTON_NETWORK, projectNetwork } from './vrouter/networks.ts';
+import { inTheWay, invalid } from './vrouter/refusals.ts';
 
 export const PORT_OWNER = 'port_owner';
 
-type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
+type Part = Pick<Contribution<AnyObject>, 'derive' | 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
 
 /** Of the type of a proton's ports. `isCarried`: it has a back end on the vrouter. */
 export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean): Part {
   const writeBack = (binding: Binding): Readonly<Record<string, unknown>> => shownBinding(own, binding);
   return {
+    ...(isCarried ? { derive: givenMac } : {}),
     created: (planning, port) => {
       const { plan, deps } = planning;
+      if (isCarried) refuseOddMac(port);
       if (plan.rely('port', port.id) !== undefined) throw isNeutrons(port.id);
       const start = {
         ...{ id: port.id, proton, type: own.type, project_id: port['project_id'] },
@@ -48,6 +51,11 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined) return;
       const next = { ...row, ...spec(after) };
+      if (isCarried && next.mac_address !== row.mac_address) {
+        refuseOddMac(after);
+        if (row.phase !== 'Unbound')
+          throw inTheWay('mac_address', `port ${row.id} is bound to a host`, 'Unbind it first.');
+      }
       if (JSON.stringify(next) !== JSON.stringify(row)) plan.replace(PORT_OWNER, next as unknown as AnyObject);
     },
     removed: ({ plan }, port) => {
@@ -61,6 +69,17 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       ? { lockKeys: ({ project_id: project }) => [objectKey(PROTON_NETWORK, networkIdOf(proton, String(project)))] }
       : {}),
   };
+}
+
+/** One that is made, where nobody has given one. */
+function givenMac({ deps }: Planning, port: Given<AnyObject>): Partial<AnyObject> {
+  return (port['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
+}
+
+function refuseOddMac(port: AnyObject): void {
+  const mac = parseMac(String(port['mac_address']).toLowerCase());
+  if (mac === undefined || isMulticastMac(mac) || mac === '00:00:00:00:00:00')
+    throw invalid('mac_address', 'it is no address of one station');
 }
 
 /** Writes of the binding itself begin none. */

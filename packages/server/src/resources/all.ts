@@ -19,7 +19,8 @@ import {
 } from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
-import { protonNetworkModule } from '../protons/vrouter/networks.ts';
+import { portInNetworkModule, protonNetworkModule } from '../protons/vrouter/networks.ts';
+import { vpnPeeringModule } from '../protons/vrouter/vpn-peerings.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -121,7 +122,8 @@ export const MODULES: ModuleTable = {
   ],
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
-  port_owner: [portOwnerModule],
+  port_owner: [portOwnerModule, portInNetworkModule],
+  vpn_peering: [vpnPeeringModule],
   proton_network: [protonNetworkModule],
   pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],

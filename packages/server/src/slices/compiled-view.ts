@@ -8,7 +8,7 @@ import {
 } from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
 import type { AnyObject, Port } from '@cable/model';
-import { changesByProtons, withProtons } from '../protons/vrouter/overlay.ts';
+import { changesByProtons, vpnsOf, withProtons } from '../protons/vrouter/overlay.ts';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
 /**
@@ -60,6 +60,8 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'member',
   'healthmonitor',
   'health',
+  'vpn_target',
+  'vpn_peering',
 ]);
 
 /** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`: with what rows of protons on the vrouter stand for. */
@@ -109,6 +111,9 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     member: tables.of('member'),
     healthmonitor: tables.of('healthmonitor'),
     health: tables.of('health'),
+    vpn: vpnsOf(tables),
+    vpn_target: tables.of('vpn_target'),
+    vpn_peering: tables.of('vpn_peering'),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   KINDS,
   type NodeKey,
   Reader,
+  sourceKeysOf,
   splitKey,
   type TableChange,
   type TableName,
@@ -100,8 +101,8 @@ function sliceOf(tables: CompilerTables, key: NodeKey): [string | null, unknown,
   const rows: TableRows[TableName][] = items === undefined ? [] : [...tables[items.table].values()];
   for (const row of rows) {
     const keys = indexKeys(items?.table ?? 'port', items?.index ?? '', row);
-    if (!items?.sourceKeys(id).some((source) => keys.includes(source))) continue;
-    for (const item of items.compute(reader, row, id)) parts.push([item.key, item.value, item.refs]);
+    if (!sourceKeysOf(KINDS[kind], id, head).some((source) => keys.includes(source))) continue;
+    for (const item of items?.compute(reader, row, id) ?? []) parts.push([item.key, item.value, item.refs]);
   }
   return parts;
 }

@@ -6,11 +6,12 @@ import type { DeclaredObject } from '@cable/proton';
 import type { Contribution } from '../../engine/module.ts';
 import { chainPart, chainProblems } from './chain.ts';
 import { circuitPart, circuitProblems } from './circuit.ts';
+import { l3vpnPart, l3vpnProblems, VPNS_A_PROJECT, vpnTypeOf } from './l3vpn.ts';
 
 /** What a type of a proton does besides. Called after what is done for every proton. */
 export type BackendPart = Pick<
   Contribution<AnyObject>,
-  'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
+  'derive' | 'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
 >;
 
 /** The stored version of the model. */
@@ -21,11 +22,17 @@ export type Backend = {
   readonly derivation: number;
   /** What the model lacks, each a sentence without its full stop; empty: the back end can read it. Pure. */
   readonly problems: (declared: readonly DeclaredObject[]) => readonly string[];
+  /** How many objects of a type each project may have from its install on, by type, where nobody has said it; absent: as of every proton. */
+  readonly quotas?: (declared: readonly DeclaredObject[]) => Readonly<Record<string, number>>;
   /** What one of its types does besides. */
   readonly part: (model: BackendModel, own: DeclaredObject) => BackendPart;
 };
 
 const BACKENDS: Readonly<Record<string, Backend>> = {
+  'vrouter-l3vpn': {
+    ...{ derivation: 1, problems: l3vpnProblems, part: l3vpnPart },
+    quotas: (declared) => ({ [vpnTypeOf(declared) ?? '']: VPNS_A_PROJECT }),
+  },
   'vrouter-circuit': { derivation: 1, problems: circuitProblems, part: circuitPart },
   'vrouter-chain': { derivation: 1, problems: chainProblems, part: chainPart },
 };

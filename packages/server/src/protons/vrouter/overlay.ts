@@ -10,10 +10,12 @@ import {
   type SubnetRow,
   type TableChange,
   type TableName,
+  type VpnRow,
 } from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
 import { type AnyObject, type Port, type PortOwner, type ProtonNetwork, parseCidr, VPN_WIRE } from '@cable/model';
 import type { TableChange as StoredChange, Tables } from '../../tables.ts';
+import { madeUpId } from '../port-view.ts';
 
 /** A port as hosts are to carry it, whoever made it. */
 export type CarriedPort = PortRow & Pick<Port, 'status' | 'cable:backend'>;
@@ -36,6 +38,7 @@ const FINDERS: Readonly<Partial<Record<TableName, Finders>>> = {
     'binding:host_id': (tables, host) => ofOwners(tables, 'host_id', host),
     standby_hosts: (tables, host) => ofOwners(tables, 'standby_hosts', host),
   },
+  vpn: { id: ofNetwork, targets: (tables, target) => ofNetworks(tables, 'targets', target) },
   router_interface: { id: ofSubnet, network_id: ofNetwork, device_id: ofRouter },
 };
 
@@ -68,6 +71,19 @@ export function withProtons<R extends { readonly id: string }>(
     },
   };
 }
+
+/** The table of VPNs: it has no other rows. */
+export function vpnsOf(tables: Read): TableReader<VpnRow, string> {
+  return withProtons(tables, 'vpn', NO_ROWS);
+}
+
+const NO_ROWS: TableReader<VpnRow, string> = {
+  name: 'vpn',
+  size: 0,
+  get: () => undefined,
+  values: () => [].values(),
+  by: () => [],
+};
 
 /** What a change of a stored row is for the compiler. */
 export function changesByProtons({ type, before, after }: StoredChange): readonly TableChange[] {
@@ -172,7 +188,7 @@ function portImages(owner: PortOwner): readonly Image[] {
     ...{ id, name: owner.name, project_id: owner.project_id, network_id: networkId },
     ...{ mac_address: owner.mac_address, admin_state_up: owner.admin_state_up },
     ...{ device_id: owner.device_id, device_owner: owner.device_owner },
-    fixed_ips: fixed_ips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
+    fixed_ips: fixed_ips.map(({ cidr, ip_address }) => ({ subnet_id: subnetIdIn(networkId, cidr), ip_address })),
     'binding:vnic_type': owner.vnic_type as PortRow['binding:vnic_type'],
     // Of a host that a controller plugs it on the vrouter knows nothing.
     'binding:host_id': status === null ? '' : host_id,
@@ -182,6 +198,11 @@ function portImages(owner: PortOwner): readonly Image[] {
     ...(owner.open ? { open: true } : {}),
   };
   return [{ type: 'port', row }];
+}
+
+/** Id of a subnet of a network, of whichever project the port is that is in it. */
+export function subnetIdIn(networkId: string, cidr: string): string {
+  return madeUpId(`subnet ${networkId} ${cidr}`);
 }
 
 function networkImages(network: ProtonNetwork): readonly Image[] {
@@ -200,7 +221,13 @@ function networkImages(network: ProtonNetwork): readonly Image[] {
     };
     return [{ type: 'port', row }];
   });
-  return [own, ...subnets, { type: 'router', row: router }, ...legs];
+  return [own, ...subnets, { type: 'router', row: router }, ...legs, ...vpnImages(network)];
+}
+
+function vpnImages({ id, name, project_id, proton, targets, ...rest }: ProtonNetwork): readonly Image[] {
+  const { router_id, label, route_distinguisher } = rest;
+  if (router_id === null || label === null || route_distinguisher === null) return [];
+  return [{ type: 'vpn', row: { id, name, project_id, proton, router_id, label, route_distinguisher, targets } }];
 }
 
 const BARE_ROUTER = {
