@@ -17,8 +17,6 @@
 
 /* Of a frame that a wire gives to a port's device: the program there lets it pass. What guests send has no mark. */
 #define PASS_MARK 0xcab1e0e1
-/* Major number of the classes of the queue. */
-#define QUEUE_CLASS 0x10000
 #define IP_VERSION_4 4
 #define IP_VERSION_6 6
 #define EXTENSIONS 6
@@ -540,7 +538,7 @@ static __always_inline int enter(struct __sk_buff *ctx, __u32 number, const stru
 	if (!wire->queue_ifindex)
 		return go_on(ctx, wire);
 	ctx->mark = number;
-	ctx->priority = QUEUE_CLASS + number;
+	ctx->priority = CB_PW_TREE << 16 | number;
 	return bpf_redirect(wire->queue_ifindex, 0);
 }
 

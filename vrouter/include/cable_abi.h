@@ -1747,6 +1747,8 @@ struct cb_pwcount {
 	__u64 bytes;
 };
 
+/* Major number of the classes of wires, in the queue of limits and on devices of the underlay: other than any minor, which is the major of its class's own queue. */
+#define CB_PW_TREE 0xcab1
 #define CB_MAX_PW 16384
 #define CB_MAX_PW_FLOW 131072
 

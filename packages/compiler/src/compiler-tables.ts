@@ -245,6 +245,7 @@ const ATTRIBUTES = {
     'at_port_id',
     'at',
     'back_port_id',
+    'transparent',
     'matches',
     'precedence',
     'admitted_kbps',

@@ -447,6 +447,11 @@ test('a port whose host does not know of its pseudowires passes nothing', () => 
     return sliceOf(wired, `host:${name}`)?.items.find(({ key }) => key === 'p1')?.['policy'];
   };
   assert.deepEqual([on('h1'), on('h3')], ['policy:a', 'policy:']);
+  const moving = port('p1', 'n1', 'h1', { security_groups: ['a'], standby_hosts: ['h2'] });
+  const standby = (state: State): unknown => sliceOf(state, 'standby:h2')?.items[0]?.['policy'];
+  const state = withRow(WIRED, 'port', moving);
+  const wired = withRow(state, 'pseudowire', pseudowire('w1', 'p1', 'p2', { at_port_id: 'p1' }));
+  assert.deepEqual([standby(state), standby(wired)], ['policy:a', 'policy:'], 'nor before its wires are there');
 });
 
 test('a way begins with what its matches say, in the order of precedence, and goes on by its path', () => {

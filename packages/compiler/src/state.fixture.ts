@@ -341,7 +341,7 @@ export function pseudowire(
 ): PseudowireRow {
   return {
     ...{ id, object_id: 'o', project_id: 'p', name: id, vni: 99, port_ids: [fromPort, toPort] },
-    ...{ at_port_id: null, at: 'sent', back_port_id: null, matches: [], precedence: 0 },
+    ...{ at_port_id: null, at: 'sent', back_port_id: null, transparent: false, matches: [], precedence: 0 },
     ...{ admitted_kbps: null, guaranteed_kbps: null },
     ...more,
   };

@@ -129,7 +129,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   port_owner:
     'controller deadline device_id device_owner fixed_ips host_id inactive_bindings mac_address name open proton_network_id reason refused session standby_hosts status vif_details vif_type',
-  pseudowire: 'admitted_kbps at_port_id back_port_id guaranteed_kbps matches name',
+  pseudowire: 'admitted_kbps at_port_id back_port_id guaranteed_kbps matches name transparent',
   proton: 'backend born change description files project_quotas quotas served_versions versions',
   proton_controller: 'user_id',
   proton_network: 'label route_distinguisher router_id segmentation_id subnets targets',

@@ -465,6 +465,8 @@ export const CB_PW_TUPLE_FRAGMENTS = 2;
 /** as CB_PW_TUPLE_DATAGRAM, where it begins; at what is delivered the next value */
 export const CB_PW_TUPLE_ASKED = 3;
 
+export const CB_PW_TREE = 0xcab1;
+
 export const CB_MAX_PW = 16384;
 
 export const CB_MAX_PW_FLOW = 131072;

@@ -2,6 +2,7 @@
  * What devices of the underlay keep free for pseudowires: HTB as their root, with a class for each wire that has a guarantee and one for all else. It is there only while such a wire leaves by the device;
  * our mark is the root's major number. A root that somebody else has given the device stays, and then nothing is guaranteed.
  */
+import { CB_PW_TREE } from '../bpf/abi.gen.ts';
 import {
   deleteHtbClass,
   deleteHtbRoot,
@@ -12,7 +13,7 @@ import {
   rootQdisc,
 } from '../net/htb.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
-import { bytesPerSecond, queueBytesAt } from './rates.ts';
+import { bytesPerSecond, queueBytesAt, WIRE_TREE } from './rates.ts';
 
 /** `kbps`: what is kept free; `mostKbps`: what it may have at the most; undefined: all. Thousands of bits a second, of frames as guests see them. */
 export type Guarantee = { readonly number: number; readonly kbps: number; readonly mostKbps: number | undefined };
@@ -28,8 +29,6 @@ export type DeviceGuarantees = {
   readonly fault: string | null;
 };
 
-const MAJOR = 0xcab1;
-const TREE = { major: MAJOR };
 /** Above all others; the numbers of wires are lower. */
 const TOP = 0xf000;
 const REST = 0xf001;
@@ -59,7 +58,7 @@ export class Guarantees {
   /** Handle of the class that a wire has on the device; 0: none. */
   priorityOf(number: number, ifindex: number): number {
     const has = this.#trees.get(ifindex)?.some((one) => one.number === number) ?? false;
-    return has ? MAJOR * 0x10000 + number : 0;
+    return has ? CB_PW_TREE * 0x10000 + number : 0;
   }
 
   /** Wires with these guarantees leave by these devices. What others have stays. */
@@ -90,15 +89,15 @@ export class Guarantees {
   #faultOf({ ifindex, name }: GuaranteeDevice): string | undefined {
     if (this.#capacityKbps === undefined) return 'the agent was not told by --bandwidth what tunnels carry';
     const root = rootQdisc(this.#socket, ifindex);
-    if (root === undefined || root.major === 0 || (root.kind === 'htb' && root.major === MAJOR)) return undefined;
+    if (root === undefined || root.major === 0 || (root.kind === 'htb' && root.major === CB_PW_TREE)) return undefined;
     return `device ${name} has a queueing discipline of somebody else's, ${root.kind} ${root.major.toString(16)}:`;
   }
 
   #putTree(ifindex: number, guarantees: readonly Guarantee[]): void {
     const capacity = bytesPerSecond(this.#capacityKbps ?? 0);
-    ensureHtbRoot(this.#socket, ifindex, { ...TREE, defaultMinor: REST });
+    ensureHtbRoot(this.#socket, ifindex, { ...WIRE_TREE, defaultMinor: REST });
     const put = (one: Omit<HtbClass, 'burstNs'>): void =>
-      ensureHtbClass(this.#socket, ifindex, { ...one, burstNs: BURST_NS }, TREE);
+      ensureHtbClass(this.#socket, ifindex, { ...one, burstNs: BURST_NS }, WIRE_TREE);
     put({ minor: TOP, bytesPerSecond: capacity });
     const rates = guarantees.map(({ kbps }) => withHeaders(bytesPerSecond(kbps)));
     const rest = capacity - rates.reduce((sum, one) => sum + one, 0n);
@@ -117,13 +116,13 @@ export class Guarantees {
 
   #removeOthers(ifindex: number, guarantees: readonly Guarantee[]): void {
     const kept = new Set([TOP, REST, ...guarantees.map(({ number }) => number)]);
-    for (const minor of htbClasses(this.#socket, ifindex, TREE))
-      if (!kept.has(minor)) deleteHtbClass(this.#socket, ifindex, minor, TREE);
+    for (const minor of htbClasses(this.#socket, ifindex, WIRE_TREE))
+      if (!kept.has(minor)) deleteHtbClass(this.#socket, ifindex, minor, WIRE_TREE);
   }
 
   #remove(ifindex: number): void {
     const root = rootQdisc(this.#socket, ifindex);
-    if (root?.kind === 'htb' && root.major === MAJOR) deleteHtbRoot(this.#socket, ifindex, TREE);
+    if (root?.kind === 'htb' && root.major === CB_PW_TREE) deleteHtbRoot(this.#socket, ifindex, WIRE_TREE);
     this.#trees.delete(ifindex);
     this.#views.delete(ifindex);
   }

@@ -1,3 +1,9 @@
+import { CB_PW_TREE } from '../bpf/abi.gen.ts';
+import type { HtbTree } from '../net/htb.ts';
+
+/** Of the classes of wires, in the queue of limits and on devices of the underlay. */
+export const WIRE_TREE: HtbTree = { major: CB_PW_TREE };
+
 /** So long a frame waits at the most: then those that come are dropped. */
 const QUEUE_MS = 50n;
 /** A queue has room for some GSO packets whatever the rate. */

@@ -10,7 +10,7 @@ import { deleteLinksAside, getLink } from '../net/link.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
 import { ensureVeth } from '../net/veth.ts';
 import { WIRE_QUEUE, WIRE_QUEUE_END } from '../plan/pseudowire-rows.ts';
-import { bytesPerSecond, queueBytesAt } from './rates.ts';
+import { bytesPerSecond, queueBytesAt, WIRE_TREE } from './rates.ts';
 
 /** No frame of a guest is larger. */
 const MTU_BYTES = 65_535;
@@ -40,14 +40,14 @@ export class WireQueue {
     this.#ifindex = pair.link.ifindex;
     if (isNew) {
       for (const name of [WIRE_QUEUE, WIRE_QUEUE_END]) quietDevice(name);
-      ensureHtbRoot(this.#socket, this.#ifindex);
+      ensureHtbRoot(this.#socket, this.#ifindex, WIRE_TREE);
     }
     ensureTcxProgram(pair.peer.ifindex, due);
     for (const [minor, kbps] of limits) {
       if (!isNew && this.#limits.get(minor) === kbps) continue;
       const rate = bytesPerSecond(kbps);
       const shape = { minor, bytesPerSecond: rate, burstNs: BURST_NS, queueBytes: queueBytesAt(rate) };
-      ensureHtbClass(this.#socket, this.#ifindex, shape);
+      ensureHtbClass(this.#socket, this.#ifindex, shape, WIRE_TREE);
     }
     this.#limits = new Map([...(isNew ? [] : this.#limits), ...limits]);
   }
@@ -59,14 +59,14 @@ export class WireQueue {
         await deleteLinksAside(this.#socket, [WIRE_QUEUE]);
       this.#ifindex = 0;
     } else {
-      for (const minor of htbClasses(this.#socket, this.#ifindex))
-        if (!limits.has(minor)) deleteHtbClass(this.#socket, this.#ifindex, minor);
+      for (const minor of htbClasses(this.#socket, this.#ifindex, WIRE_TREE))
+        if (!limits.has(minor)) deleteHtbClass(this.#socket, this.#ifindex, minor, WIRE_TREE);
     }
     this.#limits = limits;
   }
 
   /** Frames of the wire that found no room. */
   drops(number: number): number {
-    return this.#ifindex === 0 ? 0 : htbDrops(this.#socket, this.#ifindex, number);
+    return this.#ifindex === 0 ? 0 : htbDrops(this.#socket, this.#ifindex, number, WIRE_TREE);
   }
 }

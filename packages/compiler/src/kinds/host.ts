@@ -7,7 +7,7 @@ import { hostPoliciesOf } from './host-policies.ts';
 import { hasLogs, LOGS } from './logs.ts';
 import { NO_POLICIES, networkPoliciesOf, withPrivateSubnets } from './network-policies.ts';
 import { privateSubnetsOf } from './private-subnets.ts';
-import { pseudowiresOf } from './pseudowires.ts';
+import { hasWires, pseudowiresOf } from './pseudowires.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -58,7 +58,9 @@ export const standbyKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, port, id) => {
       if (!isBound(port)) return [];
-      const value = { ...portOf(reader, port), ...ofPod(port, id), left: hasLeft(port, id) };
+      const given = { ...portOf(reader, port), ...ofPod(port, id), left: hasLeft(port, id) };
+      // Its wires come with the port: until then nothing goes past them.
+      const value = hasWires(reader, port) ? { ...given, policy: CLOSED } : given;
       return [{ key: port.id, value, refs: references(value) }];
     },
   },

@@ -34,6 +34,11 @@ export function pseudowiresOf(
   return isAble(reader, host) ? { refs: [`pseudowires:${host}`], isClosed: false } : { refs: [], isClosed: true };
 }
 
+/** Whether a wire begins or ends at the port. */
+export function hasWires(reader: Reader, port: PortRow): boolean {
+  return wiresAt(reader, port.id).length > 0;
+}
+
 const NO_WIRES = { refs: [], isClosed: false } as const;
 
 function wiresAt(reader: Reader, portId: string): readonly PseudowireRow[] {
@@ -95,10 +100,11 @@ function startOf(reader: Reader, wire: PseudowireRow): Omit<PseudowireStart, key
 }
 
 function endOf(wire: PseudowireRow): Omit<PseudowireEnd, keyof PseudowirePort> {
-  const { at_port_id: atId, at, back_port_id: back } = wire;
+  const { at_port_id: atId, at, back_port_id: back, transparent } = wire;
   if (atId === null) return { as: 'deliver' };
   if (wire.port_ids[1] === atId) return { as: 'resume', path: pathOf(wire), at };
-  return { as: 'function', path: pathOf(wire), ...(back === null ? {} : { back }) };
+  const more = { ...(back === null ? {} : { back }), ...(transparent ? { transparent } : {}) };
+  return { as: 'function', path: pathOf(wire), ...more };
 }
 
 /** The same of all wires of one way: what a classifier leads at one port, in one direction. */

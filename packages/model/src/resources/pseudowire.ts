@@ -54,6 +54,11 @@ export const pseudowireResource = {
       default: null,
       description: 'Of a wire to a function: the port from which it gives packets back. Null: it leads to none.',
     },
+    transparent: {
+      type: 'boolean',
+      default: false,
+      description: 'Of a wire to a function: it takes frames as they are, and not by the MAC of its port.',
+    },
     matches: {
       type: 'list',
       default: [],

@@ -8,6 +8,7 @@ import { type Binding, carried, unbound } from './binding.ts';
 import { write } from './controllers.ts';
 import { recordOf } from './port-view.ts';
 import { ownersPort } from './vrouter/overlay.ts';
+import { bookPlaces } from './vrouter/wires.ts';
 
 /** A port, with its row among all ports. */
 export type OwnPort = { readonly owner: PortOwner; readonly port: AnyObject; readonly resource: ResourceModel };
@@ -27,7 +28,10 @@ export function rebind(
   const { inactive_bindings = [], standby_hosts = [], ...rest } = { ...changes, ...standbyOf(changed) };
   planUpdate(planning, resource, port, mapped(rest));
   const row = planning.plan.get('port_owner', owner.id) ?? owner;
+  if (row.phase === 'Failed') throw refusedThere(row);
   write(planning, row, { ...bindingOn(planning, owner, changed), inactive_bindings, standby_hosts });
+  const refusal = bookPlaces(planning, owner.id);
+  if (refusal !== undefined) throw refusal;
   return { ...changed, inactive_bindings, standby_hosts };
 }
 
@@ -39,6 +43,12 @@ function bindingOn({ plan }: Planning, owner: PortOwner, port: Port): Partial<Bi
   if (row === undefined) return unbound(owner);
   const { 'binding:vif_type': type, 'binding:vif_details': details } = vifOn(row, port);
   return { ...carried(owner, type, details), status: owner.status };
+}
+
+function refusedThere({ id, host_id: host, reason }: PortOwner): CableError {
+  return new CableError('HTTPConflict', `Port ${id} cannot come to host ${host}: ${reason ?? ''}.`, {
+    detail: 'Choose another host.',
+  });
 }
 
 function ofControllers({ id, proton }: PortOwner): CableError {

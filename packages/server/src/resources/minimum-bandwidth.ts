@@ -10,6 +10,7 @@ import {
   type Network,
   PACKETS,
   type Port,
+  type PortOwner,
   type QosMinimumBandwidthRule,
   type QosMinimumPacketRateRule,
   type StoredPseudowire,
@@ -108,33 +109,33 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
   return Object.fromEntries(sums);
 }
 
-/** What the host's uplink keeps free for lines of protons, of which the other end is on another host. */
+/** What the host's uplink keeps free for lines of protons, of which the other end is, or may come to be, on another host. */
 function linesOn(look: Pick<Look, 'get' | 'by'>, host: string): { readonly egress: number; readonly ingress: number } {
   const sums = { egress: 0, ingress: 0 };
-  for (const owner of look.by('port_owner', 'host_id', host)) {
-    if (owner.status === null) continue;
+  for (const owner of [...look.by('port_owner', 'host_id', host), ...look.by('port_owner', 'standby_hosts', host)]) {
+    if (!placesOf(owner).includes(host)) continue;
     for (const { port_ids, guaranteed_kbps } of look.by('pseudowire', 'port_ids', owner.id)) {
       const isStart = port_ids[0] === owner.id;
-      const other = carriedOn(look, port_ids[isStart ? 1 : 0]);
-      if (guaranteed_kbps !== null && other !== undefined && other !== host)
+      const others = placesOf(look.get('port_owner', port_ids[isStart ? 1 : 0] ?? ''));
+      if (guaranteed_kbps !== null && others.some((one) => one !== host))
         sums[isStart ? 'egress' : 'ingress'] += guaranteed_kbps;
     }
   }
   return sums;
 }
 
-/** The host whose vrouter carries the port of a proton; undefined: none does. */
-function carriedOn(look: Pick<Look, 'get'>, portId = ''): string | undefined {
-  const owner = look.get('port_owner', portId);
-  return owner === undefined || owner.status === null ? undefined : owner.host_id;
+/** Hosts whose vrouter carries the port of a proton, or is prepared to. */
+export function placesOf(owner: PortOwner | undefined): readonly string[] {
+  return owner === undefined || owner.status === null ? [] : [owner.host_id, ...owner.standby_hosts];
 }
 
 /** Where what a line is guaranteed is not booked: its hosts, of which one has no booking. */
 export function* unbookedLine(look: Look, { port_ids, guaranteed_kbps }: StoredPseudowire): Iterable<Broken> {
-  const hosts = port_ids.map((id) => carriedOn(look, id));
-  if (guaranteed_kbps === null || hosts[0] === hosts[1]) return;
-  for (const host of hosts.includes(undefined) ? [] : hosts) {
-    if (host === undefined || look.get(BOOKING, host) !== undefined) continue;
+  const [from = [], to = []] = port_ids.map((id) => placesOf(look.get('port_owner', id)));
+  const hosts = new Set([...from, ...to]);
+  if (guaranteed_kbps === null || from.length === 0 || to.length === 0 || hosts.size === 1) return;
+  for (const host of hosts) {
+    if (look.get(BOOKING, host) !== undefined) continue;
     yield { rule: 'what a line is guaranteed is booked on its hosts', detail: `host ${host} has no booking` };
   }
 }

@@ -1,5 +1,5 @@
 /** At which ports packets may be led, and by which: what a classifier's and a function's port must be. */
-import { type AnyObject, CableError, cidrsOverlap, type PortOwner, parseCidr } from '@cable/model';
+import { type AnyObject, CableError, cidrsOverlap, parseCidr } from '@cable/model';
 import type { Planning } from '../../engine/context.ts';
 import type { Look } from '../../engine/view.ts';
 import { PORT_OWNER } from '../owners.ts';
@@ -85,11 +85,6 @@ function maySoundAlike(look: Pick<Look, 'get' | 'by'>, one: string, other: strin
   );
   if (mine === undefined || theirs === undefined || mine.length === 0 || theirs.length === 0) return true;
   return mine.some((prefix) => theirs.some((each) => cidrsOverlap(prefix, each)));
-}
-
-/** Where the vrouter has the port; empty: nowhere. */
-export function hostOfOwner(owner: PortOwner | undefined): string {
-  return owner === undefined || owner.status === null ? '' : owner.host_id;
 }
 
 export function conflict(what: string, remedy: string): CableError {

@@ -95,4 +95,10 @@ function forwardedBy(own: DeclaredObject, forwarder: DeclaredObject, fn: Declare
 }
 
 /** A function as packets pass it: by which port they come, and by which it gives them back. */
-export type Step = { readonly fn: AnyObject; readonly in: string; readonly out: string };
+export type Step = {
+  readonly fn: AnyObject;
+  readonly in: string;
+  readonly out: string;
+  /** It takes frames as they are, and not by the MAC of its port. */
+  readonly isTransparent: boolean;
+};

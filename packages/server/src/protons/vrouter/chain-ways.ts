@@ -58,6 +58,12 @@ export function portsOf(look: Pick<Look, 'get' | 'by'>, shape: ChainShape, fnId:
   return [...parts].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)).map((one) => String(one[part.toPort]));
 }
 
+/** A function with two ports that no locator says a transport of is one that frames pass as they are, such as a bridge. */
+function isTransparent(look: Pick<Look, 'by'>, { locator }: ChainShape, fnId: string): boolean {
+  const all = look.by(locator.type, locator.toFn, fnId) as Rows;
+  return all.length === 2 && all.every(({ transport = null }) => transport === null);
+}
+
 /** Chains of which a path has the function. */
 export function chainsOf(look: Pick<Look, 'get' | 'by'>, { hop, path }: ChainShape, fnId: string): ReadonlySet<string> {
   const paths = (look.by(hop.type, hop.toFn, fnId) as Rows).flatMap(
@@ -117,7 +123,9 @@ function stepsOf({ plan }: Planning, shape: ChainShape, classifier: AnyObject, c
   }
   return functionsOf(plan, shape, path.id).flatMap((fn) => {
     const [first, last = first] = portsOf(plan, shape, fn.id);
-    return first === undefined || last === undefined ? [] : [{ fn, in: first, out: last }];
+    return first === undefined || last === undefined
+      ? []
+      : [{ fn, in: first, out: last, isTransparent: isTransparent(plan, shape, fn.id) }];
   });
 }
 
@@ -144,6 +152,7 @@ function wayOf(
     return {
       ...{ id: madeUpId(`wire ${classifier.id} ${portId} ${at} ${index}`), name: name.slice(0, NAME_MAX) },
       ...{ port_ids: [from, step?.in ?? portId], at_port_id: portId, at, back_port_id: step?.out ?? null },
+      transparent: step?.isTransparent ?? false,
       ...(index === 0 ? { matches: [...matches], precedence } : {}),
     };
   });

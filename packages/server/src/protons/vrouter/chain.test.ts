@@ -140,6 +140,19 @@ test('a symmetric chain leads what is delivered, too, by the functions in the ot
   ]);
 });
 
+test('a function with two ports and no transport takes frames as they are', async (t) => {
+  const world = await startWorld(t);
+  const { send, led } = world;
+  const bridge = await fn(world, 'ips', 'h2', 2);
+  const { chain } = await chainOf(world, [bridge]);
+  await made(world, 'classifiers', { acl: `port=${led}`, chain_id: chain });
+  const isTransparent = (): unknown => wiresAt(world, 'h1').find(({ from }) => from.portId === led)?.to.transparent;
+  assert.equal(isTransparent(), undefined);
+  for (const port of bridge.ports)
+    await send('PUT', `/proton/${BASE}/sfdataplanelocators/${port}`, { transport: null }, MEMBER);
+  assert.equal(isTransparent(), true);
+});
+
 test('what changes below a chain changes the ways of its classifiers, which keep their VNIs', async (t) => {
   const world = await startWorld(t);
   const { send, led } = world;

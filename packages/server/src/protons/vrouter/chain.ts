@@ -6,10 +6,11 @@ import type { AnyObject, PortOwner } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import type { Planning } from '../../engine/context.ts';
 import type { Look } from '../../engine/view.ts';
+import { placesOf } from '../../resources/minimum-bandwidth.ts';
 import { PORT_OWNER } from '../owners.ts';
 import { parseAcl } from './acl.ts';
 import type { BackendModel, BackendPart } from './backends.ts';
-import { conflict, hostOfOwner, invalid, refusePorts } from './chain-ports.ts';
+import { conflict, invalid, refusePorts } from './chain-ports.ts';
 import { type ChainShape, chainShape, type Forwarded } from './chain-shape.ts';
 import { chainsOf, functionsOf, hopsOf, isBeingRemoved, portsOf, rewire, rewireChain, typesOf } from './chain-ways.ts';
 import { PSEUDOWIRE, refusingBindings, touchPort, unableHost, writeWires } from './wires.ts';
@@ -238,7 +239,7 @@ function refuseLocator(planning: Planning, shape: ChainShape, row: AnyObject): v
   const owner = plan.get(PORT_OWNER, portId) as unknown as PortOwner | undefined;
   touchPort(planning, portId);
   if (!['mac', null].includes((row['transport'] ?? null) as string | null))
-    throw invalid('transport', `packets reach functions by the MAC of their port: mac is what there is`);
+    throw invalid('transport', 'packets reach functions as frames: mac is what there is, and none');
   const mac = row['mac_address'] ?? null;
   if (mac !== null && String(mac).toLowerCase() !== owner?.mac_address)
     throw invalid('mac_address', `packets reach the function by the MAC of its port, ${String(owner?.mac_address)}`);
@@ -252,10 +253,11 @@ function refuseLocator(planning: Planning, shape: ChainShape, row: AnyObject): v
     throw conflict(`Port ${portId} leads to a function already`, 'Give each locator a port of its own.');
   if (plan.by(PSEUDOWIRE, 'at_port_id', portId).length > 0)
     throw conflict(`Packets of port ${portId} are led by a classifier`, 'Delete that first, or give another port.');
-  const host = hostOfOwner(owner);
-  const unable = host === '' ? undefined : unableHost(plan, host);
-  if (unable !== undefined)
-    throw conflict(`Port ${portId} can lead to no function: ${unable}`, 'Bring its agent up to date.');
+  for (const host of placesOf(owner)) {
+    const unable = unableHost(plan, host);
+    if (unable !== undefined)
+      throw conflict(`Port ${portId} can lead to no function: ${unable}`, 'Bring its agent up to date.');
+  }
   refuseElsewhere(planning, shape, String(row[toFn]));
 }
 
@@ -311,8 +313,8 @@ function refuseElsewhere(planning: Planning, shape: ChainShape, fnId: string): v
   for (const node of nodesOf(plan, shape, fnId)) {
     for (const portId of portsOf(plan, shape, fnId)) {
       touchPort(planning, portId);
-      const host = hostOfOwner(plan.get(PORT_OWNER, portId) as unknown as PortOwner | undefined);
-      if (host === '' || host === node) continue;
+      const host = placesOf(plan.get(PORT_OWNER, portId)).find((one) => one !== node);
+      if (host === undefined) continue;
       throw conflict(
         `Port ${portId} of function ${fnId} is on host ${host}, and its forwarder is host ${node}`,
         'Give the forwarder of that host, or none.',

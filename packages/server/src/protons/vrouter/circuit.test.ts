@@ -233,6 +233,39 @@ test('a binding of a line names an interface of the whole port at that end', asy
   );
 });
 
+test('a machine that moves has the room of its lines on both hosts, and does not come where there is none', async (t) => {
+  const world = await startWorld(t);
+  const { send, a, z } = world;
+  await host(world, 'h5', { bandwidth: { rp_tunnelled: { egress: 500, ingress: 500 } } });
+  await host(world, 'h6', ROOM);
+  await host(world, 'h7', { features: [] });
+  await line(world, { guaranteed_kbps: 600 });
+  for (const id of [a, z]) {
+    await send('PUT', `/v2.0/ports/${id}`, { port: { device_owner: 'compute:nova', device_id: id } }, SERVICE);
+    await bind(world, id, 'h1');
+  }
+  const path = `/v2.0/ports/${a}/bindings`;
+  const prepare = (to: string) => send('POST', path, { binding: { host: to, profile: {} } }, SERVICE);
+  assert.match(await refusal(prepare('h5')), /^409 .*h5 has 500 kbit\/s of egress.*promised 600/);
+  assert.match(await refusal(prepare('h7')), /^409 .*h7 knows of no pseudowires/);
+  assert.deepEqual(await booked(world, 'h1'), {});
+  assert.equal((await prepare('h6')).status, 201);
+  const whole = { rp_tunnelled: { egress: 600, ingress: 600 } };
+  assert.deepEqual([await booked(world, 'h1'), await booked(world, 'h6')], [whole, whole]);
+  assert.equal((await send('PUT', `${path}/h6/activate`, undefined, SERVICE)).status, 200);
+  assert.equal((await send('DELETE', `${path}/h1`, undefined, SERVICE)).status, 204);
+  assert.deepEqual([await booked(world, 'h1'), await booked(world, 'h6')], [whole, whole]);
+  assert.deepEqual(
+    wiresAt(world, 'h6')
+      .map(({ to }) => to.host)
+      .sort(),
+    ['h1', 'h6'],
+  );
+  await bind(world, z, 'h6');
+  assert.deepEqual([await booked(world, 'h1'), await booked(world, 'h6')], [{}, {}]);
+  await assertInvariants(world.server);
+});
+
 test('a server that has not heard of the other end, or of what is left, promises nothing twice', async (t) => {
   const world = await startWorld(t);
   const { a, z, store, server, send } = world;

@@ -4,12 +4,12 @@ import type { DeclaredObject } from '@cable/proton';
 import { asService, type Planning } from '../../engine/context.ts';
 import type { Look } from '../../engine/view.ts';
 import { planUpdate } from '../../engine/write.ts';
-import { bookLines, refusalOfLines } from '../../resources/minimum-bandwidth.ts';
+import { placesOf } from '../../resources/minimum-bandwidth.ts';
 import { PORT_OWNER } from '../owners.ts';
 import { madeUpId, statusOf } from '../port-view.ts';
 import type { BackendModel, BackendPart } from './backends.ts';
 import { attributeOf, objectWith, refsTo } from './shape.ts';
-import { PSEUDOWIRE, refusingBindings, touchPort, unableHost, type Wire, writeWires } from './wires.ts';
+import { bookPlaces, PSEUDOWIRE, refusingBindings, touchPort, unableHost, type Wire, writeWires } from './wires.ts';
 
 /** What of a model makes lines. */
 type Shape = {
@@ -67,9 +67,9 @@ export function circuitPart({ proton, declared }: BackendModel, own: DeclaredObj
 function ofLines(shape: Shape): BackendPart {
   return {
     created: (planning, line) => {
-      for (const end of endsOf(planning, line)) {
-        refuseLed(planning.plan, end.id);
-        touchPort(planning, end.id);
+      for (const id of ENDS.map((end) => String(line[end]))) {
+        refuseLed(planning.plan, id);
+        touchPort(planning, id);
       }
       write(planning, shape, line);
     },
@@ -78,35 +78,30 @@ function ofLines(shape: Shape): BackendPart {
   };
 }
 
-/** Ports of the line, which stay where they are until it is written. Throws for a host that knows of no wires. */
-function endsOf({ plan }: Planning, line: AnyObject): readonly PortOwner[] {
-  return ENDS.flatMap((end) => {
-    const owner = plan.rely(PORT_OWNER, String(line[end])) as unknown as PortOwner | undefined;
-    if (owner === undefined) return [];
-    const reason = owner.status === null ? undefined : unableHost(plan, owner.host_id);
-    if (reason === undefined) return [owner];
-    throw new CableError('HTTPConflict', `Port ${owner.id} can be no end of a line: ${reason}.`, {
-      ...{ fields: { attribute: end }, detail: 'Bring its agent up to date, or the port to another host.' },
-    });
-  });
+/** Throws for a host that knows of no wires. The ports stay where they are until the line is written. */
+function refuseHosts({ plan }: Planning, line: AnyObject): void {
+  for (const end of ENDS) {
+    for (const host of placesOf(plan.rely(PORT_OWNER, String(line[end])))) {
+      const reason = unableHost(plan, host);
+      if (reason === undefined) continue;
+      throw new CableError('HTTPConflict', `Port ${String(line[end])} can be no end of a line: ${reason}.`, {
+        ...{ fields: { attribute: end }, detail: 'Bring its agent up to date, or the port to another host.' },
+      });
+    }
+  }
 }
 
 /** Wires, bookings and status of a line that is new or has changed. */
 function write(planning: Planning, shape: Shape, line: AnyObject): void {
   writeWires(planning, { proton: shape.proton, object: line }, wiresOf(line));
-  const hosts = hostsOf(endsOf(planning, line));
-  const refusal = refusalOfLines(planning, hosts);
+  refuseHosts(planning, line);
+  const refusal = bookPlaces(planning, String(line[ENDS[0]]));
   if (refusal !== undefined) {
     throw new CableError(refusal.code, `Invalid input for guaranteed_kbps. Reason: ${refusal.message}`, {
       fields: { ...refusal.fields, attribute: 'guaranteed_kbps' },
     });
   }
-  bookLines(planning, hosts);
   tellStatus(planning, shape, line);
-}
-
-function hostsOf(ends: readonly PortOwner[]): readonly string[] {
-  return ends.flatMap(({ status, host_id }) => (status === null ? [] : [host_id]));
 }
 
 function wiresOf(line: AnyObject): readonly Wire[] {
@@ -143,18 +138,7 @@ function tellStatus(planning: Planning, { line: { type, object } }: Shape, line:
 /** Of ports: what they bring to their hosts is booked there, or their binding fails; their lines say whether both are up. */
 function ofEnds(shape: Shape, own: DeclaredObject): BackendPart {
   return {
-    change: refusingBindings(own, (planning, owner) => {
-      const [line] = linesAt(planning, shape, owner.id);
-      if (line === undefined) return undefined;
-      const unable = unableHost(planning.plan, owner.host_id);
-      if (unable !== undefined) return unable;
-      for (const { id } of planning.plan.by(PSEUDOWIRE, 'object_id', line.id)) planning.plan.rely(PSEUDOWIRE, id);
-      const ends = ENDS.map((end) => planning.plan.rely(PORT_OWNER, String(line[end])) as unknown as PortOwner);
-      const hosts = hostsOf(ends);
-      const refusal = refusalOfLines(planning, hosts);
-      if (refusal === undefined) bookLines(planning, hosts);
-      return refusal?.message;
-    }),
+    change: refusingBindings(own, (planning, owner) => bookPlaces(planning, owner.id)?.message),
     changed: (planning, _before, port) => {
       for (const line of linesAt(planning, shape, port.id)) tellStatus(planning, shape, line);
     },

@@ -26,7 +26,12 @@ export async function installed(harness: Harness, name: string, more: object = {
 }
 
 /** Makes an object; answers its key, which is `id` or the attribute that is named. */
-export async function make({ send }: Harness, path: string, given: object, as: Record<string, string> = MEMBER): Promise<Json> {
+export async function make(
+  { send }: Harness,
+  path: string,
+  given: object,
+  as: Record<string, string> = MEMBER,
+): Promise<Json> {
   const { status, body } = await send('POST', `/proton/${path}`, given, as);
   assert.equal(status, 201, `${path} ${JSON.stringify(body)}`);
   return body;

@@ -1,10 +1,11 @@
 /** What back ends have in common that make pseudowires: how these are written, and how a binding is refused. */
-import type { AnyObject, PortOwner, StoredPseudowire } from '@cable/model';
+import { type AnyObject, CableError, type PortOwner, type StoredPseudowire } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import { complete } from '../../engine/complete.ts';
 import type { Planning } from '../../engine/context.ts';
 import type { Given } from '../../engine/module.ts';
 import type { Look } from '../../engine/view.ts';
+import { bookLines, placesOf, refusalOfLines } from '../../resources/minimum-bandwidth.ts';
 import { allocateVni } from '../../resources/network-segment.ts';
 import { failed } from '../binding.ts';
 import { PORT_OWNER, shownBinding } from '../owners.ts';
@@ -43,6 +44,27 @@ export function touchPort({ plan }: Pick<Planning, 'plan'>, id: string): void {
   const owner = plan.get(PORT_OWNER, id);
   if (owner === undefined) plan.revise('port', id);
   else plan.replace(PORT_OWNER, { ...owner } as unknown as AnyObject);
+}
+
+/**
+ * Books what the lines at a port are guaranteed where it is, or is prepared; answers why that cannot be: a host has no room, or knows of no wires. Rests on the ports at the other
+ * ends, and on the wires.
+ */
+export function bookPlaces(planning: Planning, portId: string): CableError | undefined {
+  const { plan } = planning;
+  const wires = plan.by(PSEUDOWIRE, 'port_ids', portId);
+  if (wires.length === 0) return undefined;
+  const own = placesOf(plan.rely(PORT_OWNER, portId));
+  for (const host of own) {
+    const reason = unableHost(plan, host);
+    if (reason !== undefined) return new CableError('HTTPConflict', `Port ${portId} cannot be there: ${reason}.`);
+  }
+  const lines = wires.filter(({ guaranteed_kbps }) => guaranteed_kbps !== null);
+  for (const { id } of lines) plan.rely(PSEUDOWIRE, id);
+  const hosts = lines.flatMap(({ port_ids }) => port_ids.flatMap((id) => placesOf(plan.rely(PORT_OWNER, id))));
+  const refusal = refusalOfLines(planning, hosts);
+  if (refusal === undefined) bookLines(planning, hosts);
+  return refusal;
 }
 
 /** Why the host can have no end of a wire; undefined: it can. */
