@@ -154,7 +154,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   tap_flow: 'cable:cluster cable:filter cable:origin description name',
   tap_mirror: 'cable:filter description name',
   trunk: 'description name sub_ports tags',
-  plugin: 'authorities capabilities description limits reason report secret',
+  plugin: 'authorities capabilities description limits problem report secret',
   dispatch_rule: 'flavor projects resource zone',
   dispatch_default: 'network_flavor plugin router_flavor',
 };

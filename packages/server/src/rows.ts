@@ -223,6 +223,8 @@ export type HeardRow = {
   readonly usage: Readonly<Record<string, number>>;
   /** Objects that it was not told of as they are. */
   readonly undelivered: number;
+  /** Why it does not take the object that it refused last; empty: none that it was told waits for that. */
+  readonly refusal: string;
 };
 
 /** What a plug-in was told last of an object. `id` is `<plug-in>/<resource>/<object's id>`. */
@@ -352,6 +354,7 @@ function heardRow(id: string, value: Fields): HeardRow {
     at: textOr(value['at'], ''),
     usage: Object.fromEntries(usage.map(([name, count]) => [name, numberOr(count, 0)])),
     undelivered: numberOr(value['undelivered'], 0),
+    refusal: textOr(value['refusal'], ''),
   };
 }
 

@@ -57,8 +57,7 @@ function contributionOf(
   const made = defaultInterfaceMade(own, declared);
   const created = [...parts.map((one) => one.created), made].filter((one) => one !== undefined);
   return {
-    derive: (planning, given) =>
-      Object.assign({}, version, madeMac(planning, own, given), ...parts.map((one) => one.derive?.(planning, given))),
+    derive: (planning, given) => ({ ...version, ...madeMac(planning, own, given) }),
     change: (planning, before, after, given) =>
       Object.assign({}, version, ...parts.map((one) => one.change?.(planning, before, after, given))),
     check: (view, after, before) => {

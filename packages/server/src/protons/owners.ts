@@ -15,13 +15,12 @@ import { inTheWay, invalid } from './vrouter/refusals.ts';
 
 export const PORT_OWNER = 'port_owner';
 
-type Part = Pick<Contribution<AnyObject>, 'derive' | 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
+type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
 
 /** Of the type of a proton's ports. `isCarried`: it has a back end on the vrouter. */
 export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean): Part {
   const writeBack = (binding: Binding): Readonly<Record<string, unknown>> => shownBinding(own, binding);
   return {
-    ...(isCarried ? { derive: givenMac } : {}),
     created: (planning, port) => {
       const { plan, deps } = planning;
       if (isCarried) refuseOddMac(port);
@@ -69,11 +68,6 @@ export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean)
       ? { lockKeys: ({ project_id: project }) => [objectKey(PROTON_NETWORK, networkIdOf(proton, String(project)))] }
       : {}),
   };
-}
-
-/** One that is made, where nobody has given one. */
-function givenMac({ deps }: Planning, port: Given<AnyObject>): Partial<AnyObject> {
-  return (port['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
 }
 
 function refuseOddMac(port: AnyObject): void {

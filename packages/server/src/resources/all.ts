@@ -107,6 +107,7 @@ export const MODULES: ModuleTable = {
   network: [
     shareableModule('network'),
     providerOfClusterModule,
+    networkZonesModule,
     networkSegmentsModule,
     networkBackendModule,
     networkModule,
@@ -115,7 +116,6 @@ export const MODULES: ModuleTable = {
     networkDnsModule,
     networkQosModule,
     networkScopesModule,
-    networkZonesModule,
     defaultExternalModule,
     networkAgentsModule,
     originModule,
@@ -173,6 +173,7 @@ export const MODULES: ModuleTable = {
     portOfClusterModule,
   ],
   router: [
+    routerZonesModule,
     routerBackendModule,
     routerModule,
     routerFlavorModule,
@@ -183,7 +184,6 @@ export const MODULES: ModuleTable = {
     extraRoutesModule,
     routerQosModule,
     routerScopesModule,
-    routerZonesModule,
     routerAgentsModule,
     originModule,
   ],

@@ -9,6 +9,7 @@ import { isPlugging, refuseOfCluster } from '../engine/of-clusters.ts';
 import { permitRead } from '../engine/permission.ts';
 import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
+import { vetted } from '../engine/vet.ts';
 import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
@@ -198,8 +199,12 @@ function refused(port: Port, host: string, detail: string): CableError {
   return new CableError('PortBindingError', message, { detail });
 }
 
-/** Throws unless the host can carry the port: by this answer Nova knows, before it moves a machine, that it has nowhere to go. */
+/**
+ * Throws unless the host can carry the port: by this answer Nova knows, before it moves a machine, that it has nowhere to go. A plug-in's port is on hosts that it knows: that
+ * is asked (`bind`) before anything is written.
+ */
 function refuseUnable({ plan }: Planning, port: Port, host: string): void {
+  if ((port['cable:backend'] ?? null) !== null) return;
   const row = plan.rely('host', host);
   if (row === undefined) {
     throw refused(port, host, 'No agent of a host of that name has registered: look at /v2.0/agents.');
@@ -280,7 +285,7 @@ function onPort(
     const given = withProfile(asGiven);
     const host = parameters['host'] ?? named ?? '';
     const resource = deps.resources.named('port');
-    const build = (planning: Planning): AnyObject => {
+    const build = async (planning: Planning): Promise<AnyObject> => {
       if (planning.plan.get('port', id) === undefined) {
         const other = deps.arbiter?.current?.rebind(planning, id, (port) => step(planning, port, host, given));
         if (other !== undefined) return other as unknown as AnyObject;
@@ -291,7 +296,9 @@ function onPort(
       if (isPlacedByOthers(port)) throw unsupported(action, port);
       if (!isPlugging(port as AnyObject, { 'binding:host_id': host }))
         refuseOfCluster(planning, resource, port as AnyObject);
-      return planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
+      const planned = planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
+      // What it answers is what a plug-in of the port says of how it is plugged there.
+      return vetted(planning, 'port', planned, port as AnyObject);
     };
     const written = await deps.lock.run([objectKey('port', id)], asked, () =>
       transact(deps, asked, build, { isService: true }),

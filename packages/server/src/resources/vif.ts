@@ -27,12 +27,26 @@ export function vifOn(
   return { 'binding:vif_type': 'bridge', 'binding:vif_details': { ...details, bridge_name: tapBridgeName(port.id) } };
 }
 
-type Plug = { readonly host: string; readonly vif_type: string; readonly vif_details: object };
+/** How a plug-in said that a port is plugged on a host, or why it is not there (`binding_failed`). */
+export type Plug = {
+  readonly host: string;
+  readonly vif_type: string;
+  readonly vif_details: object;
+  readonly reason?: string;
+};
+
+/** Of each host that its plug-in was asked about, the active one first. */
+export function plugsOf(port: object): readonly Plug[] {
+  const plug = (port as { readonly [PLUG]?: (Plug & { readonly others?: readonly Plug[] }) | null })[PLUG];
+  if (plug === undefined || plug === null) return [];
+  const { others = [], ...active } = plug;
+  return [active, ...others];
+}
 
 /** As its plug-in said when it was bound there. */
 function pluginsVif(port: Port, host: string): Readonly<Record<string, unknown>> {
-  const plug = (port as { readonly [PLUG]?: Plug })[PLUG];
-  if (plug?.host !== host) return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
+  const plug = plugsOf(port).find((one) => one.host === host);
+  if (plug === undefined) return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   return { 'binding:vif_type': plug.vif_type, 'binding:vif_details': plug.vif_details };
 }
 

@@ -11,7 +11,7 @@ import { l3vpnPart, l3vpnProblems, VPNS_A_PROJECT, vpnTypeOf } from './l3vpn.ts'
 /** What a type of a proton does besides. Called after what is done for every proton. */
 export type BackendPart = Pick<
   Contribution<AnyObject>,
-  'derive' | 'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
+  'created' | 'change' | 'changed' | 'check' | 'claims' | 'lockKeys' | 'remove' | 'removed'
 >;
 
 /** The stored version of the model. */

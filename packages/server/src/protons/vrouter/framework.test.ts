@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { TestAgent } from '../../hosts/plane.fixture.ts';
-import { assertInvariants, type Harness, type Json, keysLeft, startHarness } from '../../testing/harness.ts';
+import { FakeNova } from '../../nova/testing/fake-nova.ts';
+import {
+  assertInvariants,
+  type Harness,
+  type Json,
+  keysLeft,
+  startHarness,
+  type TestServerOptions,
+} from '../../testing/harness.ts';
 import { ADMIN, AS, file, install, model, OTHER, TENANT, V10, V20 } from '../protons.fixture.ts';
 
 const BASE = '/proton/circuit/v1.0';
@@ -12,8 +20,8 @@ const VM = '5b2f6c1e-8d7a-4f3b-9c2d-1e0f9a8b7c6d';
 type World = Harness & { readonly agent: TestAgent };
 
 /** A server with lines, and an agent that is there. */
-async function startWorld(t: TestContext): Promise<World> {
-  const harness = await startHarness(t);
+async function startWorld(t: TestContext, options: TestServerOptions = {}): Promise<World> {
+  const harness = await startHarness(t, options);
   const done = await install(harness, model('circuit'));
   assert.equal(done.status, 200, JSON.stringify(done.body));
   const url = await harness.server.app.listen({ host: '127.0.0.1', port: 0 });
@@ -113,6 +121,25 @@ test('a port on a host with an agent is bound in the request, and is ACTIVE when
   });
   assert.deepEqual([(await owner(world, id))['phase'], (await owner(world, id))['status']], ['Unbound', null]);
   await assertInvariants(world.server);
+});
+
+test('Nova is told that the port is plugged when its host carries it, and not when it is bound', async (t) => {
+  const nova = new FakeNova();
+  nova.servers.add(VM);
+  const world = await startWorld(t, { nova: nova.post });
+  const { send, agent } = world;
+  const { id } = await port(world);
+  const told = (): boolean =>
+    nova.taken.some(
+      ({ name, tag, server_uuid }) => name === 'network-vif-plugged' && tag === String(id) && server_uuid === VM,
+    );
+  const bind = { 'binding:host_id': 'h1', device_id: VM, device_owner: 'compute:nova' };
+  await send('PUT', `/v2.0/ports/${String(id)}`, { port: bind }, SERVICE);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert.equal(told(), false);
+  agent.devices.add(String(id));
+  await agent.report();
+  await until(async () => told());
 });
 
 test('a port on a host that nobody knows fails, and says why', async (t) => {
