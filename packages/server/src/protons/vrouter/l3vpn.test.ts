@@ -130,7 +130,7 @@ for (const form of ['1.0', '1.1'] as const) {
     });
     const net = sliceOf(world, `network:${id}`).header as unknown as Record<string, unknown>;
     assert.deepEqual(net['wire'], { physicalNetwork: 'cable:vpn', segmentationId: Number(network['segmentation_id']) });
-    assert.deepEqual([net['mtuBytes'], (net['subnets'] as Json)[0]?.['cidr']], [1468, '10.0.0.0/24']);
+    assert.deepEqual([net['mtuBytes'], (net['subnets'] as Json)[0]?.['cidr']], [1450, '10.0.0.0/24']);
     const [leg] = Object.values(sliceOf(world, `router:${header['routerId']}`).items);
     assert.equal(String(leg?.['ipAddress']), '10.0.0.254');
     const host = sliceOf(world, 'host:h1').items[String(a['id'])] as unknown as Record<string, unknown>;

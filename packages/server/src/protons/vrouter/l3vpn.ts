@@ -16,6 +16,7 @@ import {
   type ProtonNetwork,
   parseCidr,
   parseIp,
+  TUNNEL_HEADER_BYTES,
   vpnOverheadBytes,
 } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
@@ -153,7 +154,9 @@ function ofServices(shape: Shape): BackendPart {
       const { underlayMtuBytes, overlayIpVersion: version = 4 } = deps.settings;
       createNetwork(planning, {
         ...{ id, proton: shape.proton, project_id: String(vpn['project_id']), name: nameOf(vpn), kind: 'vpn' },
-        ...{ router_id: madeUpId(`router ${id}`), mtu: underlayMtuBytes - vpnOverheadBytes(version) },
+        // A chain may lead any packet away, through a tunnel that takes more than labels do.
+        mtu: underlayMtuBytes - Math.max(vpnOverheadBytes(version), TUNNEL_HEADER_BYTES[version]),
+        router_id: madeUpId(`router ${id}`),
         ...freeNumbers(planning),
         ...{ route_distinguisher: distinguisher ?? own, targets: targets.length === 0 ? [own] : targets },
       });
