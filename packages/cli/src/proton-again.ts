@@ -31,7 +31,7 @@ export async function untilDone(
       if (!isProgress && !mayPass(err, silent > 0)) throw err;
       silent = isProgress ? 0 : silent + 1;
       if (silent > SILENT_MOST) throw new CliError(1, err.message, GOES_ON);
-      context.printError(`${harmless(err.message)}${isProgress ? '' : ': it is asked again'}\n`);
+      context.printError(`${harmless(err.message).replace(/\.$/, '')}${isProgress ? '' : ': it is asked again'}\n`);
       await sleep(WAIT_MS);
     }
   }

@@ -1,14 +1,12 @@
-import { readdirSync } from 'node:fs';
 import { type Check, expect } from '../../checks/check.ts';
 import { duringPings } from '../../checks/during.ts';
 import { eventually } from '../../eventually.ts';
 import { operate } from '../../joining.ts';
-import { agentPaths } from '../../names.ts';
 import { deleteObjects, NOTHING_LEFT_CHECKS } from '../demo/delete-all.ts';
 import { chainPart, removeClassifier } from './chain.ts';
 import { ovnPart } from './ovn.ts';
 import { unbind } from './proton-port.ts';
-import { vpnPart } from './vpn.ts';
+import { tracesOn, vpnPart } from './vpn.ts';
 import { type ManyLab, type ManyWorld, tenant } from './world.ts';
 
 const WAIT_MS = 120_000;
@@ -37,17 +35,20 @@ export const DELETE_CHECKS: readonly Check<ManyWorld>[] = [
     name: 'the VPNs are removed while the VM is administered on: no program, map or device of labels is left',
     concerns: ['server', 'agent'],
     run: async (lab) => {
-      const { vm, site, others, cards } = vpnPart.of(lab);
+      const { vm, site, others, cards, before } = vpnPart.of(lab);
       const { pings } = await duringPings(lab.guests.desk, lab.guests.vm, async () => {
         await Promise.all(cards.map((card) => card.stop()));
         for (const { portId } of [vm, site, ...others]) await unbind(lab, portId);
         await removeProton(lab, 'net-l3vpn');
         for (const host of Object.values(lab.hosts))
-          await eventually({ what: `pins of labels to go on ${host.short}`, deadlineMs: WAIT_MS }, () => {
-            const left = pinsOf(host.name).filter((pin) => /label|lsp|pw|wire/.test(pin));
-            expect(left.length === 0, left.join(', '));
-            return true;
-          });
+          await eventually(
+            { what: `the VPNs to go from ${host.short}`, deadlineMs: WAIT_MS, everyMs: 100 },
+            async () => {
+              const left = (await tracesOn(host)).filter((one) => !before.has(`${host.short} ${one}`));
+              expect(left.length === 0, `there is still ${left.join(', ')}`);
+              return true;
+            },
+          );
       });
       return `${pings} pings answered meanwhile`;
     },
@@ -67,7 +68,7 @@ export const DELETE_CHECKS: readonly Check<ManyWorld>[] = [
       await client.delete('network', networkId);
       await eventually({ what: 'OVN’s database to be empty', deadlineMs: WAIT_MS, everyMs: 200 }, async () => {
         for (const table of OVN_TABLES) {
-          const left = await ovn.nbctl('--bare', '--columns=name', 'list', table);
+          const left = await ovn.nbctl('--bare', '--columns=_uuid', 'list', table);
           expect(left.trim() === '', `${table} has ${left.trim()}`);
         }
         return true;
@@ -98,8 +99,4 @@ async function removePlugin(lab: ManyLab): Promise<void> {
   for (const { id } of await tenant(lab).list('dispatch_rule'))
     await operate(names, processes, ['dispatch', 'rule', 'delete', id]);
   await operate(names, processes, ['plugin', 'delete', 'ovn']);
-}
-
-function pinsOf(host: string): readonly string[] {
-  return readdirSync(agentPaths(host).pins, { recursive: true }).map(String);
 }

@@ -1,10 +1,11 @@
+import { readdirSync } from 'node:fs';
 import { type Check, duration, expect, expectPings, pingFrom } from '../../checks/check.ts';
 import { eventually } from '../../eventually.ts';
-import { ipBatch } from '../../exec.ts';
+import { ipBatch, mustRun } from '../../exec.ts';
 import { atCard, type CardOwner, createVm, FIRST_CARD, plugCard } from '../../guests/card.ts';
 import type { Guest } from '../../guests/guest.ts';
 import { operate } from '../../joining.ts';
-import { REPOSITORY } from '../../names.ts';
+import { agentPaths, type LabHost, REPOSITORY } from '../../names.ts';
 import type { LabProcess } from '../../processes.ts';
 import { startCapture } from '../../traffic/capture.ts';
 import { startServices } from '../../traffic/in-guest.ts';
@@ -33,6 +34,8 @@ export type VpnPart = {
   /** Two more in a VPN of their own, at the same addresses. */
   readonly others: readonly Guest[];
   readonly cards: readonly LabProcess[];
+  /** Pins and links that were there before, each behind its host's name. */
+  readonly before: ReadonlySet<string>;
 };
 
 export const vpnPart: Part<VpnPart> = part('the VPN');
@@ -44,6 +47,7 @@ export const VPN_CHECKS: readonly Check<ManyWorld>[] = [
     concerns: ['server', 'agent'],
     run: async (lab) => {
       const { names, processes, hosts } = lab;
+      const before = await tracesOfAll(lab);
       const model = `${REPOSITORY}/packages/proton/models/net-l3vpn`;
       await operate(names, processes, ['proton', 'install', model, '--backend', 'vrouter-l3vpn']);
       const [blue, red] = [await createVpn(lab, 'blue'), await createVpn(lab, 'red')];
@@ -68,6 +72,7 @@ export const VPN_CHECKS: readonly Check<ManyWorld>[] = [
         site: site.guest,
         others: others.map(({ guest }) => guest),
         cards: made.map(({ card }) => card),
+        before,
       });
       await expectPings(desk, vm);
       return `${own.guest.ip} at ${own.guest.device}, beside ${vm.ip} at ${vm.device}`;
@@ -145,6 +150,20 @@ async function plugVpn(
   await ipBatch(owner.netns, [`addr add ${address}/24 dev ${device}`, `route add ${ALL} via ${gateway}`]);
   await untilActive(lab, port.id);
   return { guest: atCard(owner, card, address), card: process };
+}
+
+/** Pins of the agent's, and links, of a host. */
+export async function tracesOn({ name, netns }: LabHost): Promise<readonly string[]> {
+  const links = JSON.parse(await mustRun(['ip', '-json', '-netns', netns, 'link', 'show'])) as readonly {
+    readonly ifname: string;
+  }[];
+  const pins = readdirSync(agentPaths(name).pins, { recursive: true }).map((pin) => `pin ${String(pin)}`);
+  return [...pins, ...links.map(({ ifname }) => `link ${ifname}`)];
+}
+
+async function tracesOfAll({ hosts }: ManyLab): Promise<ReadonlySet<string>> {
+  const all = Object.values(hosts).map(async (host) => (await tracesOn(host)).map((one) => `${host.short} ${one}`));
+  return new Set((await Promise.all(all)).flat());
 }
 
 /** Of tcpdump: a ping's packet of IPv4, behind one label that is the last (RFC 3032), in UDP to the port of MPLS (RFC 7510). */
