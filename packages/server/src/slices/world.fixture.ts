@@ -29,6 +29,8 @@ export type World = {
 export function createWorld(): World {
   const owned = new Map<string, Table<AnyObject, string>>();
   for (const resource of BUILT_IN_RESOURCES) owned.set(resource.name, new Table(resource.name, indexesOf(resource)));
+  // Made of rows of protons, in no store.
+  owned.set('vpn', new Table('vpn', { targets: (row) => row['targets'] as readonly string[] }));
   const port = BUILT_IN_RESOURCES.find((resource) => resource.name === 'port');
   if (port === undefined) throw new Error('no resource port');
   const legs = new Table<AnyObject, string>('router_interface', indexesOf(port));
