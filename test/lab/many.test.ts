@@ -1,4 +1,4 @@
-/** The story of one VM on many kinds of networks, and that nothing of OVN or Open vSwitch is left when its lab is killed. */
+/** The story of one VM on many kinds of networks, and that nothing of OVN, VPNs and chains is left when its lab is killed. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, test } from 'node:test';
@@ -14,9 +14,9 @@ test('the story of one VM on many kinds of networks holds, and leaves nothing', 
   assert.deepEqual(traces(NAME), []);
 });
 
-test('killed outright with OVN in it, the lab is removed by `down`', async () => {
+test('killed outright with OVN, VPNs and a chain in it, the lab is removed by `down`', async () => {
   const lab = startLab(NAME, '--story', 'many');
-  await lab.said(/ok +OVN is registered/);
+  await lab.said(/ok +TCP of the VM/);
   lab.child.kill('SIGKILL');
   await lab.ended;
   assert.ok(
