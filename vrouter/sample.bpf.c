@@ -58,11 +58,6 @@ struct packet {
 	__u8 protocol;
 };
 
-static __always_inline int has_ports(__u8 protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
-}
-
 /* @given: it goes to the guest, from the peer. Returns 0: it is no IP packet, or a later fragment. */
 static __always_inline int read_packet(struct __sk_buff *skb, int given, struct packet *p)
 {

@@ -30,6 +30,13 @@ const LAB = {
 
 const QEMU = { 'qemu-system-x86': 'runs a real virtual machine (software emulation)' };
 const ETCD = { 'etcd-server': 'the store for several servers' };
+const OVN = {
+  'openvswitch-switch': 'the switch of hosts with OVN',
+  'ovn-central': "OVN's databases and their translator",
+  'ovn-host': "OVN's controller",
+  ethtool: 'sets offloads of what is beside the switch',
+  tcpdump: 'looks at packets',
+};
 const TEST = {
   'dhcpcd-base': 'a DHCPv4 and DHCPv6 client in tests',
   'bind9-dnsutils': 'a DNS client (dig) in tests',
@@ -37,15 +44,10 @@ const TEST = {
   iptables: 'a firewall of the host in tests',
   'clang-format': 'checks the layout of C sources',
   'etcd-client': 'looks into etcd in tests',
-  tcpdump: 'looks at packets in tests',
   conntrack: "looks at the kernel's connection tracking in tests",
   socat: 'moves bytes in tests',
-  ethtool: 'reads offloads in tests',
   procps: 'sysctl in tests',
   curl: 'plain HTTP client in tests',
-  'openvswitch-switch': 'the switch of hosts with OVN in tests',
-  'ovn-central': "OVN's databases and their translator in tests",
-  'ovn-host': "OVN's controller in tests",
   openssl: 'certificates for a database in tests',
   frr: 'BGP in tests of L3VPNs',
 };
@@ -102,8 +104,8 @@ export function packagesFor(command, args) {
   if (command === 'build' || command === 'gen' || command === 'images') return BUILD;
   if (command === 'check') return { ...BUILD, 'clang-format': TEST['clang-format'] };
   if (command === 'lab') {
-    const { qemu, etcd } = labNeeds(args);
-    return { ...LAB, ...(qemu ? QEMU : {}), ...(etcd ? ETCD : {}) };
+    const { qemu, etcd, ovn } = labNeeds(args);
+    return { ...LAB, ...(qemu ? QEMU : {}), ...(etcd ? ETCD : {}), ...(ovn ? OVN : {}) };
   }
   if (command === 'fuzz') return { ...BUILD, ...HOST, procps: TEST.procps };
   if (command === 'bench' && args[0] === 'api') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
@@ -112,7 +114,7 @@ export function packagesFor(command, args) {
     return { ...BUILD, ...HOST, ...ETCD, ...QEMU, ...NOVA, 'busybox-static': LAB['busybox-static'] };
   if (command === 'openstack') return { ...BUILD, ...HOST, ...ETCD, ...OPENSTACK };
   if (command === 'kube') return { ...BUILD, ...ETCD };
-  return { ...LAB, ...QEMU, ...ETCD, ...TEST };
+  return { ...LAB, ...QEMU, ...ETCD, ...OVN, ...TEST };
 }
 
 /** Installs the packages that lack. Quick (one dpkg-query) when none does. */

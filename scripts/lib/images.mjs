@@ -147,7 +147,7 @@ function cableEntries(root) {
     entries.push({ path: `${PLACE}/node_modules/@cable/${name}`, target: `../../packages/${name}` });
   }
   const programs = readdirSync(join(root, 'build/vrouter')).filter((name) =>
-    /^(vrouter|carry|facts|sample|\d+-to-\d+)\.bpf\.o$/.test(name),
+    /^(vrouter|carry|facts|labels|pseudowires|sample|\d+-to-\d+)\.bpf\.o$/.test(name),
   );
   return [
     ...entries,

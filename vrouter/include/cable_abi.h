@@ -1566,6 +1566,192 @@ struct cb_labelled {
 #define CB_MAX_LSP 131072
 #define CB_MAX_LABEL 65536
 
+/*
+ * Pseudowires (pseudowires.bpf.c), an object of its own which is there only where one is; the vrouter's programs know nothing of it. A wire has a number on a host, and a path is known by the
+ * first bytes of a hash of its id: so what an agent left means the same to the next.
+ *
+ * cb_pw_1: hash, number of a pseudowire that begins or ends on this host -> what becomes of its frames. Written by the agent.
+ */
+struct cb_pw_key {
+	__u32 number; /* 1..CB_MAX_PW - 1: class of its limit, mark of a frame that waits */
+};
+
+/* flags of struct cb_pw */
+#define CB_PW_F_REMOTE 0x1 /* begins here and ends on another host */
+#define CB_PW_F_FUNCTION 0x2 /* ends at a service function: the flow is known at the port where that gives it back */
+#define CB_PW_F_TO_MAC 0x4 /* the end's MAC becomes the frame's destination */
+#define CB_PW_F_RESUME 0x8 /* ends where its path began: the frame goes on there with the MACs that it had */
+#define CB_PW_F_SENT 0x10 /* of CB_PW_F_RESUME: as what the port has sent; else as what is delivered to it */
+#define CB_PW_F_BEGINS 0x20 /* its path begins where it begins */
+
+struct cb_pw {
+	__u64 id; /* of a hash of its id */
+	__u64 path; /* of which it is; 0: of none */
+	struct cb_addr remote; /* CB_PW_F_REMOTE: underlay address of the host where it ends */
+	__u32 vni;
+	__u32 ifindex; /* device of the port at its end; CB_PW_F_REMOTE: of the tunnels. 0: there is no way */
+	__u32 queue_ifindex; /* into which frames that enter are sent to wait their turn; 0: no limit */
+	__u32 back_ifindex; /* CB_PW_F_FUNCTION: device of the port from which that gives back; 0: it is not there */
+	__u32 priority; /* handle of its class on the underlay's device; 0: none */
+	__u32 max_bytes; /* CB_PW_F_REMOTE: of a frame, with its link header, that the underlay takes */
+	__u32 flags; /* CB_PW_F_* */
+	__u8 mac[6]; /* of the port at its end */
+	__u8 pad[6];
+};
+
+#define CB_PW_FITS 64
+
+/* flags of struct cb_pw_fit */
+#define CB_PW_FIT_F_PROTOCOL 0x1 /* of that protocol */
+#define CB_PW_FIT_F_PORTS 0x2 /* of TCP, UDP, UDP-Lite or DCCP, with ports within these */
+#define CB_PW_FIT_F_IPV6 0x4 /* of IPv6; else of IPv4 */
+
+/* Packets of IP. An address fits where it is the same under the mask; those of IPv4 are ::ffff:a.b.c.d. */
+struct cb_pw_fit {
+	struct cb_addr src;
+	struct cb_addr src_mask;
+	struct cb_addr dst;
+	struct cb_addr dst_mask;
+	__u16 sport_min;
+	__u16 sport_max;
+	__u16 dport_min;
+	__u16 dport_max;
+	__u8 protocol;
+	__u8 flags; /* CB_PW_FIT_F_* */
+	__u8 pad[2];
+};
+
+/* cb_pwfits_1: hash, number of a wire that takes some packets -> which. Written by the agent. */
+struct cb_pwfits_key {
+	__u32 number;
+};
+
+struct cb_pw_fits {
+	__u32 count;
+	struct cb_pw_fit fit[CB_PW_FITS];
+};
+
+#define CB_PORT_PWS 64
+
+/* flags of struct cb_pw_port */
+#define CB_PW_PORT_F_FUNCTION 0x1 /* a service function's: what it sends of no path is dropped */
+#define CB_PW_PORT_F_ROUTED 0x2 /* whoever it asks for by ARP or neighbour solicitation is said to be there */
+#define CB_PW_PORT_F_CLOSED 0x8 /* what comes by no wire is dropped */
+#define CB_PW_PORT_F_FIRST 0x4 /* packets are told by more than their addresses: of fragments by the first one */
+
+/* where frames are taken: at what a port has sent, or at what is delivered to it */
+#define CB_PW_AT_SENT 0
+#define CB_PW_AT_DELIVERED 1
+
+/* cb_pwport_1: hash, device of a port and what of it -> wires that begin there but for those that go on with a path. Written by the agent. */
+struct cb_pwport_key {
+	__u32 ifindex;
+	__u32 at; /* CB_PW_AT_* */
+};
+
+struct cb_pw_port {
+	__u32 flags; /* CB_PW_PORT_F_* */
+	__u32 all; /* number of the wire that takes every frame; 0: none does */
+	__u32 count;
+	__u32 number[CB_PORT_PWS]; /* of wires with rows in cb_pwfits_1, in the order in which they are asked */
+};
+
+/* cb_pwnext_1: hash, path and device of a port where a function gives back -> number of the wire by which that path goes on. Written by the agent. */
+struct cb_pwnext_key {
+	__u64 path;
+	__u32 ifindex;
+	__u32 pad;
+};
+
+struct cb_pw_next {
+	__u32 number;
+};
+
+/* cb_pwend_1: hash, VNI and underlay address of who sends with it -> number of the wire that ends here. With no address: the VNI is one of this host; the number is 0 then. Written by the agent. */
+struct cb_pwend_key {
+	__u32 vni;
+	struct cb_addr remote;
+};
+
+struct cb_pw_end {
+	__u32 number;
+};
+
+/* of struct cb_pw_tuple: what it tells from others */
+#define CB_PW_TUPLE_FLOW 0 /* packets of a flow, in one direction */
+#define CB_PW_TUPLE_DATAGRAM 1 /* fragments of one datagram: its identification is in the ports' place */
+#define CB_PW_TUPLE_FRAGMENTS 2 /* fragments of any between these two: the ports are 0 */
+#define CB_PW_TUPLE_ASKED 3 /* as CB_PW_TUPLE_DATAGRAM, where it begins; at what is delivered the next value */
+
+struct cb_pw_tuple {
+	struct cb_addr src;
+	struct cb_addr dst;
+	__u16 sport_be; /* of ICMP: type and code */
+	__u16 dport_be; /* of ICMP: identifier of an echo */
+	__u8 protocol; /* of a fragment: as its header says */
+	__u8 kind; /* CB_PW_TUPLE_* */
+	__u8 pad[2];
+};
+
+/*
+ * cb_pwflow_1: LRU hash, a flow or the like and the device of a port -> what entered there. Path 0: by which path it was given to the function that gives back at the port; of CB_PW_TUPLE_ASKED number of the
+ * wire that took it, 0: none did. Another: with which MACs it entered the path at the port. Written by pseudowires.bpf.c.
+ */
+struct cb_pwflow_key {
+	__u64 path;
+	__u32 ifindex;
+	struct cb_pw_tuple tuple;
+	__u32 pad;
+};
+
+struct cb_pw_flow {
+	__u64 path;
+	__u64 seen_ns; /* CLOCK_MONOTONIC_COARSE, within a second */
+	__u8 macs[12]; /* destination and source */
+	__u8 pad[4];
+};
+
+/* cb_pwuse_1: per-CPU hash, number of a wire that begins on this host -> frames that entered it. A GSO packet counts once. The agent writes the keys. */
+struct cb_pwuse_key {
+	__u32 number;
+};
+
+struct cb_pw_use {
+	__u64 frames;
+	__u64 bytes;
+};
+
+/* What became of a frame of a pseudowire. Append only. */
+enum cb_pw_kind {
+	CB_PW_LOCAL = 0, /* entered, and ends on this host */
+	CB_PW_SENT = 1, /* entered, and was sent to another host */
+	CB_PW_TAKEN = 2, /* received from another host, and came out here */
+	CB_PW_ANSWERED = 3, /* a question of a service function for the MAC of a neighbour */
+	CB_PW_NO_WAY = 4, /* dropped: the port at the end, or the way to its host, is not there */
+	CB_PW_TOO_BIG = 5, /* dropped: larger than the underlay takes */
+	CB_PW_REFUSED = 6, /* dropped: the kernel did not do it */
+	CB_PW_MALFORMED = 7, /* dropped where packets are told from each other: the headers of IP cannot be read */
+	CB_PW_NO_WIRE = 8, /* received and dropped: no wire ends here by that VNI */
+	CB_PW_NO_SENDER = 9, /* received and dropped: from a host where that wire does not begin */
+	CB_PW_UNKNOWN_FLOW = 10, /* dropped: a function gave back what did not enter its path */
+	CB_PW_OWN_TRAFFIC = 11, /* dropped: what a function sends that is no packet of a path */
+	CB_PW_CLAIMED = 12, /* dropped: the function has the same flow by another path just now */
+	CB_PW_FRAGMENT = 13, /* dropped: a later fragment of a datagram whose first one did not enter before */
+	CB_PW_OUTSIDE = 14, /* dropped: what others than a wire would deliver to a port of a line or of a function */
+	CB_PW_MAX = 16,
+};
+
+/* cb_pwcount_1: per-CPU array, enum cb_pw_kind -> frames. A GSO packet counts once. Written by pseudowires.bpf.c. */
+struct cb_pwcount {
+	__u64 frames;
+	__u64 bytes;
+};
+
+/* Major number of the classes of wires, in the queue of limits and on devices of the underlay: other than any minor, which is the major of its class's own queue. */
+#define CB_PW_TREE 0xcab1
+#define CB_MAX_PW 16384
+#define CB_MAX_PW_FLOW 131072
+
 /* What a step of a trace tells. Append only. */
 enum cb_step_kind {
 	CB_STEP_SOURCE =
@@ -1737,6 +1923,23 @@ _Static_assert(sizeof(struct cb_lsp) == 48, "layout of cb_lsp");
 _Static_assert(sizeof(struct cb_label_key) == 20, "layout of cb_label_key");
 _Static_assert(sizeof(struct cb_label) == 16, "layout of cb_label");
 _Static_assert(sizeof(struct cb_labelled) == 16, "layout of cb_labelled");
+_Static_assert(sizeof(struct cb_pw_key) == 4, "layout of cb_pw_key");
+_Static_assert(sizeof(struct cb_pw) == 72, "layout of cb_pw");
+_Static_assert(sizeof(struct cb_pwfits_key) == 4, "layout of cb_pwfits_key");
+_Static_assert(sizeof(struct cb_pw_fit) == 76, "layout of cb_pw_fit");
+_Static_assert(sizeof(struct cb_pw_fits) == 4 + 76 * CB_PW_FITS, "layout of cb_pw_fits");
+_Static_assert(sizeof(struct cb_pwport_key) == 8, "layout of cb_pwport_key");
+_Static_assert(sizeof(struct cb_pw_port) == 12 + 4 * CB_PORT_PWS, "layout of cb_pw_port");
+_Static_assert(sizeof(struct cb_pwnext_key) == 16, "layout of cb_pwnext_key");
+_Static_assert(sizeof(struct cb_pw_next) == 4, "layout of cb_pw_next");
+_Static_assert(sizeof(struct cb_pwend_key) == 20, "layout of cb_pwend_key");
+_Static_assert(sizeof(struct cb_pw_end) == 4, "layout of cb_pw_end");
+_Static_assert(sizeof(struct cb_pw_tuple) == 40, "layout of cb_pw_tuple");
+_Static_assert(sizeof(struct cb_pwflow_key) == 56, "layout of cb_pwflow_key");
+_Static_assert(sizeof(struct cb_pw_flow) == 32, "layout of cb_pw_flow");
+_Static_assert(sizeof(struct cb_pwuse_key) == 4, "layout of cb_pwuse_key");
+_Static_assert(sizeof(struct cb_pw_use) == 16, "layout of cb_pw_use");
+_Static_assert(sizeof(struct cb_pwcount) == 16, "layout of cb_pwcount");
 _Static_assert(sizeof(struct cb_step) == 32, "layout of cb_step");
 _Static_assert(sizeof(struct cb_trace) == 1528, "layout of cb_trace");
 

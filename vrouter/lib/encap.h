@@ -5,7 +5,6 @@
 
 #include "config.h"
 #include "outer_ip.h"
-#include "parse.h"
 
 /*
  * Sets the tunnel that the overlay device will send this packet through, to the host @remote. Returns 0 or a negative errno: also where that has no address of the

@@ -3,6 +3,7 @@
 #ifndef CABLE_ICMP_H
 #define CABLE_ICMP_H
 
+#include <linux/udp.h>
 #include "lookup.h"
 #include "stage.h"
 #include "turn.h"

@@ -10,28 +10,12 @@
 #define CABLE_METER_H
 
 #include "parse.h"
+#include "segment.h"
 #include "step.h"
 #include "turn.h"
 
 #define COST_SHIFT 20
 #define PAY_TRIES 3
-
-/* Bytes of headers that each segment of a GSO packet will have. */
-static __always_inline __u32 segment_headers(struct __sk_buff *ctx)
-{
-	__u32 l4 = ETH_HLEN + sizeof(struct ipv6_header);
-	__u8 first, protocol, offset;
-
-	if (bpf_skb_load_bytes(ctx, ETH_HLEN, &first, 1))
-		return ETH_HLEN;
-	if (first >> 4 == 4)
-		l4 = ETH_HLEN + (first & 0xf) * 4;
-	if (bpf_skb_load_bytes(ctx, ETH_HLEN + (first >> 4 == 4 ? 9 : 6), &protocol, 1))
-		return ETH_HLEN;
-	if (protocol != IPPROTO_TCP)
-		return l4 + sizeof(struct udphdr);
-	return bpf_skb_load_bytes(ctx, l4 + 12, &offset, 1) ? l4 : l4 + (offset >> 4) * 4;
-}
 
 /* What the packet is on a wire: so many @packets with so many @bytes together. */
 static __always_inline void measure(struct __sk_buff *ctx, __u64 *packets, __u64 *bytes)

@@ -79,19 +79,6 @@ static __always_inline void icmp_ports(const struct icmp_header *icmp, __u16 *sp
 	*dport_be = bpf_htons((__u16)(icmp->type << 8 | icmp->code));
 }
 
-static __always_inline int has_ports(__u8 protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP ||
-	       protocol == IPPROTO_UDPLITE || protocol == IPPROTO_DCCP;
-}
-
-/* Headers of IPv6 between its own and the transport's. */
-static __always_inline int is_extension(__u8 next)
-{
-	return next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_FRAGMENT || next == IPV6_DESTINATION ||
-	       next == IPV6_AUTHENTICATION || next == IPV6_MOBILITY;
-}
-
 static __always_inline int is_parsed(__u8 protocol)
 {
 	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 || has_ports(protocol);

@@ -4,6 +4,7 @@
 #define CABLE_WIRE_H
 
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include "../include/cable_abi.h"
 
 /* In the fragment field of an IPv4 header. */
@@ -131,5 +132,18 @@ struct group_record {
 #define TCP_DATA_OFF 12
 #define TCP_FLAGS_OFF 13
 #define TCP_WINDOW_OFF 14
+
+static __always_inline int has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP ||
+	       protocol == IPPROTO_UDPLITE || protocol == IPPROTO_DCCP;
+}
+
+/* Headers of IPv6 between its own and the transport's. */
+static __always_inline int is_extension(__u8 next)
+{
+	return next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_FRAGMENT || next == IPV6_DESTINATION ||
+	       next == IPV6_AUTHENTICATION || next == IPV6_MOBILITY;
+}
 
 #endif /* CABLE_WIRE_H */

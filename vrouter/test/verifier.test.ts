@@ -49,6 +49,8 @@ const BOUNDS: Readonly<Record<string, { readonly instructions: number; readonly 
 
 /** Of the object of VPNs. */
 const LABEL_MAPS = ['cb_lsp_1', 'cb_label_1', 'cb_labelled_1'];
+/** Of that of pseudowires. */
+const WIRE_MAPS = Object.values(MAPS).filter(({ name }) => name.startsWith('cb_pw'));
 
 /** Branches that a zero would make dead must be seen too. */
 const CONFIG = {
@@ -83,7 +85,7 @@ for (const { file, more } of [
     try {
       assert.deepEqual([...loaded.programs.keys()].sort(), [...Object.keys(BOUNDS), ...more].sort());
       for (const spec of Object.values(MAPS)) {
-        if (spec === MAPS.cb_carry_1 || LABEL_MAPS.includes(spec.name)) continue;
+        if (spec === MAPS.cb_carry_1 || LABEL_MAPS.includes(spec.name) || WIRE_MAPS.includes(spec)) continue;
         const map = loaded.maps.get(spec.name);
         assert.ok(map !== undefined, `${spec.name} is in the object`);
         assert.equal(map.info.keySize, spec.key.size, `${spec.name}: key`);
@@ -124,6 +126,29 @@ test('so do the programs of VPNs, which have no map of the vrouter’s', (t) => 
       assert.deepEqual([...loaded.programs.keys()], ['to_lsp', 'from_lsp']);
       assert.deepEqual([...loaded.maps.keys()], LABEL_MAPS);
       for (const spec of [MAPS.cb_lsp_1, MAPS.cb_label_1, MAPS.cb_labelled_1] as const) {
+        const { keySize, valueSize } = loaded.maps.get(spec.name)?.info ?? {};
+        assert.deepEqual([keySize, valueSize], [spec.key.size, spec.value.size], spec.name);
+      }
+    } finally {
+      loaded.close();
+    }
+  }
+});
+
+test('so do the programs of pseudowires', (t) => {
+  for (const config of [{ cfg_underlay: 0xc0000201 }, { cfg_underlay6: Uint8Array.of(...Array(15).fill(0x20), 1) }]) {
+    const loaded = loadObject({
+      path: object('pseudowires.bpf.o'),
+      rodata: config,
+      onVerified: (name, { instructions, stackBytes }) => {
+        t.diagnostic(`${name}: ${instructions} instructions, ${stackBytes.join('+')} bytes of stack`);
+        assert.ok(instructions < 70_000, name);
+      },
+    });
+    try {
+      assert.deepEqual([...loaded.programs.keys()].sort(), ['pw_came', 'pw_delivered', 'pw_due', 'pw_sent']);
+      assert.deepEqual([...loaded.maps.keys()].sort(), WIRE_MAPS.map(({ name }) => name).sort());
+      for (const spec of WIRE_MAPS) {
         const { keySize, valueSize } = loaded.maps.get(spec.name)?.info ?? {};
         assert.deepEqual([keySize, valueSize], [spec.key.size, spec.value.size], spec.name);
       }

@@ -28,6 +28,7 @@ import { startLabelKeeper } from './labels/label-keeper.ts';
 import type { ChosenOptions } from './options.ts';
 import { openPacketLog } from './packet-log/open.ts';
 import { VPN_DEVICE } from './plan/label-rows.ts';
+import { startPseudowireKeeper } from './pseudowires/pseudowire-keeper.ts';
 import { startSocket } from './socket/start-socket.ts';
 import { createStream } from './stream/create-stream.ts';
 import { openHostState } from './stream/open-state.ts';
@@ -94,6 +95,12 @@ export async function runAgent(
     ...{ object: options.object, pinDir: options.pinDir, underlay: options.underlay },
     ...{ devices: devices.underlay, links: devices.links.table, log: log.child('labels'), signal },
   });
+  const shut: { devices: (names: readonly string[]) => void } = { devices: () => undefined };
+  const pseudowires = startPseudowireKeeper({
+    ...{ object: options.object, pinDir: options.pinDir, underlay: options.underlay, bandwidth: options.bandwidth },
+    ...{ devices: devices.underlay, links: devices.links.table, onShut: (names) => shut.devices(names) },
+    ...{ log: log.child('pseudowires'), signal },
+  });
   const host = createHost(
     options,
     {
@@ -107,6 +114,7 @@ export async function runAgent(
       silentMs: () => silentMs(),
       learned: speaker.learned,
       label: labels.take,
+      pseudowires,
     },
     deps,
   );
@@ -160,6 +168,7 @@ export async function runAgent(
     },
     () => stream.programmed(),
   );
+  shut.devices = (names) => host.loop.takeDevices({ names: [], moved: names });
   learnedFor.vpns = (vpnIds) => host.loop.takeLearned(vpnIds);
   changed.members = (memberIds) => {
     host.loop.takeHealth(memberIds);
@@ -179,7 +188,7 @@ export async function runAgent(
   });
   const keeper = keepDevices(
     options,
-    { devices, plane, host, uplinks, labels, stream, state, remade: tracing.remade },
+    { devices, plane, host, uplinks, labels, pseudowires, stream, state, remade: tracing.remade },
     deps,
   );
   await uplinks.ready;
@@ -227,6 +236,7 @@ export async function runAgent(
       devices,
       uplinks,
       labels,
+      pseudowires,
       speaker,
       state,
       host,
@@ -250,6 +260,7 @@ export async function runAgent(
     keeper.done,
     uplinks.done,
     labels.done,
+    pseudowires.done,
     speaker.done,
     devices.guard.done,
     devices.foreign.done,

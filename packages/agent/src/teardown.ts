@@ -24,10 +24,13 @@ import { NETLINK, NetlinkSocket } from './net/socket.ts';
 import type { AgentOptions } from './options.ts';
 import { LOG_FILES } from './packet-log/open.ts';
 import { VPN_DEVICE } from './plan/label-rows.ts';
+import { WIRE_DEVICE, WIRE_QUEUE } from './plan/pseudowire-rows.ts';
+import { removeGuarantees } from './pseudowires/guarantees.ts';
+import { WIRE_PROGRAMS } from './pseudowires/pseudowire-programs.ts';
 import { ENTRY } from './reconcile/program-slots.ts';
 import { TOLD_FILES } from './told/told-file.ts';
 
-/** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, the queues of limits, mirrors, and the uplink of VPNs. */
+/** The links to the services and to the fragmenter, which go by either end, that of builds that had the services in the host's namespace, the queues of limits, mirrors, the uplink of VPNs, and the queue of pseudowires. */
 const SERVICE_LINKS: readonly string[] = [
   SERVICE_PEER_NAME,
   'cable0',
@@ -35,6 +38,7 @@ const SERVICE_LINKS: readonly string[] = [
   'cableq0',
   'cablem0',
   VPN_DEVICE,
+  WIRE_QUEUE,
 ];
 /** VIF ends of pods and of host-owned ports; `cn-`: of pods, in the making, by agents of before. Taps are the hypervisor's. */
 const OWN_VIF = /^(cv[0-9a-f-]{11}|cn-[0-9a-f]{10})$/;
@@ -85,6 +89,7 @@ async function removeLinks(): Promise<boolean> {
     const programs = [
       ...links.filter(({ ifindex }) => removeIngressFilter(socket, ifindex)),
       ...links.filter((link) => removeUplinkProgram(socket, link)),
+      ...links.filter(({ ifindex }) => removeWirePrograms(socket, ifindex)),
     ];
     const hadGroups = leaveAllGroups(kernelGroups(socket));
     const own = links.filter(isOwn).map(({ ifindex }) => ifindex);
@@ -104,6 +109,13 @@ function removeUplinkProgram(socket: NetlinkSocket, { ifindex, flags }: Link): b
   return true;
 }
 
+/** And what it keeps free. False: there was no program. */
+function removeWirePrograms(socket: NetlinkSocket, ifindex: number): boolean {
+  removeGuarantees(socket, ifindex);
+  const { sent, delivered } = WIRE_PROGRAMS;
+  return [removeTcxProgram(ifindex, sent), removeTcxProgram(ifindex, delivered, 'egress')].includes(true);
+}
+
 /** False: there were none, as where the kernel has no nf_tables. */
 function removeTables(): boolean {
   const removed = absentOn(['EOPNOTSUPP', 'EAFNOSUPPORT', 'EPROTONOSUPPORT'], () => {
@@ -115,7 +127,7 @@ function removeTables(): boolean {
 
 /** A device of another kind that has such a name is somebody else's. */
 function isOwn(link: Link): boolean {
-  if (link.kind === 'vxlan') return link.name === 'cablevx';
+  if (link.kind === 'vxlan') return link.name === 'cablevx' || link.name === WIRE_DEVICE;
   if (isTapBridge(link)) return true;
   return isHostLink(link) || (link.kind === 'veth' && (SERVICE_LINKS.includes(link.name) || OWN_VIF.test(link.name)));
 }

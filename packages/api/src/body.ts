@@ -133,7 +133,7 @@ function unwrap(key: string, body: Readonly<Record<string, unknown>>): Readonly<
 
 function parseNew(resource: ResourceModel, object: Readonly<Record<string, unknown>>, place: Attributes): ParsedObject {
   const parsed: Record<string, unknown> = { ...place, ...resource.fixed };
-  refuseMissing(resource.attributes, object, parsed);
+  refuseMissing(resource, object, parsed);
   const given = parseGiven(resource, 'create', object, parsed);
   const attributes = filledIn(resource.attributes, parsed);
   if (resource.key !== 'id') checkKey(resource, attributes);
@@ -152,7 +152,7 @@ function parseGiven(
   for (const [name, attribute] of entriesOf(resource.attributes).all) {
     const value = object[name];
     if (value === undefined) continue;
-    refuseUnwritable(name, attribute, verb);
+    refuseUnwritable(resource, name, attribute, verb);
     const declaredName = attribute.aliasOf ?? name;
     const isEmptied = value === null && attribute.nullAsEmpty === true;
     const read = valueOrThrow(name, attribute, isEmptied ? [] : value);
@@ -233,18 +233,24 @@ function setOnce(parsed: Record<string, unknown>, { attributes }: ResourceModel,
   parsed[name] = value;
 }
 
-/** What is missing is told before what is wrong, as Neutron does. */
+/** What is missing is told before what is wrong, as Neutron does: of its resources the first. */
 function refuseMissing(
-  declared: Readonly<Record<string, Attribute>>,
+  { attributes: declared, bare }: ResourceModel,
   given: Readonly<Record<string, unknown>>,
   parsed: Attributes,
 ): void {
-  for (const [name, attribute] of entriesOf(declared).required) {
-    if (given[name] !== undefined || parsed[attribute.aliasOf ?? name] !== undefined) continue;
-    if (Object.keys(given).some((other) => declared[other]?.aliasOf === name)) continue;
-    refuseUnknown(declared, given);
-    throw badRequest(`Failed to parse request. Required attribute '${name}' not specified`);
-  }
+  const isMissing = ([name, attribute]: readonly [string, Attribute]): boolean =>
+    given[name] === undefined &&
+    parsed[attribute.aliasOf ?? name] === undefined &&
+    !Object.keys(given).some((other) => declared[other]?.aliasOf === name);
+  const missing = entriesOf(declared).required.filter(isMissing);
+  const [first] = missing;
+  if (first === undefined) return;
+  refuseUnknown(declared, given);
+  const names = (bare === true ? missing : [first]).map(([name]) => `'${name}'`);
+  throw badRequest(
+    `Failed to parse request. Required attribute${names.length > 1 ? 's' : ''} ${names.join(', ')} not specified`,
+  );
 }
 
 function refuseUnknown(declared: Readonly<Record<string, Attribute>>, given: Readonly<Record<string, unknown>>): void {
@@ -252,8 +258,15 @@ function refuseUnknown(declared: Readonly<Record<string, Attribute>>, given: Rea
   if (unknown.length > 0) throw badRequest(`Unrecognized attribute(s) '${unknown.slice(0, 20).join(', ')}'`);
 }
 
-function refuseUnwritable(name: string, attribute: Attribute, verb: 'create' | 'update'): void {
+function refuseUnwritable(
+  { bare }: ResourceModel,
+  name: string,
+  attribute: Attribute,
+  verb: 'create' | 'update',
+): void {
   if (attribute.write === 'both' || attribute.write === verb) return;
+  if (bare === true && attribute.write === 'create')
+    throw badRequest(`Attribute '${name}' is immutable: leave it out, or create the object anew`);
   throw badRequest(
     verb === 'create' ? `Attribute '${name}' not allowed in POST` : `Cannot update read-only attribute ${name}`,
   );

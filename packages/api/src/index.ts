@@ -3,7 +3,7 @@ export * from './client.ts';
 export { exampleOf } from './example.ts';
 export { type Extension, extensionsOf } from './extensions.ts';
 export { NATIVE_ROUTES } from './native-routes.ts';
-export { openApiDocument } from './openapi.ts';
+export { openApiBelow, openApiDocument } from './openapi.ts';
 export * from './page.ts';
 export * from './query.ts';
 export { renderReference } from './reference.ts';

@@ -5,6 +5,13 @@ import { parametersOf, type Route, routesOf } from './routes.ts';
 
 type Json = { readonly [key: string]: unknown };
 
+/** The whole document, of the paths below one prefix alone: `/proton/net-l3vpn/v1.0`. Its version is the last word of that. */
+export function openApiBelow(resources: readonly ResourceModel[], prefix: string): Json {
+  const document = openApiDocument(resources, prefix.split('/').at(-1) ?? '');
+  const paths = Object.entries(document['paths'] as Readonly<Record<string, unknown>>);
+  return { ...document, paths: Object.fromEntries(paths.filter(([path]) => path.startsWith(`${prefix}/`))) };
+}
+
 /** The OpenAPI 3.1 document of the declarations. */
 export function openApiDocument(resources: readonly ResourceModel[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {};

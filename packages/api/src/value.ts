@@ -49,6 +49,9 @@ export function refusedValue(name: string, { reason, isConversion, own }: Refuse
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character is what is refused
 const UNFIT = /[\u0000\p{Surrogate}]/u;
 
+/** The same as `JSON.stringify` writes it: no backslash before it is of a pair of its own. */
+const UNFIT_IN_JSON = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f][0-9a-f]{2})/;
+
 /** What no key of a store has. */
 const UNFIT_FOR_KEY = /[\p{Control}\p{Surrogate}]/u;
 
@@ -149,6 +152,7 @@ const PARSERS: Readonly<Record<AttributeType, Parser>> = {
 function parseJsonValue(value: unknown): Parsed {
   const text = JSON.stringify(value);
   if (text.length > DICT_MAX_LENGTH) return bad(`exceeds maximum length of ${DICT_MAX_LENGTH}`);
+  if (UNFIT_IN_JSON.test(text)) return bad('a text or a key in it has a NUL or half a surrogate pair');
   return good(value);
 }
 
@@ -193,10 +197,14 @@ function parseBoolean(value: unknown, { strict }: Attribute): Parsed {
   return unconverted(`${quote(value)} cannot be converted to boolean`);
 }
 
+const BEYOND = 'the number is beyond 2^53, up to which whole numbers are exact';
+
 function parseInteger(value: unknown, attribute: Attribute): Parsed {
   const isText = typeof value === 'string' && attribute.strict !== true && /^\s*[+-]?\d{1,15}\s*$/.test(value);
   const number = isText ? Number(value) : value;
   if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
+    // It is not what was sent any more: JSON's numbers are read so.
+    if (typeof number === 'number' && Number.isInteger(number)) return bad(BEYOND);
     return unconverted(`${quote(value)} is not an integer`);
   }
   return withinBounds(number, value, attribute);

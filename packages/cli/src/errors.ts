@@ -3,6 +3,7 @@ import { KeystoneError } from '@cable/keystone';
 import { ExpectedError, TransportError, UNTRUSTED } from '@cable/kit';
 import { ERRORS, type ErrorCode } from '@cable/model';
 import { CommanderError } from 'commander';
+import { harmlessLines } from './render.ts';
 
 /** The command was wrong (exit status 2) or was refused (1). `remedy`: what to do, empty: nothing to add. */
 export class CliError extends Error {
@@ -50,8 +51,9 @@ function remedyFor({ status, type, detail }: ApiError): string {
   return status === 401 ? LOG_IN : detail || remedyOf(type);
 }
 
+/** What a server says has been said to it by others: nothing of it drives the terminal. */
 function format(message: string, remedy: string): string {
-  return `error: ${message}\n${remedy === '' ? '' : `  ${remedy}\n`}`;
+  return `error: ${harmlessLines(message)}\n${remedy === '' ? '' : `  ${harmlessLines(remedy)}\n`}`;
 }
 
 /** The remedy of an error type; `NetworkInUse` has that of `InUse`. */

@@ -7,7 +7,7 @@ import { CliError } from './errors.ts';
 import { ask, endText, findNetwork, findPort, type Named, nameOf, PROTOCOL } from './fault-text.ts';
 import { followFlows } from './follow.ts';
 import { showLive } from './live.ts';
-import { type Row, renderJson, renderTable } from './render.ts';
+import { harmlessLines, type Row, renderJson, renderTable } from './render.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -90,7 +90,7 @@ async function showDrops(context: CliContext, options: Options, [given]: readonl
   if (context.json) return context.print(renderJson(named.length === 1 ? answers[0] : answers));
   const rows = answers.flatMap(dropRows);
   context.print(rows.length === 0 ? 'Nothing was dropped.\n' : renderTable(DROP_COLUMNS, rows));
-  for (const text of failed) context.printError(`${text}\n`);
+  for (const text of failed) context.printError(`${harmlessLines(text)}\n`);
 }
 
 const DROP_COLUMNS = ['port', 'network', 'reason', 'packets', 'last', 'meaning', 'remedy'];

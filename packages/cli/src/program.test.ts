@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseSchema, schemaOf } from '@cable/api';
+import { ApiError, parseSchema, schemaOf } from '@cable/api';
 import {
   BUILT_IN_RESOURCES,
   composeRegistry,
@@ -13,6 +13,7 @@ import {
   type Resource,
   resourceWords,
 } from '@cable/model';
+import { explainFailure } from './errors.ts';
 import { attributeFlags, withoutParent } from './flags.ts';
 import { cable } from './testing/run.ts';
 import { type StubServer, startStub } from './testing/stub-server.ts';
@@ -442,6 +443,11 @@ test('text from others cannot drive the terminal', async (t) => {
   assert.ok(out.includes('x\\x1b[2Jy\\x9b'));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what must not be there
   assert.doesNotMatch(out, /[\u001b\u009b]/);
+});
+
+test('regression: a server’s words in an error cannot drive the terminal', () => {
+  const { text } = explainFailure(new ApiError(400, 'BackendRefused', 'no\u0000\u001b[31m\u202e', 'two\nlines\u009b'));
+  assert.equal(text, 'error: no\\x00\\x1b[31m\\u202e (BackendRefused)\n  two\nlines\\x9b\n');
 });
 
 test('status tells readiness, revision, hosts and ports', async (t) => {

@@ -12,6 +12,7 @@ import { addFaultCommands } from './fault-commands.ts';
 import { commandWords, globalOptions } from './global-options.ts';
 import { addPkiCommands } from './pki-commands.ts';
 import { addProtonCommands, LOCAL_PROTON_COMMANDS } from './proton-commands.ts';
+import { harmless } from './render.ts';
 import { addResourceCommands } from './resource-commands.ts';
 import { type Connect, certifiedSite, findSite, plainSite, type Site } from './site.ts';
 import { showStatus } from './status.ts';
@@ -33,7 +34,7 @@ export async function runCommandLine(argv: readonly string[], deps: CliDeps): Pr
   try {
     const program = createProgram(loaded);
     leftOut.push(...addAllResources(program, loaded, book));
-    if (leftOut.length > 0) deps.printError(`${leftOutText(leftOut)}\n`);
+    if (leftOut.length > 0) deps.printError(`${harmless(leftOutText(leftOut))}\n`);
     await program.parseAsync(spellResources(argv, loaded), { from: 'user' });
     return 0;
   } catch (err) {

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ApiError } from '@cable/api';
+import { TransportError } from '@cable/kit';
+import { untilDone } from './proton-again.ts';
 import { cable } from './testing/run.ts';
 
 const models = fileURLToPath(new URL('../../proton/models', import.meta.url));
@@ -101,4 +104,47 @@ test('what reads models is loaded when one is read, not before', () => {
   );
   assert.ok(sources.length > 10);
   assert.deepEqual(eager, []);
+});
+
+test('gen openapi writes the document of the version', async () => {
+  const { status, out, err } = await cable(['proton', 'gen', 'openapi', `${models}/net-l3vpn`]);
+  assert.equal(err, '');
+  assert.equal(status, 0);
+  const { openapi, paths } = JSON.parse(out) as { readonly openapi: string; readonly paths: object };
+  assert.match(openapi, /^3\.1/);
+  assert.ok(Object.keys(paths).includes('/proton/net-l3vpn/v1.0/vpns'));
+  assert.ok(Object.keys(paths).every((path) => path.startsWith('/proton/net-l3vpn/v1.0/')));
+});
+
+test('a file that is too large, or none, is not read', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'cable-proton-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'a.yaml');
+  writeFileSync(file, 'a: b\n'.repeat(6_000_000));
+  const { status, err } = await cable(['proton', 'lint', file]);
+  assert.equal(status, 1);
+  assert.match(
+    err,
+    /a\.yaml:1:1: error: the model has 30000000 bytes or more\n {2}A model has at most 262144 characters/,
+  );
+  assert.match((await cable(['proton', 'lint', '/dev/zero'])).err, /\/dev\/zero cannot be read: it is no file/);
+});
+
+test('what takes longer than one request is asked for again, with what is done so far', async () => {
+  const told: string[] = [];
+  const answers = [
+    () => Promise.reject(new ApiError(503, 'GoesOn', '7 of 20 objects of shop have been looked at', '')),
+    () => Promise.reject(new TransportError('timeout', 'http://h did not answer within 30000 ms')),
+    () => Promise.reject(new ApiError(409, 'HTTPConflict', 'The proton shop is being changed by another request.', '')),
+    () => Promise.resolve('done'),
+  ];
+  const send = () => (answers.shift() ?? (() => Promise.reject(new Error('too often'))))();
+  assert.equal(await untilDone({ printError: (text) => void told.push(text) }, send), 'done');
+  assert.deepEqual(told, [
+    '7 of 20 objects of shop have been looked at\n',
+    'http://h did not answer within 30000 ms: it is asked again\n',
+    'The proton shop is being changed by another request: it is asked again\n',
+  ]);
+  const conflict = () => Promise.reject(new ApiError(409, 'HTTPConflict', 'is being changed by another request', ''));
+  await assert.rejects(untilDone({ printError: () => {} }, conflict), ApiError);
 });

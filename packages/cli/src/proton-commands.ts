@@ -1,4 +1,6 @@
 /** `cable proton`: models of protons, in files here without a server, or installed at one. */
+import { openApiBelow } from '@cable/api';
+import { composeRegistry } from '@cable/model';
 import type { ProtonModel } from '@cable/proton';
 import { Argument, type Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
@@ -10,7 +12,7 @@ import { harmless, renderJson } from './render.ts';
 /** Those that go without a server. */
 export const LOCAL_PROTON_COMMANDS: ReadonlySet<string> = new Set(['lint', 'diff', 'gen']);
 
-const GENERATED = ['types', 'client', 'docs', 'form', 'vectors'] as const;
+const GENERATED = ['types', 'client', 'docs', 'form', 'vectors', 'openapi'] as const;
 
 export function addProtonCommands(root: Command, bind: Bind): void {
   const proton = root
@@ -31,7 +33,9 @@ export function addProtonCommands(root: Command, bind: Bind): void {
     .command('gen')
     .addArgument(new Argument('<what>', 'what to write').choices(GENERATED))
     .argument('<path>', 'file or directory')
-    .description('Writes what follows of a model: types or a client in TypeScript, a reference, forms, test vectors.')
+    .description(
+      'Writes what follows of a model: types or a client in TypeScript, a reference, forms, test vectors, OpenAPI.',
+    )
     .action(
       bind((context, _options, args) => generate(context, args[0] as (typeof GENERATED)[number], String(args[1]))),
     );
@@ -59,7 +63,15 @@ async function diff(context: CliContext, older: string, newer: string): Promise<
 
 async function generate(context: CliContext, what: (typeof GENERATED)[number], path: string): Promise<void> {
   const { GENERATORS } = await import('@cable/proton');
-  context.print(GENERATORS[what](await loadModel(path)));
+  const model = await loadModel(path);
+  context.print(what === 'openapi' ? await openApiText(model) : GENERATORS[what](model));
+}
+
+/** As a server answers it that has this version alone. */
+async function openApiText(stored: ProtonModel): Promise<string> {
+  const { declarationOf, prefixOf } = await import('@cable/proton');
+  const { models } = composeRegistry([], [declarationOf({ stored, others: [] }, '')]);
+  return renderJson(openApiBelow(models, prefixOf(stored)));
 }
 
 async function loadModel(path: string): Promise<ProtonModel> {

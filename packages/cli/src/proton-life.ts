@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Bind, CliContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { readModelFiles } from './model-files.ts';
+import { untilDone } from './proton-again.ts';
 import { harmless, type Row, renderJson, renderObject, renderTable } from './render.ts';
 
 const PATH = '/cable/v1/protons';
@@ -17,6 +18,7 @@ export function addLifeCommands(proton: Command, bind: Bind): void {
     .argument('<path>', 'model file, or directory of one model')
     .option('--no-served', 'its paths do not answer yet')
     .option('--no-storage', 'objects stay stored as the version before has them')
+    .option('--backend <name>', 'what makes packets of its objects, such as vrouter-l3vpn; none: nothing here does')
     .option('--breaking', 'also if it breaks clients of what is there')
     .option('--dry-run', 'only says what would be')
     .description('Installs a model, or another version of one, on all servers. Again, it changes nothing.')
@@ -90,14 +92,21 @@ function flagsOf(options: Options): Row {
 async function install(context: CliContext, path: string, options: Options): Promise<void> {
   const { files, options: read } = await readModelFiles(path);
   const imports = Object.entries(read.imports ?? {}).map(([name, text]) => ({ name, text, import: true }));
-  const answer = (await context.client().request('POST', `${PATH}/install`, {
+  const body = {
     files: [...files.map(({ name, text }) => ({ name: basename(name), text })), ...imports],
     ...(options['served'] === false ? { served: false } : {}),
     ...(options['storage'] === false ? { storage: false } : {}),
+    ...(typeof options['backend'] === 'string' ? { backend: backendOf(options['backend']) } : {}),
     ...{ breaking: options['breaking'] === true, dry_run: options['dryRun'] === true },
-  })) as Row;
+  };
+  const send = () => context.client().request('POST', `${PATH}/install`, body);
+  const answer = (await untilDone(context, send)) as Row;
   if (context.json) context.print(renderJson(answer));
   else context.print(installedText(answer));
+}
+
+function backendOf(name: string): string {
+  return name === 'none' ? '' : name;
 }
 
 function installedText({ proton, version, state, changes, warnings, servers }: Row): string {
@@ -107,6 +116,8 @@ function installedText({ proton, version, state, changes, warnings, servers }: R
   if (state === 'would be installed') lines.push(...rows(changes).map(changeText));
   else if (rows(changes).length > 0) lines.push(`${rows(changes).length} changes; cable proton diff shows them`);
   for (const { server, state: is } of rows(servers)) lines.push(`server ${String(server)}: ${String(is)}`);
+  if (rows(servers).some(({ state: is }) => is === 'not yet'))
+    lines.push('It goes on by itself: cable proton list shows who has loaded it.');
   return lines.map((line) => `${harmless(line)}\n`).join('');
 }
 
@@ -118,10 +129,11 @@ function changeText({ object, attribute, text, breaking }: Row): string {
 async function migrate(context: CliContext, proton: string, options: Options): Promise<void> {
   const path = `${PATH}/${encodeURIComponent(proton)}/migrate`;
   const isDryRun = options['dryRun'] === true;
+  const to = typeof options['to'] === 'string' ? { to: options['to'] } : {};
   let done = 0;
-  for (let first = true; ; first = false) {
-    const to = first && typeof options['to'] === 'string' ? { to: options['to'] } : {};
-    const answer = (await context.client().request('PUT', path, { ...to, dry_run: isDryRun })) as Row;
+  for (;;) {
+    const send = () => context.client().request('PUT', path, { ...to, dry_run: isDryRun });
+    const answer = (await untilDone(context, send)) as Row;
     const { migrated, left } = answer;
     done += Number(migrated);
     const isOver = isDryRun || Number(left) === 0;
@@ -134,9 +146,13 @@ async function migrate(context: CliContext, proton: string, options: Options): P
 }
 
 async function remove(context: CliContext, proton: string, withObjects: boolean): Promise<void> {
-  await context
-    .client()
-    .request('DELETE', `${PATH}/${encodeURIComponent(proton)}${withObjects ? '?objects=true' : ''}`);
+  const path = `${PATH}/${encodeURIComponent(proton)}`;
+  const { proton: shown } = (await context.client().request('GET', path)) as { readonly proton: Row };
+  const send = () => context.client().request('DELETE', `${path}${withObjects ? '?objects=true' : ''}`);
+  await untilDone(context, send, { isGone: true });
+  const objects = Number(shown['objects']);
+  if (context.json) context.print(renderJson({ removed: proton, objects }));
+  else context.print(`${harmless(proton)} is removed${objects > 0 ? `, with ${objects} objects` : ''}.\n`);
 }
 
 async function ofVersion(
@@ -146,9 +162,8 @@ async function ofVersion(
   body?: Row,
 ): Promise<void> {
   const path = `${PATH}/${encodeURIComponent(String(proton))}/versions/${encodeURIComponent(String(version))}`;
-  const shown = (await context.client().request(method, path, body)) as Row;
-  const { name, storage_version, served_versions } = shown;
-  context.print(context.json ? renderJson(shown) : renderObject({ name, storage_version, served_versions }));
+  const shown = (await untilDone(context, () => context.client().request(method, path, body))) as Row;
+  context.print(context.json ? renderJson(shown) : versionsTable(versionsOf(shown)));
 }
 
 async function setQuota(
@@ -168,12 +183,16 @@ async function versions(context: CliContext, proton: string): Promise<void> {
   const { proton: shown } = (await context.client().request('GET', `${PATH}/${encodeURIComponent(proton)}`)) as {
     readonly proton: Row;
   };
-  const all = (Array.isArray(shown['versions']) ? shown['versions'] : []) as readonly Row[];
-  if (context.json) context.print(renderJson(all));
-  else
-    context.print(
-      renderTable(['version', 'file_version', 'served', 'storage', 'deprecated', 'installed_at', 'digest'], all),
-    );
+  const all = versionsOf(shown);
+  context.print(context.json ? renderJson(all) : versionsTable(all));
+}
+
+function versionsOf({ versions: all }: Row): readonly Row[] {
+  return Array.isArray(all) ? (all as readonly Row[]) : [];
+}
+
+function versionsTable(all: readonly Row[]): string {
+  return renderTable(['version', 'file_version', 'served', 'storage', 'deprecated', 'installed_at', 'digest'], all);
 }
 
 async function explain(context: CliContext, [proton, what]: readonly unknown[], options: Options): Promise<void> {

@@ -67,7 +67,15 @@ function inline(value: unknown): string {
     .join(', ');
 }
 
-/** Names are other people's text: control characters could drive the terminal. */
+/** Names are other people's text: control characters could drive the terminal, and those that turn the direction of text hide what it says. */
 export function harmless(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => {
+    const code = char.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u${code}` : `\\x${code.padStart(2, '0')}`;
+  });
+}
+
+/** The same of a text of several lines. */
+export function harmlessLines(text: string): string {
+  return text.split('\n').map(harmless).join('\n');
 }

@@ -30,12 +30,15 @@ import type {
   Service,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
   Trunk,
+  VpnPeering,
+  VpnTarget,
 } from '@cable/model';
 
 /** The attributes of each resource type that slices are made of; a change of any other touches no slice. */
@@ -232,6 +235,22 @@ const ATTRIBUTES = {
   qos_packet_rate_limit_rule: ['id', 'qos_policy_id', 'direction', 'max_kpps', 'max_burst_kpps'],
   qos_dscp_marking_rule: ['id', 'qos_policy_id', 'dscp_mark'],
   snat_lease: ['id', 'router_id', 'network_id', 'external_address', 'port_id', 'host_id', 'first_ports'],
+  pseudowire: [
+    'id',
+    'object_id',
+    'project_id',
+    'name',
+    'vni',
+    'port_ids',
+    'at_port_id',
+    'at',
+    'back_port_id',
+    'transparent',
+    'matches',
+    'precedence',
+    'admitted_kbps',
+    'guaranteed_kbps',
+  ],
   host: ['id', 'underlay', 'bridge_mappings', 'features', 'cluster'],
   host_policy: ['id', 'revision_number', 'cluster', 'hosts', 'directions', 'rules'],
   loadbalancer: [
@@ -262,6 +281,9 @@ const ATTRIBUTES = {
     'domain_name',
   ],
   health: ['id', 'state'],
+  vpn: ['id', 'name', 'project_id', 'proton', 'router_id', 'label', 'route_distinguisher', 'targets'],
+  vpn_target: ['id', 'proton', 'target', 'direction'],
+  vpn_peering: ['id', 'proton', 'local_as', 'local_address', 'peer_as', 'peer_address'],
 } as const;
 
 export type RowType = keyof typeof ATTRIBUTES;
@@ -274,7 +296,8 @@ export type SubnetRow = Pick<Subnet, Attributes<'subnet'>>;
 
 export type SubnetPoolRow = Pick<SubnetPool, Attributes<'subnetpool'>>;
 
-export type PortRow = Pick<Port, Attributes<'port'>>;
+/** `open`: its guests may send and get what they like under the addresses that they have; absent: what its groups allow. */
+export type PortRow = Pick<Port, Attributes<'port'>> & { readonly open?: true };
 
 export type RouterRow = Pick<Router, Attributes<'router'>>;
 
@@ -327,6 +350,8 @@ export type QosDscpMarkingRuleRow = Pick<QosDscpMarkingRule, Attributes<'qos_dsc
 
 export type SnatLeaseRow = Pick<SnatLease, Attributes<'snat_lease'>>;
 
+export type PseudowireRow = Pick<StoredPseudowire, Attributes<'pseudowire'>>;
+
 export type HostRow = Pick<Host, Attributes<'host'>>;
 
 export type LoadBalancerRow = Pick<LoadBalancer, Attributes<'loadbalancer'>>;
@@ -341,6 +366,22 @@ export type HealthMonitorRow = Pick<HealthMonitor, Attributes<'healthmonitor'>>;
 
 /** What the host of a member of a pool told of it last; `id` is the member's. */
 export type HealthRow = { readonly id: string; readonly state: 'up' | 'down' | 'silent' };
+
+/** A network of the table of networks is a VPN: its id is this one's. `targets`: what a target is used for the rows of `vpn_target` say. */
+export type VpnRow = {
+  readonly id: string;
+  readonly name: string;
+  readonly project_id: string;
+  readonly proton: string;
+  readonly router_id: string;
+  readonly label: number;
+  readonly route_distinguisher: string;
+  readonly targets: readonly string[];
+};
+
+export type VpnTargetRow = Pick<VpnTarget, Attributes<'vpn_target'>>;
+
+export type VpnPeeringRow = Pick<VpnPeering, Attributes<'vpn_peering'>>;
 
 /** The row of each resource type. */
 export type Rows = {
@@ -374,6 +415,7 @@ export type Rows = {
   readonly qos_packet_rate_limit_rule: QosPacketRateLimitRuleRow;
   readonly qos_dscp_marking_rule: QosDscpMarkingRuleRow;
   readonly snat_lease: SnatLeaseRow;
+  readonly pseudowire: PseudowireRow;
   readonly host: HostRow;
   readonly loadbalancer: LoadBalancerRow;
   readonly listener: ListenerRow;
@@ -381,6 +423,9 @@ export type Rows = {
   readonly member: MemberRow;
   readonly healthmonitor: HealthMonitorRow;
   readonly health: HealthRow;
+  readonly vpn: VpnRow;
+  readonly vpn_target: VpnTargetRow;
+  readonly vpn_peering: VpnPeeringRow;
 };
 
 /** The row of each table. `router_interface` and `router_gateway` hold those rows of `port` for which `isRouterInterface` and `isGatewayPort` are true. */
@@ -429,6 +474,7 @@ type IndexNames = {
   readonly qos_packet_rate_limit_rule: 'qos_policy_id';
   readonly qos_dscp_marking_rule: 'qos_policy_id';
   readonly snat_lease: 'router_id' | 'host_id';
+  readonly pseudowire: 'port_ids';
   readonly host: never;
   readonly loadbalancer: 'vip_network_id';
   readonly listener: 'loadbalancer_id';
@@ -436,6 +482,9 @@ type IndexNames = {
   readonly member: 'pool_id';
   readonly healthmonitor: 'pool_id';
   readonly health: never;
+  readonly vpn: 'targets';
+  readonly vpn_target: 'target';
+  readonly vpn_peering: 'proton';
 };
 
 export type IndexName<T extends TableName> = IndexNames[T];
@@ -494,6 +543,7 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   qos_packet_rate_limit_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   qos_dscp_marking_rule: { qos_policy_id: (row) => [row.qos_policy_id] },
   snat_lease: { router_id: (row) => [row.router_id], host_id: (row) => (row.host_id === '' ? [] : [row.host_id]) },
+  pseudowire: { port_ids: (row) => row.port_ids },
   host: {},
   loadbalancer: { vip_network_id: (row) => [row.vip_network_id] },
   listener: { loadbalancer_id: (row) => [row.loadbalancer_id] },
@@ -501,6 +551,9 @@ export const INDEXES: { readonly [T in TableName]: Readonly<Record<IndexName<T>,
   member: { pool_id: (row) => [row.pool_id] },
   healthmonitor: { pool_id: (row) => [row.pool_id] },
   health: {},
+  vpn: { targets: (row) => row.targets },
+  vpn_target: { target: (row) => [row.target] },
+  vpn_peering: { proton: (row) => [row.proton] },
 };
 
 function someText(text: string | null): readonly string[] {
@@ -524,7 +577,7 @@ export function isCompiled(change: TableChange): boolean {
   const { before, after } = change;
   if (before === undefined || after === undefined) return before !== after;
   const [one, other] = [before as Fields, after as Fields];
-  return ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
+  return one['open'] !== other['open'] || ATTRIBUTES[change.type].some((name) => !isSame(one[name], other[name]));
 }
 
 /** Keys under which the row stands in an index of the table. */

@@ -17,6 +17,7 @@ export type {
   TableChange,
   TableName,
   TableRows,
+  VpnRow,
 } from './compiler-tables.ts';
 export {
   compareText,
@@ -28,13 +29,20 @@ export {
   isRouterInterface,
   sortedById,
 } from './compiler-tables.ts';
-export type { ComputedHeader, ComputedItem, Kind, KindItems, NodeKey, NodeKind } from './kind.ts';
+export {
+  type ComputedHeader,
+  type ComputedItem,
+  type Kind,
+  type KindItems,
+  type NodeKey,
+  type NodeKind,
+  sourceKeysOf,
+} from './kind.ts';
 export { vifKind } from './kinds/host.ts';
 export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } from './kinds/peerings.ts';
 export { inVpcOf, isInSubnet, isSamePod } from './kinds/private-subnets.ts';
 export { type ScopeReader, translates } from './kinds/scopes.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
-export { type VpnDescription, type VpnPort, type VpnSlices, type VpnSubnet, vpnSlices } from './l3vpn.ts';
 export { protocolNumber } from './protocol.ts';
 export { Reader } from './reader.ts';
 export { type TouchedReads, touchedReads } from './touched.ts';

@@ -12,8 +12,12 @@ export type NodeKind = SliceKind | 'near';
 /** A key of a slice, hidden ones included. */
 export type NodeKey = `${NodeKind}:${string}`;
 
-/** A header: its content, and the slices that a host with this slice needs because of it. */
-export type ComputedHeader = { readonly value: unknown; readonly refs: readonly NodeKey[] };
+/** A header: its content, and the slices that a host with this slice needs because of it. `sources`: source keys of the slice besides those that follow from its id; absent: none. */
+export type ComputedHeader = {
+  readonly value: unknown;
+  readonly refs: readonly NodeKey[];
+  readonly sources?: readonly string[];
+};
 
 /** An item. `key`: unique in the slice; the source row's id, or that and `/` and more. */
 export type ComputedItem = { readonly key: string; readonly value: unknown; readonly refs: readonly NodeKey[] };
@@ -37,13 +41,24 @@ export type KindItems = {
   compute(reader: Reader, row: TableRows[TableName], id: string): readonly ComputedItem[];
 };
 
+/** All source keys of a slice. */
+export function sourceKeysOf(
+  { items }: Pick<Kind, 'items'>,
+  id: string,
+  header: Pick<ComputedHeader, 'sources'> = {},
+): readonly string[] {
+  if (items === undefined) return [];
+  const { sources = [] } = header;
+  return sources.length === 0 ? items.sourceKeys(id) : [...new Set([...items.sourceKeys(id), ...sources])];
+}
+
 type Typed<V> = { readonly value: V; readonly refs: readonly NodeKey[] };
 type TypedItem<V> = Typed<V> & { readonly key: string };
 
 /** Checks a kind's parts against the types of its slice. */
 export function defineKind<K extends SliceKind, T extends TableName = never>(kind: {
   readonly name: K;
-  header(reader: Reader, id: string): Typed<SliceHeader<K>> | undefined;
+  header(reader: Reader, id: string): (Typed<SliceHeader<K>> & Pick<ComputedHeader, 'sources'>) | undefined;
   readonly items?: {
     readonly table: T;
     readonly index: IndexName<T>;

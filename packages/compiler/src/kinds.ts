@@ -1,7 +1,7 @@
 /**
  * Every kind of slice, and what refers to what; references lead only to the right, so that counting them is exact.
  *
- *   host ──> standby, logs
+ *   host ──> standby, logs, pseudowires
  *   host ──> host_policies ──> pods, cluster_pods, group
  *   host, standby ──> network, endpoints, names, qos, policy ──> group
  *   host, standby ──> network_policies ──> cluster_policies ──> pods, cluster_pods
@@ -10,6 +10,7 @@
  *    ├─────> near ──> router ──> network, endpoints      (of the router's networks)
  *    │       near ──> peerings ──> network, endpoints    (of what routers let through that it is peered with)
  *    │       near ──> services, backends       (of the scopes that name the router)
+ *    │       near ──> vpn ──> router, network  (of the VPN that the network is)
  *    │                           network ──> balancers ──> pool
  *    ├─────> gateways, spares ──> router; network, floating, forwards      (of the external network)
  *    │               gateways, spares ──> blocks         (where ports of the router's address are leased)
@@ -36,6 +37,7 @@ import { peeringsKind } from './kinds/peerings.ts';
 import { policyKind } from './kinds/policy.ts';
 import { poolKind } from './kinds/pool.ts';
 import { privateLegsKind, privateSubnetsKind } from './kinds/private-subnets.ts';
+import { pseudowiresKind } from './kinds/pseudowires.ts';
 import { qosKind } from './kinds/qos.ts';
 import { routerKind } from './kinds/router.ts';
 import { backendsKind, servicesKind } from './kinds/services.ts';
@@ -73,6 +75,7 @@ export const KINDS: Readonly<Record<NodeKind, Kind>> = {
   services: servicesKind,
   backends: backendsKind,
   vpn: vpnKind,
+  pseudowires: pseudowiresKind,
 };
 
 /** The kind of a slice and the id of the thing it is about. */

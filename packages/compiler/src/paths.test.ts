@@ -9,6 +9,7 @@ import type {
   LogRow,
   NetworkPolicyRow,
   PortRow,
+  PseudowireRow,
   SubnetRow,
   TableChange,
   TableName,
@@ -33,6 +34,7 @@ import {
   network,
   pool,
   port,
+  pseudowire,
   router,
   routerPeering,
   routerPolicy,
@@ -155,6 +157,15 @@ const leaving = (active: string): Partial<SubnetRow> => ({
 const OTHER_PAIR = { ip_address: '10.0.7.9', mac_address: 'fa:16:3e:00:00:07' };
 const IN_VPC = { device_owner: 'kubernetes:pod', device_id: 'u:vpc0' };
 const LEG = { device_owner: 'kubernetes:leg', device_id: 'u:eth0' };
+const IN_CHAIN: Partial<PseudowireRow> = {
+  ...{ object_id: 'c', at_port_id: 'p1', back_port_id: 'p2' },
+  matches: [
+    {
+      ...{ ip_version: 4, source: null, destination: '10.0.0.0/24', protocol: 6 },
+      ...{ source_ports: null, destination_ports: { first: 80, last: 90 } },
+    },
+  ],
+};
 const FOR_ITSELF = ['host-policies', 'network-policies', 'network-policy-tiers'];
 const ABLE_TO_KEEP = ['network-policies', 'network-policy-tiers', 'private-subnets'];
 
@@ -277,6 +288,20 @@ const STEPS: readonly ((state: State) => State)[] = [
   (s) => withRow(s, 'snat_lease', { ...snatLease('a2', 'r1', 'x', 'p2', 'h2'), first_ports: [] }),
   (s) => withRow(s, 'port', port('p2', 'n1', 'h2', { security_groups: ['a', 'b'] })),
   (s) => withRow(s, 'port', gatewayOf('r1', 'x', 'h1').port),
+  (s) => withRow(s, 'pseudowire', pseudowire('w1', 'p1', 'p2')),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', { ...BLOCKS, features: ['floats', 'blocks', 'pseudowires'] })),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.22', { ...ABLE, features: ['floats', 'pseudowires'] })),
+  (s) => withRow(s, 'pseudowire', pseudowire('w2', 'p2', 'p1', { admitted_kbps: 9 })),
+  (s) => withRow(s, 'pseudowire', pseudowire('w3', 'p1', 'p2', IN_CHAIN)),
+  (s) => withRow(s, 'pseudowire', pseudowire('w4', 'p1', 'p4', { ...IN_CHAIN, precedence: -1 })),
+  (s) => withRow(s, 'pseudowire', pseudowire('w5', 'p2', 'p1', { ...IN_CHAIN, back_port_id: null })),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.23', { ...ABLE, features: ['floats', 'pseudowires'] })),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h3', { security_groups: ['a', 'b'] })),
+  (s) => withRow(s, 'port', port('p2', 'n1', 'h2', { security_groups: ['a', 'b'] })),
+  (s) => without(s, 'pseudowire', 'w4'),
+  (s) => withRow(s, 'host', host('h2', '192.0.2.22', ABLE)),
+  (s) => without(s, 'pseudowire', 'w1'),
+  (s) => withRow(s, 'host', host('h3', '192.0.2.3', BLOCKS)),
   (s) => withRow(s, 'floatingip', floatingIp('f2', 'x', { router_id: 'r1' })),
   (s) => withRow(s, 'port_forwarding', forwarding('w1', 'f2')),
   (s) => withRow(s, 'port_forwarding', forwarding('w2', 'f2', { protocol: 'udp', external_port_range: '1:9' })),
@@ -439,6 +464,7 @@ function randomEdit(state: State, random: () => number): State {
       'limit',
       'balancer',
       'lease',
+      'wire',
     )
   ) {
     case 'network':
@@ -485,8 +511,15 @@ function randomEdit(state: State, random: () => number): State {
     }
     case 'balancer':
       return balancerEdit(maybe, pick, random);
-    case 'host':
-      return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2'), { features: pick([], ABLE_TO_KEEP) }));
+    case 'wire': {
+      const ends = [pick('q1', 'p3', 'p4'), pick('p5', 'p6', 'p3')] as const;
+      const more = random() < 0.5 ? {} : { ...IN_CHAIN, at_port_id: pick(...ends), precedence: pick(0, 1) };
+      return maybe('pseudowire', pseudowire(pick('w1', 'w2', 'w3', 'w4'), ...ends, more));
+    }
+    case 'host': {
+      const features = pick<string[]>([], ABLE_TO_KEEP, ['pseudowires'], ['pseudowires']);
+      return maybe('host', host(pick(...HOSTS), pick('192.0.2.1', '192.0.2.2'), { features }));
+    }
     default:
       return maybe(
         'port',
@@ -549,6 +582,7 @@ describe('each recorded read is needed', () => {
     ['listener', 'by'],
     ['pool', 'get'],
     ['port', 'get'],
+    ['pseudowire', 'by'],
   ] as const) {
     test(`a reader that does not record ${how} of ${table} is found out`, () => {
       assert.throws(() => walkAtRandom(new Incremental((tables) => new Forgetful(tables, table, how)), 3000), {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyHeader, PoolHeader } from '@cable/model';
-import type { HealthMonitorRow, HostRow, PortRow } from './compiler-tables.ts';
-import type { ComputedItem, NodeKey } from './kind.ts';
+import type { HealthMonitorRow, HostRow, PortRow, PseudowireRow } from './compiler-tables.ts';
+import { type ComputedItem, type NodeKey, sourceKeysOf } from './kind.ts';
 import { hostname, policyKey, vifKind } from './kinds/host.ts';
 import { isSent, KINDS, splitKey } from './kinds.ts';
 import { protocolNumber } from './protocol.ts';
@@ -22,6 +22,7 @@ import {
   network,
   pool,
   port,
+  pseudowire,
   router,
   routerPeering,
   routerPolicy,
@@ -71,7 +72,9 @@ function sliceOf(
   const rows =
     items === undefined
       ? []
-      : items.sourceKeys(id).flatMap((source) => [...tables[items.table].by(items.index as never, source)]);
+      : sourceKeysOf(KINDS[kind], id, head).flatMap((source) => [
+          ...tables[items.table].by(items.index as never, source),
+        ]);
   const computed: ComputedItem[] = rows.flatMap((row) => [...(items?.compute(reader, row, id) ?? [])]);
   return {
     header: head.value,
@@ -379,6 +382,117 @@ test('blocks say who has them, and who leaves by the gateway: all of a router th
     const [lease] = sliceOf(state, 'leases:h1')?.items ?? [];
     assert.equal(lease?.['leavesBy'], isByGateway ? 'gateway' : 'host');
   }
+});
+
+const WIRED: State = [
+  (s: State) => withRow(s, 'host', host('h1', '192.0.2.1', { features: ['pseudowires'] })),
+  (s: State) => withRow(s, 'host', host('h2', '192.0.2.2', { features: ['pseudowires'] })),
+  (s: State) => withRow(s, 'host', host('h3', '192.0.2.3')),
+  (s: State) => withRow(s, 'port', port('p1', 'n1', 'h1')),
+  (s: State) => withRow(s, 'port', port('p2', 'n1', 'h2')),
+  (s: State) => withRow(s, 'port', port('p3', 'n1', 'h2')),
+].reduce((at, step) => step(at), EMPTY_STATE);
+
+function wiresAt(state: State, name: string): readonly Readonly<Record<string, unknown>>[] {
+  return sliceOf(state, `pseudowires:${name}`)?.items ?? [];
+}
+
+test('both hosts of a pseudowire are told of it, one host once, and a host with none has no such slice', () => {
+  const wire = (from: string, to: string, more: Partial<PseudowireRow> = {}): State =>
+    withRow(WIRED, 'pseudowire', pseudowire('w1', from, to, more));
+  const place = (id: string, name: string, underlay: string | null) => {
+    return { portId: id, macAddress: `02:00:00:00:00:0${id.slice(1)}`, host: name, underlay };
+  };
+  const between = wire('p1', 'p2', { admitted_kbps: 9, guaranteed_kbps: 5 });
+  const value = {
+    ...{ id: 'w1', name: 'w1', projectId: 'p', vni: 99 },
+    from: { ...place('p1', 'h1', '192.0.2.1'), at: 'sent', order: 0 },
+    to: { ...place('p2', 'h2', '192.0.2.2'), as: 'deliver' },
+    ...{ admittedKbps: 9, guaranteedKbps: 5 },
+  };
+  assert.deepEqual(wiresAt(between, 'h1'), [{ key: 'p1/w1', ...value }]);
+  assert.deepEqual(wiresAt(between, 'h2'), [{ key: 'p2/w1', ...value }]);
+  const local = wire('p2', 'p3');
+  assert.deepEqual(
+    wiresAt(local, 'h2').map(({ key }) => key),
+    ['p2/w1'],
+  );
+  const refs = (state: State, name: string) =>
+    (sliceOf(state, `host:${name}`)?.refs ?? []).filter((one) => one.startsWith('pseudowires'));
+  assert.deepEqual([refs(between, 'h1'), refs(between, 'h2')], [['pseudowires:h1'], ['pseudowires:h2']]);
+  assert.deepEqual([refs(local, 'h1'), refs(WIRED, 'h2')], [[], []]);
+});
+
+test('what leads to a port that takes no frames is dropped where it begins', () => {
+  const ends = (to: Partial<PortRow>, more: Partial<PseudowireRow> = {}): unknown => {
+    const state = withRow(WIRED, 'port', port('p2', 'n1', 'h2', to));
+    const [item] = wiresAt(withRow(state, 'pseudowire', pseudowire('w1', 'p1', 'p2', more)), 'h1');
+    const end = (item?.['to'] ?? {}) as { readonly host?: string; readonly underlay?: string | null };
+    return [end.host, end.underlay];
+  };
+  assert.deepEqual(ends({}), ['h2', '192.0.2.2']);
+  assert.deepEqual(ends({ 'binding:host_id': '' }), ['', null]);
+  assert.deepEqual(ends({ binding_failed: true }), ['', null]);
+  assert.deepEqual(ends({ 'binding:host_id': 'h3' }), ['', null], 'a host that knows of none');
+  assert.deepEqual(ends({}, { port_ids: ['p1', 'p8'] }), ['', null], 'a port that is gone');
+  assert.deepEqual(ends({}, { at_port_id: 'p1', back_port_id: 'p3' }), ['h2', '192.0.2.2']);
+  assert.deepEqual(ends({}, { at_port_id: 'p1', back_port_id: 'p9' }), ['', null], 'no such port');
+  assert.deepEqual(ends({ 'binding:host_id': 'h1' }, { at_port_id: 'p1', back_port_id: 'p3' }), ['', null]);
+});
+
+test('a port whose host does not know of its pseudowires passes nothing', () => {
+  const on = (name: string): unknown => {
+    const state = withRow(WIRED, 'port', port('p1', 'n1', name, { security_groups: ['a'] }));
+    const wired = withRow(state, 'pseudowire', pseudowire('w1', 'p1', 'p2', { at_port_id: 'p1' }));
+    return sliceOf(wired, `host:${name}`)?.items.find(({ key }) => key === 'p1')?.['policy'];
+  };
+  assert.deepEqual([on('h1'), on('h3')], ['policy:a', 'policy:']);
+  const moving = port('p1', 'n1', 'h1', { security_groups: ['a'], standby_hosts: ['h2'] });
+  const standby = (state: State): unknown => sliceOf(state, 'standby:h2')?.items[0]?.['policy'];
+  const state = withRow(WIRED, 'port', moving);
+  const wired = withRow(state, 'pseudowire', pseudowire('w1', 'p1', 'p2', { at_port_id: 'p1' }));
+  assert.deepEqual([standby(state), standby(wired)], ['policy:a', 'policy:'], 'nor before its wires are there');
+});
+
+test('a way begins with what its matches say, in the order of precedence, and goes on by its path', () => {
+  const matches = [
+    {
+      ...{ ip_version: 6, source: '2001:db8::/32', destination: null, protocol: 17 },
+      ...{ source_ports: null, destination_ports: { first: 53, last: 53 } },
+    },
+  ];
+  const of = { object_id: 'c', at_port_id: 'p1', matches };
+  const state = [
+    (s: State) => withRow(s, 'pseudowire', pseudowire('w1', 'p1', 'p2', { ...of, back_port_id: 'p3' })),
+    (s: State) => withRow(s, 'pseudowire', pseudowire('w2', 'p3', 'p1', { ...of, matches: [] })),
+    (s: State) => withRow(s, 'pseudowire', pseudowire('w0', 'p1', 'p2', { ...of, object_id: 'd', precedence: 1 })),
+    (s: State) => withRow(s, 'pseudowire', pseudowire('w3', 'p1', 'p2', { ...of, at: 'delivered' })),
+  ].reduce((at, step) => step(at), WIRED);
+  const parts = Object.fromEntries(
+    wiresAt(state, 'h1').map(({ id, from, to }) => {
+      const drop = ({ portId: _1, macAddress: _2, host: _3, underlay: _4, ...rest }: Record<string, unknown>) => rest;
+      return [id, [drop(from as Record<string, unknown>), drop(to as Record<string, unknown>)]];
+    }),
+  );
+  const match = { ipVersion: 6, source: '2001:db8::/32', protocol: 17, destinationPorts: [53, 53] };
+  assert.deepEqual(parts, {
+    w1: [
+      { at: 'sent', matches: [match], order: 0 },
+      { as: 'function', path: 'c/p1/sent', back: 'p3' },
+    ],
+    w2: [
+      { at: 'sent', order: 0, path: 'c/p1/sent' },
+      { as: 'resume', path: 'c/p1/sent', at: 'sent' },
+    ],
+    w0: [
+      { at: 'sent', matches: [match], order: 1 },
+      { as: 'function', path: 'd/p1/sent' },
+    ],
+    w3: [
+      { at: 'delivered', matches: [match], order: 0 },
+      { as: 'function', path: 'c/p1/delivered' },
+    ],
+  });
 });
 
 test('a router has an item for each address whose subnet exists, and needs its networks without their routers', () => {

@@ -16,6 +16,7 @@ import {
   type PoolRow,
   type PortForwardingRow,
   type PortRow,
+  type PseudowireRow,
   type QosBandwidthLimitRuleRow,
   type RouterPeeringRow,
   type RouterPolicyRow,
@@ -71,6 +72,7 @@ export const EMPTY_STATE: State = {
   qos_packet_rate_limit_rule: new Map(),
   qos_dscp_marking_rule: new Map(),
   snat_lease: new Map(),
+  pseudowire: new Map(),
   host: new Map(),
   loadbalancer: new Map(),
   listener: new Map(),
@@ -78,6 +80,9 @@ export const EMPTY_STATE: State = {
   member: new Map(),
   healthmonitor: new Map(),
   health: new Map(),
+  vpn: new Map(),
+  vpn_target: new Map(),
+  vpn_peering: new Map(),
 };
 
 export const ROW_TYPES: readonly RowType[] = Object.keys(EMPTY_STATE) as RowType[];
@@ -324,6 +329,21 @@ export function snatLease(
   return {
     ...{ id, router_id: routerId, network_id: networkId, external_address: '203.0.113.9' },
     ...{ port_id: portId, host_id: hostId, first_ports: [1024] },
+  };
+}
+
+/** A wire between two ports. */
+export function pseudowire(
+  id: string,
+  fromPort: string,
+  toPort: string,
+  more: Partial<PseudowireRow> = {},
+): PseudowireRow {
+  return {
+    ...{ id, object_id: 'o', project_id: 'p', name: id, vni: 99, port_ids: [fromPort, toPort] },
+    ...{ at_port_id: null, at: 'sent', back_port_id: null, transparent: false, matches: [], precedence: 0 },
+    ...{ admitted_kbps: null, guaranteed_kbps: null },
+    ...more,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Two ways from tables to what hosts are given: everything afresh, and only what recorded reads say is touched. */
 import { Dependents, indexRead } from '@cable/kit';
 import { type CompilerTables, indexKeys, type TableChange, type TableName, type TableRows } from './compiler-tables.ts';
-import type { ComputedHeader, ComputedItem, NodeKey } from './kind.ts';
+import { type ComputedHeader, type ComputedItem, type NodeKey, sourceKeysOf } from './kind.ts';
 import { KINDS, splitKey } from './kinds.ts';
 import { Reader } from './reader.ts';
 import { createTables, type StateTables } from './state.fixture.ts';
@@ -23,10 +23,8 @@ export function fromScratch(tables: CompilerTables): World {
   return worldOf((key) => {
     const reader = new Reader(tables);
     const { kind, id } = splitKey(key);
-    return {
-      header: KINDS[kind].header(reader, id),
-      items: rowsOf(tables, key).flatMap((row) => compute(reader, key, row)),
-    };
+    const header = KINDS[kind].header(reader, id);
+    return { header, items: rowsOf(tables, key, header).flatMap((row) => compute(reader, key, row)) };
   });
 }
 
@@ -73,16 +71,7 @@ export class Incremental {
   #create(key: NodeKey): Held {
     const held: Held = { key, header: undefined, rows: new Map(), units: new Map() };
     this.#slices.set(key, held);
-    const { kind, id } = splitKey(key);
-    const { items } = KINDS[kind];
-    if (items !== undefined) {
-      this.#sources.set(
-        held,
-        new Set(items.sourceKeys(id).map((source) => indexRead(items.table, items.index, source))),
-      );
-    }
     this.#run(unitOf(held, null));
-    for (const row of rowsOf(this.tables, key)) this.#run(unitOf(held, row.id));
     return held;
   }
 
@@ -94,10 +83,24 @@ export class Incremental {
     else {
       const table = KINDS[kind].items?.table ?? 'port';
       const row = this.tables[table].get(rowId);
-      const stands = row !== undefined && isUnder(held.key, row);
+      const stands = row !== undefined && isUnder(held.key, row, held.header);
       held.rows.set(rowId, stands ? compute(this.#reader, held.key, row) : []);
     }
     this.#dependents.set(unit, this.#reader.takeReads());
+    if (rowId === null) this.#follow(held);
+  }
+
+  /** After the header: the rows under its source keys, where these are others. */
+  #follow(held: Held): void {
+    const { kind, id } = splitKey(held.key);
+    const { items } = KINDS[kind];
+    if (items === undefined) return;
+    const keys = sourceKeysOf(KINDS[kind], id, held.header);
+    if (held.sources?.join() === keys.join()) return;
+    held.sources = keys;
+    this.#sources.set(held, new Set(keys.map((source) => indexRead(items.table, items.index, source))));
+    const rows = rowsOf(this.tables, held.key, held.header).map((row) => row.id);
+    for (const rowId of new Set([...held.rows.keys(), ...rows])) this.#run(unitOf(held, rowId));
   }
 }
 
@@ -112,6 +115,8 @@ type Unit = { readonly held: Held; readonly rowId: string | null };
 type Held = {
   readonly key: NodeKey;
   header: ComputedHeader | undefined;
+  /** Its source keys; undefined: its header has not been computed. */
+  sources?: readonly string[];
   readonly rows: Map<string, readonly ComputedItem[]>;
   readonly units: Map<string | null, Unit>;
 };
@@ -140,17 +145,17 @@ function linesOf(root: NodeKey, slice: SliceOf): string {
   return [...reached.values()].sort().join('\n');
 }
 
-function rowsOf(tables: CompilerTables, key: NodeKey): Row[] {
+function rowsOf(tables: CompilerTables, key: NodeKey, header: ComputedHeader | undefined): Row[] {
   const { items } = KINDS[splitKey(key).kind];
-  return items === undefined ? [] : [...tables[items.table].values()].filter((row) => isUnder(key, row));
+  return items === undefined ? [] : [...tables[items.table].values()].filter((row) => isUnder(key, row, header));
 }
 
-function isUnder(key: NodeKey, row: Row): boolean {
+function isUnder(key: NodeKey, row: Row, header: ComputedHeader | undefined): boolean {
   const { kind, id } = splitKey(key);
   const { items } = KINDS[kind];
   if (items === undefined) return false;
   const keys = indexKeys(items.table, items.index, row);
-  return items.sourceKeys(id).some((source) => keys.includes(source));
+  return sourceKeysOf(KINDS[kind], id, header).some((source) => keys.includes(source));
 }
 
 function compute(reader: Reader, key: NodeKey, row: Row): readonly ComputedItem[] {

@@ -50,11 +50,16 @@ async function createControl(names: LabNames, ledger: Ledger): Promise<void> {
 /** A namespace with `up0`, whose other end is in the underlay's namespace; both are up. */
 async function createUplink(names: LabNames, netns: string, otherEnd: string, ledger: Ledger): Promise<void> {
   await createNamespace(netns, ledger);
+  await addUplink(names, netns, 'up0', otherEnd);
+}
+
+/** A device in a namespace whose other end is in the underlay's; both are up. */
+export async function addUplink(names: LabNames, netns: string, device: string, otherEnd: string): Promise<void> {
   await ipBatch(names.underlayNamespace, [
-    `link add ${otherEnd} type veth peer name up0 netns ${netns}`,
+    `link add ${otherEnd} type veth peer name ${device} netns ${netns}`,
     `link set ${otherEnd} up`,
   ]);
-  await ipBatch(netns, ['link set up0 up']);
+  await ipBatch(netns, [`link set ${device} up`]);
 }
 
 /** A command of `ip` that gives a device an address of one of the two subnets. */

@@ -53,6 +53,11 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Send it again. If that does not help, /readyz says what the server waits for.',
   },
+  GoesOn: {
+    status: 503,
+    retryable: true,
+    remedy: 'Send the same request again: it goes on from where it is. cable proton does so by itself.',
+  },
   IdempotencyKeyReused: { status: 422, remedy: 'Send another Idempotency-Key with another request.' },
   IdempotencyKeyConflict: { status: 409, remedy: 'Send another Idempotency-Key to have the objects made anew.' },
   OutcomeUnknown: {

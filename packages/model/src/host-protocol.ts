@@ -300,6 +300,7 @@ export const AGENT_FEATURES: readonly string[] = [
   'network-policies',
   'network-policy-tiers',
   'private-subnets',
+  'pseudowires',
 ];
 
 /**

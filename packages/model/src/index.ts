@@ -49,6 +49,7 @@ export * from './resources/network.ts';
 export { POLICY_SLICES_MAX } from './resources/network-policy.ts';
 export * from './resources/port.ts';
 export { protonResource } from './resources/proton.ts';
+export { PSEUDOWIRE_MATCHES_MAX } from './resources/pseudowire.ts';
 export * from './resources/qos.ts';
 export * from './resources/qos-minimum.ts';
 export * from './resources/router.ts';

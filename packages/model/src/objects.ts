@@ -26,6 +26,8 @@ import type { portForwardingResource } from './resources/port-forwarding.ts';
 import type { portOwnerResource } from './resources/port-owner.ts';
 import type { protonResource } from './resources/proton.ts';
 import type { protonControllerResource } from './resources/proton-controller.ts';
+import type { protonNetworkResource } from './resources/proton-network.ts';
+import type { pseudowireResource } from './resources/pseudowire.ts';
 import type {
   qosBandwidthLimitRuleResource,
   qosDscpMarkingRuleResource,
@@ -49,6 +51,7 @@ import type { subnetResource } from './resources/subnet.ts';
 import type { subnetPoolResource } from './resources/subnet-pool.ts';
 import type { tapFlowResource, tapMirrorResource, tapServiceResource } from './resources/tap.ts';
 import type { trunkResource } from './resources/trunk.ts';
+import type { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
 type Extensions = typeof extensions;
 
@@ -60,7 +63,11 @@ export type Host = ResourceObject<typeof hostResource>;
 export type HostCertificate = ResourceObject<typeof hostCertificateResource>;
 export type JoinToken = ResourceObject<typeof joinTokenResource>;
 export type PortOwner = ResourceObject<typeof portOwnerResource>;
+export type VpnTarget = ResourceObject<typeof vpnTargetResource>;
+export type VpnPeering = ResourceObject<typeof vpnPeeringResource>;
+export type ProtonNetwork = ResourceObject<typeof protonNetworkResource>;
 export type ProtonController = ResourceObject<typeof protonControllerResource>;
+export type StoredPseudowire = ResourceObject<typeof pseudowireResource>;
 export type Proton = ResourceObject<typeof protonResource>;
 export type Plugin = ResourceObject<typeof pluginResource>;
 export type DispatchRule = ResourceObject<typeof dispatchRuleResource>;

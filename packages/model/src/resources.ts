@@ -10,7 +10,10 @@ import { portResource } from './resources/port.ts';
 import { portOwnerResource } from './resources/port-owner.ts';
 import { protonResource } from './resources/proton.ts';
 import { protonControllerResource } from './resources/proton-controller.ts';
+import { protonNetworkResource } from './resources/proton-network.ts';
+import { pseudowireResource } from './resources/pseudowire.ts';
 import { subnetResource } from './resources/subnet.ts';
+import { vpnPeeringResource, vpnTargetResource } from './resources/vpn.ts';
 
 /** The resources that are there whichever extensions are loaded. */
 export const CORE_RESOURCES: readonly Resource[] = [
@@ -22,6 +25,10 @@ export const CORE_RESOURCES: readonly Resource[] = [
   joinTokenResource,
   protonResource,
   portOwnerResource,
+  protonNetworkResource,
+  pseudowireResource,
+  vpnTargetResource,
+  vpnPeeringResource,
   protonControllerResource,
 ];
 

@@ -12,7 +12,7 @@ import type { Ipv6Mode } from './ipv6-mode.ts';
  * `group:<security group id>`, `names:<network id>`, `qos:<QoS policy id>`, `balancers:<network id>`, `pool:<pool id>`, `gateways:<host>`, `spares:<host>`,
  * `floating:<router id>`, `peerings:<router id>`, `forwards:<router id>`, `floats:<host>`, `leases:<host>`, `blocks:<router id>`,
  * `network_policies:<cluster>/<namespace or ->/<named ports>/<ids>`, with `|` and the ids of policies of the cluster behind it where there are such, `cluster_policies:<cluster>/<named ports>/<ids>`,
- * `vpn:<id>`, `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
+ * `vpn:<id>`, `pseudowires:<host>`, `private_subnets:<network id>/<subnet ids sorted, joined by +>`, of legs with `/legs` behind it, which stands behind another `|` in the name of `network_policies`, `private_legs:<network id>/<subnet ids>`, `pods:<cluster>/<namespace>/<named port>/<selector>`,
  * `cluster_pods:<cluster>/<named port>/<selector>`, `services:<scope id>`, `backends:<scope id>`, `logs:cloud`, `host_policies:<ids sorted, joined by +>`.
  */
 export type SliceKey = `${SliceKind}:${string}`;
@@ -39,7 +39,8 @@ export type SliceKind = keyof SliceTypes;
  *    ├─────> gateways, spares ──> router; network, floating, forwards       (of the external network)
  *    │                gateways, spares ──> blocks          (where ports of the router's address are leased)
  *    ├─────> floats, leases ──> router; network           (of the external network)
- *    └─────> vpn ──> router; network                      (of the VPN, where the host has a port)
+ *    │       near ──> vpn ──> router, network             (of the VPN that the network is)
+ *    └─────> pseudowires                                  (where one begins or ends at a port of the host)
  */
 export type SliceTypes = {
   /** Item: a port that the host carries; key: port id. */
@@ -102,6 +103,8 @@ export type SliceTypes = {
   readonly backends: { readonly header: BackendsHeader; readonly item: ServiceBackend };
   /** Item: where prefixes of the VPN are, or of one of which it imports; key: `<port id>`, of another VPN's `<VPN id>/<port id>`. */
   readonly vpn: { readonly header: VpnHeader; readonly item: VpnPlace };
+  /** Item: a pseudowire that begins or ends at a port of the host; key: `<port id>/<its id>`, of one of which both ends are on the host once. A host without any has no such slice. */
+  readonly pseudowires: { readonly header: PseudowiresHeader; readonly item: Pseudowire };
 };
 
 /** Header of a kind. */
@@ -814,8 +817,11 @@ export type VpnHeader = {
 /** `localAs`: of this cloud; all VPNs of a host have the same. */
 export type VpnBgp = { readonly localAs: number; readonly neighbors: readonly VpnNeighbor[] };
 
-/** A router of the provider, or a route reflector, in the underlay. `as` as `localAs`: it is of this cloud's own AS (iBGP). */
-export type VpnNeighbor = { readonly address: string; readonly as: number };
+/**
+ * A router of the provider, or a route reflector, in the underlay. `as` as `localAs`: it is of this cloud's own AS (iBGP). `localAddress`: the underlay address of the one host that speaks to it; absent: each
+ * host of the VPN does.
+ */
+export type VpnNeighbor = { readonly address: string; readonly as: number; readonly localAddress?: string };
 
 /** Prefixes at a host. */
 export type VpnPlace = {
@@ -828,4 +834,83 @@ export type VpnPlace = {
   readonly macAddress?: string;
   /** Of that other VPN; absent: the VPN's own. */
   readonly label?: number;
+};
+
+/** Pseudowires of a host. */
+export type PseudowiresHeader = { readonly host: string };
+
+/**
+ * A pseudowire (RFC 3985): frames, whatever they are, that enter it at one port come out at another, in this one direction. A line between two ports is two of them; a chain of
+ * service functions is one after the other.
+ */
+export type Pseudowire = {
+  readonly id: string;
+  /** What it is of, in its user's words: a line, or a hop of a path. */
+  readonly name: string;
+  readonly projectId: string;
+  /** Of frames on their way between two hosts: no other wire that begins on the same host, and no network has it. */
+  readonly vni: number;
+  readonly from: PseudowireStart;
+  readonly to: PseudowireEnd;
+  /** Absent: no limit. In thousands of bits a second, counted by the frames as guests see them. */
+  readonly admittedKbps?: number;
+  /** What the uplink of the host where it begins keeps free for it; absent: nothing. */
+  readonly guaranteedKbps?: number;
+};
+
+/** A port and where it is. */
+export type PseudowirePort = {
+  readonly portId: string;
+  /** All zeros: there is no such port any more. */
+  readonly macAddress: string;
+  /** Empty: it is on no host that could take frames, so what enters is dropped. Where frames enter it is never empty. */
+  readonly host: string;
+  /** The host's underlay address; null while it has not registered: then nothing gets there. */
+  readonly underlay: string | null;
+};
+
+/** Where frames enter. */
+export type PseudowireStart = PseudowirePort & {
+  /** What the port has sent, or what is about to be delivered to it. */
+  readonly at: 'sent' | 'delivered';
+  /** Absent: every frame. Else IP packets that one of these, at most 64, fits; of several wires at the port the first by `order` takes them, and the port's network what none takes. */
+  readonly matches?: readonly PseudowireMatch[];
+  /** Of several wires with `matches` at one place of a port: 0, 1 and so on, each once; the lowest is asked first. */
+  readonly order: number;
+  /** It goes on with what came by the wires of this path, which is of one port: `<classifier id>/<port id>/<sent or delivered>`. Where the port is in several paths, a packet is known by its addresses and ports. */
+  readonly path?: string;
+};
+
+/** Where frames come out. */
+export type PseudowireEnd = PseudowirePort & {
+  /**
+   * `deliver`: they are delivered to the port as they are. `function`: so, too, with the port's MAC as their destination unless `transparent`, and what the port with the id
+   * `back` sends of the same flow is of the path. `resume`: they go on as they would have gone where the path began, with the MACs that they had there: that is where this
+   * wire ends. What did not enter the path there is dropped.
+   */
+  readonly as: 'deliver' | 'function' | 'resume';
+  /** Of `function` and `resume`. */
+  readonly path?: string;
+  /** Of `function`: the port from which it gives packets back, which is on the same host. */
+  readonly back?: string;
+  /** Of `function`: it takes frames whatever their destination. */
+  readonly transparent?: boolean;
+  /** Of `resume`: as of where the path began. */
+  readonly at?: 'sent' | 'delivered';
+};
+
+/**
+ * IP packets; what is absent fits any. A fragment fits as the first of its datagram did that came by there before. What serves the link itself fits none: neighbour discovery, DHCP, link-local addresses and groups; nor does a
+ * frame with a VLAN tag.
+ */
+export type PseudowireMatch = {
+  readonly ipVersion: 4 | 6;
+  /** CIDRs. */
+  readonly source?: string;
+  readonly destination?: string;
+  /** IP protocol number. */
+  readonly protocol?: number;
+  /** Inclusive; of TCP, UDP, UDP-Lite and DCCP. */
+  readonly sourcePorts?: readonly [number, number];
+  readonly destinationPorts?: readonly [number, number];
 };

@@ -70,7 +70,7 @@ export function parseCapabilities(
     value: {
       ...{ version: textOr(given['version'], ''), instance: textOr(given['instance'], '') },
       ...{ resources, networkTypes, vifTypes: textsOf(given['vif_types'], 16) },
-      flavors: flavorsOf(given['flavors']),
+      flavors: flavorsOf(given['flavors'], networkTypes),
       extensions: extensionsOf(given['extensions']),
       zones: textsOf(given['zones'], 1000),
       features,
@@ -81,6 +81,34 @@ export function parseCapabilities(
 
 /** Values of `provider:network_type`. */
 export const NETWORK_TYPES: readonly string[] = ['vxlan', 'geneve', 'gre', 'vlan', 'flat', 'l3vpn'];
+
+/** Values of `binding:vif_type` of a port that is plugged. */
+export const VIF_TYPES: readonly string[] = [
+  ...['ovs', 'vhostuser', 'bridge', 'tap', 'other', 'hw_veb', 'hostdev_physical', 'macvtap', 'ib_hostdev'],
+  ...['agilio_ovs', 'vrouter'],
+];
+
+/** Longest `binding:vif_details`, as JSON. */
+export const DETAILS_MAX = 16_384;
+
+/** How a port is plugged, or why it is not. */
+export type PlugSaid =
+  | { readonly vif_type: string; readonly vif_details: Fields }
+  | { readonly refused: string; readonly vif_type?: undefined };
+
+/** What is taken of the answer of `bind`. `vifTypes`: those that the plug-in said it has. */
+export function parsePlug(given: unknown, vifTypes: readonly string[]): PlugSaid {
+  const { vif_type: type, vif_details: details = {}, refused } = isFields(given) ? given : {};
+  if (refused !== undefined) return { refused: textOr(refused, 'it gives no reason') };
+  if (typeof type !== 'string' || type === '') return { refused: 'bind says neither vif_type nor refused' };
+  if (!VIF_TYPES.includes(type)) return { refused: `vif_type ${shortText(type)} is none of ${VIF_TYPES.join(', ')}` };
+  if (!vifTypes.includes(type))
+    return { refused: `vif_type ${type} is none that it declared: ${vifTypes.join(', ') || 'it declared none'}` };
+  if (!isFields(details)) return { refused: 'vif_details is no object' };
+  if (Buffer.byteLength(JSON.stringify(details)) > DETAILS_MAX)
+    return { refused: `vif_details has more than ${DETAILS_MAX} bytes` };
+  return { vif_type: type, vif_details: details };
+}
 
 /** Whole numbers from 0 on; what is none is left out. */
 export function parseLimits(given: unknown): Readonly<Record<string, number>> {
@@ -117,26 +145,40 @@ function resourcesOf(given: unknown): Capabilities['resources'] | undefined {
   return found;
 }
 
-function flavorsOf(given: unknown): Readonly<Record<string, FlavorSaid>> {
-  if (!isFields(given)) return {};
-  const entries = Object.entries(given)
-    .slice(0, 100)
-    .filter(([name, one]) => /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) && isFields(one));
+/** By name, or a list of objects with a `name`, or of names. Without types of its own a flavor is of all that the plug-in has. */
+function flavorsOf(given: unknown, ownTypes: readonly string[]): Readonly<Record<string, FlavorSaid>> {
   return Object.fromEntries(
-    entries.map(([name, one]) => {
-      const { description, resources, network_types: types } = one as Fields;
-      const of = textsOf(resources, 2).filter((resource) => resource === 'network' || resource === 'router');
-      return [
-        name,
-        {
-          description: textOr(description, ''),
-          resources: of.length > 0 ? of : ['network'],
-          networkTypes: textsOf(types, 16).filter((type) => NETWORK_TYPES.includes(type)),
-        },
-      ];
-    }),
+    flavorEntries(given)
+      .slice(0, FLAVORS_MAX)
+      .filter(([name]) => FLAVOR_NAME.test(name))
+      .map(([name, { description, resources, network_types: types = ownTypes }]) => {
+        const of = textsOf(resources, 2).filter((resource) => FLAVOR_RESOURCES.includes(resource));
+        const ofTypes = textsOf(types, 16).filter((type) => NETWORK_TYPES.includes(type));
+        const said = { description: textOr(description, ''), resources: of.length > 0 ? of : ['network'] };
+        return [name, { ...said, networkTypes: ofTypes.length > 0 ? ofTypes : ownTypes }];
+      }),
   );
 }
+
+/** Most flavors that a plug-in brings. */
+export const FLAVORS_MAX = 100;
+
+export const FLAVOR_NAME: RegExp = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+
+/** What can have a flavor. */
+export const FLAVOR_RESOURCES: readonly string[] = ['network', 'router'];
+
+/** Name and the rest of each flavor; what is none has the name ''. */
+export function flavorEntries(given: unknown): readonly (readonly [string, Fields])[] {
+  if (isFields(given)) return Object.entries(given).map(([name, one]) => [isFields(one) ? name : '', Object(one)]);
+  if (!Array.isArray(given)) return [];
+  return given.map((one: unknown) => {
+    if (typeof one === 'string') return [one, {}];
+    return isFields(one) ? [textOr(one['name'], ''), one] : ['', {}];
+  });
+}
+
+export const ALIAS: RegExp = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** A text is an alias. */
 function extensionsOf(given: unknown): readonly ExtensionSaid[] {
@@ -144,7 +186,7 @@ function extensionsOf(given: unknown): readonly ExtensionSaid[] {
   return given.slice(0, 200).flatMap((one: unknown): readonly ExtensionSaid[] => {
     const fields = isFields(one) ? one : { alias: one };
     const alias = textOr(fields['alias'], '');
-    if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(alias)) return [];
+    if (!ALIAS.test(alias)) return [];
     return [{ alias, name: textOr(fields['name'], alias), description: textOr(fields['description'], '') }];
   });
 }
@@ -169,6 +211,13 @@ function textsOf(given: unknown, most: number): readonly string[] {
 /** At most 255 characters of what is a text. */
 export function textOr(given: unknown, absent: string): string {
   return typeof given === 'string' ? given.slice(0, 255) : absent;
+}
+
+/** The text with what could drive a terminal, or hide what it says, written out: control characters, and those that turn the direction of text. */
+export function visibleText(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
 }
 
 /** For messages. */

@@ -1,15 +1,19 @@
-export type { Capabilities, ExtensionSaid, FlavorSaid, LimitName, ResourceName } from './contract.ts';
+export type { Capabilities, ExtensionSaid, FlavorSaid, LimitName, PlugSaid, ResourceName } from './contract.ts';
 export {
   capabilitiesText,
+  DETAILS_MAX,
   isFields,
   LIMITS,
   NETWORK_TYPES,
   parseCapabilities,
   parseLimits,
+  parsePlug,
   parseUsage,
   RESOURCES,
   shortText,
   textOr,
+  VIF_TYPES,
+  visibleText,
 } from './contract.ts';
 export type { CallOptions, PluginAnswer, PluginClient, PluginPlace } from './plugin-client.ts';
 export { createPluginClient, PluginUnreachable } from './plugin-client.ts';

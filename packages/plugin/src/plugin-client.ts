@@ -1,6 +1,6 @@
 /** Asks a plug-in. Whatever it answers is bounded in bytes, in depth and in time, and is followed nowhere else. */
 import { type HttpTransport, httpTransport, startTimeLimit, TransportError } from '@cable/kit';
-import { isFields, textOr } from './contract.ts';
+import { isFields, textOr, visibleText } from './contract.ts';
 
 /** Longest answer, in characters. */
 const ANSWER_MAX = 1024 * 1024;
@@ -14,7 +14,7 @@ export type PluginAnswer = { readonly status: number; readonly body: unknown; re
 /** It did not answer, or nothing that can be read: whatever was asked may have been done. */
 export class PluginUnreachable extends Error {
   constructor(message: string, cause?: unknown) {
-    super(message, { cause });
+    super(visibleText(message), { cause });
     this.name = 'PluginUnreachable';
   }
 }
@@ -88,13 +88,19 @@ function read(status: number, text: string): PluginAnswer {
   return { status, body, problem: said === '' ? `status ${status}` : said };
 }
 
-/** Undefined: it is no JSON. No text is an empty object. */
+/** Undefined: it is no JSON. No text is an empty object. Texts in it are such that any log and terminal may have them. */
 function parse(text: string): unknown {
   try {
-    return text === '' ? {} : (JSON.parse(text) as unknown);
+    return text === '' ? {} : (JSON.parse(text, visible) as unknown);
   } catch {
     return undefined;
   }
+}
+
+function visible(_key: string, value: unknown): unknown {
+  if (typeof value === 'string') return visibleText(value);
+  if (!isFields(value) || Object.keys(value).every((name) => visibleText(name) === name)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [visibleText(name), one]));
 }
 
 /** How deep the brackets stand, texts left out, as far as needs to be known. */

@@ -3,14 +3,8 @@
  * that are none. It ends with its objects deleted. Needs nothing of the server, so it tests any back end.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  type Capabilities,
-  isFields,
-  parseCapabilities,
-  parseLimits,
-  RESOURCES,
-  type ResourceName,
-} from './contract.ts';
+import { capabilityFault, limitsFault } from './capability-faults.ts';
+import { type Capabilities, isFields, parseCapabilities, parsePlug, RESOURCES, type ResourceName } from './contract.ts';
 import { type PluginAnswer, type PluginClient, PluginUnreachable } from './plugin-client.ts';
 
 /** One thing that was asked. `detail`: why it failed, or what was found. */
@@ -67,8 +61,11 @@ class Probe {
   async capabilities(): Promise<Capabilities | undefined> {
     let said: Capabilities | undefined;
     await this.#check('capabilities', async () => {
-      const parsed = parseCapabilities(await this.#good('capabilities', {}));
+      const answer = await this.#good('capabilities', {});
+      const parsed = parseCapabilities(answer);
       if (!parsed.ok) throw new Failure(parsed.reason);
+      const fault = capabilityFault(fieldsOf(answer));
+      if (fault !== undefined) throw new Failure(fault);
       said = parsed.value;
       const { networkTypes } = parsed.value;
       return `resources ${Object.keys(parsed.value.resources).join(', ')}; network types ${networkTypes.join(', ')}`;
@@ -77,13 +74,13 @@ class Probe {
   }
 
   async everything(said: Capabilities): Promise<void> {
-    await this.#asksOfItself();
+    await this.#asksOfItself(said);
     await this.#refusals();
     const objects = probeObjects(said.networkTypes);
     const resources = RESOURCES.filter((name) => said.resources[name] !== undefined);
     await this.#verify(resources, objects);
-    for (const resource of resources) await this.#write(resource, said.resources[resource] ?? [], objects[resource]);
-    if (resources.includes('port')) await this.#bind(objects.port);
+    for (const resource of resources) await this.#write(resource, objects[resource]);
+    if (resources.includes('port')) await this.#bind(objects.port, said.vifTypes);
     for (const resource of resources) await this.#sync(resource, objects[resource].id);
     for (const resource of [...resources].reverse()) await this.#remove(resource, objects[resource].id);
     await this.#check('capabilities again: it did not start anew meanwhile', async () => {
@@ -94,10 +91,11 @@ class Probe {
     });
   }
 
-  async #asksOfItself(): Promise<void> {
+  async #asksOfItself({ instance }: Capabilities): Promise<void> {
     await this.#check('health', async () => {
-      const { ok, reason } = fieldsOf(await this.#good('health', {}));
+      const { ok, reason, instance: now } = fieldsOf(await this.#good('health', {}));
       if (typeof ok !== 'boolean') throw new Failure('ok is neither true nor false');
+      if (now !== instance) throw new Failure('instance is not that of capabilities: both say what this start has');
       return ok ? 'well' : `not well: ${String(reason).slice(0, 200)}`;
     });
     await this.#check('usage', async () => {
@@ -107,9 +105,8 @@ class Probe {
     });
     await this.#check('limits', async () => {
       const { limits } = fieldsOf(await this.#good('limits', {}));
-      if (!isFields(limits)) throw new Failure('limits is no object');
-      if (Object.keys(parseLimits(limits)).length < Object.keys(limits).length)
-        throw new Failure('a limit is no whole number from 0 on');
+      const fault = limitsFault(limits ?? null);
+      if (fault !== undefined) throw new Failure(fault);
       return '';
     });
   }
@@ -152,7 +149,7 @@ class Probe {
     });
   }
 
-  async #write(resource: ResourceName, verbs: readonly string[], object: Objects[ResourceName]): Promise<void> {
+  async #write(resource: ResourceName, object: Objects[ResourceName]): Promise<void> {
     const later = { ...object, description: 'changed', revision_number: 2 };
     const steps: readonly (readonly [string, string, object])[] = [
       ['create', 'create', { object, revision: 1 }],
@@ -162,7 +159,6 @@ class Probe {
       ['update that comes late', 'update', { object, revision: 1 }],
     ];
     for (const [name, verb, body] of steps) {
-      if (!verbs.includes(verb)) continue;
       await this.#check(`${name} ${resource}`, async () => {
         await this.#good(verb, { resource, ...body, probe: true });
         return '';
@@ -170,13 +166,14 @@ class Probe {
     }
   }
 
-  async #bind(port: Objects['port']): Promise<void> {
+  async #bind(port: Objects['port'], vifTypes: readonly string[]): Promise<void> {
     for (const name of ['bind', 'bind again']) {
       await this.#check(name, async () => {
         const answer = fieldsOf(await this.#good('bind', { port, host: 'cable-probe.invalid', probe: true }));
         if (typeof answer['refused'] === 'string') return `refused: ${answer['refused'].slice(0, 200)}`;
-        if (typeof answer['vif_type'] === 'string') return `vif_type ${answer['vif_type'].slice(0, 40)}`;
-        throw new Failure('it says neither vif_type nor refused');
+        const plug = parsePlug(answer, vifTypes);
+        if (plug.vif_type === undefined) throw new Failure(plug.refused);
+        return `vif_type ${plug.vif_type}`;
       });
     }
     for (const name of ['unbind', 'unbind again']) {

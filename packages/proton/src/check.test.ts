@@ -24,7 +24,7 @@ test('an object is checked attribute by attribute', () => {
     'other: is not known',
     'vni: must be >= 1',
     'low: must not be null',
-    'tags: 1 must match pattern "^[a-z]+$"',
+    'tags: tags[1] must match pattern "^[a-z]+$"',
     'peer_id: must match format "uuid"',
   ]);
 });
@@ -32,7 +32,9 @@ test('an object is checked attribute by attribute', () => {
 test('what never changes may be written again as it is', () => {
   const before = withDefaults(segment, { ...KEY, vni: 5 });
   assert.deepEqual(problems(segment, { vni: 5, low: 3 }, before), []);
-  assert.deepEqual(problems(segment, { vni: 6 }, before), ['vni: cannot be changed']);
+  assert.deepEqual(problems(segment, { vni: 6 }, before), [
+    'vni: is immutable: leave it out, or create the object anew',
+  ]);
 });
 
 test('a rule is asked once its attributes are values', () => {
@@ -165,4 +167,23 @@ test('many schemas over many values are bounded', () => {
   );
   const value = { vni: 5, any: Array.from({ length: 8000 }, () => ({ a: [1], b: 2 })) };
   assert.ok(processorMs(() => problems(object, value)) < 3000);
+});
+
+test('what fits none of the alternatives is told so, with why not', () => {
+  const choice = '{ oneOf: [{ type: string, format: ipv4 }, { type: integer, minimum: 5 }] }';
+  const model = modelOf(
+    small2([
+      'low: { type: integer, default: 0 }',
+      `low: { type: integer, default: 0 }\n      any: { schema: { type: array, items: ${choice} } }\n      one: { schema: ${choice} }`,
+    ]),
+  );
+  const segment = objectOf(model, 'Segment');
+  const told = (more: object) =>
+    problems(segment, { vni: 5, low: 0, high: 1, any: [], one: 7, ...more }).filter((text) => /^(any|one)/.test(text));
+  assert.deepEqual(told({ one: 'x' }), [
+    'one: matches none of the alternatives (must match format "ipv4"; must be integer)',
+  ]);
+  assert.deepEqual(told({ any: ['10.0.0.1', 3] }), [
+    'any: any[1] matches none of the alternatives ([1] must be string; [1] must be >= 5)',
+  ]);
 });

@@ -67,7 +67,7 @@ function checkObject(
   for (const [attribute, check] of checks) {
     const text =
       checkAttribute(attribute, check, own(value, attribute.name)) ?? changeProblem(attribute, value, before);
-    if (text !== undefined) problems.push({ attribute: attribute.name, text });
+    if (text !== undefined) problems.push({ attribute: attribute.name, text: ofPart(attribute.name, text) });
   }
   if (problems.length > 0) return problems;
   return rules.flatMap(([message, check]) => {
@@ -93,10 +93,12 @@ function changeProblem(
   before: Values | undefined,
 ): string | undefined {
   if (!immutable || before === undefined) return undefined;
-  return isSame(own(value, name), own(before, name)) ? undefined : 'cannot be changed';
+  return isSame(own(value, name), own(before, name))
+    ? undefined
+    : 'is immutable: leave it out, or create the object anew';
 }
 
-/** What is wrong with a value, such as `0/address must match format "ipv4"`; undefined when nothing is. */
+/** What is wrong with a value, such as `[0].address must match format "ipv4"`, where it is of a part; undefined when nothing is. */
 export type SchemaCheck = (value: unknown) => string | undefined;
 
 /** Throws for what is no schema. */
@@ -128,17 +130,47 @@ export function createSchemaCompiler(): SchemaCompiler {
 function schemaCheck(validate: ValidateFunction): SchemaCheck {
   return (value) => {
     if (weigh(value, VALUE_MAX) === undefined) return `is larger than ${VALUE_MAX} characters, or nested too deeply`;
-    return validate(value) ? undefined : problemText(validate.errors?.[0]);
+    return validate(value) ? undefined : problemText(validate.errors ?? []);
   };
 }
 
-function problemText(error: ErrorObject | undefined): string {
-  if (error === undefined) return 'is not valid';
-  const path = error.instancePath.slice(1);
+/** Of a part of the value the whole path is said: `tags[0]`. */
+function ofPart(name: string, text: string): string {
+  return /^[[.]/.test(text) ? `${name}${text}` : text;
+}
+
+function problemText(errors: readonly ErrorObject[]): string {
+  const last = errors.at(-1);
+  if (last === undefined) return 'is not valid';
+  // What is wrong by each branch comes before what is wrong by all.
+  const isChoice = last.keyword === 'oneOf' || last.keyword === 'anyOf';
+  if (!isChoice) return errorText(errors[0] ?? last);
+  const path = pathText(last.instancePath);
+  const passing = (last.params as { readonly passingSchemas?: unknown }).passingSchemas;
+  if (Array.isArray(passing)) return `${path}matches more than one of the alternatives`;
+  const whys = [...new Set(errors.slice(0, -1).map(errorText))];
+  const more = whys.length > WHYS_SHOWN ? '; and so on' : '';
+  return `${path}matches none of the alternatives (${whys.slice(0, WHYS_SHOWN).join('; ')}${more})`;
+}
+
+const WHYS_SHOWN = 4;
+
+/** `/0/address` as `[0].address `; empty for the whole value. */
+function pathText(pointer: string): string {
+  const parts = pointer.split('/').slice(1);
+  const words = parts.map((part) =>
+    /^\d+$/.test(part) ? `[${part}]` : `.${part.replaceAll('~1', '/').replaceAll('~0', '~')}`,
+  );
+  return words.length === 0 ? '' : `${words.join('')} `;
+}
+
+function errorText(error: ErrorObject): string {
   const values =
     error.keyword === 'enum' ? (error.params as { allowedValues?: readonly unknown[] }).allowedValues : undefined;
   const allowed = values === undefined ? '' : `: ${values.slice(0, VALUES_SHOWN).map(String).join(', ')}`;
-  return `${path === '' ? '' : `${path} `}${error.message ?? 'is not valid'}${allowed}`;
+  // Format 1.0 calls both so.
+  const message = (error.message ?? 'is not valid').replace('iso-date-time', 'date-time');
+  return `${pathText(error.instancePath)}${message}${allowed}`;
 }
 
 const VALUES_SHOWN = 20;

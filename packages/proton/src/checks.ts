@@ -116,11 +116,11 @@ class ObjectChecker {
 
   #key(): void {
     const key = this.#object.attributes.find(({ name }) => name === this.#object.primary);
-    if (key === undefined || !this.#isWhole || (isScalar(key.schema) && !isBoolean(key.schema))) return;
+    if (key === undefined || !this.#isWhole || isText(key.schema)) return;
     this.#problems.error(
       this.#at(key.name, 'type'),
-      `${this.#object.name}.${key.name} is the key and no text and no integer`,
-      'Give it another type, or make another attribute the key',
+      `${this.#object.name}.${key.name} is the key and no text`,
+      'Make it a uuid or a string, or make another attribute the key',
     );
   }
 
@@ -228,8 +228,17 @@ export function isScalar(schema: JsonSchema): boolean {
 
 const SCALARS: readonly unknown[] = ['string', 'integer', 'boolean'];
 
-function isBoolean(schema: JsonSchema): boolean {
-  return typeof schema === 'object' && [schema['type']].flat().includes('boolean');
+/** Keys are parts of paths, and of keys of the store. */
+function isText(schema: JsonSchema): boolean {
+  return (
+    isScalar(schema) &&
+    typeof schema === 'object' &&
+    !['integer', 'boolean'].some((one) => typesOf(schema).includes(one))
+  );
+}
+
+function typesOf({ type }: Readonly<Record<string, unknown>>): readonly unknown[] {
+  return [type].flat();
 }
 
 function checkConversionDefaults(

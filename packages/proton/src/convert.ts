@@ -106,9 +106,22 @@ function backward(step: ConversionStep, row: Row, older: ProtonObject): Made {
   return [[attribute, candidates.find(holds(older, attribute))]];
 }
 
+type Holds = (value: unknown) => boolean;
+
+/** By object and attribute: to compile a schema takes a thousand times as long as to check by it, and each object that is shown is converted. */
+const known = new WeakMap<ProtonObject, Map<string, Holds>>();
+
 /** Whether an attribute may have the value. */
-function holds(object: ProtonObject, name: string): (value: unknown) => boolean {
-  const attribute = object.attributes.find((one) => one.name === name);
+function holds(object: ProtonObject, name: string): Holds {
+  const checks = known.get(object) ?? new Map<string, Holds>();
+  known.set(object, checks);
+  const holding = checks.get(name) ?? compiledHolds(object, name);
+  checks.set(name, holding);
+  return holding;
+}
+
+function compiledHolds({ attributes }: ProtonObject, name: string): Holds {
+  const attribute = attributes.find((one) => one.name === name);
   const check = attribute === undefined ? undefined : createSchemaCompiler()(attribute.schema);
   return (value) => check?.(value) === undefined;
 }

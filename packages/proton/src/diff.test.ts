@@ -60,7 +60,7 @@ const CASES: readonly (readonly [string, Replace, readonly string[]])[] = [
   [
     'another back end',
     [['version: "2.0",', 'version: "2.0", backend: vrouter,']],
-    ['breaks stored: model.backend: its ports were of no built-in back end, are of vrouter'],
+    ['keeps stored: model.backend: was none, is vrouter: a proton that is there keeps what it has'],
   ],
   [
     'an optional attribute',
@@ -246,11 +246,11 @@ const CASES: readonly (readonly [string, Replace, readonly string[]])[] = [
   ],
   [
     'another key',
-    [['vni: {', 'id: { primary: false }\n      vni: { primary: true,']],
+    [['vni: {', 'id: { primary: false }\n      code: { type: string, primary: true }\n      vni: {']],
     [
-      'breaks readers: Segment vni attribute.key: is the key, which id was',
-      'breaks writers: Segment vni attribute.key: is the key, which id was',
-      'breaks stored: Segment vni attribute.key: is the key, which id was',
+      'breaks readers: Segment code attribute.key: is the key, which id was',
+      'breaks writers: Segment code attribute.key: is the key, which id was',
+      'breaks stored: Segment code attribute.key: is the key, which id was',
     ],
   ],
 ];

@@ -89,8 +89,8 @@ function modelChanges(older: ProtonModel, newer: ProtonModel): readonly ModelCha
           say(
             'model.backend',
             'stored',
-            true,
-            `its ports were of ${older.backend ?? 'no built-in back end'}, are of ${newer.backend ?? 'none'}`,
+            false,
+            `was ${older.backend ?? 'none'}, is ${newer.backend ?? 'none'}: a proton that is there keeps what it has`,
           ),
         ]),
   ];

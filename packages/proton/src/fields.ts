@@ -24,6 +24,11 @@ export function checkKeys(map: MapTree, known: readonly string[], what: string, 
   }
 }
 
+/** True: each object of JavaScript has something of the name: nothing of a model is called so. */
+export function isInherited(name: string): boolean {
+  return name in {};
+}
+
 /** A text; undefined, and told, when it is something else. */
 export function asText({ value, at }: Entry, what: string, problems: Problems): string | undefined {
   if (value.kind === 'scalar' && typeof value.value === 'string') return value.value;

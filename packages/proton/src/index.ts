@@ -6,6 +6,8 @@ export {
   convertBackward,
   convertForward,
   correspondences,
+  newNames,
+  oldNames,
   type Row,
 } from './convert.ts';
 export * from './declare.ts';

@@ -23,7 +23,7 @@ export type ProtonModel = {
   readonly storage: boolean;
   /** Format 1.0: false. */
   readonly deprecated: boolean;
-  /** Which built-in controller its ports are to be of. Absent: one elsewhere. Kept and compared alone: no server has one built in yet. */
+  /** What is to make packets of its objects, such as `vrouter-circuit`: a server that has none of the name does not install it. Absent: controllers bind its ports. */
   readonly backend?: string;
   /** API objects with what they extend merged into them, as the files have them, but parents before children. */
   readonly objects: readonly ProtonObject[];

@@ -1,5 +1,5 @@
 /** Objects as files declare them, and what becomes of them when what they extend is laid under them. */
-import { asMap, asText, checkKeys, listed, mapAt, textAt } from './fields.ts';
+import { asMap, asText, checkKeys, isInherited, listed, mapAt, textAt } from './fields.ts';
 import { ACTIONS, type Action, type ObjectKind } from './model.ts';
 import type { Place, Problems } from './problems.ts';
 import type { Entry, MapTree } from './tree.ts';
@@ -66,6 +66,7 @@ export function readObjects(
 
 function readObject(name: string, entry: Entry, dialect: ObjectDialect, problems: Problems): RawObject | undefined {
   checkName(name, entry.at, 'an object', problems);
+  if (isInherited(name)) problems.error(entry.at, `${name} is no name for an object`, 'Choose another name');
   const body = asMap(entry.value, name, problems);
   if (body === undefined) return undefined;
   checkKeys(body, dialect.objectKeys, name, problems);
@@ -105,7 +106,7 @@ function checkAttributeName(name: string, at: Place, problems: Problems): void {
   checkName(name, at, 'an attribute', problems);
   if (RESERVED_ATTRIBUTES.has(name)) {
     problems.error(at, `every object has ${name} already`, 'Leave it out, or choose another name');
-  } else if (name in {}) {
+  } else if (isInherited(name)) {
     problems.error(at, `${name} is no name for an attribute`, 'Choose another name');
   }
 }
@@ -162,7 +163,9 @@ function chainOf(
     const problem = baseProblem(at, name, base, chain);
     if (problem !== undefined || base === undefined) {
       const bases = [...all.values()].filter(({ api }) => api === undefined).map((one) => one.name);
-      problems.error(value.at, problem ?? '', bases.length === 0 ? 'Import base objects' : `Extend ${listed(bases)}`);
+      const isRing = base !== undefined && chain.includes(base);
+      const others = bases.length === 0 ? 'Import base objects' : `Extend ${listed(bases)}`;
+      problems.error(value.at, problem ?? '', isRing ? 'Let one of them extend nothing' : others);
       return undefined;
     }
     chain.push(base);
@@ -247,6 +250,10 @@ export function readApi(object: MergedObject, problems: Problems): ApiNames {
 function wordOf(api: MapTree, key: string, what: string, problems: Problems): string | undefined {
   const word = textAt(api, key, what, problems);
   const entry = api.entries.get(key);
+  if (entry !== undefined && word !== undefined && isInherited(word)) {
+    problems.error(entry.value.at, `${word} is no name for ${what}`, 'Choose another word');
+    return undefined;
+  }
   if (word === undefined || entry === undefined || (WORD.test(word) && word.length <= NAME_MAX)) return word;
   problems.error(
     entry.value.at,

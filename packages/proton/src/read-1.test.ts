@@ -236,6 +236,22 @@ const NEGATIVE: readonly (readonly [string, string, readonly string[]])[] = [
     `${small1()}  BasePort: {}\n`,
     ['24:3: BasePort is there twice, first in base/base.yaml:15'],
   ],
+  [
+    'a key that is a number',
+    small1([VNI, 'vni: { type: integer, required: true, primary: true }']),
+    ['17:20: Segment.vni is the key and no text'],
+  ],
+  [
+    'an object with a name that every object has',
+    `${small1()}  constructor: { api: { name: thing }, extends: BaseObject }\n`,
+    ['24:3: constructor is no name for an object'],
+  ],
+  [
+    'a noun that every object has',
+    `${small1()}  Thing: { api: { name: toString }, extends: BaseObject }\n`,
+    ['24:25: toString is no name for api.name of Thing'],
+  ],
+  ['a model with such a name', small1(['name: net-l2seg', 'name: valueOf']), ['3:15: valueOf is no info.name']],
   ['no type', small1([VNI, 'vni: { min: 1 }']), ['17:7: Segment.vni has no type']],
   ['an unknown type', small1([VNI, 'vni: { type: int }']), ['17:20: int is no type for Segment.vni']],
   [
@@ -396,7 +412,7 @@ const NEGATIVE: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a key that is true or false',
     `${small1()}  A: { api: { name: a }, extends: BaseObject, attributes: { b: { type: boolean, primary: true } } }\n`,
-    ['24:72: A.b is the key and no text and no integer'],
+    ['24:72: A.b is the key and no text'],
   ],
   [
     'an attribute with the name of the key that is made',

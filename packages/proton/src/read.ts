@@ -4,7 +4,7 @@ import { readAttribute2 } from './attributes-2.ts';
 import { BUILT_IN_IMPORTS } from './base.ts';
 import { checkModel } from './checks.ts';
 import { readConversions } from './conversions.ts';
-import { asMap, asText, asWord, checkKeys, flagAt, listed, mapAt, textAt, wordAt } from './fields.ts';
+import { asMap, asText, asWord, checkKeys, flagAt, isInherited, listed, mapAt, textAt, wordAt } from './fields.ts';
 import { finishObjects } from './finish.ts';
 import { choosePrimary, type DraftAttribute, type DraftObject, linkObjects } from './links.ts';
 import type { ModelFile, ModelProblem, ProtonModel } from './model.ts';
@@ -225,6 +225,10 @@ function segmentOf(info: MapTree, key: 'name' | 'version', problems: Problems): 
   const entry = info.entries.get(key);
   const word = entry === undefined ? undefined : asWord(entry, `info.${key}`, problems);
   if (entry === undefined) problems.error(info.at, `info has no ${key}`, `Write ${key}`);
+  if (entry !== undefined && word !== undefined && isInherited(word)) {
+    problems.error(entry.value.at, `${word} is no info.${key}`, 'Choose another word');
+    return word;
+  }
   if (entry === undefined || word === undefined || SEGMENT.test(word)) return word ?? '';
   problems.error(
     entry.value.at,

@@ -37,6 +37,9 @@ export const TEXT_MAX = 262_144;
 
 const DEPTH_MAX = 40;
 
+/** Brackets, and marks at the start of one line, that are open at once, those in texts counted: the parser’s own time, and its memory, rise with the square of more. */
+const OPEN_MAX = 400;
+
 /** Nodes when each alias counts as what it stands for. */
 const NODES_MAX = 50_000;
 
@@ -49,9 +52,16 @@ export function readTree(file: ModelFile, version: '1.1' | '1.2', problems: Prob
   };
   const control = controlCharacter(file.text);
   if (control !== undefined) {
-    const before = file.text.slice(0, control).split('\n');
-    const at = { file: file.name, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
-    problems.error(at, 'there is a control character', 'Write text, with line ends and spaces');
+    problems.error(placeIn(file, control), 'there is a control character', 'Write text, with line ends and spaces');
+    return undefined;
+  }
+  const deep = tooDeep(file.text);
+  if (deep !== undefined) {
+    problems.error(placeIn(file, deep), 'it is nested too deeply', `Nest at most ${DEPTH_MAX} levels`);
+    return undefined;
+  }
+  if (commas(file.text) > NODES_MAX) {
+    problems.error(placeIn(file, 0), `it has more than ${NODES_MAX} values`, 'Make it smaller');
     return undefined;
   }
   const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, version } as const;
@@ -65,6 +75,34 @@ export function readTree(file: ModelFile, version: '1.1' | '1.2', problems: Prob
     return undefined;
   }
   return new Reader(place, problems).read(document.contents);
+}
+
+/** Between so many values at least, if they stand in brackets. */
+function commas(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(','); at >= 0; at = text.indexOf(',', at + 1)) count += 1;
+  return count;
+}
+
+function placeIn({ name, text }: ModelFile, offset: number): Place {
+  const before = text.slice(0, offset).split('\n');
+  return { file: name, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+}
+
+/** Where more is open than a file can mean. Looked for before anything is made of the text. */
+function tooDeep(text: string): number | undefined {
+  let [open, marks] = [0, 0];
+  let isStart = true;
+  for (let at = 0; at < text.length; at += 1) {
+    const letter = text[at];
+    if (letter === '[' || letter === '{') open += 1;
+    else if ((letter === ']' || letter === '}') && open > 0) open -= 1;
+    if (letter === '\n') [marks, isStart] = [0, true];
+    else if (isStart && (letter === '-' || letter === '?' || letter === ':')) marks += 1;
+    else if (letter !== ' ' && letter !== '\t') isStart = false;
+    if (open > OPEN_MAX || marks > OPEN_MAX) return at;
+  }
+  return undefined;
 }
 
 /** The first character that no text has: all of C0 but tab and line ends, DEL, and C1 but NEL. */

@@ -116,6 +116,7 @@ try {
       quotas: options.quota,
       tenants: options.auth === 'keystone',
       ...(ranges === undefined ? {} : { segmentRanges: ranges }),
+      ...(options.bgpAs === undefined ? {} : { bgpAs: options.bgpAs }),
       ...(options.contrailPortStatus === 'attached' ? { pluginPorts: options.contrailPortStatus } : {}),
       hostsHaveCertificates: tls !== undefined,
       hostCertificateMs: options.hostCertificateMs,

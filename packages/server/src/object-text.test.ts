@@ -128,9 +128,12 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   network_segment_range: 'cable:backend default description name physical_network tags',
   port_forwarding: 'description external_port external_port_range internal_port internal_port_range',
   port_owner:
-    'controller deadline device_id device_owner fixed_ips host_id reason refused session vif_details vif_type',
-  proton: 'born change description files project_quotas quotas served_versions versions',
+    'controller deadline device_id device_owner fixed_ips host_id inactive_bindings mac_address name open proton_network_id reason refused session standby_hosts status vif_details vif_type',
+  pseudowire: 'admitted_kbps at_port_id back_port_id guaranteed_kbps matches name transparent',
+  proton: 'backend born change description files project_quotas quotas served_versions versions',
   proton_controller: 'user_id',
+  proton_network: 'label route_distinguisher router_id segmentation_id subnets targets',
+  vpn_peering: 'local_address',
   qos_minimum_bandwidth_rule: 'description',
   host_booking: 'granted',
   qos_policy: 'cable:cluster cable:origin description is_default name shared_with tags',
@@ -151,7 +154,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   tap_flow: 'cable:cluster cable:filter cable:origin description name',
   tap_mirror: 'cable:filter description name',
   trunk: 'description name sub_ports tags',
-  plugin: 'authorities capabilities description limits reason report secret',
+  plugin: 'authorities capabilities description limits problem report secret',
   dispatch_rule: 'flavor projects resource zone',
   dispatch_default: 'network_flavor plugin router_flavor',
 };

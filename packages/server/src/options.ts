@@ -48,6 +48,8 @@ export type CommandLine = {
   readonly vniRange?: DefaultRanges;
   /** VLANs; undefined: none. */
   readonly vlanRange?: DefaultRanges;
+  /** Autonomous system of this cloud; undefined: no host speaks BGP. */
+  readonly bgpAs?: number;
   /** When a port is ACTIVE for the Contrail plug-in. */
   readonly contrailPortStatus: 'proof' | 'attached';
   /** What one address and one project may ask. */
@@ -145,6 +147,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       '--vlan-range <physical:min:max>',
       'VLANs of a physical network of which those of new networks are chosen that name none; may be repeated',
       addVlanRange,
+    )
+    .option(
+      '--bgp-as <number>',
+      'autonomous system of this cloud, as which hosts of VPNs speak BGP with routers of the provider',
+      parseAs,
     )
     .addOption(
       new Option(
@@ -312,6 +319,12 @@ function parseMtu(text: string): number {
   const bytes = parseUnderlayMtu(text);
   if (bytes !== undefined) return bytes;
   throw new InvalidArgumentError(`Give a number from ${UNDERLAY_MTU_BYTES.least} to ${UNDERLAY_MTU_BYTES.most}.`);
+}
+
+function parseAs(text: string): number {
+  const number = /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= 0xffff_fffe) return number;
+  throw new InvalidArgumentError('Give a number from 1 to 4294967294, e.g. 65000.');
 }
 
 /** Reads a whole number from `least` to `most`. */

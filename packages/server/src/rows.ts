@@ -31,6 +31,7 @@ import type {
   PortOwner,
   Proton,
   ProtonController,
+  ProtonNetwork,
   QosBandwidthLimitRule,
   QosDscpMarkingRule,
   QosMinimumBandwidthRule,
@@ -49,12 +50,15 @@ import type {
   ServiceProfile,
   ServiceScope,
   SnatLease,
+  StoredPseudowire,
   Subnet,
   SubnetPool,
   TapFlow,
   TapMirror,
   TapService,
   Trunk,
+  VpnPeering,
+  VpnTarget,
 } from '@cable/model';
 
 /** The stored object of each built-in type. */
@@ -106,6 +110,10 @@ type ObjectTypes = {
   readonly dispatch_rule: DispatchRule;
   readonly dispatch_default: DispatchDefault;
   readonly port_owner: PortOwner;
+  readonly proton_network: ProtonNetwork;
+  readonly pseudowire: StoredPseudowire;
+  readonly vpn_target: VpnTarget;
+  readonly vpn_peering: VpnPeering;
   readonly proton_controller: ProtonController;
   readonly snat_lease: SnatLease;
   readonly loadbalancer: LoadBalancer;
@@ -215,6 +223,8 @@ export type HeardRow = {
   readonly usage: Readonly<Record<string, number>>;
   /** Objects that it was not told of as they are. */
   readonly undelivered: number;
+  /** Why it does not take the object that it refused last; empty: none that it was told waits for that. */
+  readonly refusal: string;
 };
 
 /** What a plug-in was told last of an object. `id` is `<plug-in>/<resource>/<object's id>`. */
@@ -344,6 +354,7 @@ function heardRow(id: string, value: Fields): HeardRow {
     at: textOr(value['at'], ''),
     usage: Object.fromEntries(usage.map(([name, count]) => [name, numberOr(count, 0)])),
     undelivered: numberOr(value['undelivered'], 0),
+    refusal: textOr(value['refusal'], ''),
   };
 }
 

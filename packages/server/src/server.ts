@@ -37,6 +37,7 @@ import { addHostRoutes } from './hosts/routes.ts';
 import { grantServerLease } from './hosts/server-lease.ts';
 import { presenceOp } from './hosts/server-writer.ts';
 import { sharedOptions } from './hosts/shared-options.ts';
+import type { WriteStatus } from './hosts/status-writer.ts';
 import { Streams } from './hosts/streams.ts';
 import { ADMISSION_LIMITS, type AdmissionLimits } from './http/admission.ts';
 import { createApp } from './http/app.ts';
@@ -282,10 +283,12 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
   told.fell = () => history.fell();
   told.marked = (mark) => history.heard(mark);
   const { overlayIpVersion = 4 } = options.settings;
+  const ofProtons: { current: WriteStatus | undefined } = { current: undefined };
   const plane = await HostPlane.start({
     ...{ store, tables, history, log, now, monotonicMs, server, lease, overlayIpVersion },
     shared,
     protons: () => Object.fromEntries(resources.current.protons),
+    ofProtons,
     ...(audit === undefined ? {} : { wrote: audit.told }),
     makeSlices: (compiled, onError) => new SliceStore({ tables: compiled, onError }),
     makeStreams: (slices, streamPlane) =>
@@ -297,7 +300,7 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       }),
   });
   running.plane = plane;
-  const rings: { current: ChangeRings | undefined } = { current: undefined };
+  const rings: { current: ChangeRings | undefined; readonly history: History } = { current: undefined, history };
   const arbiter: { current: Arbiter | undefined } = { current: undefined };
   const changeover = new Changeover();
   const sweeper = new Sweeper({
@@ -416,6 +419,8 @@ async function build(options: ServerOptions, running: Running): Promise<CableSer
       running.protonParts = parts;
       rings.current = parts.rings;
       arbiter.current = parts.arbiter;
+      ofProtons.current = parts.writeStatus;
+      plane.lookAtProtons();
     },
     load: async () => {
       await loader.reloadProtons({ ...deps, store });

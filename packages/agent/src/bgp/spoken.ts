@@ -42,14 +42,15 @@ export class SpokenVpns {
     for (const key of [...this.#keys].sort()) {
       const vpn = this.#slices.header<'vpn'>(key as `vpn:${string}`);
       if (vpn === undefined) this.#keys.delete(key);
-      if (vpn?.bgp === undefined || vpn.bgp.neighbors.length === 0) continue;
-      localAs ??= vpn.bgp.localAs;
-      const reason = refusalOf(vpn.bgp, localAs, neighbors);
+      const bgp = vpn?.bgp === undefined ? undefined : neighborsOf(vpn.bgp, this.#underlay);
+      if (vpn === undefined || bgp === undefined || bgp.neighbors.length === 0) continue;
+      localAs ??= bgp.localAs;
+      const reason = refusalOf(bgp, localAs, neighbors);
       if (reason !== undefined) {
         refused.push({ vpnId: vpn.id, reason });
         continue;
       }
-      for (const one of vpn.bgp.neighbors) neighbors.set(one.address, one);
+      for (const one of bgp.neighbors) neighbors.set(one.address, one);
       const prefixes = [...this.#slices.items<'vpn'>(key as `vpn:${string}`)].flatMap(([, place]) =>
         place.host === this.#host && place.label === undefined ? place.prefixes : [],
       );
@@ -59,6 +60,12 @@ export class SpokenVpns {
     if (localAs === undefined) return { speaker: undefined, refused };
     return { speaker: { localAs, neighbors: [...neighbors.values()], underlay: this.#underlay, vpns }, refused };
   }
+}
+
+/** Those that the host of the underlay address speaks to. */
+function neighborsOf({ localAs, neighbors }: VpnBgp, underlay: string): VpnBgp {
+  const own = neighbors.filter(({ localAddress = underlay }) => localAddress === underlay);
+  return { localAs, neighbors: own.map(({ address, as }) => ({ address, as })) };
 }
 
 function refusalOf(bgp: VpnBgp, localAs: number, known: ReadonlyMap<string, VpnNeighbor>): string | undefined {

@@ -406,6 +406,71 @@ export const CB_MAX_LSP = 131072;
 
 export const CB_MAX_LABEL = 65536;
 
+/** begins here and ends on another host */
+export const CB_PW_F_REMOTE = 0x1;
+
+/** ends at a service function: the flow is known at the port where that gives it back */
+export const CB_PW_F_FUNCTION = 0x2;
+
+/** the end's MAC becomes the frame's destination */
+export const CB_PW_F_TO_MAC = 0x4;
+
+/** ends where its path began: the frame goes on there with the MACs that it had */
+export const CB_PW_F_RESUME = 0x8;
+
+/** of CB_PW_F_RESUME: as what the port has sent; else as what is delivered to it */
+export const CB_PW_F_SENT = 0x10;
+
+/** its path begins where it begins */
+export const CB_PW_F_BEGINS = 0x20;
+
+export const CB_PW_FITS = 64;
+
+/** of that protocol */
+export const CB_PW_FIT_F_PROTOCOL = 0x1;
+
+/** of TCP, UDP, UDP-Lite or DCCP, with ports within these */
+export const CB_PW_FIT_F_PORTS = 0x2;
+
+/** of IPv6; else of IPv4 */
+export const CB_PW_FIT_F_IPV6 = 0x4;
+
+export const CB_PORT_PWS = 64;
+
+/** a service function's: what it sends of no path is dropped */
+export const CB_PW_PORT_F_FUNCTION = 0x1;
+
+/** whoever it asks for by ARP or neighbour solicitation is said to be there */
+export const CB_PW_PORT_F_ROUTED = 0x2;
+
+/** what comes by no wire is dropped */
+export const CB_PW_PORT_F_CLOSED = 0x8;
+
+/** packets are told by more than their addresses: of fragments by the first one */
+export const CB_PW_PORT_F_FIRST = 0x4;
+
+export const CB_PW_AT_SENT = 0;
+
+export const CB_PW_AT_DELIVERED = 1;
+
+/** packets of a flow, in one direction */
+export const CB_PW_TUPLE_FLOW = 0;
+
+/** fragments of one datagram: its identification is in the ports' place */
+export const CB_PW_TUPLE_DATAGRAM = 1;
+
+/** fragments of any between these two: the ports are 0 */
+export const CB_PW_TUPLE_FRAGMENTS = 2;
+
+/** as CB_PW_TUPLE_DATAGRAM, where it begins; at what is delivered the next value */
+export const CB_PW_TUPLE_ASKED = 3;
+
+export const CB_PW_TREE = 0xcab1;
+
+export const CB_MAX_PW = 16384;
+
+export const CB_MAX_PW_FLOW = 131072;
+
 export const CB_TRACE_STEPS = 32;
 
 export const CB_TRACE_F_ANSWER = 0x1;
@@ -753,6 +818,40 @@ export const CB_LABELLED_TRANSIT = 14;
 export const CB_LABELLED_MAX = 16;
 /** enum cb_labelled_kind */
 export type CbLabelledKind = typeof CB_LABELLED_SENT | typeof CB_LABELLED_TAKEN | typeof CB_LABELLED_NOT_IP | typeof CB_LABELLED_NO_LSP | typeof CB_LABELLED_TOO_BIG | typeof CB_LABELLED_REFUSED | typeof CB_LABELLED_MALFORMED | typeof CB_LABELLED_CHECKSUM | typeof CB_LABELLED_STACK | typeof CB_LABELLED_TTL | typeof CB_LABELLED_NO_LABEL | typeof CB_LABELLED_NO_SENDER | typeof CB_LABELLED_GSO | typeof CB_LABELLED_ECN | typeof CB_LABELLED_TRANSIT;
+
+/** entered, and ends on this host */
+export const CB_PW_LOCAL = 0;
+/** entered, and was sent to another host */
+export const CB_PW_SENT = 1;
+/** received from another host, and came out here */
+export const CB_PW_TAKEN = 2;
+/** a question of a service function for the MAC of a neighbour */
+export const CB_PW_ANSWERED = 3;
+/** dropped: the port at the end, or the way to its host, is not there */
+export const CB_PW_NO_WAY = 4;
+/** dropped: larger than the underlay takes */
+export const CB_PW_TOO_BIG = 5;
+/** dropped: the kernel did not do it */
+export const CB_PW_REFUSED = 6;
+/** dropped where packets are told from each other: the headers of IP cannot be read */
+export const CB_PW_MALFORMED = 7;
+/** received and dropped: no wire ends here by that VNI */
+export const CB_PW_NO_WIRE = 8;
+/** received and dropped: from a host where that wire does not begin */
+export const CB_PW_NO_SENDER = 9;
+/** dropped: a function gave back what did not enter its path */
+export const CB_PW_UNKNOWN_FLOW = 10;
+/** dropped: what a function sends that is no packet of a path */
+export const CB_PW_OWN_TRAFFIC = 11;
+/** dropped: the function has the same flow by another path just now */
+export const CB_PW_CLAIMED = 12;
+/** dropped: a later fragment of a datagram whose first one did not enter before */
+export const CB_PW_FRAGMENT = 13;
+/** dropped: what others than a wire would deliver to a port of a line or of a function */
+export const CB_PW_OUTSIDE = 14;
+export const CB_PW_MAX = 16;
+/** enum cb_pw_kind */
+export type CbPwKind = typeof CB_PW_LOCAL | typeof CB_PW_SENT | typeof CB_PW_TAKEN | typeof CB_PW_ANSWERED | typeof CB_PW_NO_WAY | typeof CB_PW_TOO_BIG | typeof CB_PW_REFUSED | typeof CB_PW_MALFORMED | typeof CB_PW_NO_WIRE | typeof CB_PW_NO_SENDER | typeof CB_PW_UNKNOWN_FLOW | typeof CB_PW_OWN_TRAFFIC | typeof CB_PW_CLAIMED | typeof CB_PW_FRAGMENT | typeof CB_PW_OUTSIDE;
 
 /** may the VIF send from these addresses? id: enum cb_reason, or 0: it may; a: 1: it was asked, 0: the port has no port security */
 export const CB_STEP_SOURCE = 1;
@@ -3722,6 +3821,411 @@ export const cbLabelled: Codec<CbLabelled> = structCodec(
   }),
 );
 
+/** struct cb_pw_key, 4 bytes. */
+export type CbPwKey = {
+  /** 1..CB_MAX_PW - 1: class of its limit, mark of a frame that waits */
+  readonly number: number;
+};
+
+export const cbPwKey: Codec<CbPwKey> = structCodec(
+  'cb_pw_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_pw, 72 bytes. */
+export type CbPw = {
+  /** of a hash of its id */
+  readonly id: bigint;
+  /** of which it is; 0: of none */
+  readonly path: bigint;
+  /** CB_PW_F_REMOTE: underlay address of the host where it ends */
+  readonly remote: Uint8Array;
+  readonly vni: number;
+  /** device of the port at its end; CB_PW_F_REMOTE: of the tunnels. 0: there is no way */
+  readonly ifindex: number;
+  /** into which frames that enter are sent to wait their turn; 0: no limit */
+  readonly queueIfindex: number;
+  /** CB_PW_F_FUNCTION: device of the port from which that gives back; 0: it is not there */
+  readonly backIfindex: number;
+  /** handle of its class on the underlay's device; 0: none */
+  readonly priority: number;
+  /** CB_PW_F_REMOTE: of a frame, with its link header, that the underlay takes */
+  readonly maxBytes: number;
+  /** CB_PW_F_* */
+  readonly flags: number;
+  /** of the port at its end */
+  readonly mac: Uint8Array;
+};
+
+export const cbPw: Codec<CbPw> = structCodec(
+  'cb_pw',
+  72,
+  (out, value) => {
+    out.u64(0, 'id', value.id);
+    out.u64(8, 'path', value.path);
+    out.raw(16, 'remote', value.remote, 16);
+    out.u32(32, 'vni', value.vni);
+    out.u32(36, 'ifindex', value.ifindex);
+    out.u32(40, 'queueIfindex', value.queueIfindex);
+    out.u32(44, 'backIfindex', value.backIfindex);
+    out.u32(48, 'priority', value.priority);
+    out.u32(52, 'maxBytes', value.maxBytes);
+    out.u32(56, 'flags', value.flags);
+    out.raw(60, 'mac', value.mac, 6);
+  },
+  (b) => ({
+    id: b.u64(0),
+    path: b.u64(8),
+    remote: b.raw(16, 16),
+    vni: b.u32(32),
+    ifindex: b.u32(36),
+    queueIfindex: b.u32(40),
+    backIfindex: b.u32(44),
+    priority: b.u32(48),
+    maxBytes: b.u32(52),
+    flags: b.u32(56),
+    mac: b.raw(60, 6),
+  }),
+);
+
+/** struct cb_pw_fit, 76 bytes. */
+export type CbPwFit = {
+  readonly src: Uint8Array;
+  readonly srcMask: Uint8Array;
+  readonly dst: Uint8Array;
+  readonly dstMask: Uint8Array;
+  readonly sportMin: number;
+  readonly sportMax: number;
+  readonly dportMin: number;
+  readonly dportMax: number;
+  readonly protocol: number;
+  /** CB_PW_FIT_F_* */
+  readonly flags: number;
+};
+
+export const cbPwFit: Codec<CbPwFit> = structCodec(
+  'cb_pw_fit',
+  76,
+  (out, value) => {
+    out.raw(0, 'src', value.src, 16);
+    out.raw(16, 'srcMask', value.srcMask, 16);
+    out.raw(32, 'dst', value.dst, 16);
+    out.raw(48, 'dstMask', value.dstMask, 16);
+    out.u16(64, 'sportMin', value.sportMin);
+    out.u16(66, 'sportMax', value.sportMax);
+    out.u16(68, 'dportMin', value.dportMin);
+    out.u16(70, 'dportMax', value.dportMax);
+    out.u8(72, 'protocol', value.protocol);
+    out.u8(73, 'flags', value.flags);
+  },
+  (b) => ({
+    src: b.raw(0, 16),
+    srcMask: b.raw(16, 16),
+    dst: b.raw(32, 16),
+    dstMask: b.raw(48, 16),
+    sportMin: b.u16(64),
+    sportMax: b.u16(66),
+    dportMin: b.u16(68),
+    dportMax: b.u16(70),
+    protocol: b.u8(72),
+    flags: b.u8(73),
+  }),
+);
+
+/** struct cb_pwfits_key, 4 bytes. */
+export type CbPwfitsKey = {
+  readonly number: number;
+};
+
+export const cbPwfitsKey: Codec<CbPwfitsKey> = structCodec(
+  'cb_pwfits_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_pw_fits, 4868 bytes. */
+export type CbPwFits = {
+  readonly count: number;
+  readonly fit: readonly CbPwFit[];
+};
+
+export const cbPwFits: Codec<CbPwFits> = structCodec(
+  'cb_pw_fits',
+  4868,
+  (out, value) => {
+    out.u32(0, 'count', value.count);
+    out.list(4, 'fit', value.fit, { limit: 64, size: 76 }, (at, item) => out.raw(at, 'fit', cbPwFit.encode(item), 76));
+  },
+  (b) => ({
+    count: b.u32(0),
+    fit: b.list(4, 64, 76, (at) => cbPwFit.decode(b.raw(at, 76))),
+  }),
+);
+
+/** struct cb_pwport_key, 8 bytes. */
+export type CbPwportKey = {
+  readonly ifindex: number;
+  /** CB_PW_AT_* */
+  readonly at: number;
+};
+
+export const cbPwportKey: Codec<CbPwportKey> = structCodec(
+  'cb_pwport_key',
+  8,
+  (out, value) => {
+    out.u32(0, 'ifindex', value.ifindex);
+    out.u32(4, 'at', value.at);
+  },
+  (b) => ({
+    ifindex: b.u32(0),
+    at: b.u32(4),
+  }),
+);
+
+/** struct cb_pw_port, 268 bytes. */
+export type CbPwPort = {
+  /** CB_PW_PORT_F_* */
+  readonly flags: number;
+  /** number of the wire that takes every frame; 0: none does */
+  readonly all: number;
+  readonly count: number;
+  /** of wires with rows in cb_pwfits_1, in the order in which they are asked */
+  readonly number: readonly number[];
+};
+
+export const cbPwPort: Codec<CbPwPort> = structCodec(
+  'cb_pw_port',
+  268,
+  (out, value) => {
+    out.u32(0, 'flags', value.flags);
+    out.u32(4, 'all', value.all);
+    out.u32(8, 'count', value.count);
+    out.list(12, 'number', value.number, { limit: 64, size: 4 }, (at, item) => out.u32(at, 'number', item));
+  },
+  (b) => ({
+    flags: b.u32(0),
+    all: b.u32(4),
+    count: b.u32(8),
+    number: b.list(12, 64, 4, (at) => b.u32(at)),
+  }),
+);
+
+/** struct cb_pwnext_key, 16 bytes. */
+export type CbPwnextKey = {
+  readonly path: bigint;
+  readonly ifindex: number;
+};
+
+export const cbPwnextKey: Codec<CbPwnextKey> = structCodec(
+  'cb_pwnext_key',
+  16,
+  (out, value) => {
+    out.u64(0, 'path', value.path);
+    out.u32(8, 'ifindex', value.ifindex);
+  },
+  (b) => ({
+    path: b.u64(0),
+    ifindex: b.u32(8),
+  }),
+);
+
+/** struct cb_pw_next, 4 bytes. */
+export type CbPwNext = {
+  readonly number: number;
+};
+
+export const cbPwNext: Codec<CbPwNext> = structCodec(
+  'cb_pw_next',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_pwend_key, 20 bytes. */
+export type CbPwendKey = {
+  readonly vni: number;
+  readonly remote: Uint8Array;
+};
+
+export const cbPwendKey: Codec<CbPwendKey> = structCodec(
+  'cb_pwend_key',
+  20,
+  (out, value) => {
+    out.u32(0, 'vni', value.vni);
+    out.raw(4, 'remote', value.remote, 16);
+  },
+  (b) => ({
+    vni: b.u32(0),
+    remote: b.raw(4, 16),
+  }),
+);
+
+/** struct cb_pw_end, 4 bytes. */
+export type CbPwEnd = {
+  readonly number: number;
+};
+
+export const cbPwEnd: Codec<CbPwEnd> = structCodec(
+  'cb_pw_end',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_pw_tuple, 40 bytes. */
+export type CbPwTuple = {
+  readonly src: Uint8Array;
+  readonly dst: Uint8Array;
+  /** of ICMP: type and code */
+  readonly sportBe: number;
+  /** of ICMP: identifier of an echo */
+  readonly dportBe: number;
+  /** of a fragment: as its header says */
+  readonly protocol: number;
+  /** CB_PW_TUPLE_* */
+  readonly kind: number;
+};
+
+export const cbPwTuple: Codec<CbPwTuple> = structCodec(
+  'cb_pw_tuple',
+  40,
+  (out, value) => {
+    out.raw(0, 'src', value.src, 16);
+    out.raw(16, 'dst', value.dst, 16);
+    out.u16be(32, 'sportBe', value.sportBe);
+    out.u16be(34, 'dportBe', value.dportBe);
+    out.u8(36, 'protocol', value.protocol);
+    out.u8(37, 'kind', value.kind);
+  },
+  (b) => ({
+    src: b.raw(0, 16),
+    dst: b.raw(16, 16),
+    sportBe: b.u16be(32),
+    dportBe: b.u16be(34),
+    protocol: b.u8(36),
+    kind: b.u8(37),
+  }),
+);
+
+/** struct cb_pwflow_key, 56 bytes. */
+export type CbPwflowKey = {
+  readonly path: bigint;
+  readonly ifindex: number;
+  readonly tuple: CbPwTuple;
+};
+
+export const cbPwflowKey: Codec<CbPwflowKey> = structCodec(
+  'cb_pwflow_key',
+  56,
+  (out, value) => {
+    out.u64(0, 'path', value.path);
+    out.u32(8, 'ifindex', value.ifindex);
+    out.raw(12, 'tuple', cbPwTuple.encode(value.tuple), 40);
+  },
+  (b) => ({
+    path: b.u64(0),
+    ifindex: b.u32(8),
+    tuple: cbPwTuple.decode(b.raw(12, 40)),
+  }),
+);
+
+/** struct cb_pw_flow, 32 bytes. */
+export type CbPwFlow = {
+  readonly path: bigint;
+  /** CLOCK_MONOTONIC_COARSE, within a second */
+  readonly seenNs: bigint;
+  /** destination and source */
+  readonly macs: Uint8Array;
+};
+
+export const cbPwFlow: Codec<CbPwFlow> = structCodec(
+  'cb_pw_flow',
+  32,
+  (out, value) => {
+    out.u64(0, 'path', value.path);
+    out.u64(8, 'seenNs', value.seenNs);
+    out.raw(16, 'macs', value.macs, 12);
+  },
+  (b) => ({
+    path: b.u64(0),
+    seenNs: b.u64(8),
+    macs: b.raw(16, 12),
+  }),
+);
+
+/** struct cb_pwuse_key, 4 bytes. */
+export type CbPwuseKey = {
+  readonly number: number;
+};
+
+export const cbPwuseKey: Codec<CbPwuseKey> = structCodec(
+  'cb_pwuse_key',
+  4,
+  (out, value) => {
+    out.u32(0, 'number', value.number);
+  },
+  (b) => ({
+    number: b.u32(0),
+  }),
+);
+
+/** struct cb_pw_use, 16 bytes. */
+export type CbPwUse = {
+  readonly frames: bigint;
+  readonly bytes: bigint;
+};
+
+export const cbPwUse: Codec<CbPwUse> = structCodec(
+  'cb_pw_use',
+  16,
+  (out, value) => {
+    out.u64(0, 'frames', value.frames);
+    out.u64(8, 'bytes', value.bytes);
+  },
+  (b) => ({
+    frames: b.u64(0),
+    bytes: b.u64(8),
+  }),
+);
+
+/** struct cb_pwcount, 16 bytes. */
+export type CbPwcount = {
+  readonly frames: bigint;
+  readonly bytes: bigint;
+};
+
+export const cbPwcount: Codec<CbPwcount> = structCodec(
+  'cb_pwcount',
+  16,
+  (out, value) => {
+    out.u64(0, 'frames', value.frames);
+    out.u64(8, 'bytes', value.bytes);
+  },
+  (b) => ({
+    frames: b.u64(0),
+    bytes: b.u64(8),
+  }),
+);
+
 /** struct cb_trace_flow, 96 bytes. */
 export type CbTraceFlow = {
   /** as its packets would enter, by direction */
@@ -3885,6 +4389,14 @@ export const MAPS: {
   readonly cb_lsp_1: MapSpec<CbLspKey, CbLsp>;
   readonly cb_label_1: MapSpec<CbLabelKey, CbLabel>;
   readonly cb_labelled_1: MapSpec<number, CbLabelled>;
+  readonly cb_pw_1: MapSpec<CbPwKey, CbPw>;
+  readonly cb_pwfits_1: MapSpec<CbPwfitsKey, CbPwFits>;
+  readonly cb_pwport_1: MapSpec<CbPwportKey, CbPwPort>;
+  readonly cb_pwnext_1: MapSpec<CbPwnextKey, CbPwNext>;
+  readonly cb_pwend_1: MapSpec<CbPwendKey, CbPwEnd>;
+  readonly cb_pwflow_1: MapSpec<CbPwflowKey, CbPwFlow>;
+  readonly cb_pwuse_1: MapSpec<CbPwuseKey, CbPwUse>;
+  readonly cb_pwcount_1: MapSpec<number, CbPwcount>;
   readonly cb_trace_3: MapSpec<number, CbTrace>;
 } = {
   cb_in_1: {
@@ -4228,6 +4740,54 @@ export const MAPS: {
     description: 'per-CPU array, enum cb_labelled_kind -> packets. A GSO packet counts once. Written by the vrouter.',
     key: arrayIndex,
     value: cbLabelled,
+  },
+  cb_pw_1: {
+    name: 'cb_pw_1',
+    description: 'hash, number of a pseudowire that begins or ends on this host -> what becomes of its frames. Written by the agent.',
+    key: cbPwKey,
+    value: cbPw,
+  },
+  cb_pwfits_1: {
+    name: 'cb_pwfits_1',
+    description: 'hash, number of a wire that takes some packets -> which. Written by the agent.',
+    key: cbPwfitsKey,
+    value: cbPwFits,
+  },
+  cb_pwport_1: {
+    name: 'cb_pwport_1',
+    description: 'hash, device of a port and what of it -> wires that begin there but for those that go on with a path. Written by the agent.',
+    key: cbPwportKey,
+    value: cbPwPort,
+  },
+  cb_pwnext_1: {
+    name: 'cb_pwnext_1',
+    description: 'hash, path and device of a port where a function gives back -> number of the wire by which that path goes on. Written by the agent.',
+    key: cbPwnextKey,
+    value: cbPwNext,
+  },
+  cb_pwend_1: {
+    name: 'cb_pwend_1',
+    description: 'hash, VNI and underlay address of who sends with it -> number of the wire that ends here. With no address: the VNI is one of this host; the number is 0 then. Written by the agent.',
+    key: cbPwendKey,
+    value: cbPwEnd,
+  },
+  cb_pwflow_1: {
+    name: 'cb_pwflow_1',
+    description: 'LRU hash, a flow or the like and the device of a port -> what entered there. Path 0: by which path it was given to the function that gives back at the port; of CB_PW_TUPLE_ASKED number of the wire that took it, 0: none did. Another: with which MACs it entered the path at the port. Written by pseudowires.bpf.c.',
+    key: cbPwflowKey,
+    value: cbPwFlow,
+  },
+  cb_pwuse_1: {
+    name: 'cb_pwuse_1',
+    description: 'per-CPU hash, number of a wire that begins on this host -> frames that entered it. A GSO packet counts once. The agent writes the keys.',
+    key: cbPwuseKey,
+    value: cbPwUse,
+  },
+  cb_pwcount_1: {
+    name: 'cb_pwcount_1',
+    description: 'per-CPU array, enum cb_pw_kind -> frames. A GSO packet counts once. Written by pseudowires.bpf.c.',
+    key: arrayIndex,
+    value: cbPwcount,
   },
   cb_trace_3: {
     name: 'cb_trace_3',

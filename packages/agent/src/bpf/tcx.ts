@@ -58,9 +58,9 @@ export function ensureTcxProgram(
   });
 }
 
-/** Takes programs of that name off what the device receives. False: there was none. */
-export function removeTcxProgram(ifindex: number, name: string): boolean {
-  const at = { ifindex, hook: 'ingress' } as const;
+/** Takes programs of that name off what the device receives, or sends. False: there was none. */
+export function removeTcxProgram(ifindex: number, name: string, hook: TcxHook = 'ingress'): boolean {
+  const at = { ifindex, hook };
   return withPrograms(at, name, (programs) => {
     for (const { fd } of programs) detach(at, fd, name);
     return programs.length > 0;

@@ -8,6 +8,7 @@ import { tcxIngressPrograms } from '../bpf/tcx.ts';
 import { filtersBeforeOurs } from '../net/filter.ts';
 import { xdpPrograms } from '../net/link.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
+import { WIRE_PROGRAMS } from '../pseudowires/pseudowire-programs.ts';
 import type { ObservedLink } from './link-rows.ts';
 import type { Links } from './link-table.ts';
 
@@ -33,7 +34,9 @@ export function foreignPrograms(
     program: (programName(programId) ?? filter.name) || kind,
     id: programId === 0 ? null : programId,
   }));
-  return [...of('xdp', xdpPrograms(socket, ifindex)), ...of('tcx', tcxIngressPrograms(ifindex)), ...filters];
+  // Those of pseudowires are the agent's own.
+  const tcx = of('tcx', tcxIngressPrograms(ifindex)).filter(({ program }) => program !== WIRE_PROGRAMS.sent);
+  return [...of('xdp', xdpPrograms(socket, ifindex)), ...tcx, ...filters];
 }
 
 export type ForeignProgramWatchOptions = {

@@ -216,11 +216,11 @@ test('what pods send through this host is never what hosts send each other', asy
     return String(stdout).trim().split(' ');
   };
   const others = ['tcp4/4790', 'tcp6/4790', 'udp4/4790', 'udp6/4790'];
-  const between = ['tcp4/4789', 'tcp6/4789', 'udp4/4789', 'udp6/4789'];
+  const between = ['tcp4/4789', 'tcp6/4789', 'udp4/14789', 'udp4/4789', 'udp6/14789', 'udp6/4789'];
   makeGuard(socket, { tunnelDevices: ['up0'], nodeLinks: [link] });
   assert.deepEqual(passes(), others);
   assert.ok(guardDrops(socket).every(({ what }) => what.startsWith(`${link}: pods send no `)));
-  assert.equal(guardDrops(socket).length, 2);
+  assert.equal(guardDrops(socket).length, 3);
   // The vrouter's own word on the path's MTU has as many hops as there are, a pod's is routed before.
   const ofPaths = (hops: number): number => {
     const { status, stderr } = spawnSync('nsenter', ['-t', String(outside.pid), '-n', 'python3', '-c', tooBig(hops)]);
@@ -242,13 +242,13 @@ time.sleep(0.3)
   makeGuard(socket, { tunnelDevices: undefined });
 });
 
-/** What a process of another namespace sends that arrives here, of both protocols and versions of IP, at the port between hosts and at another. */
+/** What a process of another namespace sends that arrives here, of both protocols and versions of IP, at the ports between hosts and at another. */
 function whatArrives(pid: string): string {
   return `
 import select, socket, subprocess
 places, script = {}, ""
-for port in (4789, 4790):
-    for kind in ("udp", "tcp"):
+for port in (4789, 14789, 4790):
+    for kind in ("udp",) if port == 14789 else ("udp", "tcp"):
         for version, at, family in ((4, "192.0.2.2", socket.AF_INET), (6, "2001:db8::2", socket.AF_INET6)):
             s = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
             s.bind((at, port))

@@ -34,7 +34,8 @@ import {
   transport,
 } from '../net/nft.ts';
 import type { NetlinkSocket } from '../net/socket.ts';
-import { parseAddress, parsePrefix } from '../plan/address.ts';
+import { maskBytes, parseAddress, parsePrefix } from '../plan/address.ts';
+import { WIRE_DEVICE, WIRE_QUEUE, WIRE_QUEUE_END, WIRE_UDP_PORT } from '../plan/pseudowire-rows.ts';
 
 const TABLE_NAME = 'cable';
 /** Families in which the table is. */
@@ -45,18 +46,29 @@ const TAP = 'tap';
 const VETH = 'cv';
 const PORT_PART = '????????-??';
 /** Own devices by which packets come to programs only. */
-const PROGRAM_LINKS = ['cables1', 'cablef1', 'cablevx', 'cableq0', 'cableq1', 'cablem0', 'cablem1'] as const;
+const PROGRAM_LINKS = [
+  'cables1',
+  'cablef1',
+  'cablevx',
+  'cableq0',
+  'cableq1',
+  'cablem0',
+  'cablem1',
+  WIRE_DEVICE,
+  WIRE_QUEUE,
+  WIRE_QUEUE_END,
+] as const;
 /** With which all names begin that are not a hypervisor's. */
 const OWN_LETTER = 'c';
 const OWN_CHAIN = 'own';
 
 const NAME_BYTES = 16;
-/** What other hosts send to UDP and to TCP port 4789: packets, and flows that are handed over. */
+/** What other hosts send: packets, frames of pseudowires, and flows that are handed over. */
 const BETWEEN_HOSTS = [
-  { protocol: 17, what: 'VXLAN' },
-  { protocol: 6, what: 'flows of ports that move' },
+  { protocol: 17, port: 4789, what: 'VXLAN' },
+  { protocol: 17, port: WIRE_UDP_PORT, what: 'VXLAN of pseudowires' },
+  { protocol: 6, port: 4789, what: 'flows of ports that move' },
 ] as const;
-const OVERLAY_PORT_BE = Uint8Array.of(4789 >> 8, 4789 & 0xff);
 /** Where the ports are in the headers of UDP and TCP. */
 const SOURCE_PORT_AT = 0;
 const DESTINATION_PORT_AT = 2;
@@ -65,7 +77,7 @@ const CHARACTER_MASK = 0xa0;
 const CHARACTER = 0x20;
 
 export type GuardSpec = {
-  /** Devices by which packets to UDP or TCP port 4789 may come to the host; undefined: by any that is no guest's. */
+  /** Devices by which what other hosts send may come to the host; undefined: by any that is no guest's. */
   readonly tunnelDevices: readonly string[] | undefined;
   /** Devices of this host's own by which others send through it what leaves with its address: its links as a node of a cluster. Absent: none. */
   readonly nodeLinks?: readonly string[];
@@ -210,11 +222,11 @@ function nameLike(prefix: string): NftRule['expressions'] {
  */
 function tunnelRules(devices: readonly string[] | undefined): readonly NftRule[] {
   if (devices === undefined) return [];
-  return BETWEEN_HOSTS.map(({ protocol, what }) => ({
+  return BETWEEN_HOSTS.map(({ protocol, port, what }) => ({
     comment: `${what} by another device than that of the underlay`,
     expressions: [
       ...[meta(META.l4proto), equal(Uint8Array.of(protocol))],
-      ...[transport(DESTINATION_PORT_AT, 2), equal(OVERLAY_PORT_BE)],
+      ...[transport(DESTINATION_PORT_AT, 2), equal(portBytes(port))],
       ...[meta(META.iifname), ...devices.map((name) => notEqual(nameBytes(name)))],
       ...toThisHost(),
       ...countedDrop(),
@@ -235,16 +247,19 @@ const VROUTER_HOPS = 254;
  * overlay's port for what that sends in tunnels.
  */
 function passedRules(name: string): readonly NftRule[] {
-  const byPort = (protocol: number, at: number): NftRule['expressions'] => [
+  const byPort = (protocol: number, at: number, port: number): NftRule['expressions'] => [
     ...[meta(META.iifname), equal(nameBytes(name)), meta(META.l4proto), equal(Uint8Array.of(protocol))],
-    ...[transport(at, 2), equal(OVERLAY_PORT_BE), ...countedDrop()],
+    ...[transport(at, 2), equal(portBytes(port)), ...countedDrop()],
   ];
   return [
-    ...BETWEEN_HOSTS.map(({ protocol, what }) => ({
+    ...BETWEEN_HOSTS.map(({ protocol, port, what }) => ({
       comment: `${name}: pods send no ${what} as this host`,
-      expressions: byPort(protocol, DESTINATION_PORT_AT),
+      expressions: byPort(protocol, DESTINATION_PORT_AT, port),
     })),
-    { comment: `${name}: pods are answered no VXLAN as this host`, expressions: byPort(17, SOURCE_PORT_AT) },
+    ...BETWEEN_HOSTS.filter(({ protocol }) => protocol === 17).map(({ protocol, port, what }) => ({
+      comment: `${name}: pods are answered no ${what} as this host`,
+      expressions: byPort(protocol, SOURCE_PORT_AT, port),
+    })),
     ...TOO_BIG.map(({ of, version, protocol, message, hopsAt }) => ({
       comment: `${name}: pods tell nobody the MTU of ${of} as this host`,
       expressions: [
@@ -321,8 +336,8 @@ function keptRules(link: string, prefixes: readonly string[]): readonly NftRule[
   ];
 }
 
-function maskBytes(length: number, bytes: number): Uint8Array {
-  return Uint8Array.from({ length: bytes }, (_, at) => 0xff & ~(0xff >> Math.min(8, Math.max(0, length - 8 * at))));
+function portBytes(port: number): Uint8Array {
+  return Uint8Array.of(port >> 8, port & 0xff);
 }
 
 /** A device's name, filled up with zeros. */

@@ -2,6 +2,7 @@ import type { AgentDeps } from '../deps.ts';
 import type { Host } from '../host/create-host.ts';
 import type { LabelKeeper } from '../labels/label-keeper.ts';
 import type { ChosenOptions } from '../options.ts';
+import type { PseudowireKeeper } from '../pseudowires/pseudowire-keeper.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { HostState } from '../stream/host-state.ts';
 import type { StreamClient } from '../stream/stream-client.ts';
@@ -20,6 +21,7 @@ export function keepDevices(
     readonly host: Host;
     readonly uplinks: Pick<UplinkKeeper, 'check' | 'takeDevices'>;
     readonly labels: Pick<LabelKeeper, 'takeDevices'>;
+    readonly pseudowires: Pick<PseudowireKeeper, 'takeDevices'>;
     readonly stream: StreamClient;
     readonly state: HostState;
     /** Told of the agent's own devices when they were made anew. */
@@ -27,7 +29,7 @@ export function keepDevices(
   },
   { log, signal }: AgentDeps,
 ): OwnLinkKeeper {
-  const { devices, plane, host, uplinks, labels, stream, state } = parts;
+  const { devices, plane, host, uplinks, labels, pseudowires, stream, state } = parts;
   const { table } = devices.links;
   const keeper = startOwnLinkKeeper({
     own: devices.own,
@@ -53,6 +55,7 @@ export function keepDevices(
     host.loop.takeDevices(changes);
     uplinks.takeDevices(changes);
     labels.takeDevices(changes);
+    pseudowires.takeDevices(changes);
     devices.foreign.check(ifindexes);
     devices.addresses.take(changes);
     if (devices.underlay.concerns(changes, table) && devices.underlay.look(table)) underlayChanged();

@@ -16,6 +16,7 @@ import { writeSysctl } from '../net/sysctl.ts';
 import { ensureVeth, type VethPair, type VethSpec } from '../net/veth.ts';
 import { ensureVxlan } from '../net/vxlan.ts';
 import { VPN_DEVICE, VPN_DEVICE_END } from '../plan/label-rows.ts';
+import { WIRE_DEVICE, WIRE_QUEUE, WIRE_QUEUE_END } from '../plan/pseudowire-rows.ts';
 import { ensureFragmenter, FRAGMENTER_LINK, FRAGMENTER_MTU_BYTES, type Fragmenter } from './fragmenter.ts';
 import type { ObservedLink } from './link-rows.ts';
 import type { Links } from './link-table.ts';
@@ -171,6 +172,9 @@ export const OWN_NAMES: readonly string[] = [
   MIRROR_END_NAME,
   VPN_DEVICE,
   VPN_DEVICE_END,
+  WIRE_DEVICE,
+  WIRE_QUEUE,
+  WIRE_QUEUE_END,
 ];
 
 /** Keeps the host's own IPv6 (router solicitations, multicast reports) off a device that only guests' packets may use. */

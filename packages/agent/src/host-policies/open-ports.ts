@@ -1,5 +1,7 @@
 /** Ports of this host that policies for hosts never close: a wrong policy must not cut a machine off (docs/design/host-policies.md). */
 
+import { WIRE_UDP_PORT } from '../plan/pseudowire-rows.ts';
+
 /** Ports of a protocol (IANA number), from `first` to `last`. */
 export type PortRange = { readonly protocol: number; readonly first: number; readonly last: number };
 
@@ -12,8 +14,11 @@ const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
 export const DEFAULT_OPEN_PORTS =
   'in:tcp:22,in:tcp:2379-2380,in:tcp:6443,in:tcp:10250,out:tcp:53,out:udp:53,out:tcp:2379-2380,out:tcp:6443,out:tcp:10250';
 
-/** Packets between hosts, flows that are handed over, and the keys and packets of IPsec where that carries them. */
-const OVERLAY: readonly PortRange[] = [...[one('udp', 4789), one('tcp', 4789)], ...[one('udp', 500), one('udp', 4500)]];
+/** Packets between hosts, frames of pseudowires, flows that are handed over, and the keys and packets of IPsec where that carries them. */
+const OVERLAY: readonly PortRange[] = [
+  ...[one('udp', 4789), one('udp', WIRE_UDP_PORT), one('tcp', 4789)],
+  ...[one('udp', 500), one('udp', 4500)],
+];
 
 /** A lease of an address, by IPv4 and IPv6. */
 const LEASES: OpenPorts = {

@@ -21,9 +21,10 @@ import { openPortsOf } from '../host-policies/open-ports.ts';
 import { FrameSocket } from '../net/frame-socket.ts';
 import type { ChosenOptions } from '../options.ts';
 import { formatAddress } from '../plan/address.ts';
-import type { LearnedReader, ToldReader } from '../plan/inputs.ts';
+import type { DeviceReader, LearnedReader, ToldReader } from '../plan/inputs.ts';
 import { type LabelRow, VPN_DEVICE } from '../plan/label-rows.ts';
 import { Planner } from '../plan/planner.ts';
+import type { PseudowireKeeper } from '../pseudowires/pseudowire-keeper.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import { stateNumber } from '../reconcile/programmed.ts';
 import { Reconciler } from '../reconcile/reconciler.ts';
@@ -72,6 +73,7 @@ export function createHost(
     readonly learned: LearnedReader;
     /** Is told where packets of VPNs go by labels, and come from. */
     readonly label: (rows: readonly LabelRow[], isWhole: boolean) => void;
+    readonly pseudowires: Pick<PseudowireKeeper, 'take' | 'shutBy'>;
     /** How long the server has said nothing. */
     readonly silentMs: () => number | undefined;
   },
@@ -82,7 +84,9 @@ export function createHost(
   const kept = keptIds({ plane, host: options.host, slices: state.slices });
   const ids = createHostIds(kept, () => performance.now());
   const hostPorts = new HostPortStore(options.stateDir, log);
-  const watched = new WatchedDevices(pluggedDevices(devices.links.table, hostPorts));
+  const watched = new WatchedDevices(
+    shutDevices(pluggedDevices(devices.links.table, hostPorts), parts.pseudowires.shutBy),
+  );
   const questions = new QuestionSender(options.underlay);
   const failOver: FailOver = createFailOver(options, { ...parts, questions, peers: () => probePeers(planner) }, log);
   const planner = new Planner({
@@ -128,6 +132,7 @@ export function createHost(
     sayHealth: (ports) => health.take(ports),
     announceOn: (wanted, isWhole) => parts.announcing.take(wanted, isWhole),
     label: parts.label,
+    wire: parts.pseudowires.take,
     letIn: (wanted) => devices.entrances.take(wanted),
     probe: (targets) => prober.take(targets),
     hasFlows: (portId) => moving.hasFlows(portId),
@@ -177,6 +182,17 @@ function createFailOver(
     isCold: plane.readProgrammed().revision === 0,
     newToken: () => randomBytes(8).readBigUInt64LE(),
   });
+}
+
+/** Devices, and why nothing may pass by one. */
+function shutDevices(devices: DeviceReader, shutBy: PseudowireKeeper['shutBy']): DeviceReader {
+  return {
+    byName: (name) => {
+      const device = devices.byName(name);
+      const shut = shutBy(name);
+      return device === undefined || shut === undefined ? device : { ...device, shut };
+    },
+  };
 }
 
 /** Underlay addresses of the hosts with which this one exchanges probes. */

@@ -7,6 +7,7 @@ import type { Announced, HealthPort } from '../plan/entrances.ts';
 import type { IdKind, ToldChange } from '../plan/inputs.ts';
 import { type LabelRow, VPN_DEVICE } from '../plan/label-rows.ts';
 import type { PlanChanges, Planner } from '../plan/planner.ts';
+import type { PseudowireRow } from '../plan/pseudowire-rows.ts';
 import { policyName } from '../plan/topics.ts';
 import type { Programmed } from '../reconcile/data-plane.ts';
 import type { MovedAddress } from '../reconcile/moved-addresses.ts';
@@ -66,6 +67,8 @@ export type HostLoopDeps = {
   readonly announceOn?: (wanted: ReadonlyMap<string, Announced>, isWhole: boolean) => void;
   /** The same: where packets of VPNs go by labels, and come from; `isWhole`: these are all. Default: nobody is told. */
   readonly label?: (rows: readonly LabelRow[], isWhole: boolean) => void;
+  /** Called before anything of a round is written: pseudowires; `isWhole`: these are all. Answers names of devices by which something may pass that might not before, or the other way. Default: nobody is told. */
+  readonly wire?: (rows: readonly PseudowireRow[], isWhole: boolean) => readonly string[];
   /** Whether a port comes from another host, and its flows are here. Default: none does. */
   readonly hasFlows?: (portId: string) => boolean;
   /** Called after the first round that wrote, which may have found all as it is to be, and after each that changed entries. Default: nobody is. */
@@ -125,6 +128,8 @@ export class HostLoop {
   #areProbesDue = false;
   #areLabelsDue = true;
   #areLabelsWhole = false;
+  #areWiresDue = true;
+  #areWiresWhole = false;
   /** Keys of what is let in that the last round to write did not know. */
   #entrances = new Set<string>();
   #revision = 0;
@@ -263,6 +268,7 @@ export class HostLoop {
     const write = this.#mayWrite(state);
     try {
       await this.#plan(pending);
+      if (write) await this.#wire(state, pending.ports);
       const result = await this.#reconcile(state, pending, write);
       this.#error = null;
       if (write) for (const done of pending.written) done();
@@ -285,8 +291,20 @@ export class HostLoop {
     if (links.devices.length > 0) this.#takePlan(await planner.update([], links.devices), pending.ports);
   }
 
-  #takePlan({ entries, ports, probes, entrances, labels }: PlanChanges, into: Set<string>): void {
+  /** What is before the vrouter on a device is there before the vrouter is. */
+  async #wire({ synced }: Position, into: Set<string>): Promise<void> {
+    const isNews = synced && !this.#areWiresWhole;
+    if (!this.#areWiresDue && !isNews) return;
+    this.#areWiresDue = false;
+    this.#areWiresWhole ||= synced;
+    const { planner, wire } = this.#deps;
+    const devices = wire?.(planner.pseudowires, this.#areWiresWhole) ?? [];
+    if (devices.length > 0) this.#takePlan(await planner.update([], devices), into);
+  }
+
+  #takePlan({ entries, ports, probes, entrances, labels, pseudowires }: PlanChanges, into: Set<string>): void {
     this.#areLabelsDue ||= labels;
+    this.#areWiresDue ||= pseudowires;
     for (const key of entrances) this.#entrances.add(key);
     this.#areProbesDue ||= probes;
     if (entries.length > 0) this.#entries.push(entries);

@@ -5,8 +5,7 @@
 import { type Logger, startLoop } from '@cable/kit';
 import { overlayIpVersion } from '@cable/model';
 import { CB_LABELLED_MAX } from '../bpf/abi.gen.ts';
-import type { ByteText } from '../bpf/codec.ts';
-import type { BpfMap } from '../bpf/map.ts';
+import { putNew, removeOthers, textsOf } from '../bpf/kept-texts.ts';
 import { ensureTcxProgram, removeTcxProgram, tcxProgramIds } from '../bpf/tcx.ts';
 import type { LinkChanges } from '../devices/link-rows.ts';
 import type { LinkTable } from '../devices/link-table.ts';
@@ -230,20 +229,4 @@ class LabelPlane {
     this.#devices = [];
     this.#isFirst = false;
   }
-}
-
-function textsOf(map: BpfMap): ReadonlyMap<ByteText, ByteText> {
-  return new Map([...map.texts()].flat().map(({ key, value }) => [key, value] as const));
-}
-
-function putNew(map: BpfMap, before: ReadonlyMap<ByteText, ByteText>, wanted: ReadonlyMap<ByteText, ByteText>): void {
-  for (const [key, value] of wanted) if (before.get(key) !== value) map.update(key, value);
-}
-
-function removeOthers(
-  map: BpfMap,
-  before: ReadonlyMap<ByteText, ByteText>,
-  wanted: ReadonlyMap<ByteText, ByteText>,
-): void {
-  for (const key of before.keys()) if (!wanted.has(key)) map.delete(key);
 }

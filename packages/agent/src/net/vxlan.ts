@@ -11,13 +11,15 @@ export type VxlanSpec = {
   /** Default: the kernel's, which leaves room for the headers in 1500. */
   readonly mtuBytes?: number;
   readonly mac?: string;
+  /** Default true. */
+  readonly up?: boolean;
 };
 
 const IFLA_VXLAN = { learning: 7, port: 15, zeroChecksum6Receive: 20, collectMetadata: 25 } as const;
 const IFF_UP = 0x1;
 const IFINFO_BYTES = 16;
 
-/** Makes the device, up; or adopts the one there. EEXIST: a device of that name is something else, or another port's. */
+/** Makes the device, or adopts the one there. EEXIST: a device of that name is something else, or another port's. */
 export function ensureVxlan(
   socket: NetlinkSocket,
   spec: VxlanSpec,
@@ -33,7 +35,7 @@ export function ensureVxlan(
   socket.change({
     type: RTM_LINK.create,
     flags: NLM.create | NLM.exclusive,
-    fixed: ifinfo(0, IFF_UP, IFF_UP),
+    fixed: spec.up === false ? ifinfo(0) : ifinfo(0, IFF_UP, IFF_UP),
     attributes: [...linkAttributes(spec), nest(IFLA.info, [text(IFLA_INFO.kind, 'vxlan'), nest(IFLA_INFO.data, data)])],
     tried: `create the VXLAN device ${spec.name} on port ${spec.port}`,
   });
@@ -50,7 +52,7 @@ function adopt(socket: NetlinkSocket, link: Link, spec: VxlanSpec): Link {
   const change = {
     ...(spec.mac === undefined || spec.mac.toLowerCase() === link.mac ? {} : { mac: spec.mac }),
     ...(spec.mtuBytes === undefined || spec.mtuBytes === link.mtuBytes ? {} : { mtuBytes: spec.mtuBytes }),
-    ...(link.up ? {} : { up: true }),
+    ...(link.up || spec.up === false ? {} : { up: true }),
   };
   if (Object.keys(change).length > 0) setLink(socket, link.ifindex, change);
   return requireLink(socket, link.ifindex);

@@ -171,6 +171,11 @@ export function isMapped(bytes: Uint8Array): boolean {
   return ipFromBytes(bytes)?.version === 4;
 }
 
+/** So many bytes of which the first `length` bits are set; none where that is less than 0. */
+export function maskBytes(length: number, bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, at) => 0xff & ~(0xff >> Math.min(8, Math.max(0, length - 8 * at))));
+}
+
 /** An address as users write it; empty for all zero, the ABI's "no address". */
 export function formatAddress(bytes: Uint8Array): string {
   const ip = ipFromBytes(bytes);

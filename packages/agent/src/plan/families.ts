@@ -20,6 +20,7 @@ import { POLICIES } from './policies.ts';
 import { POLICY_ROUTES, STEERED_NETWORKS } from './policy-routes.ts';
 import { GATEWAY_HOSTS, NODE_PROBERS, PROBE_PEERS, PROBERS } from './probe-peers.ts';
 import { PROBES } from './probes.ts';
+import { PSEUDOWIRES } from './pseudowires.ts';
 import { REACH } from './reach.ts';
 import { ROUTER_LEGS } from './router-legs.ts';
 import { ROUTERS } from './routers.ts';
@@ -78,6 +79,7 @@ export const FAMILIES: readonly Family[] = [
   FLOATS,
   REACH,
   POLICIES,
+  PSEUDOWIRES,
   VIFS,
   HOST_PORTS,
   STANDBY_VIFS,

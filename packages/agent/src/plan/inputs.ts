@@ -25,6 +25,8 @@ export type LocalDevice = {
   readonly hostPorts?: PluggedHostPorts;
   /** Somebody captures on it: packets must pass it both ways. */
   readonly isWatched?: true;
+  /** Why nothing may pass by it: what must be before the vrouter on it is not there. Absent: it may. */
+  readonly shut?: string;
   /** Somebody follows its ports' flows: all are told. */
   readonly isFollowed?: true;
 };

@@ -2,13 +2,15 @@
 import type { PortRange } from '../host-policies/open-ports.ts';
 import type { HealthPort } from './entrances.ts';
 import type { HostPortPlace } from './host-ports.ts';
+import { WIRE_UDP_PORT } from './pseudowire-rows.ts';
 
 /** `address` absent: at any of the host. */
 export type OwnPort = Pick<HostPortPlace, 'protocol' | 'port' | 'address'> & { readonly use: string };
 
-/** UDP: packets between hosts; TCP: flows that are handed over (`flow-server.ts`). */
+/** UDP: packets between hosts, and frames of pseudowires; TCP: flows that are handed over (`flow-server.ts`). */
 export const OVERLAY_PORTS: readonly OwnPort[] = [
   { protocol: 'UDP', port: 4789, use: 'packets between hosts' },
+  { protocol: 'UDP', port: WIRE_UDP_PORT, use: 'frames of pseudowires between hosts' },
   { protocol: 'TCP', port: 4789, use: 'flows that are handed over between hosts' },
 ];
 

@@ -27,6 +27,7 @@ import {
 import type { LabelRow } from './label-rows.ts';
 import { firstBits, Numbering, type NumberOf } from './numbers.ts';
 import type { Deciders, Judged } from './policy-tiers.ts';
+import type { PseudowireRow } from './pseudowire-rows.ts';
 import { type AllReads, createReads, type Readable } from './reads.ts';
 import { Run } from './run.ts';
 import { type PlannedAsker, policyName } from './topics.ts';
@@ -77,6 +78,8 @@ export type PlanChanges = {
   readonly entrances: ReadonlySet<string>;
   /** Whether `labels` is another. */
   readonly labels: boolean;
+  /** Whether `pseudowires` is another. */
+  readonly pseudowires: boolean;
 };
 
 /** A slice of which something changed. */
@@ -122,6 +125,8 @@ export class Planner {
   #probesChanged = false;
   readonly #labels = new Set<readonly LabelRow[]>();
   #labelsChanged = false;
+  readonly #pseudowires = new Set<readonly PseudowireRow[]>();
+  #pseudowiresChanged = false;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
@@ -220,6 +225,11 @@ export class Planner {
   /** Where packets of VPNs go by labels, and come from. */
   get labels(): readonly LabelRow[] {
     return [...this.#labels].flat();
+  }
+
+  /** Pseudowires that begin or end here. */
+  get pseudowires(): readonly PseudowireRow[] {
+    return [...this.#pseudowires].flat();
   }
 
   /** Ports of this host that have the policy (`policyName`). */
@@ -346,7 +356,9 @@ export class Planner {
     this.#entrancesChanged = new Set();
     const labels = this.#labelsChanged;
     this.#labelsChanged = false;
-    return { entries: await this.#claims.take(turns), ports, links, probes, entrances, labels };
+    const pseudowires = this.#pseudowiresChanged;
+    this.#pseudowiresChanged = false;
+    return { entries: await this.#claims.take(turns), ports, links, probes, entrances, labels, pseudowires };
   }
 
   async #noteAll(changes: Iterable<SliceChange>, turns: Turns): Promise<void> {
@@ -514,8 +526,8 @@ export class Planner {
     unit.claims = this.#claims.replace(unit, unit.claims, output.entries ?? NOTHING);
     unit.facts = this.#facts.replace(unit.facts, output.facts ?? NOTHING);
     const before = unit.rest;
-    const { vif, guest, error, links, probe, entrances, health, announces, labels } = output;
-    const rest = [vif, guest, error, links, probe, entrances, health, announces, labels];
+    const { vif, guest, error, links, probe, entrances, health, announces, labels, pseudowires } = output;
+    const rest = [vif, guest, error, links, probe, entrances, health, announces, labels, pseudowires];
     const nothing = rest.every((one) => one === undefined);
     if (before === undefined && nothing) return;
     unit.rest = nothing ? undefined : output;
@@ -527,6 +539,12 @@ export class Planner {
       if (before.labels !== undefined) this.#labels.delete(before.labels);
       if (after.labels !== undefined) this.#labels.add(after.labels);
       this.#labelsChanged = true;
+      return;
+    }
+    if (before.pseudowires !== undefined || after.pseudowires !== undefined) {
+      if (before.pseudowires !== undefined) this.#pseudowires.delete(before.pseudowires);
+      if (after.pseudowires !== undefined) this.#pseudowires.add(after.pseudowires);
+      this.#pseudowiresChanged = true;
       return;
     }
     if (before.probe !== undefined || after.probe !== undefined) {
@@ -602,7 +620,7 @@ const NO_HEALTH: HealthReader = { stateOf: () => undefined };
 
 /** Kinds of slices of which each host has its own. */
 function isOwn(kind: SliceKind): boolean {
-  return kind === 'host' || kind === 'standby';
+  return kind === 'host' || kind === 'standby' || kind === 'pseudowires';
 }
 
 const NOTHING: readonly never[] = [];

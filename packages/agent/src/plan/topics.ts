@@ -91,6 +91,8 @@ export type Topics = {
   readonly 'vpn-peer': null;
   /** Key: VPN. Member: where prefixes beyond the VPN's own network are reached, and with which label (`wayName`). */
   readonly 'vpn-way': VpnWay;
+  /** Key: port of this host at which a pseudowire begins or ends. Member: ''. */
+  readonly wired: null;
 };
 
 /** `remote`: underlay address. */

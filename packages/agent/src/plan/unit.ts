@@ -7,6 +7,7 @@ import type { IdKind, LearnedReader, LocalDevice, ToldReader } from './inputs.ts
 import type { LabelRow } from './label-rows.ts';
 import type { NumberOf } from './numbers.ts';
 import type { Deciders, Judged } from './policy-tiers.ts';
+import type { PseudowireRow } from './pseudowire-rows.ts';
 import type { StatedFact, Topic } from './topics.ts';
 
 /** Names a unit within its family: the id of its slice and the key of its item there, or the key of the facts that it is about and ''. */
@@ -42,6 +43,7 @@ export type Output = {
   readonly announces?: readonly Announced[];
   /** Where packets of a VPN go by labels, and come from. */
   readonly labels?: readonly LabelRow[];
+  readonly pseudowires?: readonly PseudowireRow[];
 };
 
 /** What units read. Each read is recorded: a change of what was read runs the unit again. */

@@ -28,7 +28,10 @@ export class Unit implements UnitKey {
   reads: readonly Readable[] = NOTHING;
   /** What else it yielded; undefined: nothing. */
   rest:
-    | Pick<Output, 'vif' | 'guest' | 'error' | 'links' | 'probe' | 'entrances' | 'health' | 'announces' | 'labels'>
+    | Pick<
+        Output,
+        'vif' | 'guest' | 'error' | 'links' | 'probe' | 'entrances' | 'health' | 'announces' | 'labels' | 'pseudowires'
+      >
     | undefined;
   memory: UnitMemory | undefined;
   /** Of a unit with a memory: what changed since it ran, by read. 'everything': no details are known. */

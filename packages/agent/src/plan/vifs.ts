@@ -207,6 +207,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
   if (typeof policies === 'string') return policies;
   const device = reader.device(vifDeviceName(port));
   if (device === undefined) return undefined;
+  if (device.shut !== undefined) return device.shut;
   const vlan = vifVlan(port);
   if (vlan < 0 || vlan > MAX_VLAN) return `VLAN tag ${vlan} of trunk parent ${port.trunk?.parentPortId} is none`;
   const others = [...reader.facts('device', devicePlace(device.ifindex, vlan)).keys()].filter((one) => one !== portId);
@@ -227,7 +228,7 @@ function resolveVif(portId: string, port: LocalPort, reader: PlanReader): Vif | 
     networkPolicies: policies,
     device,
     flags:
-      (vifFlags(port, network, subnets, router6) & ~(device.isWatched ? CB_VIF_F_PEER : 0)) |
+      (vifFlags(port, network, subnets, router6) & ~(device.isWatched || isWired(port, reader) ? CB_VIF_F_PEER : 0)) |
       (policy.isStateless ? CB_VIF_F_STATELESS : 0) |
       (meters.length === 0 ? 0 : CB_VIF_F_METER) |
       (device.isFollowed || isLogged(port, reader) ? CB_VIF_F_FOLLOWED : 0) |
@@ -250,6 +251,11 @@ function reachesNames({ networkId }: LocalPort, reader: PlanReader): boolean {
   return legs.some(({ value: { routerId } }) =>
     [...reader.facts('scope-at', routerId).values()].some(({ value }) => value.hasNames),
   );
+}
+
+/** Pseudowires begin or end at the port: what is delivered to it must pass its device on this host. */
+function isWired({ id }: LocalPort, reader: PlanReader): boolean {
+  return reader.facts('wired', id).size > 0;
 }
 
 /** Somebody has packets of the port written down. */

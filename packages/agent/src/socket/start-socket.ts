@@ -18,6 +18,7 @@ import type { ChosenOptions } from '../options.ts';
 import type { PacketLogCounters } from '../packet-log/packet-log.ts';
 import type { PolicyLogCounters } from '../packet-log/policy-log.ts';
 import { knownPorts, ownHealthPorts, ownPortsOf } from '../plan/own-ports.ts';
+import type { PseudowireKeeper } from '../pseudowires/pseudowire-keeper.ts';
 import type { KernelDataPlane } from '../reconcile/kernel-data-plane.ts';
 import type { HostState } from '../stream/host-state.ts';
 import type { StreamClient } from '../stream/stream-client.ts';
@@ -37,6 +38,7 @@ export async function startSocket(
     readonly devices: Devices;
     readonly uplinks: Pick<UplinkKeeper, 'view'>;
     readonly labels: Pick<LabelKeeper, 'view'>;
+    readonly pseudowires: Pick<PseudowireKeeper, 'view'>;
     readonly speaker: Pick<Speaker, 'view'>;
     readonly state: HostState;
     readonly host: Host;
@@ -67,6 +69,7 @@ export async function startSocket(
       underlayMtuBytes: devices.underlay.now?.mtuBytes ?? null,
       underlayPath: parts.uplinks.view,
       labels: parts.labels.view,
+      pseudowires: parts.pseudowires.view,
       bgp: parts.speaker.view,
       gateways: host.failOver.view,
       announced: parts.announcing.view,

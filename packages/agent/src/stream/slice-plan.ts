@@ -60,6 +60,7 @@ const KNOWN_KINDS: ReadonlySet<string> = new Set(
     services: true,
     backends: true,
     vpn: true,
+    pseudowires: true,
     logs: true,
     policy: true,
     network_policies: true,

@@ -55,11 +55,11 @@ export function ping(packet: Packet): Buffer {
 }
 
 /** VXLAN (RFC 7348) around a frame. */
-export function vxlan(packet: Packet, vni: number, inner: Uint8Array): Buffer {
+export function vxlan(packet: Packet, vni: number, inner: Uint8Array, port = 4789): Buffer {
   const head = Buffer.alloc(8);
   head[0] = 0x08;
   head.writeUIntBE(vni, 4, 3);
-  return udp(packet, 4789, Buffer.concat([head, inner]));
+  return udp(packet, port, Buffer.concat([head, inner]));
 }
 
 function checksum(data: Uint8Array): number {

@@ -1,5 +1,5 @@
 /** For tests: a guest behind a real tap that sends any frame and hears what comes back, and an ear on any device. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { errnoName, NetlinkError } from '../ffi/errno.ts';
 import { lastErrno, libc } from '../ffi/libc.ts';
@@ -15,7 +15,8 @@ const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0x80000 | 0x800;
 const ALL_PROTOCOLS = 0x0300;
 const FRAME_BYTES = 1 << 16;
 
-export type RawGuest = { send(frame: Uint8Array): void; close(): void };
+/** `take`: the frames that were delivered since it was called last, with their VLAN tags. */
+export type RawGuest = { send(frame: Uint8Array): void; take(): readonly Buffer[]; close(): void };
 
 /** Holds a tap that is there, as a hypervisor does: it has a carrier then. */
 export function holdTap(netns: NetnsRef, name: string): RawGuest {
@@ -29,7 +30,19 @@ export function holdTap(netns: NetnsRef, name: string): RawGuest {
     closeSync(tun);
     throw new NetlinkError(`hold tap ${name}`, errnoName(lastErrno()));
   });
-  return { send: (frame) => void writeSync(fd, frame), close: () => closeSync(fd) };
+  const send = (frame: Uint8Array): void => void writeSync(fd, frame);
+  return { send, take: () => framesIn(fd), close: () => closeSync(fd) };
+}
+
+function framesIn(fd: number): readonly Buffer[] {
+  const frames: Buffer[] = [];
+  const buffer = Buffer.alloc(FRAME_BYTES);
+  try {
+    for (;;) frames.push(Buffer.from(buffer.subarray(0, readSync(fd, buffer))));
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'EAGAIN') throw err;
+    return frames;
+  }
 }
 
 /** `take`: the frames that passed since it was called last. */

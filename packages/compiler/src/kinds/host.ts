@@ -7,6 +7,7 @@ import { hostPoliciesOf } from './host-policies.ts';
 import { hasLogs, LOGS } from './logs.ts';
 import { NO_POLICIES, networkPoliciesOf, withPrivateSubnets } from './network-policies.ts';
 import { privateSubnetsOf } from './private-subnets.ts';
+import { hasWires, pseudowiresOf } from './pseudowires.ts';
 import { tapsOf } from './taps.ts';
 
 const MAX_LABEL = 63;
@@ -16,6 +17,9 @@ const TRUNK_SUBPORT = 'trunk:subport';
 
 /** `device_owner` of the port of a Kubernetes node, which is its host’s own. */
 const NODE_OWNER = 'kubernetes:node';
+
+/** Of no group: nothing passes. */
+const CLOSED: SliceKey = 'policy:';
 
 /** What a host carries itself: the ports bound to it. It always exists, maybe without ports. */
 export const hostKind: Kind = defineKind({
@@ -37,7 +41,9 @@ export const hostKind: Kind = defineKind({
     compute: (reader, port) => {
       if (!isBound(port)) return [];
       const value = portOf(reader, port);
-      return [{ key: port.id, value, refs: references(value) }];
+      const wires = pseudowiresOf(reader, port);
+      const given = wires.isClosed ? { ...value, policy: CLOSED } : value;
+      return [{ key: port.id, value: given, refs: [...references(given), ...wires.refs] }];
     },
   },
 });
@@ -52,7 +58,9 @@ export const standbyKind: Kind = defineKind({
     sourceKeys: (id) => [id],
     compute: (reader, port, id) => {
       if (!isBound(port)) return [];
-      const value = { ...portOf(reader, port), ...ofPod(port, id), left: hasLeft(port, id) };
+      const given = { ...portOf(reader, port), ...ofPod(port, id), left: hasLeft(port, id) };
+      // Its wires come with the port: until then nothing goes past them.
+      const value = hasWires(reader, port) ? { ...given, policy: CLOSED } : given;
       return [{ key: port.id, value, refs: references(value) }];
     },
   },
@@ -80,7 +88,7 @@ function networkPolicies(reader: Reader, port: PortRow): Partial<Pick<LocalPort,
   const privateIn = privateSubnetsOf(reader, port);
   if (key === undefined && privateIn === undefined) return {};
   const known = reader.get('host', hostOf(port))?.features ?? [];
-  if (!known.includes('network-policies')) return { policy: 'policy:' };
+  if (!known.includes('network-policies')) return { policy: CLOSED };
   const isUnknown =
     key === NO_POLICIES ||
     (key?.includes('|') === true && !known.includes('network-policy-tiers')) ||
@@ -172,11 +180,11 @@ function extraDhcpOpt(option: PortRow['extra_dhcp_opts'][number]): ExtraDhcpOpt 
   return { name: option.opt_name, value: option.opt_value ?? '', ipVersion: option.ip_version };
 }
 
-/** Key of the policy slice a port is subject to; null: port security is off, or it is a pod's without groups, to which Kubernetes lets everything. */
+/** Key of the policy slice a port is subject to; null: port security is off, it is open, or it is a pod's without groups, to which Kubernetes lets everything. */
 export function policyKey(
-  port: Pick<PortRow, 'port_security_enabled' | 'security_groups' | 'cable:cluster'>,
+  port: Pick<PortRow, 'port_security_enabled' | 'security_groups' | 'cable:cluster' | 'open'>,
 ): SliceKey | null {
-  if (!port.port_security_enabled) return null;
+  if (!port.port_security_enabled || port.open === true) return null;
   if (port['cable:cluster'] !== null && port.security_groups.length === 0) return null;
   return `policy:${[...new Set(port.security_groups)].sort().join('+')}`;
 }

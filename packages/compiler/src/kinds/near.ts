@@ -3,7 +3,7 @@ import type { Kind, NodeKey } from '../kind.ts';
 import { servicesAt } from './services.ts';
 
 /**
- * Stands for the routers of a network in which a host has a port, their peerings, and the scopes of Services that are in force behind them. A slice of its own, because a network's other side, behind a router, must not
+ * Stands for the routers of a network in which a host has a port, their peerings, the scopes of Services that are in force behind them, and the VPN that the network is. A slice of its own, because a network's other side, behind a router, must not
  * bring its routers too: reach stops there.
  */
 export const nearKind: Kind = {
@@ -18,7 +18,8 @@ export const nearKind: Kind = {
         : [`router:${router}`, `peerings:${router}`],
     );
     const services = sorted.flatMap((router) => servicesAt(reader, router));
-    return { value: null, refs: [...new Set([...refs, ...services])] };
+    const vpns: readonly NodeKey[] = reader.get('vpn', id) === undefined ? [] : [`vpn:${id}`];
+    return { value: null, refs: [...new Set([...refs, ...services, ...vpns])] };
   },
   items: undefined,
 };

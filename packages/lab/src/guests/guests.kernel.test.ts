@@ -12,9 +12,10 @@ import { createProcesses } from '../processes.ts';
 import { tearDown } from '../teardown.ts';
 import { createNamespace } from '../topology.ts';
 import { ping } from '../traffic/ping.ts';
+import type { GuestDeps } from './card.ts';
 import { type Guest, tapName } from './guest.ts';
 import { startQemu } from './qemu.ts';
-import { type GuestDeps, renewLease, startVm } from './vm.ts';
+import { renewLease, startVm } from './vm.ts';
 
 const names = labNames(`t${process.pid}`);
 const host: LabHost = labHost(names, 'h1', 1);

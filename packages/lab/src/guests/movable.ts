@@ -3,8 +3,9 @@ import { eventually } from '../eventually.ts';
 import { ipBatch, mustRun, run } from '../exec.ts';
 import type { LabHost } from '../names.ts';
 import { logFile } from '../processes.ts';
+import type { GuestDeps } from './card.ts';
 import { type Guest, tapName } from './guest.ts';
-import { type GuestDeps, startVm, type VmOptions } from './vm.ts';
+import { startVm, type VmOptions } from './vm.ts';
 
 /** A VM that can go to another host while it runs, as a hypervisor moves it: its memory and its connections go with it. */
 export type MovableVm = {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mustRun, run } from '../exec.ts';
 import { agentPaths, type LabHost, REPOSITORY } from '../names.ts';
 import { createNamespace } from '../topology.ts';
+import type { GuestDeps } from './card.ts';
 import { bareAddress, type Guest } from './guest.ts';
-import type { GuestDeps } from './vm.ts';
 
 export type PodOptions = {
   readonly name: string;

@@ -2,8 +2,8 @@ import { eventually } from '../eventually.ts';
 import { ipBatch } from '../exec.ts';
 import { type LabHost, REPOSITORY } from '../names.ts';
 import { checkAlive, type LabProcess } from '../processes.ts';
+import type { GuestDeps } from './card.ts';
 import { bareAddress, type Guest, parseLease, tapName } from './guest.ts';
-import type { GuestDeps } from './vm.ts';
 
 export type QemuOptions = {
   readonly name: string;

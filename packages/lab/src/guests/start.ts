@@ -3,11 +3,12 @@ import type { SecurityGroupView } from '@cable/model';
 import { type Cloud, createPort, type Segment, type Tenants } from '../cloud.ts';
 import type { LabHost } from '../names.ts';
 import type { GuestSpec, RealMachineSpec, World } from '../world.ts';
+import type { GuestDeps } from './card.ts';
 import type { Guest } from './guest.ts';
 import { awaitMachine } from './machine.ts';
 import { type Pod, startPod } from './pod.ts';
 import { type QemuGuest, startQemu } from './qemu.ts';
-import { type GuestDeps, startVm } from './vm.ts';
+import { startVm } from './vm.ts';
 
 export type StartDeps = GuestDeps & {
   readonly hosts: Readonly<Record<string, LabHost>>;

@@ -11,6 +11,7 @@ import { LIVE } from './live.ts';
 import { LIVE_MIGRATION } from './live-migration.ts';
 import { LOAD_BALANCER } from './load-balancer.ts';
 import { LOAD_BALANCER_HEALTH } from './load-balancer-health.ts';
+import { MANY } from './many/many.ts';
 import { MIRROR } from './mirror.ts';
 import { PAIR } from './pair.ts';
 import { POLICY_ROUTES } from './policy-routes.ts';
@@ -40,6 +41,7 @@ export const STORIES: readonly [Story, ...Story[]] = [
   SERVICES,
   FLOW_EXPORT,
   TRUNK,
+  MANY,
   LIVE_MIGRATION,
   L2,
   FAULTS,

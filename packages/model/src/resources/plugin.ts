@@ -25,7 +25,7 @@ export const pluginResource = {
       name: 'test',
       method: 'POST',
       description:
-        'Asks the plug-in everything that the contract has, with objects of the probe’s own, twice each and with wrong arguments. Passed, it is Ready; of one that was Ready nothing changes.',
+        'Asks the plug-in everything that the contract has, with objects of the probe’s own, twice each and with wrong arguments. Passed, it is Ready; one that was, and fails, is Degraded until it passes.',
       answer: {
         passed: { type: 'boolean', example: true, description: 'Whether all checks passed.' },
         checks: { type: 'list', items: { type: 'dict' }, description: 'Each check: name, passed, detail, ms.' },
@@ -86,14 +86,15 @@ export const pluginResource = {
       indexed: true,
       example: 'Ready',
       description:
-        'Registering: its probe is to come. Ready: new objects are placed there. Degraded: nothing was heard for 15 s; its objects stay its own. Refused: the probe failed.',
+        'Registering: its probe is to come. Ready: new objects are placed there. Degraded: nothing was heard for 15 s, or a later probe failed; its objects stay its own, and it gets no new ones. Refused: the probe failed.',
     },
     reason: {
       type: 'string',
       nullable: true,
-      default: null,
+      computed: true,
       example: null,
-      description: 'Why it is not Ready; null: it is.',
+      description:
+        'Why it is not Ready, or what it does not take of the objects that it is told; null: it is, and takes all.',
     },
     capabilities: {
       type: 'dict',
@@ -134,6 +135,8 @@ export const pluginResource = {
   },
   hidden: {
     secret: { type: 'string', nullable: true, default: null },
+    /** Why it is not Ready; null: it is. */
+    problem: { type: 'string', nullable: true, default: null },
     /** Checks of the last probe. */
     report: { type: 'list', items: { type: 'dict' }, default: [] },
   },

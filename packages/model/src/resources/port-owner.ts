@@ -90,7 +90,13 @@ export const portOwnerResource = {
           example: 1,
           description: 'Of the binding, as it was shown.',
         },
-        reason: { type: 'string', required: true, minLength: 1, maxLength: 1024, description: 'Why, for people.' },
+        reason: {
+          type: 'string',
+          required: true,
+          minLength: 1,
+          maxLength: 65536,
+          description: 'Why, for people; 1,024 characters of it are kept.',
+        },
       },
     },
   ],
@@ -120,7 +126,7 @@ export const portOwnerResource = {
         type: 'object',
         properties: {
           subnet_id: { type: 'uuid', indexed: true, description: 'The subnet that is made up for it.' },
-          ip_address: { type: 'ip', example: '10.0.0.5', description: 'The address.' },
+          ip_address: { type: 'ip', indexed: true, example: '10.0.0.5', description: 'The address.' },
           cidr: { type: 'cidr', example: '10.0.0.0/24', description: 'Of the subnet.' },
           gateway_ip: { type: 'ip', nullable: true, example: '10.0.0.1', description: 'Of the subnet; null: none.' },
         },
@@ -171,11 +177,58 @@ export const portOwnerResource = {
       example: '2026-11-30T12:00:08Z',
       description: 'When a binding that nobody has made fails (UTC); null: none is pending.',
     },
+    proton_network_id: {
+      type: 'uuid',
+      nullable: true,
+      default: null,
+      reference: { type: 'proton_network', onDelete: 'restrict' },
+      description: 'The network of the vrouter that it is in; null: the proton has no back end there.',
+    },
+    status: {
+      type: 'string',
+      values: ['ACTIVE', 'DOWN'],
+      nullable: true,
+      default: null,
+      example: 'ACTIVE',
+      description: 'Whether the vrouter of its host carries it; null: none has it, its phase says it all.',
+    },
+    open: {
+      type: 'boolean',
+      default: false,
+      description: 'True: what it sends and gets under its own addresses passes. False: nothing passes.',
+    },
+    mac_address: {
+      type: 'string',
+      default: '',
+      indexed: true,
+      maxLength: 32,
+      example: 'fa:16:3e:4c:2f:ae',
+      description: 'Of its VIF, in small letters; empty: it is not known.',
+    },
+    name: { type: 'string', default: '', example: 'p1', description: 'As its users call it.' },
+    admin_state_up: { type: 'boolean', default: true, description: 'False: the vrouter lets nothing through.' },
+    vnic_type: { type: 'string', default: 'normal', example: 'normal', description: 'As binding:vnic_type.' },
   },
   hidden: {
     /** Of the controller that has it. */
     session: { type: 'string', nullable: true, default: null },
     /** Reasons by controller, of this generation. */
     refused: { type: 'dict', default: {} },
+    /** As those of Neutron's ports, of one that the vrouter carries. */
+    inactive_bindings: {
+      type: 'list',
+      default: [],
+      items: {
+        type: 'object',
+        properties: {
+          host: { type: 'string' },
+          vnic_type: { type: 'string' },
+          profile: { type: 'dict' },
+          was_active: { type: 'boolean' },
+        },
+      },
+    },
+    /** Hosts that program it besides the one that carries it. */
+    standby_hosts: { type: 'list', default: [], items: { type: 'string' }, indexed: true },
   },
 } as const;

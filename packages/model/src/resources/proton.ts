@@ -12,7 +12,7 @@ export const protonResource = {
   standard: false,
   stored: true,
   adminOnly: true,
-  columns: ['name', 'storage_version', 'served_versions', 'objects', 'unmigrated', 'loaded'],
+  columns: ['name', 'storage_version', 'served_versions', 'backend', 'objects', 'unmigrated', 'loaded'],
   command: 'proton',
   actions: [
     {
@@ -50,6 +50,13 @@ export const protonResource = {
         storage: {
           type: 'boolean',
           description: 'Whether objects are stored as it has them; absent: as the model says, else true.',
+        },
+        backend: {
+          type: 'string',
+          maxLength: 64,
+          example: 'vrouter-l3vpn',
+          description:
+            'What makes packets of its objects; empty: nothing here, controllers bind its ports. Absent: as it is; of a new proton as the model says.',
         },
         breaking: {
           type: 'boolean',
@@ -172,6 +179,13 @@ export const protonResource = {
       default: [],
       description: 'All of them, the oldest first.',
     },
+    backend: {
+      type: 'string',
+      nullable: true,
+      default: null,
+      example: 'vrouter-l3vpn',
+      description: 'What makes packets of its objects; null: nothing here, controllers bind its ports.',
+    },
     quotas: {
       type: 'dict',
       default: {},
@@ -210,6 +224,8 @@ export const protonResource = {
     files: { type: 'dict', default: {} },
     /** Names of claims, by object and attribute, where they are others than the attribute's. */
     born: { type: 'dict', default: {} },
+    /** By which rules its back end makes rows of its objects: servers that know others write none. 0: it has no back end. */
+    derivation: { type: 'integer', default: 0 },
     /** What is being done to it, meanwhile nothing is written to its types: `id`, `until` (UTC); null: nothing. */
     change: { type: 'dict', nullable: true, default: null },
   },

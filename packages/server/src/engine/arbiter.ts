@@ -1,6 +1,6 @@
 /** Ports of which Neutron's API shows that they are there, and that are others': they came by protons. */
 import type { Attributes, Filter } from '@cable/api';
-import type { AnyObject } from '@cable/model';
+import type { AnyObject, Port } from '@cable/model';
 import type { Asked, EngineDeps, Planning } from './context.ts';
 
 /** Types of which it has some. */
@@ -21,6 +21,8 @@ export type Arbiter = {
     changes: Attributes,
     ifRevision: number | null,
   ) => AnyObject | undefined;
+  /** Plans other bindings of a port that the vrouter carries; answers it as it is then. Undefined: it is no proton's. Throws for one that controllers bind. */
+  readonly rebind: (planning: Planning, id: string, step: (port: Port) => Partial<Port>) => Port | undefined;
   /** Plans its deletion; false: it is not a proton's. */
   readonly remove: (planning: Planning, id: string, ifRevision: number | null) => boolean;
   /** Waits until it is bound, or has failed; answers it as it is then. */

@@ -9,6 +9,7 @@ import { ProtonBusy } from './fences.ts';
 import { refuseBehind } from './loaded-types.ts';
 import { holdToController } from './of-clusters.ts';
 import { Plan, type Transaction } from './plan.ts';
+import { vetOthers } from './vet.ts';
 
 const ATTEMPTS = 30;
 
@@ -67,6 +68,7 @@ export async function transact<T>(
       refuseBehind(deps);
       const planning = { deps, plan, asked, attempt, isService };
       const result = await build(planning);
+      await vetOthers(planning);
       if (!isUnfenced) holdToController(planning);
       holdTo(plan, asked.ifMatch);
       const transaction = plan.transaction();
@@ -116,9 +118,17 @@ function holdTo(plan: Plan, ifMatch: IfMatch | undefined): void {
   if (row !== undefined) checkRevision(row, ifMatch.revision);
 }
 
+/** A revision that no object has: the request names a state that there never was. */
+export const NO_REVISION = -1;
+
 /** Throws unless the object is as the request says. `ifRevision` null: any. */
 export function checkRevision(row: AnyObject, ifRevision: number | null): void {
   if (ifRevision === null || row['revision_number'] === ifRevision) return;
+  if (ifRevision === NO_REVISION) {
+    throw new CableError('RevisionNumberConstraintFailed', 'If-Match names no ETag that the object has or had.', {
+      detail: `Its ETag is "revision_number=${row['revision_number']}"; * matches whatever it is.`,
+    });
+  }
   throw new CableError(
     'RevisionNumberConstraintFailed',
     `Constrained to ${ifRevision}, but current revision is ${row['revision_number']}`,

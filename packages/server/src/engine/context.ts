@@ -3,6 +3,7 @@ import type { Logger } from '@cable/kit';
 import type { AnyObject, OverlayIpVersion, ResourceModel } from '@cable/model';
 import type { Op, Store } from '@cable/store';
 import type { Loadout } from '../extensions/loadout.ts';
+import type { History } from '../history/history.ts';
 import type { Joining } from '../pki/joining.ts';
 import type { Credentials } from '../policy/credentials.ts';
 import type { ChangeRings } from '../protons/change-rings.ts';
@@ -48,6 +49,8 @@ export type Settings = {
    * for a Nova that waits for events that nobody sends. Absent: as for everybody.
    */
   readonly pluginPorts?: 'attached';
+  /** Autonomous system of this cloud, as which hosts speak BGP. Absent: they speak with nobody. */
+  readonly bgpAs?: number;
   /** True: hosts come by certificates, so those of one that is deleted are to be refused. */
   readonly hostsHaveCertificates?: boolean;
   /** For how long a host's certificate is good. Absent: 30 days. */
@@ -78,7 +81,7 @@ export type EngineDeps = {
   /** Ports that came by protons, as Neutron's; `current` undefined: there is no proton. */
   readonly arbiter?: { readonly current: Arbiter | undefined };
   /** The last changes of objects of protons; `current` undefined: there is no proton. */
-  readonly rings?: { readonly current: ChangeRings | undefined };
+  readonly rings?: { readonly current: ChangeRings | undefined; readonly history: Pick<History, 'current' | 'knows'> };
   readonly sweeper: Pick<Sweeper, 'deleted' | 'wait'>;
   readonly settings: Settings;
   /** What lets hosts join; absent: they join elsewhere, or need not. */

@@ -50,7 +50,7 @@ export const SEGMENT_TEXTS = '_segment_texts';
 export const BACKEND_SLOT = '_backend_slot';
 export const NETWORK_SLOT = '_network_slot';
 
-/** Of a port that a plug-in owns and that is bound: `host`, and how the plug-in says that it is plugged there (`vif_type`, `vif_details`). */
+/** Of a port that a plug-in owns and that is bound: `host`, and how the plug-in says that it is plugged there (`vif_type`, `vif_details`, `reason` of a refusal); `others`: the same of hosts that it may move to. */
 export const PLUG = '_plug';
 
 /** Names of the attributes above that the object has. */

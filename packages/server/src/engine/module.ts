@@ -121,6 +121,8 @@ export type Contribution<T> = {
 export type Codec = {
   /** The row as the form shows it, with the row's id. */
   readonly toServed: (row: AnyObject) => AnyObject;
+  /** A filter that every row passes whose object passes the given one; undefined: none is known. */
+  readonly storedFilter?: (filter: Filter) => Filter | undefined;
   /** What a new one has that was given as the form has it. */
   readonly created: (given: ParsedObject) => ParsedObject;
   /** What changes of the row by what is changed of what the form shows. */

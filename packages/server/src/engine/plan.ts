@@ -64,6 +64,7 @@ export class Plan implements Look, View {
   /** Keys deleted besides those of the objects. */
   readonly #extraGone = new Set<string>();
   readonly #extraOps: Op[] = [];
+  readonly #vetted = new Map<string, AnyObject>();
   readonly #reserved: string[] = [];
   readonly #asked = new Set<string>();
   readonly #counts = new Map<string, number>();
@@ -186,6 +187,18 @@ export class Plan implements Look, View {
     const last = touched.after;
     touched.after = undefined;
     this.#changed(type, id, last, undefined);
+  }
+
+  /** What the plan makes or changes and leaves there, and was not said to be vetted as it is. */
+  *unvetted(): Iterable<{ readonly type: string; readonly before: AnyObject | undefined; readonly after: AnyObject }> {
+    for (const [key, { type, before, after }] of [...this.#touched]) {
+      if (after !== undefined && after !== before && this.#vetted.get(key) !== after) yield { type, before, after };
+    }
+  }
+
+  /** All who have to be asked about the object take it as it is. */
+  setVetted(type: string, object: AnyObject): void {
+    this.#vetted.set(objectKey(type, object.id), object);
   }
 
   /** True when the plan deletes the object. */

@@ -49,7 +49,10 @@ export async function listObjects(
   const grants = filtersOfGrants(deps, resource, asked, reader.view.credentials.projectId);
   const viewOf = (row: AnyObject): AnyObject =>
     codec === undefined ? present(deps, resource, row, reader) : codec.toServed(withoutHidden(resource, row, reader));
-  const early = grants.wanted.filter((filter) => !isComputed(filter.attribute));
+  const early =
+    codec === undefined
+      ? grants.wanted.filter((filter) => !isComputed(filter.attribute))
+      : query.filters.flatMap((filter) => codec.storedFilter?.(filter) ?? []);
   const late = query.filters.filter((filter) => isComputed(filter.attribute));
   // What an object is looked at for must be what is shown of it.
   const presentFirst =

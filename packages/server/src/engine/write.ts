@@ -25,6 +25,7 @@ import { checkReferences, reviseParents } from './references.ts';
 import type { Holder } from './registry.ts';
 import { NO_PROJECT, slotLockKeys, takeSlot } from './slots.ts';
 import { layTombstone } from './tombstones.ts';
+import { vetted } from './vet.ts';
 
 /** Creates all or none. */
 export async function createObjects(
@@ -102,7 +103,7 @@ export async function updateObject(
     checkRevision(before, ifRevision);
     checkReferences(planning, resource, changes);
     const after = planUpdate(planning, resource, before, changes);
-    return after === before ? after : vetted(planning, resource, after, before);
+    return after === before ? after : vetted(planning, resource.type, after, before);
   };
   const updated = await deps.lock.run([objectKey(resource.type, id), ...others], asked, async () => {
     try {
@@ -382,7 +383,7 @@ async function vetAll(
   for (let at = 0; at < objects.length; at += VETTED_AT_ONCE) {
     const some = objects.slice(at, at + VETTED_AT_ONCE).map(async (object, place) => {
       try {
-        return await vetted(planning, resource, object, undefined);
+        return await vetted(planning, resource.type, object, undefined);
       } catch (err) {
         throw objects.length > 1 ? inBulk(err, resource, at + place) : err;
       }
@@ -390,20 +391,6 @@ async function vetAll(
     done.push(...(await Promise.all(some)));
   }
   return done;
-}
-
-/** The planned object when all who have to be asked about it take it. Throws what they say. */
-async function vetted(
-  planning: Planning,
-  resource: ResourceModel,
-  object: AnyObject,
-  before: AnyObject | undefined,
-): Promise<AnyObject> {
-  let now = object;
-  for (const { vet } of planning.deps.modules.of(resource.type)) {
-    if (vet !== undefined) now = await vet(planning, now, before);
-  }
-  return now;
 }
 
 function planOne(planning: Planning, resource: ResourceModel, { object, given }: Start): AnyObject {

@@ -66,8 +66,12 @@ export const EXTENSION_TOOLS: ExtensionTools = {
 
 /** Extensions that cannot be loaded as they are. The message names what is wrong, the file where it is one's, and what to do. */
 export class ExtensionError extends ExpectedError {
+  /** The message without what names the option. */
+  readonly problem: string;
+
   constructor(problem: string, options?: ErrorOptions) {
     super(`--extensions: ${problem}`, options);
     this.name = 'ExtensionError';
+    this.problem = problem;
   }
 }

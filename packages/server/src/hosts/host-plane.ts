@@ -19,6 +19,7 @@ import {
   type OverlayIpVersion,
   overlayIpVersion,
   type Port,
+  type PortOwner,
   type RefusedEntries,
   type SliceKey,
   type StoreHistory,
@@ -26,6 +27,7 @@ import {
 import type { Op, Store } from '@cable/store';
 import type { History } from '../history/history.ts';
 import { OLD_ACKNOWLEDGEMENTS } from '../keys.ts';
+import { type CarriedPort, carriedPort, ownersOn, ownersPort } from '../protons/vrouter/overlay.ts';
 import type { AliveRow, ServerRow } from '../rows.ts';
 import { compilerChanges, compilerTables } from '../slices/compiled-view.ts';
 import type { Compiled } from '../slices/slice-store.ts';
@@ -46,7 +48,7 @@ import { ServerLease } from './server-lease.ts';
 import { ServerWriter } from './server-writer.ts';
 import { type OtherOption, OtherServers, placeOfServer, type SharedOptions } from './shared-options.ts';
 import { SliceWatermarks, type Wait } from './slice-watermarks.ts';
-import { planStatus, type StatusWriter, startStatusWriter } from './status-writer.ts';
+import { planStatus, type StatusWriter, startStatusWriter, type WriteStatus } from './status-writer.ts';
 
 /** How long a client that has more than this server knows is kept waiting for the server to catch up. */
 const CATCH_UP_MS = 2000;
@@ -54,7 +56,7 @@ const CATCH_UP_MS = 2000;
 const COMPILE_MS = 10_000;
 /** Kinds of slices whose items are about a port: their keys begin with its id. */
 const PORT_KINDS: ReadonlySet<string> = new Set([
-  ...['host', 'endpoints', 'group', 'pods', 'cluster_pods', 'router', 'gateways'],
+  ...['host', 'endpoints', 'group', 'pods', 'cluster_pods', 'router', 'gateways', 'vpn'],
 ]);
 const UUID_LENGTH = 36;
 /** Keys of another server's hosts go also when that server's lease ends because the store was away: that proves nothing about hosts. */
@@ -78,6 +80,8 @@ export type HostPlaneOptions<S extends PlaneSlices, T extends PlaneStreams> = {
   readonly protons?: () => Readonly<Record<string, string>>;
   readonly makeSlices: MakeSlices<S>;
   readonly makeStreams: MakeStreams<S, T>;
+  /** Writes the status of ports of protons; `current` undefined, or absent: there are none. */
+  readonly ofProtons?: { readonly current: WriteStatus | undefined };
   /** Told of what hosts' reports have had written. Default: nobody is. */
   readonly wrote?: (host: string, ops: readonly Op[]) => void;
   readonly log: Logger;
@@ -234,7 +238,10 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
       hasStream: (host, session) => this.streams.hasSession(host, session),
       ...wrote,
     });
-    this.#writer = startStatusWriter({ store, tables, evidence: (port) => this.#evidence(port), now, log, signal });
+    this.#writer = startStatusWriter({
+      ...{ store, tables, evidence: (port) => this.#evidence(port), now, log, signal },
+      ...(options.ofProtons === undefined ? {} : { ofProtons: options.ofProtons }),
+    });
     this.#pace = new Pace(monotonicMs, () => this.streams.size);
     this.streams = options.makeStreams(this.slices, {
       admit: (host, resume) => this.#refused.watch(host, () => this.#admit(host, resume)),
@@ -282,6 +289,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   /** Who is told of addresses of Services that a host says it announces; one. With each report it is told all of them. */
   onAnnounced(listener: (host: string, addresses: readonly string[]) => void): void {
     this.#announced = listener;
+  }
+
+  /** Who writes the status of ports of protons has come: what was found until now is looked at again. */
+  lookAtProtons(): void {
+    for (const { id } of this.#options.tables.of('port_owner').values()) this.#writer.mark(id);
   }
 
   /** What this server serves is another: the others are to know it soon. */
@@ -341,27 +353,41 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     this.#content = this.slices.revision;
     const turns = startTurns();
     const waits = new Map<SliceKey, Wait[]>();
-    const ports = tables.of('port');
-    for (const port of [...ports.values()]) {
+    for (const port of [...this.#carriedPorts()]) {
       this.#noteStored(port, waits);
       if (turns.due()) await turns.next();
     }
     for (const [key, some] of waits) {
       // What was written since waits for what is compiled of it.
-      const asBefore = some.filter(({ portId, revision }) => tables.modRevision('port', portId) === revision);
+      const asBefore = some.filter(({ portId, revision }) => this.#revisionOf(portId) === revision);
       this.#watermarks.awaitAll(key, asBefore);
       if (turns.due()) await turns.next();
     }
     this.#isLoaded = true;
     this.#forgetCompiled(this.slices.revision);
-    for (const port of [...ports.values()]) {
+    for (const port of [...this.#carriedPorts()]) {
       this.#writer.mark(port.id);
       if (turns.due()) await turns.next();
     }
     for (const row of [...tables.of('vif').values()]) {
-      if (tables.of('port').get(row.port_id) === undefined) this.#writer.mark(row.port_id);
+      if (carriedPort(tables, row.port_id) === undefined) this.#writer.mark(row.port_id);
       if (turns.due()) await turns.next();
     }
+  }
+
+  /** Neutron's, and those of protons on the vrouter. */
+  *#carriedPorts(): Iterable<CarriedPort> {
+    const { tables } = this.#options;
+    yield* tables.of('port').values();
+    for (const owner of tables.of('port_owner').values()) {
+      const port = ownersPort(owner);
+      if (port !== undefined) yield port;
+    }
+  }
+
+  #revisionOf(portId: string): number | undefined {
+    const { tables } = this.#options;
+    return tables.modRevision('port', portId) ?? tables.modRevision('port_owner', portId);
   }
 
   status(): PlaneStatus {
@@ -452,7 +478,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     return this.#options.tables.of('alive').get(host) !== undefined;
   }
 
-  #evidence(port: Port): PortEvidence {
+  #evidence(port: CarriedPort): PortEvidence {
     const host = port['binding:host_id'] ?? '';
     return {
       vifUp: this.#options.tables.of('vif').get(`${host}/${port.id}`)?.state === 'up',
@@ -466,9 +492,9 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 
   /** A port that is not ACTIVE waits for proof anew: what describes it may have been written by its last write. */
-  #noteStored(port: Port, waits: Map<SliceKey, Wait[]>): void {
+  #noteStored(port: CarriedPort, waits: Map<SliceKey, Wait[]>): void {
     if (port.status === 'ACTIVE' || !carriesSlices(port)) return;
-    const revision = this.#options.tables.modRevision('port', port.id);
+    const revision = this.#revisionOf(port.id);
     if (revision === undefined) return;
     for (const key of slicesOf(port)) {
       const some = waits.get(key);
@@ -485,11 +511,11 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 
   #awaitCompiled({ revision, changed }: Compiled): void {
-    const ports = this.#options.tables.of('port');
+    const { tables } = this.#options;
     if (changed.length > 0) this.#content = revision;
     for (const { key, item } of changed) {
       if (item === null || !PORT_KINDS.has(key.slice(0, key.indexOf(':')))) continue;
-      const port = ports.get(item.slice(0, UUID_LENGTH));
+      const port = carriedPort(tables, item.slice(0, UUID_LENGTH));
       if (port !== undefined && carriesSlices(port)) this.#watermarks.await(port.id, key, revision);
     }
     const reached = this.#reached;
@@ -522,7 +548,13 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   #react(revision: number, change: TableChange): void {
     const { type, id } = change;
     if (type === 'port') {
-      this.#portChanged(revision, id, change.before as unknown as Port, change.after as unknown as Port);
+      this.#counts.change(change.before as unknown as Port, change.after as unknown as Port);
+      this.#portChanged(revision, id, change.after as unknown as Port);
+    } else if (type === 'port_owner') {
+      const [before, after] = [change.before, change.after].map((row) =>
+        row === undefined ? undefined : ownersPort(row as unknown as PortOwner),
+      );
+      if (before !== undefined || after !== undefined) this.#portChanged(revision, id, after);
     } else if (type === 'vif') this.#writer.mark(String((change.after ?? change.before)?.['port_id']));
     else if (type === 'server') {
       this.#others.changed(id);
@@ -537,8 +569,7 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
     }
   }
 
-  #portChanged(revision: number, id: string, before: Port | undefined, after: Port | undefined): void {
-    this.#counts.change(before, after);
+  #portChanged(revision: number, id: string, after: CarriedPort | undefined): void {
     this.#writer.mark(id);
     if (after === undefined || !carriesSlices(after)) {
       this.#watermarks.forget(id);
@@ -645,7 +676,9 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
   }
 
   #markPorts(host: string): void {
-    for (const port of this.#options.tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
+    const { tables } = this.#options;
+    for (const port of tables.of('port').by('binding:host_id', host)) this.#writer.mark(port.id);
+    for (const port of ownersOn(tables, host)) this.#writer.mark(port.id);
   }
 
   /** With a server of before, each would write what the other has to take back. */
@@ -677,12 +710,12 @@ export class HostPlane<S extends PlaneSlices = PlaneSlices, T extends PlaneStrea
 }
 
 /** Slices are about ports that are bound, and about routers' legs and gateways. */
-function carriesSlices(port: Port): boolean {
+function carriesSlices(port: CarriedPort): boolean {
   return isBound(port) || isRouterInterface(port) || (isGatewayPort(port) && hostOf(port) !== '');
 }
 
 /** The slices that a port waits for. */
-function slicesOf(port: Port): readonly SliceKey[] {
+function slicesOf(port: CarriedPort): readonly SliceKey[] {
   if (isRouterInterface(port)) return [`router:${port.device_id}`];
   if (isGatewayPort(port)) return [`gateways:${hostOf(port)}`];
   return [`host:${hostOf(port)}`, `endpoints:${port.network_id}`];

@@ -1,5 +1,5 @@
-import { hostOf, isBound, isGatewayPort, isRouterInterface, type PortRow } from '@cable/compiler';
-import type { Port } from '@cable/model';
+import { hostOf, isBound, isGatewayPort, isRouterInterface } from '@cable/compiler';
+import type { CarriedPort } from '../protons/vrouter/overlay.ts';
 
 /** What is known of a port besides its own attributes. */
 export type PortEvidence = {
@@ -18,10 +18,7 @@ export type PortEvidence = {
  * interface was unplugged). A router's interface has no device: it is ACTIVE when it is proven; so is a router's gateway, which only the host that it is on has to
  * program. Who moves gateways takes one DOWN whose host is silent for long.
  */
-export function portStatus(
-  port: PortRow & Pick<Port, 'status' | 'cable:backend'>,
-  evidence: PortEvidence,
-): 'ACTIVE' | 'DOWN' | 'N/A' {
+export function portStatus(port: CarriedPort, evidence: PortEvidence): 'ACTIVE' | 'DOWN' | 'N/A' {
   // What a plug-in has, that alone tells of.
   if ((port['cable:backend'] ?? null) !== null) return port.status === 'ACTIVE' ? 'ACTIVE' : 'DOWN';
   // A floating IP's own: nobody carries it.

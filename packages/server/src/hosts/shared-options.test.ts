@@ -26,6 +26,7 @@ test('what was given in another order is the same, and what was not given says s
     '--quota': 'network=2 port=1',
     '--vni-range': '1:9 20:29',
     '--vlan-range': 'physnet1:5:6',
+    '--bgp-as': 'not given',
     '--contrail-port-status': 'programmed',
   });
   assert.equal(sharedOptions(SETTINGS, 'secure')['--quota'], 'not given');

@@ -39,6 +39,7 @@ export function sharedOptions(settings: Settings, defaults: DefaultsName): Share
     '--quota': listed(counts),
     '--vni-range': listed(rangesOf('vxlan')),
     '--vlan-range': listed(rangesOf('vlan')),
+    '--bgp-as': settings.bgpAs === undefined ? 'not given' : String(settings.bgpAs),
     '--contrail-port-status': pluginPorts,
   };
 }

@@ -4,6 +4,7 @@ import type { Port } from '@cable/model';
 import type { Compare, Op, Store } from '@cable/store';
 import { objectKey, vifKey } from '../keys.ts';
 import { putObject } from '../object-text.ts';
+import { type CarriedPort, carriedPort } from '../protons/vrouter/overlay.ts';
 import type { VifRow } from '../rows.ts';
 import type { Tables } from '../tables.ts';
 import { type PortEvidence, portStatus } from './port-status.ts';
@@ -17,11 +18,16 @@ const MAX_STALE_REPORTS = 60;
 export type StatusWriterDeps = {
   readonly store: Pick<Store, 'txn'>;
   readonly tables: Pick<Tables, 'of' | 'modRevision' | 'waitFor'>;
-  readonly evidence: (port: Port) => PortEvidence;
+  readonly evidence: (port: CarriedPort) => PortEvidence;
+  /** Writes the status of a proton's port, which is more than one object's; `current` undefined, or absent: there are no protons. */
+  readonly ofProtons?: { readonly current: WriteStatus | undefined };
   readonly now: () => Date;
   readonly log: Logger;
   readonly signal: AbortSignal;
 };
+
+/** Of a proton's port that the vrouter carries. What was written meanwhile it looks at. */
+export type WriteStatus = (portId: string, status: 'ACTIVE' | 'DOWN') => Promise<void>;
 
 /** Ports whose status may have to change; `mark` never waits. */
 export type StatusWriter = { mark(portId: string): void; readonly done: Promise<void> };
@@ -63,11 +69,15 @@ export function startStatusWriter(deps: StatusWriterDeps): StatusWriter {
 }
 
 async function writeSome(deps: StatusWriterDeps, { marked, told }: Due): Promise<void> {
+  const ofProtons: CarriedPort[] = [];
   const statuses = takeSome(marked, (portId) => {
     const port = deps.tables.of('port').get(portId);
-    if (staleReports(deps, portId, port).length > 0) told.add(portId);
+    const carried = port ?? carriedPort(deps.tables, portId);
+    if (staleReports(deps, portId, carried).length > 0) told.add(portId);
+    if (port === undefined && carried !== undefined) ofProtons.push(carried);
     return port === undefined ? undefined : planPort(deps, port);
   });
+  await writeOfProtons(deps, ofProtons, marked);
   const writes = statuses.length > 0 ? statuses : takeSome(told, (portId) => planDrop(deps, portId));
   const oversize = (write: Write): boolean => write.ops.length > 3;
   const together = writes.filter((write) => !oversize(write));
@@ -77,6 +87,24 @@ async function writeSome(deps: StatusWriterDeps, { marked, told }: Due): Promise
   } catch (err) {
     for (const write of writes) marked.add(write.portId);
     throw err;
+  }
+}
+
+/** What cannot be written now is due again. */
+async function writeOfProtons(
+  deps: StatusWriterDeps,
+  ports: readonly CarriedPort[],
+  marked: Set<string>,
+): Promise<void> {
+  for (const port of ports) {
+    const status = portStatus(port, deps.evidence(port));
+    if (status === port.status || status === 'N/A') continue;
+    try {
+      await deps.ofProtons?.current?.(port.id, status);
+    } catch (err) {
+      for (const { id } of ports) marked.add(id);
+      throw err;
+    }
   }
 }
 
@@ -115,7 +143,7 @@ function planPort(deps: StatusWriterDeps, port: Port): Write | undefined {
 }
 
 function planDrop(deps: StatusWriterDeps, portId: string): Write | undefined {
-  const stale = staleReports(deps, portId, deps.tables.of('port').get(portId));
+  const stale = staleReports(deps, portId, carriedPort(deps.tables, portId));
   if (stale.length === 0) return undefined;
   const ops = stale.map((row): Op => ({ kind: 'delete', key: vifKey(row.host, portId) }));
   return { portId, ops, compares: [portCompare(deps, portId), ...stale.flatMap((row) => reportCompare(deps, row))] };
@@ -148,7 +176,7 @@ function withStatus(port: Port, status: Port['status'], now: Date): Port {
   };
 }
 
-function staleReports(deps: StatusWriterDeps, portId: string, port: Port | undefined): readonly VifRow[] {
+function staleReports(deps: StatusWriterDeps, portId: string, port: CarriedPort | undefined): readonly VifRow[] {
   const hosts = port === undefined ? [] : [hostOf(port), ...port.standby_hosts];
   return deps.tables
     .of('vif')

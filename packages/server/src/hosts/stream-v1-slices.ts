@@ -28,6 +28,7 @@ const LATER_KINDS = [
   'services',
   'backends',
   'vpn',
+  'pseudowires',
   'logs',
   'network_policies',
   'cluster_policies',

@@ -18,9 +18,10 @@ import {
   type Where,
 } from '@cable/api';
 import { TextCache, type Turns } from '@cable/kit';
-import { type AnyObject, CableError, type ResourceModel } from '@cable/model';
+import { type AnyObject, CableError, type ResourceModel, type StoreHistory } from '@cable/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { noteWrites } from '../audit/written.ts';
+import { NO_REVISION } from '../engine/commit.ts';
 import type { Asked, EngineDeps, IfMatch } from '../engine/context.ts';
 import { refuseBelowAny } from '../engine/permission.ts';
 import { computedOf, currentRow, listObjects, notFound, present, rowFor, withoutHidden } from '../engine/read.ts';
@@ -124,11 +125,13 @@ export function routeLabel({ matched, routeOptions }: FastifyRequest): string {
   return routeOptions.url === undefined || routeOptions.url === ANYTHING ? 'unknown' : routeOptions.url;
 }
 
+const PROTONS = 'Check the path: /proton/ lists the protons that are installed, and /proton/NAME the versions of one.';
+
 function refusal(table: RouteTable, { method, url }: FastifyRequest): CableError {
   const allow = table.methodsOf(url);
-  return allow.length > 0
-    ? notAllowed(method, allow)
-    : new CableError('HTTPNotFound', 'The resource could not be found.');
+  if (allow.length > 0) return notAllowed(method, allow);
+  const isOfProtons = /^\/proton(?:[/?]|$)/.test(url);
+  return new CableError('HTTPNotFound', 'The resource could not be found.', isOfProtons ? { detail: PROTONS } : {});
 }
 
 /** Answers by what is loaded now: what a request was matched with may have gone, or may go while it is worked on. */
@@ -276,11 +279,13 @@ async function handleList(call: Call): Promise<unknown> {
   }
   const query = parseQuery(call, params);
   return await sendUntilGone(call, async (turns) => {
+    // Of before the first object is read: what changes meanwhile is told to whoever watches from here on.
+    const { revision } = deps.tables;
     const { objects, areRows, computed, madeOf } = await listObjects(deps, stored, query, call.reader, turns, resource);
     // Few attributes are written faster than they are kept.
     const keeps = areRows && query.fields.length === 0;
     const write = writerOf(call, query.fields, 'list', keeps);
-    if (resource.bare === true) reply.header('cable-revision', String(deps.tables.revision));
+    if (resource.bare === true) reply.headers({ 'cable-revision': String(revision), ...historyHeader(deps) });
     const links = pageLinks(`${request.protocol}://${request.host}${collectionOf(call)}`, params, query, objects);
     const others = links.length > 0 ? { [`${resource.plural}_links`]: links } : {};
     const format = (object: AnyObject): Text =>
@@ -394,9 +399,10 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
   const { rings } = deps;
   if (rings?.current === undefined) throw new NotLoadedError('the changes of protons');
   const since = sinceOf(params);
+  await refuseOtherHistory(rings.history, params.get('history'), since);
   // Another server may have told of it first.
   if (since !== undefined) await deps.tables.waitFor(since);
-  for (const name of ['watch', 'since']) params.delete(name);
+  for (const name of ['watch', 'since', 'history']) params.delete(name);
   const query = parseQuery(call, params);
   const codec = deps.modules.codecOf(route.resource);
   const write = writerOf(call, query.fields, 'list');
@@ -411,6 +417,7 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
   const { runWatch } = await import('../protons/watch.ts');
   const watch = {
     ...{ rings: rings.current, type: stored.type, projectId: caller.credentials.projectId, since, show },
+    history: () => historyText(rings.history.current),
     rows: () => deps.tables.any(stored.type).values(),
     isCurrent: () => deps.resources.current === loaded && deps.permission.policy === policy,
     signal: askedOf(request).signal,
@@ -422,6 +429,27 @@ async function handleWatch(call: Call, params: URLSearchParams): Promise<unknown
     return reply.raw;
   });
   return SENT;
+}
+
+/** A revision says nothing of another history of the store, such as that of a restored copy. Throws `WatchExpired`. */
+async function refuseOtherHistory(
+  history: NonNullable<EngineDeps['rings']>['history'],
+  given: string | null,
+  since: number | undefined,
+): Promise<void> {
+  if (given === null || since === undefined) return;
+  const [cluster = '', mark = ''] = given.split('/', 2);
+  if (await history.knows({ cluster, mark }, since)) return;
+  throw new CableError('WatchExpired', `Revision ${since} is not of the history that this store has: list anew.`);
+}
+
+function historyHeader({ rings }: EngineDeps): { readonly 'cable-history'?: string } {
+  return rings === undefined ? {} : { 'cable-history': historyText(rings.history.current) };
+}
+
+/** As it is given back with `history`. */
+function historyText({ cluster, mark }: StoreHistory): string {
+  return `${cluster}/${mark}`;
 }
 
 /** Undefined: the client knows nothing. */
@@ -460,14 +488,7 @@ async function handleUpdate(call: Call): Promise<unknown> {
   const { options, route, stored, request, id } = call;
   if (route.resource.bare === true) return updateBare(call);
   const { attributes } = parseUpdate(route.resource, request.body);
-  const updated = await updateObject(
-    options.deps,
-    stored,
-    id,
-    attributes,
-    new EngineAsked(call),
-    revisionAsked(request),
-  );
+  const updated = await updateObject(options.deps, stored, id, attributes, new EngineAsked(call), revisionAsked(call));
   return answered(call, updated, show(call, updated));
 }
 
@@ -483,7 +504,7 @@ async function updateBare(call: Call): Promise<unknown> {
   const { deps } = options;
   const { resource } = route;
   const codec = deps.modules.codecOf(resource);
-  const asked = revisionAsked(request);
+  const asked = revisionAsked(call);
   for (let attempt = 1; ; attempt += 1) {
     const row = await currentRow(deps, stored, id, reader);
     // What the caller does not see he does not learn by what becomes of a guess.
@@ -547,8 +568,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 async function handleDelete(call: Call): Promise<unknown> {
-  const { options, route, stored, request, id } = call;
-  await deleteObject(options.deps, stored, id, new EngineAsked(call), revisionAsked(request), route.resource);
+  const { options, route, stored, id } = call;
+  await deleteObject(options.deps, stored, id, new EngineAsked(call), revisionAsked(call), route.resource);
   return undefined;
 }
 
@@ -631,12 +652,30 @@ function wholeWriterOf(call: Call): Writer {
 
 /** What an action's object must be: what an update or a delete is held to, they look at themselves. */
 function matched({ request, stored, id }: Call): IfMatch | undefined {
-  const revision = revisionAsked(request);
+  const revision = neutronRevision(request);
   return revision === null || id === '' ? undefined : { type: stored.type, id, revision, isMet: false };
 }
 
+/** The revision that an update or a delete is held to; null: any. */
+function revisionAsked(call: Call): number | null {
+  return call.route.resource.bare === true ? taggedRevision(call) : neutronRevision(call.request);
+}
+
+/** RFC 9110 §13.1.1: one of the ETags is to be the object's, by strong comparison; whatever else is in the header is none of them. */
+function taggedRevision({ options: { deps }, stored, request, id }: Call): number | null {
+  const header = (request.headers['if-match'] ?? '*').trim();
+  if (header === '*') return null;
+  const revisions = header.split(',').flatMap((tag) => {
+    const [, quoted, plain] = /^\s*(?:"revision_number=(\d{1,15})"|revision_number=(\d{1,15}))\s*$/.exec(tag) ?? [];
+    const digits = quoted ?? plain;
+    return digits === undefined ? [] : [Number(digits)];
+  });
+  const current = deps.tables.any(stored.type).get(id)?.['revision_number'];
+  return revisions.find((one) => one === current) ?? revisions[0] ?? NO_REVISION;
+}
+
 /** `If-Match: revision_number=N` (Neutron's revision-if-match), in quotes or without, also among others: those say nothing, as in Neutron. */
-function revisionAsked(request: FastifyRequest): number | null {
+function neutronRevision(request: FastifyRequest): number | null {
   const header = request.headers['if-match'] ?? '';
   const quoted = [...header.matchAll(/"([^"]*)"/g)].map(([, tag = '']) => tag);
   const tags = (quoted.length > 0 ? quoted : [header]).filter((tag) => /^\s*revision_number\s*=/.test(tag));

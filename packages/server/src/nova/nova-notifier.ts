@@ -240,8 +240,8 @@ export class NovaNotifier {
     const port = tables.of('port').get(id) ?? this.#portOfProton(id);
     const up = new Map<string, number>();
     const owner = tables.of('port_owner').get(id);
-    // What its controller says is the device's proof.
-    if (owner?.phase === 'Bound') up.set(owner.host_id, owner.generation);
+    // What its controller says is the device's proof; of a port on the vrouter its host tells.
+    if (owner?.phase === 'Bound' && owner.status === null) up.set(owner.host_id, owner.generation);
     for (const vif of tables.of('vif').by('port_id', id)) {
       if (vif.state === 'up') up.set(vif.host, tables.modRevision('vif', vif.id) ?? 0);
     }

@@ -9,6 +9,7 @@ import type { Planning } from '../engine/context.ts';
 import { BACKEND_SLOT, NETWORK_SLOT } from '../engine/hidden.ts';
 import type { Claim, ClaimName } from '../engine/module.ts';
 import { chooseSlot } from '../engine/slots.ts';
+import type { Tables } from '../tables.ts';
 
 /** Of what so many are counted: of a plug-in, or of one of its networks. */
 type Kind = {
@@ -42,6 +43,17 @@ export function takeBackendSlots(
       taken[kind.attribute] = takeSlot(planning, type, { kind, owner: String(given[kind.of]), limit, plugin });
   }
   return taken;
+}
+
+/** Why a plug-in takes no more networks, or routers, for people; undefined: it does, or has no limit of them. */
+export function whyFull(
+  tables: Pick<Tables, 'of' | 'any'>,
+  name: string,
+  resource: 'network' | 'router',
+): string | undefined {
+  const limit = tables.of('plugin').get(name)?.limits[`${resource}s`];
+  if (typeof limit !== 'number' || tables.any(resource).count('cable:backend', name) < limit) return undefined;
+  return `it takes ${limit} ${resource}s, and has them`;
 }
 
 type Wanted = { readonly kind: Kind; readonly owner: string; readonly limit: number; readonly plugin: Plugin };

@@ -59,7 +59,7 @@ const parsed = new WeakMap<Plugin, Backend | null>();
 export function backendOf(plugin: Plugin): Backend | null {
   const known = parsed.get(plugin);
   if (known !== undefined) return known;
-  const { name, state, reason } = plugin;
+  const { name, state, problem: reason } = plugin;
   const said = parseCapabilities(plugin.capabilities);
   const limits = plugin.limits as Capabilities['limits'];
   const made = said.ok ? { name, state, reason, capabilities: { ...said.value, limits } } : null;
@@ -92,6 +92,8 @@ export type Wish = {
   readonly flavor: string | null;
   readonly types: readonly string[] | undefined;
   readonly zones: readonly string[];
+  /** Zones that hosts are in: who names none of its own reaches these. */
+  readonly hostZones: ReadonlySet<string>;
 };
 
 /** Why the back end does not take it, for people; undefined: it does. */
@@ -104,7 +106,7 @@ export function whyNot({ name, state, reason, capabilities }: Backend, wish: Wis
   if (wish.resource === 'router' && wish.flavor === 'l3vpn' && !capabilities.networkTypes.includes('l3vpn'))
     return 'it has no l3vpn';
   const { zones } = capabilities;
-  const other = wish.zones.find((zone) => zones.length > 0 && !zones.includes(zone));
+  const other = wish.zones.find((zone) => !(zones.length > 0 ? zones.includes(zone) : wish.hostZones.has(zone)));
   if (other !== undefined) return `it does not reach the zone ${other}`;
   if (name !== VROUTER && state !== 'Ready') return `it is ${state}${reason === null ? '' : `: ${reason}`}`;
   return undefined;

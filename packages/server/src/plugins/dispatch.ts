@@ -1,5 +1,6 @@
 /** Which back end realises a new network or router: by rules in order, then by defaults. Pure: `explain` and creation are one. */
 import type { DispatchDefault, DispatchRule, Plugin } from '@cable/model';
+import type { FlavorSaid } from '@cable/plugin/contract';
 import { type Backend, flavorsOf, registeredBackends, typeFor, VROUTER, type Wish, whyNot } from './backends.ts';
 
 /** What is to be placed. `flavor`, `networkType` null: it is not said. */
@@ -16,6 +17,7 @@ export type DispatchRows = {
   readonly plugins: readonly Plugin[];
   readonly rules: readonly DispatchRule[];
   readonly defaultOf: (project: string) => DispatchDefault | undefined;
+  readonly hostZones: ReadonlySet<string>;
 };
 
 /** Why it is refused: `unknown-flavor` and `cannot` are the caller's to correct, `away` passes. */
@@ -43,7 +45,7 @@ export function place(rows: DispatchRows, wanted: Placement): Placed {
   const backends = registeredBackends(rows.plugins);
   const flavors = flavorsOf(backends);
   const own = [rows.defaultOf(wanted.project), rows.defaultOf(ALL)];
-  const flavor = wanted.flavor ?? own.map((one) => one?.[`${wanted.resource}_flavor`] ?? null).find(Boolean) ?? null;
+  const flavor = wanted.flavor ?? defaultFlavor(own, flavors, wanted);
   const said = flavor === null ? undefined : flavors.get(flavor);
   const none = { backend: null, by: '', ruleId: null, flavor, networkType: null, candidates: [], rules: [] } as const;
   if (flavor !== null && said?.resources.includes(wanted.resource) !== true) {
@@ -56,7 +58,7 @@ export function place(rows: DispatchRows, wanted: Placement): Placed {
     return { ...none, refusal: { kind: 'cannot', reason } };
   }
   const wish: Wish = {
-    ...{ resource: wanted.resource, flavor, zones: wanted.zones },
+    ...{ resource: wanted.resource, flavor, zones: wanted.zones, hostZones: rows.hostZones },
     types: wanted.networkType === null ? said?.networkTypes : [wanted.networkType],
   };
   const candidates = backends.map((one) => {
@@ -64,7 +66,7 @@ export function place(rows: DispatchRows, wanted: Placement): Placed {
     return { backend: one.name, can: why === undefined, why: why ?? '' };
   });
   const matches = ruleMatches(rows.rules, { ...wanted, flavor });
-  const { name, by, ruleId } = chosenName(matches, own, candidates, flavor);
+  const { name, by, ruleId } = chosenName(matches, own, candidates, { ...wanted, flavor });
   const told = { by, ruleId, flavor, candidates, rules: matches.map(({ rule, why }) => ({ ...shortRule(rule), why })) };
   const backend = backends.find((one) => one.name === name);
   if (backend === undefined) {
@@ -79,6 +81,17 @@ export function place(rows: DispatchRows, wanted: Placement): Placed {
   }
   const networkType = wanted.resource === 'network' ? (typeFor(backend.capabilities, wish.types) ?? null) : null;
   return { ...told, backend, networkType, refusal: null };
+}
+
+/** That of the project, else of all; null where a type was asked for that it does not have: who says more knows better. */
+function defaultFlavor(
+  defaults: readonly (DispatchDefault | undefined)[],
+  flavors: ReadonlyMap<string, FlavorSaid>,
+  { resource, networkType }: Placement,
+): string | null {
+  const name = defaults.map((one) => one?.[`${resource}_flavor`] ?? null).find(Boolean) ?? null;
+  const types = name === null ? undefined : flavors.get(name)?.networkTypes;
+  return networkType !== null && types?.includes(networkType) === false ? null : name;
 }
 
 type Match = { readonly rule: DispatchRule; readonly why: string };
@@ -118,7 +131,7 @@ function chosenName(
   matches: readonly Match[],
   [own, all]: readonly (DispatchDefault | undefined)[],
   candidates: Placed['candidates'],
-  flavor: string | null,
+  { flavor, zones }: Placement,
 ): Chosen {
   const match = matches.find(({ why }) => why === '')?.rule;
   if (match !== undefined) return { name: match.plugin, by: `rule ${match.priority}`, ruleId: match.id };
@@ -129,8 +142,10 @@ function chosenName(
   const able = candidates.filter(({ can }) => can).map(({ backend }) => backend);
   const [only, ...more] = able;
   // What the vrouter has not, and one plug-in alone has, needs no rule.
-  if (flavor !== null && only !== undefined && only !== VROUTER && more.length === 0)
-    return { name: only, by: `flavor ${flavor}, which ${only} alone has,`, ruleId: null };
+  if ((flavor !== null || zones.length > 0) && only !== undefined && only !== VROUTER && more.length === 0) {
+    const what = [...(flavor === null ? [] : [`flavor ${flavor}`]), ...zones.map((zone) => `zone ${zone}`)];
+    return { name: only, by: `${what.join(', ')}, which ${only} alone has,`, ruleId: null };
+  }
   return { name: VROUTER, by: 'no rule and no default', ruleId: null };
 }
 

@@ -11,6 +11,7 @@ import {
 import type { EngineDeps, Planning } from '../engine/context.ts';
 import { type Contribution, contribute, type Given } from '../engine/module.ts';
 import type { View } from '../engine/view.ts';
+import { zonesOfHosts } from '../resources/availability-zone.ts';
 import { ROUTER_GATEWAY, ROUTER_INTERFACE, TRUNK_SUBPORT } from '../resources/device-owners.ts';
 import { backendSlotClaims, takeBackendSlots } from './backend-slots.ts';
 import { backendOf, registeredBackends, VROUTER } from './backends.ts';
@@ -169,6 +170,7 @@ const PLACED_HERE: Placed = {
 export function placeBy({ tables }: Pick<EngineDeps, 'tables'>, wanted: Placement): Placed {
   return place(
     {
+      hostZones: wanted.zones.length === 0 ? new Set() : zonesOfHosts(tables),
       plugins: [...tables.of('plugin').values()],
       rules: [...tables.of('dispatch_rule').values()],
       defaultOf: (project) => tables.of('dispatch_default').get(project),

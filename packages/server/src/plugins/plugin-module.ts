@@ -1,5 +1,6 @@
 /** Plug-ins, rules of dispatch, flavors and the directory as resources. What asks plug-ins is loaded when it is first needed. */
 
+import { type Stats, statSync } from 'node:fs';
 import {
   type AnyObject,
   CableError,
@@ -15,7 +16,9 @@ import { permitRead } from '../engine/permission.ts';
 import { currentRow } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
 import { heardKey, toldPrefix } from '../keys.ts';
+import { checkZone } from '../resources/availability-zone.ts';
 import type { Tables } from '../tables.ts';
+import { whyFull } from './backend-slots.ts';
 import { flavorsOf, registeredBackends, VROUTER } from './backends.ts';
 import { placeBy } from './placing.ts';
 
@@ -58,24 +61,29 @@ async function seenPlugin(
 
 /** Plug-ins: where they are asked, and that what is asked elsewhere is registered anew. */
 export const pluginModule: Contribution<AnyObject> = contribute<GivenPlugin>({
-  derive: (_planning, given) => ({ secret: given.token ?? null }),
+  derive: (_planning, given) => {
+    checkSocket(given.endpoint);
+    return { secret: given.token ?? null };
+  },
   change: (_planning, before, after) => {
     const secret = after.token ?? before.secret;
+    if (after.endpoint !== before.endpoint) checkSocket(after.endpoint);
     const isElsewhere =
       after.endpoint !== before.endpoint || after.authorities !== before.authorities || secret !== before.secret;
-    return isElsewhere ? { secret, state: 'Registering', reason: null } : { secret };
+    return isElsewhere ? { secret, state: 'Registering', problem: null } : { secret };
   },
   check: (_view, { name, endpoint }) => {
     checkName(name);
     checkEndpoint(endpoint);
   },
-  present: (tables, { name }) => {
+  present: (tables, { name, problem }) => {
     const heard = tables.of('heard').get(name);
     const objects = OWNED.map((type) => (tables.has(type) ? tables.any(type).count('cable:backend', name) : 0));
     return {
       usage: heard?.usage ?? {},
       objects: objects.reduce((sum, count) => sum + count, 0),
       undelivered: heard?.undelivered ?? 0,
+      reason: problem ?? (heard?.refusal || null),
       last_heard: heard === undefined || heard.at === '' ? null : heard.at,
     };
   },
@@ -105,14 +113,34 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** What it is told are others' networks, and its token opens it: in the clear that stays on the machine. */
 function checkEndpoint(endpoint: string): void {
-  if (/^unix:\/[^\0]{1,100}$/.test(endpoint)) return;
+  if (/^unix:\/[^\p{Cc}]{1,100}$/u.test(endpoint)) return;
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   const isPlain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
-  if (isPlain && (url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname)))) return;
-  throw new CableError(
-    'PluginEndpointNotAllowed',
-    `endpoint: ${endpoint.slice(0, 100)} is no place to ask a plug-in at.`,
-  );
+  const isAllowed = isPlain && (url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname)));
+  if (!isAllowed) throw noPlace(endpoint, '');
+  if (url.pathname !== '/' || endpoint.endsWith('/'))
+    throw noPlace(endpoint, ': leave out what follows HOST:PORT, the contract’s own path, /v1/VERB, is put there');
+}
+
+/** What is there now, and is no socket, cannot become one of a plug-in; what is not there yet may. */
+function checkSocket(endpoint: string | undefined): void {
+  const path = /^unix:(.*)$/s.exec(endpoint ?? '')?.[1];
+  const found = path === undefined ? undefined : statOf(path);
+  if (found !== undefined && !found.isSocket()) throw noPlace(endpoint ?? '', ': there is no Unix socket, but a file');
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // What the server may not look at it finds out by its probe.
+    return undefined;
+  }
+}
+
+function noPlace(endpoint: string, why: string): CableError {
+  const message = `endpoint: ${endpoint.slice(0, 100)} is no place to ask a plug-in at${why}.`;
+  return new CableError('PluginEndpointNotAllowed', message);
 }
 
 /** Rules: no two at one place, and of flavors that there are. */
@@ -146,15 +174,23 @@ async function explain(...[deps, , body, asked]: Parameters<ActionHandler>): Pro
   permitRead(deps, { credentials, row: () => undefined }, { type: 'dispatch_rule', action: 'explain', before });
   const text = (name: string): string | null => (typeof body[name] === 'string' ? String(body[name]) : null);
   const zone = text('zone');
+  const resource = body['resource'] === 'router' ? 'router' : 'network';
+  if (zone !== null) checkZone(deps.tables, zone, resource);
   const placed = placeBy(deps, {
-    ...{ resource: body['resource'] === 'router' ? 'router' : 'network', flavor: text('flavor') },
+    ...{ resource, flavor: text('flavor') },
     ...{ project: text('project_id') ?? credentials.projectId ?? '', zones: zone === null ? [] : [zone] },
     networkType: text('network_type'),
   });
-  const { backend, refusal, by, ruleId, flavor, networkType, candidates, rules } = placed;
+  const { backend, refusal, by, ruleId, flavor, networkType, rules } = placed;
+  const candidates = placed.candidates.map((one) => {
+    const full = one.can ? whyFull(deps.tables, one.backend, resource) : undefined;
+    return full === undefined ? one : { ...one, can: false, why: full };
+  });
+  const full = backend === null ? undefined : whyFull(deps.tables, backend.name, resource);
   return {
-    ...{ backend: backend?.name ?? null, reason: refusal?.reason ?? by, rule_id: ruleId, flavor },
-    ...{ network_type: networkType, candidates, rules },
+    backend: full === undefined ? (backend?.name ?? null) : null,
+    reason: full === undefined ? (refusal?.reason ?? by) : `${by} leads to ${backend?.name}, but ${full}`,
+    ...{ rule_id: ruleId, flavor, network_type: full === undefined ? networkType : null, candidates, rules },
   };
 }
 

@@ -14,6 +14,7 @@ import {
   type PluginAnswer,
   type PluginClient,
   PluginUnreachable,
+  parseLimits,
   parseUsage,
   RESOURCES,
   type ResourceName,
@@ -28,7 +29,7 @@ import { Teller } from '../nova/teller.ts';
 import type { ToldRow } from '../rows.ts';
 import type { TableChange } from '../tables.ts';
 import { backendOf } from './backends.ts';
-import { serverAsked, testPlugin, writePlugin } from './registering.ts';
+import { hasFailedProbe, serverAsked, testPlugin, writePlugin } from './registering.ts';
 import { toldObject } from './told-objects.ts';
 import { isWanted, listedOf, type Ref, touchedBy, wantedOf } from './wanted.ts';
 
@@ -40,9 +41,10 @@ const HEALTH_MS = 4000;
 export type PluginTimes = { readonly beatMs: number; readonly lostMs: number };
 const TIMES: PluginTimes = { beatMs: 5000, lostMs: 15_000 };
 
-/** Hooks under way at a time, and how often what is known of it is written. */
+/** Hooks under way at a time, and how often what is known of it is written: what has not changed, and what has. */
 const AT_ONCE = 8;
 const HEARD_EVERY_MS = 15_000;
+const HEARD_CHANGED_MS = 1000;
 
 /** An object that it does not take is told again after this, twice as long each time. */
 const AGAIN_MS = 1000;
@@ -61,7 +63,14 @@ export type PluginRunnerDeps = Omit<EngineDeps, 'store'> & {
   readonly times?: PluginTimes;
 };
 
-type Waiting = { readonly ref: Ref; readonly tries: number; readonly at: number; readonly reason: string };
+/** `since`: when it was refused last; `at`: when it is told again. */
+type Waiting = {
+  readonly ref: Ref;
+  readonly tries: number;
+  readonly since: number;
+  readonly at: number;
+  readonly reason: string;
+};
 
 export class PluginRunner {
   readonly #deps: PluginRunnerDeps;
@@ -70,6 +79,7 @@ export class PluginRunner {
   readonly #telling: Loop;
   readonly #beating: Loop;
   readonly #reporting: Loop;
+  readonly #noting: Loop;
   readonly #marked = new Map<string, Ref>();
   /** What it lacks, or has and is not to have, whatever it was told. */
   readonly #forced = new Set<string>();
@@ -79,6 +89,10 @@ export class PluginRunner {
   #instance = '';
   #heardAtMs: number;
   #wroteAtMs = Number.NEGATIVE_INFINITY;
+  #wrote = '';
+  #heardAt = '';
+  /** A heartbeat was missed since everything was compared. */
+  #hasMissed = false;
   #usage: Readonly<Record<string, number>> = {};
   #problem = '';
   #reportsFrom = 0;
@@ -102,6 +116,10 @@ export class PluginRunner {
       ...{ ...loop, name: `plugin ${name} reports`, everyMs: AGAIN_MS, backoff: { minMs: 500, maxMs: 5000 } },
       run: () => this.#report(),
     });
+    this.#noting = startLoop({
+      ...{ ...loop, name: `plugin ${name} noting`, everyMs: HEARD_CHANGED_MS },
+      run: () => this.#writeHeard(),
+    });
     const stop = tables.onChange((_revision, changes) => this.#note(changes));
     signal.addEventListener('abort', stop, { once: true });
     this.#teller = new Teller({ ...deps, whom: `plugin-${name}`, onHeld: () => this.#held() });
@@ -109,7 +127,7 @@ export class PluginRunner {
 
   /** Resolves after the signal aborted. */
   get done(): Promise<void> {
-    const loops = [this.#telling, this.#beating, this.#reporting].map((loop) => loop.done);
+    const loops = [this.#telling, this.#beating, this.#reporting, this.#noting].map((loop) => loop.done);
     return Promise.all([...loops, this.#teller.done]).then(() => this.#client?.client.close());
   }
 
@@ -160,27 +178,29 @@ export class PluginRunner {
     if (row.state === 'Registering') await testPlugin(this.#deps, row, { signal });
     else if (row.state !== 'Refused') await this.#askHealth(row);
     this.#telling.trigger();
-    await this.#writeHeard();
   }
 
   async #askHealth(row: Plugin): Promise<void> {
-    const { monotonicMs, signal, times = TIMES } = this.#deps;
+    const { monotonicMs, now, signal, times = TIMES } = this.#deps;
     const problem = await this.#healthProblem();
     const before = this.#problem;
     this.#problem = problem;
     if (problem === '') {
       this.#heardAtMs = monotonicMs();
-      if (row.state === 'Degraded') {
-        // What it missed, and what it has lost, shows when all is compared.
-        this.#isSynced = false;
-        await writePlugin(this.#deps, signal, row, () => ({ state: 'Ready', reason: null }));
-      }
+      this.#heardAt = now().toISOString();
+      // What it missed, and what it has lost, shows when all is compared.
+      if (this.#hasMissed) this.#isSynced = false;
+      this.#hasMissed = false;
+      if (row.state === 'Degraded' && !hasFailedProbe(row))
+        await writePlugin(this.#deps, signal, row, ({ state }) =>
+          state === 'Degraded' ? { state: 'Ready', problem: null } : {},
+        );
       return;
     }
     if (before === '') this.#deps.log.warn({ plugin: this.#name, problem }, 'a plug-in is not well');
     if (row.state !== 'Ready' || monotonicMs() - this.#heardAtMs < times.lostMs) return;
     await writePlugin(this.#deps, signal, row, ({ state }) =>
-      state === 'Ready' ? { state: 'Degraded', reason: problem.slice(0, 500) } : {},
+      state === 'Ready' ? { state: 'Degraded', problem: problem.slice(0, 500) } : {},
     );
   }
 
@@ -188,7 +208,7 @@ export class PluginRunner {
   async #healthProblem(): Promise<string> {
     try {
       const { status, body, problem } = await this.#ask('health', {}, HEALTH_MS);
-      if (status >= 300) return `health: ${problem}`;
+      if (status >= 300) throw new PluginUnreachable(`health: ${problem}`);
       const said = isFields(body) ? body : {};
       const instance = textOr(said['instance'], '');
       if (instance !== this.#instance) {
@@ -198,22 +218,48 @@ export class PluginRunner {
       this.#instance = instance;
       const usage = await this.#ask('usage', {}, HEALTH_MS);
       if (usage.status < 300 && isFields(usage.body)) this.#usage = parseUsage(usage.body['used']);
+      await this.#askLimits();
       return said['ok'] === true ? '' : `it says that it is not well: ${textOr(said['reason'], 'without a reason')}`;
     } catch (err) {
-      if (err instanceof PluginUnreachable) return err.message;
-      throw err;
+      if (!(err instanceof PluginUnreachable)) throw err;
+      this.#hasMissed = true;
+      return err.message;
     }
   }
 
+  /** A limit counts from when it is said. */
+  async #askLimits(): Promise<void> {
+    const { status, body } = await this.#ask('limits', {}, HEALTH_MS);
+    const row = this.#row();
+    if (row === undefined || status >= 300 || !isFields(body) || !isFields(body['limits'])) return;
+    const limits = parseLimits(body['limits']);
+    if (JSON.stringify(limits) === JSON.stringify(row.limits)) return;
+    await writePlugin(this.#deps, this.#deps.signal, row, () => ({ limits }));
+  }
+
+  /** What is known of it, when that has changed, and now and then. */
   async #writeHeard(): Promise<void> {
-    const { store, monotonicMs, now, server } = this.#deps;
-    if (monotonicMs() - this.#wroteAtMs < HEARD_EVERY_MS && this.#marked.size === 0) return;
-    const at = this.#problem === '' ? now().toISOString() : (this.#deps.tables.of('heard').get(this.#name)?.at ?? '');
-    const undelivered = this.#marked.size + this.#waiting.size;
-    const value = JSON.stringify({ at, usage: this.#usage, undelivered });
+    const { store, monotonicMs, server, tables } = this.#deps;
+    if (!this.#teller.isHeld || this.#row() === undefined) return;
+    const refusal = this.#refusal();
+    const undelivered = new Set([...this.#marked.keys(), ...this.#waiting.keys()]).size;
+    const said = JSON.stringify([undelivered, refusal]);
+    if (monotonicMs() - this.#wroteAtMs < HEARD_EVERY_MS && said === this.#wrote) return;
+    const at = this.#heardAt || (tables.of('heard').get(this.#name)?.at ?? '');
+    const value = JSON.stringify({ at, usage: this.#usage, undelivered, ...(refusal === '' ? {} : { refusal }) });
     const { ok } = await store.txn(this.#mayWrite(server), [{ kind: 'put', key: heardKey(this.#name), value }]);
     if (!ok) return this.#teller.doubt();
     this.#wroteAtMs = monotonicMs();
+    this.#wrote = said;
+  }
+
+  /** What it does not take, and why: the object that it refused last. */
+  #refusal(): string {
+    let last: Waiting | undefined;
+    for (const one of this.#waiting.values()) if (last === undefined || one.since > last.since) last = one;
+    if (last === undefined) return '';
+    const { ref, reason } = last;
+    return `it does not take ${ref.resource} ${ref.id}: ${reason}`.slice(0, 500);
   }
 
   /** This server is the one, and the plug-in is there: what is known of it goes with it. */
@@ -346,9 +392,10 @@ export class PluginRunner {
       return true;
     }
     const tries = (this.#waiting.get(key)?.tries ?? 0) + 1;
-    const at = this.#deps.monotonicMs() + Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** tries);
+    const since = this.#deps.monotonicMs();
+    const at = since + Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** tries);
     if (tries === 1) this.#deps.log.warn({ plugin: this.#name, ...ref, problem }, 'a plug-in does not take an object');
-    this.#waiting.set(key, { ref, tries, at, reason: problem });
+    this.#waiting.set(key, { ref, tries, since, at, reason: problem });
     return false;
   }
 
@@ -381,11 +428,7 @@ export class PluginRunner {
     if (status === 404) this.#hasReports = false;
     if (status >= 300 || !isFields(body)) return;
     const { next, reports } = body;
-    for (const one of Array.isArray(reports) ? (reports as unknown[]) : []) {
-      const said = isFields(one) ? one : {};
-      const state = statusOf(said);
-      if (said['resource'] === 'port' && state !== undefined) await this.#setStatus(String(said['id']), state);
-    }
+    for (const [id, status] of statusesOf(reports)) await this.#setStatus(id, status);
     if (Number.isSafeInteger(next)) this.#reportsFrom = Number(next);
     if (Number.isSafeInteger(next) && Number(next) > since) this.#reporting.trigger();
   }
@@ -412,6 +455,17 @@ type Done = {
 function statusOf(body: unknown): 'ACTIVE' | 'DOWN' | undefined {
   const status = isFields(body) ? body['status'] : undefined;
   return status === 'ACTIVE' || status === 'DOWN' ? status : undefined;
+}
+
+/** Of each port that is reported, what was said last. */
+function statusesOf(reports: unknown): ReadonlyMap<string, 'ACTIVE' | 'DOWN'> {
+  const found = new Map<string, 'ACTIVE' | 'DOWN'>();
+  for (const one of Array.isArray(reports) ? (reports as unknown[]) : []) {
+    const { resource, id } = isFields(one) ? one : {};
+    const status = statusOf(one);
+    if (resource === 'port' && typeof id === 'string' && status !== undefined) found.set(id, status);
+  }
+  return found;
 }
 
 function keyOf({ resource, id }: Ref): string {

@@ -1,68 +1,9 @@
 /** Plug-ins through the API of a server: registration, placement, questions before a write, what is told, limits and ranges. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import {
-  assertInvariants,
-  type Harness,
-  harnessOf,
-  type Json,
-  refused,
-  startHarness,
-  startTestServer,
-} from '../testing/harness.ts';
-import { type FakePlugin, startFakePlugin } from './fake-plugin.fixture.ts';
-
-const PLUGINS = '/cable/v1/plugins';
-/** Patient, since machines that tests run on are busy. */
-const TIMES = { beatMs: 100, lostMs: 30_000 };
-const MEMBER = { 'x-project-id': 'p', 'x-roles': 'member' };
-
-type World = Harness & { readonly fake: FakePlugin };
-
-async function until<T>(
-  what: string,
-  get: () => T | Promise<T>,
-  isDone: (value: T) => boolean,
-  ms = 20_000,
-): Promise<T> {
-  const end = performance.now() + ms;
-  for (;;) {
-    const value = await get();
-    if (isDone(value)) return value;
-    if (performance.now() > end) assert.fail(`${what}: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-async function shown({ send }: Pick<Harness, 'send'>, name = 'ovn'): Promise<Json> {
-  return (await send('GET', `${PLUGINS}/${name}`)).body['plugin'] as Json;
-}
-
-async function fakeFor(t: TestContext): Promise<FakePlugin> {
-  const fake = await startFakePlugin('secret');
-  t.after(() => fake.stop());
-  return fake;
-}
-
-async function register(harness: Harness, fake: FakePlugin, name = 'ovn'): Promise<void> {
-  await harness.create('plugin', { name, endpoint: fake.endpoint, token: 'secret' });
-  await until(
-    'it is Ready',
-    () => shown(harness, name),
-    ({ state }) => String(state) === 'Ready',
-  );
-}
-
-/** A server with a plug-in that is Ready and gets the networks of project p. */
-async function world(t: TestContext): Promise<World> {
-  const fake = await fakeFor(t);
-  const harness = await startHarness(t, { pluginTimes: TIMES });
-  await register(harness, fake);
-  await harness.create('dispatch_rule', { priority: 10, projects: 'p', plugin: 'ovn' });
-  return { ...harness, fake };
-}
-
-const told = ({ fake }: World, resource: string, id: unknown) => fake.objects.get(`${resource}/${String(id)}`)?.object;
+import { test } from 'node:test';
+import { assertInvariants, harnessOf, type Json, refused, startHarness, startTestServer } from '../testing/harness.ts';
+import type { FakePlugin } from './fake-plugin.fixture.ts';
+import { fakeFor, MEMBER, PLUGINS, register, shown, TIMES, told, until, world } from './plugin-world.fixture.ts';
 
 test('a plug-in is Ready after its probe, of which each check is told, and its token is nowhere shown', async (t) => {
   const fake = await fakeFor(t);
@@ -272,6 +213,32 @@ test('a plug-in is asked before a write: its no is the client’s answer, and it
   fake.instead = () => false;
   fake.refuse = () => undefined;
   await create('port', { network_id: network['id'] }, MEMBER);
+});
+
+test('a plug-in is asked about what an action makes besides: legs and gateways of routers', async (t) => {
+  const all = await world(t);
+  const { fake, send, create } = all;
+  const of = { project_id: 'p' };
+  const { id: networkId } = await create('network', of);
+  const { id: subnetId } = await create('subnet', { ...of, network_id: networkId, cidr: '10.0.0.0/24', ip_version: 4 });
+  const { id: outside } = await create('network', { ...of, 'router:external': true });
+  await create('subnet', { ...of, network_id: outside, cidr: '192.0.2.0/24', ip_version: 4 });
+  const { id: routerId } = await create('router', of);
+  const path = `/v2.0/routers/${String(routerId)}`;
+  const gateway = { router: { external_gateway_info: { network_id: outside } } };
+  const addLeg = () => send('PUT', `${path}/add_router_interface`, { subnet_id: subnetId });
+  const before = (await send('GET', '/v2.0/ports')).body['ports']?.length;
+  fake.refuse = (resource, { device_owner: owner }) =>
+    resource === 'port' && String(owner).startsWith('network:router') ? `no ${String(owner)}` : undefined;
+  assert.match(await refused(addLeg(), 400, 'BackendRefused'), /no network:router_interface/);
+  await refused(send('PUT', path, gateway), 400, 'BackendRefused');
+  assert.equal((await send('GET', '/v2.0/ports')).body['ports']?.length, before, 'nothing was written');
+  fake.refuse = () => undefined;
+  const asked = () => fake.asked.filter((one) => one === 'verify port').length;
+  const start = asked();
+  assert.equal((await addLeg()).status, 200);
+  assert.equal((await send('PUT', path, gateway)).status, 200);
+  assert.equal(asked(), start + 2, 'about each once');
 });
 
 test('a port is plugged as its plug-in says, and is ACTIVE when that says so', async (t) => {

@@ -82,16 +82,22 @@ async function probed({ tables }: EngineDeps, plugin: Plugin, signal: AbortSigna
   }
 }
 
-/** One that serves objects goes on as it did, whatever a later probe finds. */
+/** Whether the plug-in failed the probe that it had last: then it gets nothing new until it passes, however well it says that it is. */
+export function hasFailedProbe({ report }: Pick<Plugin, 'report'>): boolean {
+  return report.some((one) => (one as { readonly passed?: unknown }).passed === false);
+}
+
+/** One that has objects keeps them, and is told, whatever a later probe finds. That it does not answer is for its heartbeat to say. */
 function outcomeOf(row: Plugin, { passed, checks, capabilities, isAway }: ProbeReport): Partial<Plugin> {
   const report = checks.map((one) => ({ ...one, detail: one.detail.slice(0, 500) }));
   if (passed && capabilities !== undefined) {
     const { limits } = capabilities;
-    return { report, state: 'Ready', reason: null, capabilities: capabilitiesText(capabilities), limits };
+    return { report, state: 'Ready', problem: null, capabilities: capabilitiesText(capabilities), limits };
   }
   const failed = checks.find((one) => !one.passed);
-  const reason = `${failed?.name}: ${failed?.detail}`.slice(0, 500);
-  if (row.state === 'Ready' || row.state === 'Degraded') return { report };
-  if (isAway && row.reason === reason) return {};
-  return { report, state: isAway ? 'Registering' : 'Refused', reason };
+  const problem = `${failed?.name}: ${failed?.detail}`.slice(0, 500);
+  if (row.state === 'Ready' || row.state === 'Degraded')
+    return { ...(isAway ? {} : { report }), state: 'Degraded', problem };
+  if (isAway && row.problem === problem) return {};
+  return { report, state: isAway ? 'Registering' : 'Refused', problem };
 }

@@ -6,6 +6,7 @@ import type { Arbiter } from '../engine/arbiter.ts';
 import { checkRevision } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { permittedRow, planDelete, planUpdate } from '../engine/write.ts';
+import { type OwnPort, rebind } from './moves.ts';
 import { hasBegun } from './owners.ts';
 import { neutronNetwork, neutronPort, neutronSubnet } from './port-view.ts';
 
@@ -53,7 +54,9 @@ export function createArbiter(deps: EngineDeps): Arbiter {
   };
   const networkView = (id: string): AnyObject | undefined => {
     const [owner] = ownersBy('network_id', id);
-    return owner === undefined ? undefined : neutronNetwork(owner, deps.settings.underlayMtuBytes);
+    if (owner === undefined) return undefined;
+    const mtu = deps.tables.of('proton_network').get(owner.proton_network_id ?? '')?.mtu;
+    return neutronNetwork(owner, mtu ?? deps.settings.underlayMtuBytes);
   };
   const views: Readonly<Record<string, (id: string) => AnyObject | undefined>> = {
     port: (id) => {
@@ -106,6 +109,12 @@ export function createArbiter(deps: EngineDeps): Arbiter {
       const after = planUpdate(planning, own.resource, row, mapped);
       return neutronPort(after, planning.plan.get(OWNER, id) as unknown as PortOwner);
     },
+    rebind: (planning, id, step) => {
+      const own = ownPort(planning, id);
+      if (own === undefined) return undefined;
+      permittedRow(planning, own.resource, id, (before) => ({ verb: 'update', before, changes: { host_id: '' } }));
+      return rebind(planning, own, step, (changes) => mappedChanges(own, changes as Attributes));
+    },
     remove: (planning, id, ifRevision) => {
       const own = ownPort(planning, id);
       if (own === undefined) return false;
@@ -153,8 +162,6 @@ function tooMany(): CableError {
     `${WAITING_MAX} requests wait for bindings of ports already: this one goes on without its request.`,
   );
 }
-
-type OwnPort = { readonly owner: PortOwner; readonly port: AnyObject; readonly resource: ResourceModel };
 
 /** On which the transaction rests. */
 function ownPort({ deps, plan }: Planning, id: string): OwnPort | undefined {

@@ -1,4 +1,4 @@
-/** Bindings that nobody has made in time fail, and changes of protons that are over end: on whichever server looks first, whatever became of the one that was asked. */
+/** Status of ports on the vrouter. Bindings that nobody has made in time fail, and changes of protons that are over end: on whichever server looks first, whatever became of the one that was asked. */
 import { type Logger, type Loop, startLoop } from '@cable/kit';
 import type { PortOwner } from '@cable/model';
 import { transact } from '../engine/commit.ts';
@@ -42,7 +42,7 @@ export class BindingKeeper {
       const since = this.#since.get(name) ?? monotonicMs();
       open.set(name, since);
       if (this.#signal.aborted) return;
-      if (monotonicMs() - since < BIND_MS) continue;
+      if (monotonicMs() - since < BIND_MS && !this.#isLong(row)) continue;
       // What keeps one from being written keeps no other.
       await this.#fail(row).catch((err: unknown) =>
         log.warn({ port: row.id, err }, 'a binding that is over was not ended'),
@@ -51,12 +51,27 @@ export class BindingKeeper {
     this.#since = open;
   }
 
+  /** Whatever the clocks of servers say: nobody was there when it was over. */
+  #isLong({ deadline }: PortOwner): boolean {
+    return deadline !== null && this.#deps.now().getTime() > Date.parse(deadline) + BIND_MS;
+  }
+
   async #fail({ id, generation }: PortOwner): Promise<void> {
     await transact(this.#deps, this.#asked(), (planning) => {
       const row = planning.plan.rely('port_owner', id) as unknown as PortOwner | undefined;
       if (row?.phase !== 'Pending' || row.generation !== generation) return;
       const who = row.controller === null ? 'no controller has claimed it' : `${row.controller} has not plugged it`;
       write(planning, row, failed(row, `${row.reason === null ? '' : `${row.reason}; `}${who} in time`));
+    });
+  }
+
+  /** What hosts have told of a port on the vrouter, on it and on the port itself. */
+  async writeStatus(id: string, status: 'ACTIVE' | 'DOWN'): Promise<void> {
+    await transact(this.#deps, this.#asked(), (planning) => {
+      const row = planning.plan.rely('port_owner', id);
+      // It has been unbound, or bound anew, meanwhile: what that comes to is looked at by itself.
+      if (row === undefined || row.status === null || row.status === status) return;
+      write(planning, row, { status });
     });
   }
 

@@ -7,10 +7,21 @@ export const BIND_MS = 10_000;
 /** What changes of the row. */
 export type Binding = Pick<
   PortOwner,
-  'phase' | 'generation' | 'controller' | 'session' | 'vif_type' | 'vif_details' | 'reason' | 'deadline' | 'refused'
+  | 'phase'
+  | 'generation'
+  | 'controller'
+  | 'session'
+  | 'vif_type'
+  | 'vif_details'
+  | 'status'
+  | 'reason'
+  | 'deadline'
+  | 'refused'
 >;
 
-const NOBODY = { controller: null, session: null, vif_type: null, vif_details: {}, reason: null } as const;
+const NOBODY = {
+  ...{ controller: null, session: null, vif_type: null, vif_details: {}, status: null, reason: null },
+} as const;
 
 /** It is to be bound to another host, or once more after it has failed. */
 export function pending(row: Pick<PortOwner, 'generation'>, now: Date): Binding {
@@ -32,6 +43,11 @@ export function boundBy(row: Pick<PortOwner, 'generation'>, vifType: string, vif
     vif_details: { ...vifDetails },
     deadline: null,
   };
+}
+
+/** The vrouter of its host has it, and will say when it carries it. */
+export function carried(row: Pick<PortOwner, 'generation'>, vifType: string, vifDetails: object): Binding {
+  return { ...boundBy(row, vifType, vifDetails), status: 'DOWN' };
 }
 
 /** A controller has it. */
@@ -78,8 +94,8 @@ export function failed(row: PortOwner, reason: string): Binding {
 }
 
 function bindingOf(row: PortOwner): Binding {
-  const { phase, generation, controller, session, vif_type, vif_details, reason, deadline, refused } = row;
-  return { phase, generation, controller, session, vif_type, vif_details, reason, deadline, refused };
+  const { phase, generation, controller, session, vif_type, vif_details, status, reason, deadline, refused } = row;
+  return { phase, generation, controller, session, vif_type, vif_details, status, reason, deadline, refused };
 }
 
 /** True when the text fits the pattern, in which * stands for any text. Linear. */

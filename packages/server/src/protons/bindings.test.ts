@@ -225,3 +225,48 @@ test('what a controller had claimed that is killed another one binds in time', a
   assert.equal((await second.say(id, 'bound', { generation, vif_type: 'ovs' })).status, 200);
   assert.equal(String((await asking).body['port']?.['binding:vif_type']), 'ovs');
 });
+
+test('a controller that comes to know that a port it has bound is lost says so, and nobody waits for one that is away', async (t) => {
+  const world = await startWorld(t);
+  const { send, id, neutron } = world;
+  const { say } = await controller(world, 'vpn-1');
+  await send(
+    'POST',
+    '/cable/v1/proton-controllers',
+    { proton_controller: { name: 'away', proton: 'net-l3vpn' } },
+    ADMIN,
+  );
+  const start = performance.now();
+  const asking = send('PUT', neutron, { port: BIND }, SERVICE);
+  const generation = await pending(world, id);
+  const long = 'no room '.repeat(1000);
+  assert.equal((await say(id, 'refuse', { generation, reason: long })).status, 200, 'however much it says');
+  assert.equal(String((await asking).body['port']?.['binding:vif_type']), 'binding_failed');
+  assert.ok(performance.now() - start < 5000, 'at once');
+  const again = send('PUT', neutron, { port: BIND }, SERVICE);
+  const next = await pending(world, id);
+  assert.equal((await say(id, 'claim', { generation: next })).status, 200);
+  assert.equal((await say(id, 'bound', { generation: next, vif_type: 'ovs' })).status, 200);
+  await again;
+  const { body } = await send('GET', `${neutron}/bindings`, undefined, SERVICE);
+  assert.deepEqual((body['bindings'] as Json | undefined)?.[0]?.['vif_type'], 'ovs');
+  assert.equal((await say(id, 'refuse', { generation: next, reason: 'its device is lost' })).status, 200);
+  const lost = (await send('GET', neutron, undefined, SERVICE)).body['port'];
+  assert.deepEqual([lost?.['binding:vif_type'], lost?.['status']].map(String), ['binding_failed', 'DOWN']);
+  await send('PUT', neutron, { port: { 'binding:host_id': '' } }, SERVICE);
+  assert.equal((await say(id, 'bound', { generation: next, vif_type: 'ovs' })).status, 409, 'over, not forbidden');
+});
+
+test('a controller that is deleted while it has a port keeps it from no other one', async (t) => {
+  const world = await startWorld(t);
+  const { send, id, neutron } = world;
+  const [first, second] = [await controller(world, 'first'), await controller(world, 'second')];
+  const asking = send('PUT', neutron, { port: BIND }, SERVICE);
+  const generation = await pending(world, id);
+  assert.equal((await first.say(id, 'claim', { generation })).status, 200);
+  assert.equal((await second.say(id, 'claim', { generation })).status, 409);
+  assert.equal((await send('DELETE', '/cable/v1/proton-controllers/first', undefined, ADMIN)).status, 204);
+  assert.equal((await second.say(id, 'claim', { generation })).status, 200);
+  assert.equal((await second.say(id, 'bound', { generation, vif_type: 'ovs' })).status, 200);
+  await asking;
+});

@@ -14,6 +14,9 @@ const CHANGE_MS = 15_000;
 /** With less than this left it is given up: clocks of servers differ a little. */
 const MARGIN_MS = 4000;
 
+/** With less time than this nothing long is begun: the request is to be answered, and what was done is to be written. */
+const ANSWER_MS = 3000;
+
 /** How long servers may take to load what is new, until the request is answered without them. */
 const LOADED_MS = 10_000;
 const LOOK_MS = 20;
@@ -22,9 +25,23 @@ const LOOK_MS = 20;
 export type Change = {
   /** For `transact`: its writes are let through. */
   readonly id: string;
-  /** Throws when there is no time left for what comes now. */
-  readonly holdOn: () => void;
+  readonly holdOn: HoldOn;
 };
+
+/** Throws `GoesOn`, with what has been done, when there is no time left for what comes now. */
+export type HoldOn = (done: string) => void;
+
+/** Time of which the request has this much left, in ms. */
+export function timeLeft({ monotonicMs }: Pick<EngineDeps, 'monotonicMs'>, { deadlineMs }: Asked): number {
+  return deadlineMs - monotonicMs();
+}
+
+/** Holds on to what is left of the request's time beyond `keepMs`. */
+export function withinRequest(deps: EngineDeps, asked: Asked, keepMs: number): HoldOn {
+  return (done) => {
+    if (timeLeft(deps, asked) < keepMs) throw new CableError('GoesOn', done);
+  };
+}
 
 /**
  * Does something with a proton's objects while nobody else writes any. `before`: the row that is changed. What `work` answers is the new row, or undefined: it has deleted
@@ -43,15 +60,15 @@ export async function changeProton(
   const held = protonRow(rowNow(deps, before.id));
   const change: Change = {
     id,
-    holdOn: () => {
-      if (deps.now().getTime() < end - MARGIN_MS) return;
-      throw new CableError('ServiceUnavailable', 'The proton’s objects are too many to be looked at in one request.');
+    holdOn: (done) => {
+      if (deps.now().getTime() >= end - MARGIN_MS || timeLeft(deps, asked) < ANSWER_MS)
+        throw new CableError('GoesOn', done);
     },
   };
   try {
     const after = await work(change);
     if (after === undefined) return;
-    change.holdOn();
+    change.holdOn(`What the proton ${before.id} is to be is not written yet.`);
     await writeRow(deps, asked, held, { ...after, change: null });
   } catch (err) {
     await writeRow(deps, askedAgain(asked), held, { ...held, change: null }).catch((cause: unknown) => {
@@ -148,21 +165,22 @@ function askedAgain(asked: Asked): Asked {
   };
 }
 
-/** Which servers that are alive serve the proton as it is now, after the time that they may take for it. */
+/** Which servers that are alive serve the proton as it is now, after the time that they may take for it, and that the request has. */
 export async function whoServes(
-  { tables }: EngineDeps,
+  deps: EngineDeps,
   name: string,
-  signal: AbortSignal,
+  asked: Asked,
 ): Promise<readonly { readonly server: string; readonly state: 'serves it' | 'not yet' }[]> {
-  const end = performance.now() + LOADED_MS;
+  const { tables, monotonicMs } = deps;
+  const { signal } = asked;
+  const end = monotonicMs() + Math.min(LOADED_MS, timeLeft(deps, asked) - ANSWER_MS);
   for (;;) {
     const digest = tables.any(PROTON).get(name)?.['digest'];
     const servers = [...tables.of('server').values()].map(({ id, place, protons }) => {
       const isCurrent = digest === undefined ? protons[name] === undefined : protons[name] === digest;
       return { server: place || id, state: isCurrent ? ('serves it' as const) : ('not yet' as const) };
     });
-    if (servers.every(({ state }) => state === 'serves it') || performance.now() > end || signal.aborted)
-      return servers;
+    if (servers.every(({ state }) => state === 'serves it') || monotonicMs() > end || signal.aborted) return servers;
     await sleep(LOOK_MS, signal);
   }
 }

@@ -14,6 +14,7 @@ import { contributionsOf } from './contributions.ts';
 import type { ProtonRow, StoredFile } from './proton-row.ts';
 import { rulesOf } from './rules.ts';
 import { conversionBetween } from './versions.ts';
+import { derivationOf } from './vrouter/backends.ts';
 
 /** Throws an `Error` for what this server cannot read. */
 export function composeProton(row: ProtonRow): LoadedProtonExtension {
@@ -21,20 +22,23 @@ export function composeProton(row: ProtonRow): LoadedProtonExtension {
   const declared = declaredObjects(versions);
   refuseHidden(versions);
   const { stored } = versions;
-  const upgrades = declared.map(({ type, object }): [string, Upgrade] => [
-    type,
-    (fields) => {
-      const version = String(fields[STORED_VERSION] ?? stored.version);
-      if (version === stored.version) return fields;
-      return conversionBetween(versions, version, stored.version, object.name)?.(fields) ?? fields;
-    },
-  ]);
+  const isWritten = derivationOf(row.backend) === row.derivation;
+  const upgrades = declared.map(({ type, object }): [string, Upgrade] => {
+    const ways = new Map(
+      versions.others.map(({ version }) => [
+        version,
+        conversionBetween(versions, version, stored.version, object.name),
+      ]),
+    );
+    return [type, (fields) => ways.get(String(fields[STORED_VERSION] ?? stored.version))?.(fields) ?? fields];
+  });
   return {
     file: `proton ${row.name}`,
-    proton: { name: row.name, digest: row.digest },
+    // It shows what is there and writes nothing: its digest is never that of the row.
+    proton: { name: row.name, digest: isWritten ? row.digest : `${row.digest} with another back end` },
     declaration: declarationOf(versions, row.digest),
     rules: rulesOf(versions, declared),
-    contributions: contributionsOf(versions, declared, row.born),
+    contributions: contributionsOf(versions, declared, { born: row.born, backend: isWritten ? row.backend : null }),
     upgrades: Object.fromEntries(upgrades),
   };
 }
@@ -68,7 +72,16 @@ export function readStored(files: readonly StoredFile[]): ReadAnswer {
   );
 }
 
+/** By their files: rows never change. */
+const known = new WeakMap<readonly StoredFile[], ProtonModel>();
+
 function modelOf(name: string, files: readonly StoredFile[]): ProtonModel {
+  const model = known.get(files) ?? readOrThrow(name, files);
+  known.set(files, model);
+  return model;
+}
+
+function readOrThrow(name: string, files: readonly StoredFile[]): ProtonModel {
   const read = readStored(files);
   if ('model' in read) return read.model;
   const [first] = read.problems;

@@ -14,8 +14,12 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import type { Claim, Codec, Contribution, Given } from '../engine/module.ts';
 import type { Look } from '../engine/view.ts';
 import { planCreate, planDelete, planUpdate } from '../engine/write.ts';
+import { refusal } from '../policy/authorize.ts';
+import { type StoredFilter, storedFilterOf } from './filters.ts';
 import { hasBegun, ofBindings, ofInterfaces, ofPorts, shownBinding } from './owners.ts';
+import type { ProtonRow } from './proton-row.ts';
 import { type Convert, conversionBetween } from './versions.ts';
+import { type BackendPart, backendNamed } from './vrouter/backends.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -24,34 +28,48 @@ const ENGINES: ReadonlySet<string> = new Set([
   ...['id', 'tenant_id', 'project_id', 'created_at', 'updated_at', 'revision_number'],
 ]);
 
-/** By type. `born`: names of claims by object and attribute, where they are others. */
+/** What of a proton's row its types depend on. `born`: names of claims by object and attribute, where they are others. */
+type Made = Pick<ProtonRow, 'born' | 'backend'>;
+
+/** By type. */
 export function contributionsOf(
   versions: ProtonVersions,
   declared: readonly DeclaredObject[],
-  born: Readonly<Record<string, string>>,
+  made: Made,
 ): Readonly<Record<string, Contribution<AnyObject>>> {
-  return Object.fromEntries(declared.map((one) => [one.type, contributionOf(versions, one, declared, born)]));
+  return Object.fromEntries(declared.map((one) => [one.type, contributionOf(versions, one, declared, made)]));
 }
 
 function contributionOf(
   versions: ProtonVersions,
   own: DeclaredObject,
   declared: readonly DeclaredObject[],
-  born: Readonly<Record<string, string>>,
+  { born, backend }: Made,
 ): Contribution<AnyObject> {
   const { object } = own;
   const compiled = compile(object);
   const version = { [STORED_VERSION]: versions.stored.version };
-  const claims = claimsOf(own, born);
-  const removes = [...emptiedBy(own, declared), ...defaultInterfaceGone(own, declared)];
+  const parts = partsOf(versions.stored.name, own, declared, backend);
+  const claims = together([claimsOf(own, born), ...parts.map((one) => one.claims)]);
+  const removes = [
+    ...emptiedBy(own, declared),
+    ...defaultInterfaceGone(own, declared),
+    ...parts.flatMap((one) => one.remove ?? []),
+  ];
   const made = defaultInterfaceMade(own, declared);
-  const parts = partsOf(versions.stored.name, own, declared);
   const created = [...parts.map((one) => one.created), made].filter((one) => one !== undefined);
   return {
-    derive: () => version,
+    derive: (planning, given) => {
+      refuseStatus(planning, own, given);
+      return { ...version, ...madeMac(planning, own, given) };
+    },
     change: (planning, before, after, given) =>
       Object.assign({}, version, ...parts.map((one) => one.change?.(planning, before, after, given))),
-    check: (_view, after, before) => check(object, compiled, after, before),
+    check: (view, after, before) => {
+      check(object, compiled, after, before);
+      for (const one of parts) one.check?.(view, after, before);
+    },
+    lockKeys: (given, look) => parts.flatMap((one) => one.lockKeys?.(given, look) ?? []),
     ...(claims === undefined ? {} : { claims }),
     ...(removes.length === 0
       ? {}
@@ -85,10 +103,42 @@ function contributionOf(
   };
 }
 
-function partsOf(proton: string, own: DeclaredObject, declared: readonly DeclaredObject[]) {
-  if (own.object.kind === 'port') return [ofPorts(proton, own)];
-  if (own.object.kind === 'interface') return [ofInterfaces(proton, own, declared)];
-  return own.object.kind === 'binding' ? [ofBindings(proton, own, declared)] : [];
+/** A port that is made works nowhere: that it does says who binds it. */
+function refuseStatus({ deps, plan, asked }: Planning, { type, object }: DeclaredObject, given: Fields): void {
+  const { status } = given;
+  if (object.kind !== 'port' || status === undefined || status === null || status === 'DOWN') return;
+  const row = (of: string, id: string) => plan.get(of, id) as AnyObject | undefined;
+  const view = deps.permission.policy.for(asked.credentials);
+  if (view.allows(`update_${type}:status`, { type, object: given as AnyObject, row })) return;
+  throw refusal([`create_${type}:status`]);
+}
+
+/** A port whose address on its link nobody has chosen has one that is made, as Neutron's. */
+function madeMac({ deps }: Planning, { object }: DeclaredObject, given: Fields): Fields {
+  const isMade = object.kind === 'port' && object.attributes.some(({ name }) => name === 'mac_address');
+  return isMade && (given['mac_address'] ?? '') === '' ? { mac_address: deps.macs.next() } : {};
+}
+
+/** First what is done for every proton, then what its back end does. */
+function partsOf(
+  proton: string,
+  own: DeclaredObject,
+  declared: readonly DeclaredObject[],
+  name: string | null,
+): readonly BackendPart[] {
+  const backend = name === null ? undefined : backendNamed(name);
+  const others = backend === undefined ? [] : [backend.part({ proton, declared }, own)];
+  const { kind } = own.object;
+  if (kind === 'port') return [ofPorts(proton, own, backend !== undefined), ...others];
+  if (kind === 'interface') return [ofInterfaces(proton, own, declared), ...others];
+  return kind === 'binding' ? [ofBindings(proton, own, declared), ...others] : others;
+}
+
+type Claims = NonNullable<BackendPart['claims']>;
+
+function together(all: readonly (Claims | undefined)[]): Claims | undefined {
+  const some = all.filter((one) => one !== undefined);
+  return some.length === 0 ? undefined : (row) => some.flatMap((one) => one(row));
 }
 
 /** Values that the declaration takes, checked as the schema and the rules say. */
@@ -260,7 +310,8 @@ function codecsOf(versions: ProtonVersions, { object, others }: DeclaredObject):
       const show = conversionBetween(versions, stored.version, version, served.name) ?? same;
       const store = conversionBetween(versions, version, stored.version, object.name) ?? same;
       if (model === undefined) return [];
-      const codec = codecOf({ object, served, show, store });
+      const storedFilter = storedFilterOf(versions, version, served, object);
+      const codec = codecOf({ object, served, show, store, storedFilter });
       const form = formOf(model);
       return [
         [form, codec],
@@ -279,9 +330,10 @@ type Pair = {
   readonly served: ProtonObject;
   readonly show: Convert;
   readonly store: Convert;
+  readonly storedFilter: StoredFilter;
 };
 
-function codecOf({ object, served, show, store }: Pair): Codec {
+function codecOf({ object, served, show, store, storedFilter }: Pair): Codec {
   const compiled = compile(served);
   const standards = Object.fromEntries(
     served.attributes.map(({ name, default: standard, nullable }) => [name, standard ?? (nullable ? null : undefined)]),
@@ -303,7 +355,7 @@ function codecOf({ object, served, show, store }: Pair): Codec {
   const fromTenant = ({ tenant_id, ...rest }: Fields): Fields =>
     tenant_id === undefined ? rest : { ...rest, project_id: rest['project_id'] ?? tenant_id };
   return {
-    toServed,
+    ...{ toServed, storedFilter },
     created: ({ attributes, given }) => {
       check(served, compiled, { ...standards, ...attributes }, undefined);
       const own = fromTenant(attributes);

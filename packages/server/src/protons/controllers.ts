@@ -107,14 +107,14 @@ function spokenOf(
   if (alive?.session !== said.session)
     throw over(`The session of ${said.controller} is over`, 'Send a heartbeat, and look again.');
   plan.requireValue(controllerKey(said.controller), aliveText(alive));
+  if (row.generation !== said.generation)
+    throw over(`The binding ${said.generation} of port ${id} is over`, 'Look at the port again.');
   if (own.proton !== row.proton || !own.hosts.some((one) => isHostLike(one, row.host_id))) {
     throw new CableError(
       'NotAuthorized',
       `${own.name} plugs no ports of ${row.proton} on ${row.host_id || 'no host'}.`,
     );
   }
-  if (row.generation !== said.generation)
-    throw over(`The binding ${said.generation} of port ${id} is over`, 'Look at the port again.');
   return { row, own };
 }
 
@@ -139,9 +139,10 @@ const claim: ActionHandler = (deps, id, body, asked) =>
     planning.plan.replace(OWNER, { ...row, ...claimed(row, own.name, session) } as unknown as AnyObject);
   });
 
-/** Whether who has the port is the process that claimed it. */
+/** Whether who has the port is the process that claimed it, and may still speak. */
 function isAlive({ tables }: EngineDeps, { controller, session }: PortOwner): boolean {
-  return controller !== null && tables.of('controller').get(controller)?.session === session;
+  if (controller === null || tables.any(CONTROLLER).get(controller) === undefined) return false;
+  return tables.of('controller').get(controller)?.session === session;
 }
 
 const plugged: ActionHandler = (deps, id, body, asked) =>
@@ -172,12 +173,20 @@ const refuse: ActionHandler = (deps, id, body, asked) =>
   speak(deps, id, asked, (planning) => {
     const said = body as unknown as Said & { readonly reason: string };
     const { row, own } = spokenOf(planning, id, said);
-    if (row.phase !== 'Pending' || row.refused[own.name] !== undefined) return;
+    if (row.phase === 'Bound' && row.controller === own.name) {
+      write(planning, row, failed(row, `${own.name}: ${said.reason}`));
+      return;
+    }
+    if (row.refused[own.name] !== undefined || row.phase === 'Failed') return;
+    if (row.phase !== 'Pending') throw over(`Port ${id} is ${row.phase}`, 'It is not yours to refuse.');
     if (row.controller !== null && row.controller !== own.name && isAlive(deps, row))
       throw over(`${row.controller} has port ${id}`, 'It is being bound.');
     const next = { ...row, ...refusedBy(row, own.name, said.reason) };
-    const left = controllersFor(deps, row).filter(({ name }) => next.refused[name] === undefined);
-    if (left.length > 0) planning.plan.replace(OWNER, next as unknown as AnyObject);
+    // Nobody waits for those that are not there.
+    const isLeft = controllersFor(deps, row).some(
+      ({ name }) => next.refused[name] === undefined && deps.tables.of('controller').get(name) !== undefined,
+    );
+    if (isLeft) planning.plan.replace(OWNER, next as unknown as AnyObject);
     else write(planning, row, failed(next, next.reason ?? said.reason));
   });
 

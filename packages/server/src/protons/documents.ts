@@ -1,5 +1,5 @@
 /** What is below `/proton` besides objects: which protons, versions and collections there are. Nothing is there while there is no proton. */
-import { openApiDocument, schemaOf } from '@cable/api';
+import { openApiBelow, schemaOf } from '@cable/api';
 import { type ResourceModel, servedModels } from '@cable/model';
 import type { LoadedResources } from '../engine/registry.ts';
 import { GLUON_ROOT } from './gluon-path.ts';
@@ -108,7 +108,7 @@ function addVersion(
   made.set(`${path}/schema`, schema);
   made.set(
     `${path}/openapi.json`,
-    once(() => documentOfVersion(declared, path)),
+    once(() => openApiBelow(declared, path)),
   );
 }
 
@@ -119,13 +119,6 @@ function once(make: () => unknown): () => unknown {
     made ??= make();
     return made;
   };
-}
-
-/** The whole document, of this version's paths alone. */
-function documentOfVersion(models: readonly ResourceModel[], prefix: string): unknown {
-  const document = openApiDocument(models, prefix.split('/').at(-1) ?? '');
-  const paths = Object.entries(document['paths'] as Readonly<Record<string, unknown>>);
-  return { ...document, paths: Object.fromEntries(paths.filter(([path]) => path.startsWith(`${prefix}/`))) };
 }
 
 function self(href: string): { readonly rel: 'self'; readonly href: string } {

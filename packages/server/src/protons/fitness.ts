@@ -9,6 +9,7 @@ import { Modules } from '../engine/module.ts';
 import { lookAt } from '../engine/plan.ts';
 import { storedProblem } from '../engine/stored-values.ts';
 import type { Loadout } from '../extensions/loadout.ts';
+import type { HoldOn } from './change.ts';
 import { composeProton, versionsOf } from './compose.ts';
 import type { ProtonRow } from './proton-row.ts';
 import { conversionBetween, isBackward } from './versions.ts';
@@ -16,28 +17,36 @@ import { conversionBetween, isBackward } from './versions.ts';
 /** Objects that an error names. */
 const NAMED = 3;
 
-/** Throws `HTTPConflict`, which says how many are not, and why the first ones. `holdOn`: throws when that takes too long. */
-export async function refuseUnfit(
-  deps: EngineDeps,
-  before: ProtonRow,
-  next: ProtonRow,
-  holdOn: () => void,
-): Promise<void> {
+/**
+ * Throws `HTTPConflict`, which says how many are not, and why the first ones. `holdOn`: throws when that takes too long. An object that has not changed since it was looked
+ * at for the same is not looked at again: whoever asks again goes on.
+ */
+export async function refuseUnfit(deps: EngineDeps, before: ProtonRow, next: ProtonRow, holdOn: HoldOn): Promise<void> {
   const types = deps.resources.current.typesOf(before.id);
   if (types.every((type) => deps.tables.any(type).size === 0)) return;
-  const others = [...deps.tables.any(PROTON).values()].filter(({ id }) => id !== next.id);
-  const loadout = await deps.composeProtons?.([...others, next as unknown as AnyObject]);
-  if (loadout === undefined) return;
+  if (before.backend !== next.backend) {
+    const [was, is] = [before.backend, next.backend].map((one) => one ?? 'none');
+    throw new CableError(
+      'HTTPConflict',
+      `${before.name} has objects: its back end stays ${was}, and is not to be ${is}.`,
+      {
+        detail: 'Delete them first, or install the model with the back end that it has.',
+      },
+    );
+  }
+  const look = await lookFor(deps, before, next);
+  if (look === undefined) return;
   const unfit: string[] = [];
-  let count = 0;
+  let [count, looked] = [0, 0];
+  const all = types.reduce((sum, type) => sum + deps.tables.any(type).size, 0);
   const turns = startTurns();
-  const look = judgeOf(deps, before, next, loadout);
   for (const type of types) {
     for (const row of deps.tables.any(type).values()) {
       if (turns.due()) {
         await turns.next();
-        holdOn();
+        holdOn(`${looked} of ${all} objects of ${next.name} have been looked at; nothing is changed yet.`);
       }
+      looked += 1;
       const wrong = look(type, row);
       if (wrong === undefined) continue;
       count += 1;
@@ -51,6 +60,36 @@ export async function refuseUnfit(
 }
 
 type Judge = (type: string, row: AnyObject) => string | undefined;
+
+/** What a look is for, and what it has found of each row; rows never change. */
+type Look = { readonly purpose: string; readonly judge: Judge };
+
+/** The last one for each proton. */
+const looks = new WeakMap<EngineDeps['tables'], Map<string, Look>>();
+
+/** Undefined: this server reads no models. */
+async function lookFor(deps: EngineDeps, before: ProtonRow, next: ProtonRow): Promise<Judge | undefined> {
+  const others = [...deps.tables.any(PROTON).values()].filter(({ id }) => id !== next.id);
+  const purpose = JSON.stringify([before.digest, next.digest, others.map(({ id, digest }) => [id, digest])]);
+  const own = looks.get(deps.tables) ?? new Map<string, Look>();
+  looks.set(deps.tables, own);
+  const known = own.get(next.id);
+  if (known?.purpose === purpose) return known.judge;
+  const loadout = await deps.composeProtons?.([...others, next as unknown as AnyObject]);
+  if (loadout === undefined) return undefined;
+  const judge = remembering(judgeOf(deps, before, next, loadout));
+  own.set(next.id, { purpose, judge });
+  return judge;
+}
+
+function remembering(judge: Judge): Judge {
+  const found = new WeakMap<AnyObject, string | null>();
+  return (type, row) => {
+    const wrong = found.get(row) ?? (found.has(row) ? undefined : judge(type, row));
+    found.set(row, wrong ?? null);
+    return wrong;
+  };
+}
 
 function judgeOf(deps: EngineDeps, before: ProtonRow, next: ProtonRow, loadout: Loadout): Judge {
   const made = composeProton(next);
@@ -93,11 +132,20 @@ function lossOf(
   const versions = versionsOf(next);
   const was = [versions.stored, ...versions.others].find(({ version }) => version === before.storage_version);
   if (was === undefined || !isBackward(versions, was.version, versions.stored.version)) return () => undefined;
-  const names = new Map(declaredObjects(versions).map(({ type, others }) => [type, others.get(was.version)]));
+  const ways = new Map(
+    declaredObjects(versions).map(({ type, others }) => {
+      const object = others.get(was.version);
+      const convert =
+        object === undefined
+          ? undefined
+          : conversionBetween(versions, versions.stored.version, was.version, object.name);
+      return [type, { object, convert }] as const;
+    }),
+  );
   return (type, row, after) => {
-    const object = names.get(type);
+    const { object, convert } = ways.get(type) ?? {};
     if (object === undefined) return undefined;
-    const back = conversionBetween(versions, versions.stored.version, was.version, object.name)?.(after) ?? after;
+    const back = convert?.(after) ?? after;
     const lost = object.attributes.find(
       ({ name }) => JSON.stringify(back[name] ?? null) !== JSON.stringify(row[name] ?? null),
     );

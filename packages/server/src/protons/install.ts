@@ -1,12 +1,20 @@
 /** Installs protons and their versions. */
 import type { Attributes } from '@cable/api';
 import { type AnyObject, CableError } from '@cable/model';
-import { diffModels, type ModelChange, type ModelProblem, type ProtonModel, STORED_VERSION } from '@cable/proton';
+import {
+  declaredObjects,
+  diffModels,
+  type ModelChange,
+  type ModelProblem,
+  type ProtonModel,
+  STORED_VERSION,
+} from '@cable/proton';
 import type { ActionHandler, Asked, EngineDeps } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { showOne } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
-import { changeProton, refuseChanging, whoServes, writeRow } from './change.ts';
+import { ExtensionError } from '../extensions/extension.ts';
+import { changeProton, refuseChanging, whoServes, withinRequest, writeRow } from './change.ts';
 import { readStored, versionsOf } from './compose.ts';
 import { refuseUnfit } from './fitness.ts';
 import {
@@ -18,6 +26,8 @@ import {
   type VersionRow,
 } from './proton-row.ts';
 import { renamedSince } from './renamed.ts';
+import { versionsBetween } from './versions.ts';
+import { backendNamed, backendProblem, derivationOf } from './vrouter/backends.ts';
 
 /** Versions that one proton may have. */
 const VERSIONS_MAX = 8;
@@ -28,10 +38,15 @@ const PROTONS_MAX = 500;
 /** Characters of all files of a proton: the store takes so much in one value. */
 const FILES_MAX = 768 * 1024;
 
+/** Time of a request, in ms, for what comes after the look at all objects. */
+const KEPT_MS = 12_000;
+
 type Wish = {
   readonly files: readonly StoredFile[];
   readonly served?: boolean;
   readonly storage?: boolean;
+  /** Empty: none. Absent: as the model says. */
+  readonly backend?: string;
   readonly breaking: boolean;
   readonly isDryRun: boolean;
 };
@@ -50,17 +65,17 @@ export const installProton = async (deps: EngineDeps, body: Attributes, asked: A
     warnings,
   };
   if (before !== undefined && digestOfRow(before) === digestOfRow(next)) {
-    return { ...answer, state: 'unchanged', servers: await whoServes(deps, model.name, asked.signal) };
+    return { ...answer, state: 'unchanged', servers: await whoServes(deps, model.name, asked) };
   }
   const changes = before === undefined ? [] : changesBy(before, model);
   refuseBreaking(changes, wish);
   await refuseUnloadable(deps, next);
   if (wish.isDryRun) {
-    if (before !== undefined) await refuseUnfit(deps, before, next, () => {});
+    if (before !== undefined) await refuseUnfit(deps, before, next, withinRequest(deps, asked, KEPT_MS));
     return { ...answer, changes, state: 'would be installed', servers: [] };
   }
   await replaceRow(deps, asked, before, next);
-  return { ...answer, changes, state: 'installed', servers: await whoServes(deps, model.name, asked.signal) };
+  return { ...answer, changes, state: 'installed', servers: await whoServes(deps, model.name, asked) };
 };
 
 /** Writes the new row, once its objects have been seen to be what it takes. */
@@ -71,6 +86,8 @@ export async function replaceRow(
   next: ProtonRow,
 ): Promise<void> {
   if (before === undefined) return writeRow(deps, asked, undefined, next);
+  // Most of it while others write: what they change meanwhile is looked at once more.
+  await refuseUnfit(deps, before, next, withinRequest(deps, asked, KEPT_MS));
   await changeProton(deps, asked, before, async ({ holdOn }) => {
     await refuseUnfit(deps, before, next, holdOn);
     return next;
@@ -78,10 +95,11 @@ export async function replaceRow(
 }
 
 function wishOf(body: Attributes): Wish {
-  const { files, served, storage, breaking, dry_run } = body as {
+  const { files, served, storage, backend, breaking, dry_run } = body as {
     readonly files: readonly StoredFile[];
     readonly served?: boolean;
     readonly storage?: boolean;
+    readonly backend?: string;
     readonly breaking?: boolean;
     readonly dry_run?: boolean;
   };
@@ -92,6 +110,7 @@ function wishOf(body: Attributes): Wish {
     ...{ files, breaking: breaking === true, isDryRun: dry_run === true },
     ...(served === undefined ? {} : { served }),
     ...(storage === undefined ? {} : { storage }),
+    ...(backend === undefined ? {} : { backend }),
   };
 }
 
@@ -153,23 +172,58 @@ function nextRow(deps: EngineDeps, before: ProtonRow | undefined, model: ProtonM
   if (JSON.stringify(files).length > FILES_MAX) {
     throw refused('files', `all versions together have more than ${FILES_MAX} characters`);
   }
-  return withStored({ ...emptyRow(name), ...before, versions, files }, before);
+  // What a newer version of the model says is for who installs that first: a proton keeps what it has.
+  const backend = (wish.backend ?? (before === undefined ? model.backend : before.backend) ?? '') || null;
+  const derivation = derivationOf(backend) ?? 0;
+  return withStored({ ...emptyRow(name), ...before, versions, files, backend, derivation }, before);
 }
 
 function emptyRow(name: string): ProtonRow {
   return {
     ...{ id: name, name, description: '', storage_version: '', digest: '', served_versions: [] },
-    ...{ versions: [], files: {}, born: {}, change: null },
+    ...{ versions: [], files: {}, born: {}, change: null, backend: null, derivation: 0 },
   } as unknown as ProtonRow;
 }
 
-/** What follows from the versions. */
+/** Throws `HTTPConflict` for a version that was converted from and to the stored one, and would not be any more: it would be shown as what it is not. */
+function refuseCutOff(before: ProtonRow, next: ProtonRow): void {
+  const [was, is] = [versionsOf(before), versionsOf(next)];
+  for (const { version } of is.others) {
+    const between = versionsBetween(was, version, was.stored.version);
+    if (between === undefined || versionsBetween(is, version, is.stored.version) !== undefined) continue;
+    const missing = between.filter((one) => !next.versions.some((left) => left.version === one));
+    throw new CableError(
+      'HTTPConflict',
+      missing.length > 0
+        ? `${before.name} ${version} is converted by way of ${missing.join(' and ')}.`
+        : `No conversions would lead from ${version} to ${is.stored.version} of ${before.name} any more.`,
+      { detail: `Remove ${version} first (cable proton remove-version ${before.name} ${version})${CONVERT}.` },
+    );
+  }
+}
+
+const CONVERT = ', or give the newer model conversions from it';
+
+/** What follows from the versions. Throws `HTTPBadRequest` for a back end that cannot read the stored one, and `HTTPConflict` as `refuseCutOff`. */
 export function withStored(row: ProtonRow, before: ProtonRow | undefined): ProtonRow {
-  const { stored } = versionsOf(row);
+  const all = versionsOf(row);
+  const { stored } = all;
+  const problem = row.backend === null ? undefined : backendProblem(row.backend, declaredObjects(all));
+  if (problem !== undefined) throw refused('backend', problem);
+  const isOther = row.backend !== null && row.backend !== before?.backend;
+  const limits = isOther ? backendNamed(row.backend ?? '')?.quotas?.(declaredObjects(all)) : undefined;
   const served = row.versions.filter((one) => one.served).map(({ version }) => version);
   const born = before === undefined ? {} : renamedSince(before, row);
-  const next = { ...row, born, description: stored.description.slice(0, 4096), storage_version: stored.version };
+  const quotas = limits === undefined ? {} : { quotas: { ...limits, ...(row.quotas ?? {}) } };
+  const next = {
+    ...row,
+    ...quotas,
+    born,
+    description: stored.description.slice(0, 4096),
+    storage_version: stored.version,
+  };
   const made = { ...next, served_versions: served } as ProtonRow;
+  if (before !== undefined) refuseCutOff(before, made);
   return { ...made, digest: digestOfRow(made) };
 }
 
@@ -209,13 +263,8 @@ async function refuseUnloadable(deps: EngineDeps, next: ProtonRow): Promise<void
     const loadout = await deps.composeProtons?.([...rows, next as unknown as AnyObject]);
     if (loadout?.resources.protons.get(next.id) === next.digest) return;
   } catch (err) {
-    throw new CableError(
-      'HTTPBadRequest',
-      `The model cannot be served: ${err instanceof Error ? err.message : String(err)}`,
-      {
-        cause: err,
-      },
-    );
+    const why = err instanceof ExtensionError ? err.problem : err instanceof Error ? err.message : String(err);
+    throw new CableError('HTTPBadRequest', `The model cannot be served: ${why}`, { cause: err });
   }
   throw new CableError('HTTPBadRequest', 'The model cannot be served: see the server’s log.');
 }
@@ -231,7 +280,7 @@ export const setVersionOf = async (deps: EngineDeps, id: string, body: Attribute
     one === own ? { ...one, served: served ?? one.served, deprecated: deprecated ?? one.deprecated } : one,
   );
   await replaceRow(deps, asked, before, withStored({ ...before, versions }, before));
-  await whoServes(deps, id, asked.signal);
+  await whoServes(deps, id, asked);
   return shown(deps, id, asked);
 };
 
@@ -248,6 +297,7 @@ export const removeVersionOf = async (
     throw refused('version', `objects are stored as ${own.version} has them: migrate to another one first`);
   const { [own.version]: _gone, ...files } = before.files;
   const versions = before.versions.filter((one) => one !== own);
+  const next = withStored({ ...before, versions, files, change: null }, before);
   await changeProton(deps, asked, before, () => {
     const types = deps.resources.current.typesOf(id);
     const left = types
@@ -258,9 +308,9 @@ export const removeVersionOf = async (
         detail: `Migrate them first: cable proton migrate ${id}.`,
       });
     }
-    return Promise.resolve(withStored({ ...before, versions, files, change: null }, before));
+    return Promise.resolve(next);
   });
-  await whoServes(deps, id, asked.signal);
+  await whoServes(deps, id, asked);
   return shown(deps, id, asked);
 };
 

@@ -1,17 +1,22 @@
 /** Writes objects that are stored as an older version of their proton has them as the storage version has them. */
 import type { Attributes } from '@cable/api';
+import { startTurns } from '@cable/kit';
 import type { AnyObject } from '@cable/model';
 import { STORED_VERSION } from '@cable/proton';
 import { PlanTooLarge, transact } from '../engine/commit.ts';
 import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import { planUpdate } from '../engine/write.ts';
-import { askedNow, untilLoaded, whoServes } from './change.ts';
+import { askedNow, timeLeft, untilLoaded, whoServes } from './change.ts';
 import { replaceRow, withStored } from './install.ts';
 import { type ProtonRow, protonRow } from './proton-row.ts';
 
-/** Objects of one transaction. */
-const STEP = 200;
+/** Objects of one transaction: the first, and at most. */
+const STEP = 50;
+const STEP_MOST = 400;
+
+/** A transaction is to take about so long, in ms: others write between two. */
+const STEP_MS = 500;
 
 /** With less time than this the request is answered, and says what is left. */
 const LATE_MS = 5000;
@@ -25,7 +30,7 @@ export async function migrateProton(deps: EngineDeps, id: string, body: Attribut
   const isOther = version !== undefined && version !== row.storage_version;
   if (isOther) {
     await storeAs(deps, row, version, asked);
-    await whoServes(deps, id, asked.signal);
+    await whoServes(deps, id, asked);
   }
   await untilLoaded(deps, row, asked);
   return writeAll(deps, id, asked);
@@ -42,13 +47,12 @@ async function storeAs(deps: EngineDeps, row: ProtonRow, version: string, asked:
 
 async function writeAll(deps: EngineDeps, id: string, asked: Asked): Promise<unknown> {
   const version = String(deps.tables.any(PROTON).get(id)?.['storage_version']);
+  const older = olderOf(deps, id, version);
   let migrated = 0;
   let size = STEP;
-  for (;;) {
-    const older = olderOf(deps, id, version);
-    const step = older.slice(0, size);
-    const isLate = asked.deadlineMs - deps.monotonicMs() < LATE_MS;
-    if (step.length === 0 || isLate) return { migrated, left: older.length };
+  while (migrated < older.length && timeLeft(deps, asked) > LATE_MS) {
+    const step = older.slice(migrated, migrated + size);
+    const begun = deps.monotonicMs();
     try {
       await transact(deps, askedNow(deps, asked), (planning) => writeStep(planning, step, version));
     } catch (err) {
@@ -57,12 +61,17 @@ async function writeAll(deps: EngineDeps, id: string, asked: Asked): Promise<unk
       continue;
     }
     migrated += step.length;
+    const isSlow = deps.monotonicMs() - begun > STEP_MS;
+    size = isSlow ? Math.ceil(size / 2) : Math.min(STEP_MOST, step.length * 2);
   }
+  return { migrated, left: olderOf(deps, id, version).length };
 }
 
-function writeStep(planning: Planning, step: readonly Place[], version: string): void {
+async function writeStep(planning: Planning, step: readonly Place[], version: string): Promise<void> {
   const { deps, plan } = planning;
+  const turns = startTurns();
   for (const { type, id } of step) {
+    if (turns.due()) await turns.next();
     const row = plan.rely(type, id) as AnyObject | undefined;
     if (row === undefined || row[STORED_VERSION] === version) continue;
     planUpdate(planning, deps.resources.named(type), row, { [STORED_VERSION]: version });

@@ -23,7 +23,7 @@ export async function load(url, context, next) {
 
 /** What reads models, or does anything for one that is there. */
 const OF_PROTONS =
-  /packages\/proton\/|\/protons\/(?:arbiter|binding-keeper|change|change-rings|compose|contributions|fitness|install|migrate|owners|parts|remove|renamed|rules|versions|watch)\.ts|node_modules\/(?:re2js|@marcbachmann\/cel-js|ajv\/dist\/2020)/;
+  /packages\/proton\/|\/protons\/(?:arbiter|binding-keeper|change|change-rings|compose|contributions|fitness|install|migrate|owners|parts|remove|renamed|rules|versions|watch|vrouter\/(?!overlay|networks|vpn-peerings)[a-z0-9-]+)\.ts|node_modules\/(?:re2js|@marcbachmann\/cel-js|ajv\/dist\/2020)/;
 
 /** What asks plug-ins, or tells them anything. */
 const OF_PLUGINS =

@@ -1,30 +1,35 @@
 /** Keeps the rows of ports among all ports (`port_owner`) with the ports of protons, and begins their bindings. */
-import { type AnyObject, CableError, type PortOwner } from '@cable/model';
+import { type AnyObject, CableError, isMulticastMac, type Port, type PortOwner, parseMac } from '@cable/model';
 import type { DeclaredObject, ProtonAttribute } from '@cable/proton';
 import { complete } from '../engine/complete.ts';
 import type { Asked, Planning } from '../engine/context.ts';
 import type { Contribution, Given } from '../engine/module.ts';
 import { planUpdate } from '../engine/write.ts';
-import { type Binding, boundBy, failed, pending, unbound } from './binding.ts';
+import { objectKey } from '../keys.ts';
+import { vifOn } from '../resources/vif.ts';
+import { type Binding, boundBy, carried, failed, pending, unbound } from './binding.ts';
 import { controllersFor } from './controllers.ts';
-import { type FixedIp, fixedIp, networkIdOf, recordOf } from './port-view.ts';
+import { type FixedIp, fixedIp, networkIdOf, recordOf, statusOf } from './port-view.ts';
+import { leaveNetwork, PROTON_NETWORK, projectNetwork } from './vrouter/networks.ts';
+import { inTheWay, invalid } from './vrouter/refusals.ts';
 
 export const PORT_OWNER = 'port_owner';
 
-type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed'>;
+type Part = Pick<Contribution<AnyObject>, 'created' | 'change' | 'changed' | 'removed' | 'lockKeys'>;
 
-/** Of the type of a proton's ports. */
-export function ofPorts(proton: string, own: DeclaredObject): Part {
-  const writeBack = (binding: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>): Readonly<Record<string, unknown>> =>
-    shownBinding(own, binding);
+/** Of the type of a proton's ports. `isCarried`: it has a back end on the vrouter. */
+export function ofPorts(proton: string, own: DeclaredObject, isCarried: boolean): Part {
+  const writeBack = (binding: Binding): Readonly<Record<string, unknown>> => shownBinding(own, binding);
   return {
     created: (planning, port) => {
       const { plan, deps } = planning;
+      if (isCarried) refuseOddMac(port);
       if (plan.rely('port', port.id) !== undefined) throw isNeutrons(port.id);
       const start = {
         ...{ id: port.id, proton, type: own.type, project_id: port['project_id'] },
         network_id: networkIdOf(proton, String(port['project_id'])),
         ...spec(port),
+        ...(isCarried ? { proton_network_id: projectNetwork(planning, proton, String(port['project_id'])) } : {}),
       };
       const row = complete(deps.resources.named(PORT_OWNER), start as Given<AnyObject>) as unknown as PortOwner;
       const binding = row.host_id === '' ? undefined : begun(planning, row, port);
@@ -35,7 +40,7 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
       const { plan } = planning;
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined || planning.isService) return {};
-      const next = { ...row, ...spec(after) };
+      const next = { ...row, ...spec(after), ...noneAside(row, after) };
       const binding = transition(planning, row, { after: next, port: after, given, type: own.type });
       if (binding === undefined) return {};
       plan.replace(PORT_OWNER, { ...next, ...binding } as unknown as AnyObject);
@@ -45,12 +50,30 @@ export function ofPorts(proton: string, own: DeclaredObject): Part {
       const row = plan.get(PORT_OWNER, after.id) as unknown as PortOwner | undefined;
       if (row === undefined) return;
       const next = { ...row, ...spec(after) };
+      if (isCarried && next.mac_address !== row.mac_address) {
+        refuseOddMac(after);
+        if (row.phase !== 'Unbound')
+          throw inTheWay('mac_address', `port ${row.id} is bound to a host`, 'Unbind it first.');
+      }
       if (JSON.stringify(next) !== JSON.stringify(row)) plan.replace(PORT_OWNER, next as unknown as AnyObject);
     },
     removed: ({ plan }, port) => {
-      if (plan.get(PORT_OWNER, port.id) !== undefined) plan.delete(PORT_OWNER, port.id);
+      const row = plan.get(PORT_OWNER, port.id);
+      if (row === undefined) return;
+      plan.delete(PORT_OWNER, port.id);
+      for (const wire of plan.by('pseudowire', 'at_port_id', port.id)) plan.delete('pseudowire', wire.id);
+      if (row.proton_network_id !== null) leaveNetwork({ plan }, row.proton_network_id);
     },
+    ...(isCarried
+      ? { lockKeys: ({ project_id: project }) => [objectKey(PROTON_NETWORK, networkIdOf(proton, String(project)))] }
+      : {}),
   };
+}
+
+function refuseOddMac(port: AnyObject): void {
+  const mac = parseMac(String(port['mac_address']).toLowerCase());
+  if (mac === undefined || isMulticastMac(mac) || mac === '00:00:00:00:00:00')
+    throw invalid('mac_address', 'it is no address of one station');
 }
 
 /** Writes of the binding itself begin none. */
@@ -59,9 +82,20 @@ function inside(planning: Planning): Planning {
 }
 
 /** What whoever binds says of it. */
-function spec(port: AnyObject): Pick<PortOwner, 'host_id' | 'device_id' | 'device_owner'> {
+function spec(
+  port: AnyObject,
+): Pick<PortOwner, 'host_id' | 'device_id' | 'device_owner' | 'mac_address' | 'name' | 'admin_state_up' | 'vnic_type'> {
   const text = (name: string): string => (typeof port[name] === 'string' ? port[name] : '');
-  return { host_id: text('host_id'), device_id: text('device_id'), device_owner: text('device_owner') };
+  return {
+    ...{ host_id: text('host_id'), device_id: text('device_id'), device_owner: text('device_owner') },
+    ...{ mac_address: text('mac_address').toLowerCase(), name: text('name') },
+    ...{ admin_state_up: port['admin_state_up'] !== false, vnic_type: text('vnic_type') || 'normal' },
+  };
+}
+
+/** Whoever is moved without being prepared for it is nowhere else. */
+function noneAside(row: PortOwner, after: AnyObject): Partial<PortOwner> {
+  return after['host_id'] === row.host_id ? {} : { inactive_bindings: [], standby_hosts: [] };
 }
 
 type Step = {
@@ -105,26 +139,44 @@ export function hasBegun(asked: Asked): boolean {
 }
 
 /** `given`: what whoever binds says himself of how it is plugged. */
-function begun({ deps, asked }: Planning, row: PortOwner, given: Readonly<Record<string, unknown>>): Binding {
+function begun(planning: Planning, row: PortOwner, given: Readonly<Record<string, unknown>>): Binding {
+  const { deps, asked } = planning;
   const { vif_type: vif, vif_details: details } = given;
   if (isVif(vif)) return boundBy(row, vif, recordOf(details));
+  const own = row.proton_network_id === null ? undefined : boundHere(planning, row);
+  if (own !== undefined) return own;
   const next = pending(row, deps.now());
   begunBy.add(asked);
   if (controllersFor(deps, row).length > 0) return next;
-  return failed({ ...row, ...next }, `no controller of ${row.proton} is registered for the host ${row.host_id}`);
+  const nobody = `no controller of ${row.proton} is registered for the host ${row.host_id}`;
+  return failed(
+    { ...row, ...next },
+    row.proton_network_id === null ? nobody : `no agent has registered as the host ${row.host_id}, and ${nobody}`,
+  );
+}
+
+/** As Neutron's ports are bound, where the host runs the vrouter; undefined: it does not. */
+function boundHere({ plan }: Planning, row: PortOwner): Binding | undefined {
+  const host = plan.need('host', row.host_id);
+  if (host === undefined) return undefined;
+  const { 'binding:vif_type': type, 'binding:vif_details': details } = vifOn(host, {
+    ...{ id: row.id, device_owner: row.device_owner },
+    'binding:vnic_type': row.vnic_type as Port['binding:vnic_type'],
+  });
+  return carried(row, type, details);
 }
 
 /** What the port itself shows of a binding, as far as its model has it. */
 export function shownBinding(
   { object }: Pick<DeclaredObject, 'object'>,
-  { phase, vif_type, vif_details }: Pick<Binding, 'phase' | 'vif_type' | 'vif_details'>,
+  { phase, status, vif_type, vif_details }: Pick<Binding, 'phase' | 'status' | 'vif_type' | 'vif_details'>,
 ): Readonly<Record<string, unknown>> {
   const find = (name: string): ProtonAttribute | undefined => object.attributes.find((one) => one.name === name);
   const details = find('vif_details');
   return {
     ...(find('vif_type') === undefined ? {} : { vif_type: vif_type ?? null }),
     ...(details === undefined ? {} : { vif_details: detailsFor(details, vif_details) }),
-    ...(find('status') === undefined ? {} : { status: phase === 'Bound' ? 'ACTIVE' : 'DOWN' }),
+    ...(find('status') === undefined ? {} : { status: statusOf({ phase, status }) }),
   };
 }
 

@@ -2,11 +2,17 @@
 import type { Logger } from '@cable/kit';
 import type { Arbiter } from '../engine/arbiter.ts';
 import type { EngineDeps } from '../engine/context.ts';
+import type { WriteStatus } from '../hosts/status-writer.ts';
 import { createArbiter } from './arbiter.ts';
 import { BindingKeeper } from './binding-keeper.ts';
 import { ChangeRings } from './change-rings.ts';
 
-export type ProtonParts = { readonly rings: ChangeRings; readonly arbiter: Arbiter; readonly done: Promise<void> };
+export type ProtonParts = {
+  readonly rings: ChangeRings;
+  readonly arbiter: Arbiter;
+  readonly writeStatus: WriteStatus;
+  readonly done: Promise<void>;
+};
 
 /** They stay until the signal aborts. */
 export function startParts(
@@ -15,5 +21,8 @@ export function startParts(
 ): ProtonParts {
   const { tables, resources } = deps;
   const keeper = new BindingKeeper(deps, { log, signal });
-  return { rings: new ChangeRings({ tables, resources, signal }), arbiter: createArbiter(deps), done: keeper.done };
+  return {
+    ...{ rings: new ChangeRings({ tables, resources, signal }), arbiter: createArbiter(deps), done: keeper.done },
+    writeStatus: (portId, status) => keeper.writeStatus(portId, status),
+  };
 }

@@ -44,7 +44,7 @@ export function neutronPort(port: AnyObject, owner: PortOwner): AnyObject {
     network_id: owner.network_id,
     mac_address: textOf(port['mac_address']),
     admin_state_up: port['admin_state_up'] !== false,
-    status: phase === 'Bound' ? 'ACTIVE' : 'DOWN',
+    status: statusOf(owner),
     fixed_ips: owner.fixed_ips.map(({ subnet_id, ip_address }) => ({ subnet_id, ip_address })),
     ...{ device_id: owner.device_id, device_owner: owner.device_owner },
     'binding:host_id': owner.host_id,
@@ -52,12 +52,18 @@ export function neutronPort(port: AnyObject, owner: PortOwner): AnyObject {
     'binding:profile': recordOf(port['profile']),
     'binding:vif_type': vif_type ?? 'unbound',
     'binding:vif_details': vif_details,
-    ...{ security_groups: [], allowed_address_pairs: [], extra_dhcp_opts: [], inactive_bindings: [] },
+    ...{ security_groups: [], allowed_address_pairs: [], extra_dhcp_opts: [], 'cable:cluster': null },
+    ...{ inactive_bindings: owner.inactive_bindings, standby_hosts: owner.standby_hosts },
     ...{ port_security_enabled: false, binding_failed: phase === 'Failed' },
     ip_allocation: owner.fixed_ips.length === 0 ? 'none' : 'immediate',
     ...{ created_at: textOf(port['created_at']), updated_at: textOf(port['updated_at']) },
     revision_number: Number(port['revision_number'] ?? 1),
   });
+}
+
+/** What its host says, else how far its binding is. */
+export function statusOf({ phase, status }: Pick<PortOwner, 'phase' | 'status'>): 'ACTIVE' | 'DOWN' {
+  return status ?? (phase === 'Bound' ? 'ACTIVE' : 'DOWN');
 }
 
 function textOf(value: unknown): string {

@@ -37,11 +37,17 @@ export function digestOfFiles(files: readonly StoredFile[]): string {
 }
 
 /** Of everything that servers load of a proton. */
-export function digestOfRow({ versions, born }: Pick<ProtonRow, 'versions' | 'born'>): string {
+export function digestOfRow({
+  versions,
+  born,
+  backend,
+  derivation,
+}: Pick<ProtonRow, 'versions' | 'born' | 'backend' | 'derivation'>): string {
   const loaded = versions.map(({ version, digest, served, storage, deprecated }) => {
     return [version, digest, served, storage, deprecated];
   });
-  return shortHash(JSON.stringify([loaded, Object.entries(born).sort()]));
+  const ofBackend = backend === null ? [] : [backend, derivation];
+  return shortHash(JSON.stringify([loaded, Object.entries(born).sort(), ...ofBackend]));
 }
 
 function shortHash(text: string): string {

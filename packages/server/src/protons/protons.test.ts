@@ -241,6 +241,13 @@ test('a watch tells what the caller sees of, from the revision that he knows', a
     if (seen.length === 2) break;
   }
   assert.deepEqual(seen, ['MODIFIED a 6', 'DELETED a 6']);
+  const history = String(list.headers['cable-history']);
+  const know = (given: string) =>
+    fetch(`${address}${path}?watch=1&since=${since}&history=${encodeURIComponent(given)}`, {
+      headers: close,
+      signal: abort.signal,
+    });
+  assert.deepEqual([(await know(history)).status, (await know(`${history}0`)).status], [200, 410]);
   const late = await fetch(`${address}${path}?watch=1&since=1`, { headers: close });
   assert.equal(late.status, 410);
   assert.equal(((await late.json()) as { readonly status: number }).status, 410);

@@ -5,7 +5,7 @@ import type { Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { PROTON } from '../engine/fences.ts';
 import type { Holder } from '../engine/registry.ts';
 import { planDelete } from '../engine/write.ts';
-import { askedNow, changeProton, refuseChanging } from './change.ts';
+import { askedNow, changeProton, type HoldOn, refuseChanging } from './change.ts';
 import { protonRow } from './proton-row.ts';
 
 /** Objects of one transaction. */
@@ -39,7 +39,7 @@ async function removeAll(
   deps: EngineDeps,
   proton: string,
   asked: Asked,
-  { leads, holdOn }: { readonly leads: string; readonly holdOn: () => void },
+  { leads, holdOn }: { readonly leads: string; readonly holdOn: HoldOn },
 ): Promise<void> {
   let size = STEP;
   for (;;) {
@@ -47,7 +47,7 @@ async function removeAll(
     const ring = places.length > 0 ? undefined : ringOf(deps, proton);
     const step = ring ?? places;
     if (step.length === 0) return;
-    holdOn();
+    holdOn(`Objects of ${proton} are being removed: ${countOf(deps, proton)} are left.`);
     try {
       await transact(deps, askedNow(deps, asked), (planning) => removeStep(planning, step), { leads });
     } catch (err) {
@@ -67,6 +67,10 @@ function removeStep(planning: Planning, step: readonly Place[]): void {
       plan.by(holder.type, index, id).every((one) => going.has(keyOf({ type: holder.type, id: one.id })));
     planDelete(planning, deps.resources.named(type), row, new Set(restricting(deps, type).filter(gone)));
   }
+}
+
+function countOf({ tables, resources }: EngineDeps, proton: string): number {
+  return resources.current.typesOf(proton).reduce((sum, type) => sum + tables.any(type).size, 0);
 }
 
 /** Objects to which nothing refers that would keep them. */

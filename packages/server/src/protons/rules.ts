@@ -11,8 +11,13 @@ const BY_OTHER_NAMES: Readonly<Record<string, string>> = { admin: 'context_is_ad
 /** Who plugs ports. */
 const SERVICES = 'rule:service_api';
 
-/** What of a port says where and how it is plugged: no tenant gives it, whatever the model says. */
-const BINDING: ReadonlySet<string> = new Set(['host_id', 'vif_type', 'vif_details', 'profile', 'binding']);
+/** What of a port says where and how it is plugged, and into what: no tenant gives it, whatever the model says. */
+const BINDING: ReadonlySet<string> = new Set([
+  ...['host_id', 'vif_type', 'vif_details', 'profile', 'binding', 'device_id', 'device_owner', 'status'],
+]);
+
+/** Format 1.0 has each create of a port say it: what it may be then `refuseStatus` says. */
+const SAID_BY_CREATES = 'status';
 
 /** Rules of all types. Each is about the stored version's objects, through whatever version they are asked for. */
 export function rulesOf(_versions: ProtonVersions, declared: readonly DeclaredObject[]): readonly RuleDefault[] {
@@ -46,7 +51,9 @@ function attributeRules(type: string, { kind, attributes }: ProtonObject): reado
       ...(writers === undefined
         ? []
         : [
-            { name: `create_${type}:${name}`, check: writers, description },
+            ...(isBinding && name === SAID_BY_CREATES
+              ? []
+              : [{ name: `create_${type}:${name}`, check: writers, description }]),
             // Who may not write it may send back what he was shown.
             { name: `update_${type}:${name}`, check: writers, description, asked: 'changed' as const },
           ]),

@@ -11,7 +11,8 @@ test('the models that are shipped are served as their vectors say', async (t) =>
   const harness = await startHarness(t);
   for (const name of ['test', 'net-l3vpn', 'net-l3vpn-v1.1', 'ietf-sfc', 'circuit']) {
     const files = model(name);
-    const answer = await install(harness, files, { breaking: true });
+    // Vectors are of the model alone: a back end refuses more than that says.
+    const answer = await install(harness, files, { breaking: true, backend: '' });
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     const read = readModel(files);
     assert.ok('model' in read);

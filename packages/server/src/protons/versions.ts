@@ -3,6 +3,8 @@ import {
   conversionOf,
   convertBackward,
   convertForward,
+  newNames,
+  oldNames,
   type ProtonModel,
   type ProtonObject,
   type ProtonVersions,
@@ -42,9 +44,66 @@ export function conversionBetween(
   return (fields) => ({ ...steps.reduce((made, step) => step(made), fields), ...enginesOf(fields) });
 }
 
+/** What is between two versions on the shortest way from one to the other, in its order; undefined: no conversions lead there. */
+export function versionsBetween(versions: ProtonVersions, from: string, to: string): readonly string[] | undefined {
+  const path = pathOf(versions, from, to);
+  return path?.slice(0, -1).map(({ older, newer, isForward }) => (isForward ? newer : older).version);
+}
+
 /** True: somewhere on the way an older version takes what a newer one has. */
 export function isBackward(versions: ProtonVersions, from: string, to: string): boolean {
   return pathOf(versions, from, to)?.some(({ isForward }) => !isForward) === true;
+}
+
+/** An attribute that has the values of another version’s. `defaults`: what is shown of it, as texts, where it has none. */
+export type SameAttribute = { readonly name: string; readonly defaults: readonly string[] };
+
+/** What is stored of an attribute of another version as it is, maybe by another name; undefined: it is made of something else, or of nothing. */
+export function sameAttributeIn(
+  versions: ProtonVersions,
+  version: string,
+  object: string,
+  attribute: string,
+): SameAttribute | undefined {
+  const models = [versions.stored, ...versions.others];
+  const start = models.find((one) => one.version === version)?.objects.find(({ name }) => name === object);
+  let at: { readonly object: ProtonObject; readonly name: string } | undefined =
+    start === undefined ? undefined : { object: start, name: attribute };
+  const defaults: string[] = [];
+  for (const edge of pathOf(versions, version, versions.stored.version) ?? []) {
+    if (at === undefined) return undefined;
+    defaults.push(...defaultOf(at.object, at.name));
+    at = across(edge, at.object.name, at.name);
+  }
+  return at === undefined ? undefined : { name: at.name, defaults: [...defaults, ...defaultOf(at.object, at.name)] };
+}
+
+function defaultOf({ attributes }: ProtonObject, attribute: string): readonly string[] {
+  const standard = attributes.find(({ name }) => name === attribute)?.default;
+  return standard === undefined || standard === null ? [] : [String(standard)];
+}
+
+/** The attribute on the other side of a step. */
+function across(
+  { older, newer, isForward }: Edge,
+  object: string,
+  attribute: string,
+): { readonly object: ProtonObject; readonly name: string } | undefined {
+  const declared = newer.conversions.find(({ from }) => from === older.version)?.objects ?? [];
+  const conversion = declared.find((one) => (isForward ? (one.was ?? one.object) : one.object) === object);
+  const { steps = [], was } = conversion ?? {};
+  const other = objectOf(
+    isForward ? newer : older,
+    conversion === undefined ? object : isForward ? conversion.object : (was ?? object),
+  );
+  if (other === undefined) return undefined;
+  const [here, there] = isForward ? ([oldNames, newNames] as const) : ([newNames, oldNames] as const);
+  const step = steps.find((one) => here(one).includes(attribute));
+  if (step === undefined) {
+    return steps.some((one) => there(one).includes(attribute)) ? undefined : { object: other, name: attribute };
+  }
+  if (!('rename' in step)) return undefined;
+  return { object: other, name: isForward ? step.rename.to : step.rename.from };
 }
 
 /** What the engine hides in objects begins with an underscore: slots, requests. */

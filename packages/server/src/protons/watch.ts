@@ -1,4 +1,4 @@
-/** `GET <collection>?watch=1&since=<revision>`: changes of the objects that the caller sees, one JSON object a line. */
+/** `GET <collection>?watch=1&since=<revision>&history=<history>`: changes of the objects that the caller sees, one JSON object a line. */
 import type { Writable } from 'node:stream';
 import type { Turns } from '@cable/kit';
 import { type AnyObject, CableError } from '@cable/model';
@@ -24,6 +24,8 @@ export type Watch = {
   readonly projectId: string | null;
   /** Revision up to which the client knows everything; undefined: it knows nothing. */
   readonly since: number | undefined;
+  /** Which history of the store its revisions are of, as a client gives it back. */
+  readonly history: () => string;
   /** All objects that are there. */
   readonly rows: () => Iterable<AnyObject>;
   /** The object's JSON text as the caller sees it; undefined: he does not see it, or did not ask for it. */
@@ -65,7 +67,7 @@ export async function runWatch(watch: Watch, start: () => Writable): Promise<voi
       }
       at = reached;
       if (changes.length > 0 || performance.now() >= bookmarkAt) {
-        await write(out, line({ type: 'BOOKMARK', revision: at }), signal);
+        await write(out, line({ type: 'BOOKMARK', revision: at, history: watch.history() }), signal);
         bookmarkAt = performance.now() + BOOKMARK_MS;
       }
       if (rings.revision === at) await rings.next(signal, BOOKMARK_MS);

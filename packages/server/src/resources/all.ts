@@ -19,6 +19,8 @@ import {
 } from '../plugins/plugin-module.ts';
 import { portOwnerModule, protonControllerModule } from '../protons/controllers.ts';
 import { protonModule } from '../protons/proton-module.ts';
+import { portInNetworkModule, protonNetworkModule } from '../protons/vrouter/networks.ts';
+import { vpnPeeringModule } from '../protons/vrouter/vpn-peerings.ts';
 import { addressGroupModule } from './address-group.ts';
 import { addressScopeModule, networkScopesModule, subnetPoolScopeModule } from './address-scope.ts';
 import { agentModule } from './agent.ts';
@@ -57,6 +59,7 @@ import { floatingIpForwardingsModule, portForwardingModule, portForwardingsToMod
 import { portGuestModule } from './port-guest.ts';
 import { privateSubnetModule } from './private-subnet.ts';
 import { providerOfClusterModule, providerRangesModule } from './provider-of-cluster.ts';
+import { pseudowireModule } from './pseudowire.ts';
 import { qosPolicyModule } from './qos-policy.ts';
 import { qosRuleModule, qosRuleTypeModule } from './qos-rule.ts';
 import { floatingIpQosModule, networkQosModule, portQosModule, routerQosModule } from './qos-users.ts';
@@ -104,6 +107,7 @@ export const MODULES: ModuleTable = {
   network: [
     shareableModule('network'),
     providerOfClusterModule,
+    networkZonesModule,
     networkSegmentsModule,
     networkBackendModule,
     networkModule,
@@ -112,14 +116,16 @@ export const MODULES: ModuleTable = {
     networkDnsModule,
     networkQosModule,
     networkScopesModule,
-    networkZonesModule,
     defaultExternalModule,
     networkAgentsModule,
     originModule,
   ],
   rbac_policy: [rbacPolicyModule],
   proton: [protonModule],
-  port_owner: [portOwnerModule],
+  port_owner: [portOwnerModule, portInNetworkModule],
+  vpn_peering: [vpnPeeringModule],
+  proton_network: [protonNetworkModule],
+  pseudowire: [pseudowireModule],
   proton_controller: [protonControllerModule],
   kubernetes_cluster: [
     ...[kubernetesClusterModule, handingOverModule, providerRangesModule, retireHostModule],
@@ -167,6 +173,7 @@ export const MODULES: ModuleTable = {
     portOfClusterModule,
   ],
   router: [
+    routerZonesModule,
     routerBackendModule,
     routerModule,
     routerFlavorModule,
@@ -177,7 +184,6 @@ export const MODULES: ModuleTable = {
     extraRoutesModule,
     routerQosModule,
     routerScopesModule,
-    routerZonesModule,
     routerAgentsModule,
     originModule,
   ],

@@ -1,9 +1,10 @@
 /** Availability zones: names that hosts have in common. A zone is there as long as a host is in it. */
 import { type AnyObject, CableError, DEFAULT_ZONE, type Host, type Network, type Router } from '@cable/model';
 import { type Contribution, contribute } from '../engine/module.ts';
+import { registeredBackends } from '../plugins/backends.ts';
 import type { Tables } from '../tables.ts';
 
-type Rows = Pick<Tables, 'of' | 'any' | 'revision'>;
+type Rows = Pick<Tables, 'of' | 'any' | 'has' | 'revision'>;
 
 /** Longest list of hints, as JSON: Neutron's. */
 const HINTS_MAX = 255;
@@ -24,6 +25,11 @@ export const availabilityZoneModule: Contribution<AnyObject> = {
         rows.set(id, { id, name, resource, state: takes ? 'available' : 'unavailable' });
       }
     }
+    for (const { name, resource, isReady } of zonesOfPlugins(tables)) {
+      const id = `${name}/${resource}`;
+      if (!isReady && rows.has(id)) continue;
+      rows.set(id, { id, name, resource, state: isReady ? 'available' : 'unavailable' });
+    }
     return [...rows.values()];
   },
 };
@@ -31,19 +37,19 @@ export const availabilityZoneModule: Contribution<AnyObject> = {
 /** Networks: which zones they are in. */
 export const networkZonesModule: Contribution<AnyObject> = contribute<Network>({
   derive: ({ deps }, given) => {
-    checkHints(deps.tables, given.availability_zone_hints ?? [], () => true);
+    checkHints(deps.tables, given.availability_zone_hints ?? [], 'network', () => true);
     return {};
   },
-  present: (tables, network) => ({ availability_zones: zonesOfNetwork(tables, network.id) }),
+  present: (tables, network) => ({ availability_zones: pluginsHints(network) ?? zonesOfNetwork(tables, network.id) }),
 });
 
 /** Routers: which zones their gateways are in. */
 export const routerZonesModule: Contribution<AnyObject> = contribute<Router>({
   derive: ({ deps }, given) => {
-    checkHints(deps.tables, given.availability_zone_hints ?? [], (host) => host.gateway !== false);
+    checkHints(deps.tables, given.availability_zone_hints ?? [], 'router', (host) => host.gateway !== false);
     return {};
   },
-  present: (tables, router) => ({ availability_zones: zonesOfRouter(tables, router) }),
+  present: (tables, router) => ({ availability_zones: pluginsHints(router) ?? zonesOfRouter(tables, router) }),
 });
 
 /** Of a row of before hosts had zones: the default one. */
@@ -51,13 +57,49 @@ export function zoneOf(host: Pick<Host, 'availability_zone'>): string {
   return host.availability_zone ?? DEFAULT_ZONE;
 }
 
-/** Throws `AvailabilityZoneNotFound` for a zone that no such host is in, and `InvalidInput` for a list that is too long. */
-function checkHints(tables: Rows, hints: readonly string[], isFit: (host: Host) => boolean): void {
+/** Of what a plug-in owns: it was placed there since that reaches them. Undefined: no plug-in owns it. */
+function pluginsHints(object: {
+  readonly availability_zone_hints?: readonly string[];
+  readonly 'cable:backend'?: string | null;
+}): readonly string[] | undefined {
+  return (object['cable:backend'] ?? null) === null ? undefined : [...(object.availability_zone_hints ?? [])].sort();
+}
+
+type PluginZone = {
+  readonly name: string;
+  readonly resource: 'network' | 'router';
+  /** A plug-in that has it takes new objects. */
+  readonly isReady: boolean;
+};
+
+function* zonesOfPlugins(tables: Rows): Iterable<PluginZone> {
+  if (!tables.has('plugin')) return;
+  for (const { state, capabilities } of registeredBackends(tables.of('plugin').values())) {
+    for (const resource of ['network', 'router'] as const) {
+      if (capabilities.resources[resource] === undefined) continue;
+      for (const name of capabilities.zones) yield { name, resource, isReady: state === 'Ready' };
+    }
+  }
+}
+
+/** Throws `AvailabilityZoneNotFound` for a zone that there is not. */
+export function checkZone(tables: Rows, zone: string, resource: 'network' | 'router'): void {
+  checkHints(tables, [zone], resource, () => true);
+}
+
+/** Throws `AvailabilityZoneNotFound` for a zone that no such host is in, nor a plug-in has, and `InvalidInput` for a list that is too long. */
+function checkHints(
+  tables: Rows,
+  hints: readonly string[],
+  resource: PluginZone['resource'],
+  isFit: (host: Host) => boolean,
+): void {
   if (hints.length === 0) return;
   if (JSON.stringify(hints).length > HINTS_MAX) {
     throw new CableError('InvalidInput', 'Invalid input for operation: Too many availability_zone_hints specified.');
   }
   const known = new Set([...tables.of('host').values()].filter(isFit).map(zoneOf));
+  for (const zone of zonesOfPlugins(tables)) if (zone.resource === resource) known.add(zone.name);
   const missing = hints.find((zone) => !known.has(zone));
   if (missing === undefined) return;
   throw new CableError('AvailabilityZoneNotFound', `AvailabilityZone ${missing} could not be found.`);
@@ -86,7 +128,7 @@ function zonesOfRouter(tables: Rows, { gateway_port_id: id }: Router): readonly 
 /** All zones of one revision of the tables: many networks of a list ask for them. */
 const known = new WeakMap<object, { readonly revision: number; readonly zones: ReadonlySet<string> }>();
 
-function zonesOfHosts(tables: Rows): ReadonlySet<string> {
+export function zonesOfHosts(tables: Rows): ReadonlySet<string> {
   const last = known.get(tables);
   if (last?.revision === tables.revision) return last.zones;
   const zones = new Set([...tables.of('host').values()].map(zoneOf));

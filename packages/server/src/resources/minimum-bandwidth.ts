@@ -1,5 +1,5 @@
 /**
- * What ports are promised of their hosts' bandwidth, and of the packets that these can process (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
+ * What ports, and lines of protons, are promised of their hosts' bandwidth, and of the packets that these can process (docs/design/qos.md): counted, and refused where a host has said how much it has. Whatever makes more of it
  * promised on a host writes the host's booking, so two cannot promise the same. A port rests on its policy, and on its network where the policy is that's; a policy
  * or network rests on all its ports: else it would not know of a host to which one has just come.
  */
@@ -10,8 +10,10 @@ import {
   type Network,
   PACKETS,
   type Port,
+  type PortOwner,
   type QosMinimumBandwidthRule,
   type QosMinimumPacketRateRule,
+  type StoredPseudowire,
   TUNNELLED,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
@@ -98,7 +100,44 @@ export function bookedOn(look: Pick<Look, 'get' | 'by'>, host: string): Rates {
       for (const direction of countedOf(rule)) sum[direction] = (sum[direction] ?? 0) + rateOfRule(rule);
     }
   }
+  const ofLines = linesOn(look, host);
+  for (const direction of ['egress', 'ingress'] as const) {
+    if (ofLines[direction] === 0) continue;
+    const sum = sums.get(TUNNELLED) ?? {};
+    sums.set(TUNNELLED, { ...sum, [direction]: (sum[direction] ?? 0) + ofLines[direction] });
+  }
   return Object.fromEntries(sums);
+}
+
+/** What the host's uplink keeps free for lines of protons, of which the other end is, or may come to be, on another host. */
+function linesOn(look: Pick<Look, 'get' | 'by'>, host: string): { readonly egress: number; readonly ingress: number } {
+  const sums = { egress: 0, ingress: 0 };
+  for (const owner of [...look.by('port_owner', 'host_id', host), ...look.by('port_owner', 'standby_hosts', host)]) {
+    if (!placesOf(owner).includes(host)) continue;
+    for (const { port_ids, guaranteed_kbps } of look.by('pseudowire', 'port_ids', owner.id)) {
+      const isStart = port_ids[0] === owner.id;
+      const others = placesOf(look.get('port_owner', port_ids[isStart ? 1 : 0] ?? ''));
+      if (guaranteed_kbps !== null && others.some((one) => one !== host))
+        sums[isStart ? 'egress' : 'ingress'] += guaranteed_kbps;
+    }
+  }
+  return sums;
+}
+
+/** Hosts whose vrouter carries the port of a proton, or is prepared to. */
+export function placesOf(owner: PortOwner | undefined): readonly string[] {
+  return owner === undefined || owner.status === null ? [] : [owner.host_id, ...owner.standby_hosts];
+}
+
+/** Where what a line is guaranteed is not booked: its hosts, of which one has no booking. */
+export function* unbookedLine(look: Look, { port_ids, guaranteed_kbps }: StoredPseudowire): Iterable<Broken> {
+  const [from = [], to = []] = port_ids.map((id) => placesOf(look.get('port_owner', id)));
+  const hosts = new Set([...from, ...to]);
+  if (guaranteed_kbps === null || from.length === 0 || to.length === 0 || hosts.size === 1) return;
+  for (const host of hosts) {
+    if (look.get(BOOKING, host) !== undefined) continue;
+    yield { rule: 'what a line is guaranteed is booked on its hosts', detail: `host ${host} has no booking` };
+  }
 }
 
 /** What of a port is not booked: a host that it is at, or may come to, has no booking. */
@@ -197,17 +236,51 @@ function bookAll(planning: Planning, ports: readonly Port[]): void {
 
 /** Writes the host's booking if the plan makes more promised there. */
 function bookHost(planning: Planning, host: string): void {
-  const { plan, deps } = planning;
-  const base = lookAt(deps);
-  const [last, now] = [bookedOn(base, host), bookedOn(plan, host)];
-  const raised = entriesOf(now).filter(
-    ({ account, direction, rate }) => rate > (rateOf(last, account, direction) ?? 0),
-  );
+  const { plan } = planning;
+  const { now, raised } = raisedOn(planning, host);
   if (raised.length === 0) return;
   const row = plan.get('host', host);
   // What is there already only gets another name.
-  if (row !== undefined && renamedFrom(row) === undefined) refuseOver(row.id, row.bandwidth as HostBandwidth, raised);
+  const isNew = row !== undefined && renamedFrom(row) === undefined;
+  const refusal = isNew ? overOf(row.id, row.bandwidth as HostBandwidth, raised) : undefined;
+  if (refusal !== undefined) throw refusal;
   putBooking(plan, host, now);
+}
+
+/** What the plan promises of a host, and where that is more than without it. */
+function raisedOn({ plan, deps }: Planning, host: string): { readonly now: Rates; readonly raised: readonly Entry[] } {
+  const [last, now] = [bookedOn(lookAt(deps), host), bookedOn(plan, host)];
+  const isRaised = ({ account, direction, rate }: Entry): boolean => rate > (rateOf(last, account, direction) ?? 0);
+  return { now, raised: entriesOf(now).filter(isRaised) };
+}
+
+/** Why hosts cannot promise what the plan has lines of protons promised there; undefined: they can. A host that has not said what its tunnels carry promises lines nothing. */
+export function refusalOfLines(planning: Planning, hosts: readonly string[]): CableError | undefined {
+  for (const host of hosts) {
+    const { raised } = raisedOn(planning, host);
+    if (raised.length === 0) continue;
+    const bandwidth = (planning.plan.get('host', host)?.bandwidth ?? {}) as HostBandwidth;
+    const isUnsaid = raised.some(({ account, direction }) => rateOf(bandwidth, account, direction) === undefined);
+    const refusal = isUnsaid ? unsaid(host) : overOf(host, bandwidth, raised);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+/** Writes the bookings of hosts on which the plan has lines of protons promised more. */
+export function bookLines(planning: Planning, hosts: readonly string[]): void {
+  for (const host of new Set(hosts)) {
+    const { now, raised } = raisedOn(planning, host);
+    if (raised.length > 0) putBooking(planning.plan, host, now);
+  }
+}
+
+function unsaid(host: string): CableError {
+  return new CableError(
+    'QosPlacementAllocationUpdateConflict',
+    `Host ${host} has not said what its tunnels carry, so it guarantees nothing: its agent is to be started with --bandwidth ${TUNNELLED}:EGRESS:INGRESS.`,
+    { fields: { host, physical_network: TUNNELLED } },
+  );
 }
 
 function putBooking(plan: Plan, host: string, granted: Rates): void {
@@ -216,16 +289,18 @@ function putBooking(plan: Plan, host: string, granted: Rates): void {
   else plan.replace(BOOKING, booking);
 }
 
-function refuseOver(host: string, bandwidth: HostBandwidth = {}, raised: readonly Entry[]): void {
+/** Undefined: the host has so much, or has not said how much it has. */
+function overOf(host: string, bandwidth: HostBandwidth = {}, raised: readonly Entry[] = []): CableError | undefined {
   for (const { account, direction, rate } of raised) {
     const most = rateOf(bandwidth, account, direction);
     if (most === undefined || rate <= most) continue;
-    throw new CableError(
+    return new CableError(
       'QosPlacementAllocationUpdateConflict',
       `Host ${host} has ${most} ${unitOf(account)} of ${direction} on ${account}, and its ports would be promised ${rate}: the requested resources would exceed the capacity available.`,
       { fields: { host, physical_network: account, direction } },
     );
   }
+  return undefined;
 }
 
 type Entry = { readonly account: string; readonly direction: Direction; readonly rate: number };

@@ -8,6 +8,7 @@ import {
   type NetworkSegmentRange,
   overlayIpVersion,
   TUNNEL_HEADER_BYTES,
+  VPN_WIRE,
 } from '@cable/model';
 import type { Planning } from '../engine/context.ts';
 import { SEGMENT_RANGE_ID } from '../engine/hidden.ts';
@@ -235,7 +236,10 @@ function holderOfVlan(look: Pick<Look, 'by'>, physical: string, vlan: number | n
     vlan === null
       ? look.by('network', 'provider:physical_network', physical)
       : look.by('network', 'provider:segmentation_id', String(vlan));
-  return others.find((one) => one['provider:physical_network'] === physical && isSame(one))?.id;
+  const found = others.find((one) => one['provider:physical_network'] === physical && isSame(one));
+  return (
+    found?.id ?? (physical === VPN_WIRE ? look.by('proton_network', 'segmentation_id', String(vlan))[0]?.id : undefined)
+  );
 }
 
 function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
@@ -243,11 +247,13 @@ function holderOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   return (named ?? look.by('network', 'vni', String(vni))[0])?.id ?? otherOfVni(look, vni);
 }
 
-/** A server may have no routers, or no taps, loaded. */
+/** A server may have no routers, or no taps, loaded. VPNs and projects of protons have networks of their own. */
 function otherOfVni(look: Pick<Look, 'by'>, vni: number): string | undefined {
   for (const [type, attribute] of [
     ['router', 'transit_vni'],
     ['tap_service', 'vni'],
+    ['proton_network', 'vni'],
+    ['pseudowire', 'vni'],
   ] as const) {
     try {
       const [found] = look.by(type, attribute, String(vni));
@@ -264,7 +270,7 @@ function vlanName(physical: string, vlan: number | null): ClaimName {
 }
 
 /** The tag on the physical network, or that it has none. */
-function segmentClaim(network: Network): Claim {
+export function segmentClaim(network: Pick<Network, 'provider:physical_network' | 'provider:segmentation_id'>): Claim {
   const { 'provider:physical_network': physical, 'provider:segmentation_id': vlan } = network;
   return {
     ...vlanName(String(physical), vlan),

@@ -56,6 +56,9 @@ export const networkModule: Contribution<AnyObject> = contribute<Network>({
   }),
 });
 
+/** What Geneve has besides what VXLAN has, with one option of 4 bytes, as OVN's. Of a plug-in that does not say what its tunnels take this is believed. */
+const OPTIONS_BYTES = 8;
+
 /** What a physical network carries has no tunnel header; how long one of a plug-in is, that says. */
 function maxMtu({ deps, plan }: Planning, network: Segment & Pick<Partial<Network>, 'cable:backend'>): number {
   const { underlayMtuBytes, overlayIpVersion = 4 } = deps.settings;
@@ -63,7 +66,8 @@ function maxMtu({ deps, plan }: Planning, network: Segment & Pick<Partial<Networ
   const owner = network['cable:backend'] ?? null;
   const plugin = owner === null ? undefined : plan.get('plugin', owner);
   const header = plugin === undefined ? undefined : overheadOf(plugin, overlayIpVersion);
-  return underlayMtuBytes - (header ?? TUNNEL_HEADER_BYTES[overlayIpVersion]);
+  const longest = plugin === undefined || network['provider:network_type'] === 'vxlan' ? 0 : OPTIONS_BYTES;
+  return underlayMtuBytes - (header ?? TUNNEL_HEADER_BYTES[overlayIpVersion] + longest);
 }
 
 function checkMtu(planning: Planning, network: Segment, mtu: number): void {

@@ -1,6 +1,7 @@
 /** Bindings of a port to several hosts, one of them active: how a machine moves while it runs. */
 import { deviceOn } from '@cable/compiler';
 import { type AnyObject, CableError, type Port } from '@cable/model';
+import { isMadeUp } from '../engine/arbiter.ts';
 import { transact } from '../engine/commit.ts';
 import type { ActionHandler, Asked, EngineDeps, Planning } from '../engine/context.ts';
 import { type Broken, type Contribution, contribute } from '../engine/module.ts';
@@ -8,6 +9,7 @@ import { isPlugging, refuseOfCluster } from '../engine/of-clusters.ts';
 import { permitRead } from '../engine/permission.ts';
 import { currentRow, notFound } from '../engine/read.ts';
 import { readerOf } from '../engine/reader.ts';
+import { vetted } from '../engine/vet.ts';
 import type { Look } from '../engine/view.ts';
 import { permittedRow, planUpdate } from '../engine/write.ts';
 import { renamedFrom } from '../hosts/renaming.ts';
@@ -98,7 +100,9 @@ const activate = onPort('activate_port_binding', (planning, port, host) => {
  * Bindings to the host that carries the port are not inactive; without such a host there are none. Hosts that program the port besides: those, and the one that
  * Nova says in the profile that it will go to.
  */
-function standbyOf(port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>): Partial<Port> {
+export function standbyOf(
+  port: Pick<Port, 'binding:host_id' | 'binding:profile' | 'inactive_bindings'>,
+): Partial<Port> {
   const host = port['binding:host_id'] ?? '';
   const inactive = host === '' ? [] : port.inactive_bindings.filter((one) => one.host !== host);
   const target = port['binding:profile']?.['migrating_to'];
@@ -195,8 +199,12 @@ function refused(port: Port, host: string, detail: string): CableError {
   return new CableError('PortBindingError', message, { detail });
 }
 
-/** Throws unless the host can carry the port: by this answer Nova knows, before it moves a machine, that it has nowhere to go. */
+/**
+ * Throws unless the host can carry the port: by this answer Nova knows, before it moves a machine, that it has nowhere to go. A plug-in's port is on hosts that it knows: that
+ * is asked (`bind`) before anything is written.
+ */
 function refuseUnable({ plan }: Planning, port: Port, host: string): void {
+  if ((port['cable:backend'] ?? null) !== null) return;
   const row = plan.rely('host', host);
   if (row === undefined) {
     throw refused(port, host, 'No agent of a host of that name has registered: look at /v2.0/agents.');
@@ -247,7 +255,11 @@ function unbound({ id }: Port): CableError {
 
 function shown({ tables }: Pick<EngineDeps, 'tables'>, port: Port, host: string): Readonly<Record<string, unknown>> {
   const { vnic_type, profile } = found(port, host);
-  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = vifOf(tables, port, host);
+  // Of a port that others bind it is what they have said.
+  const isSaid = isMadeUp(port as unknown as AnyObject) && host === hostOf(port);
+  const { 'binding:vif_type': vif_type, 'binding:vif_details': vif_details } = isSaid
+    ? (port as unknown as AnyObject)
+    : vifOf(tables, port, host);
   return { host, vif_type, vif_details, vnic_type, profile, status: host === hostOf(port) ? 'ACTIVE' : 'INACTIVE' };
 }
 
@@ -273,14 +285,20 @@ function onPort(
     const given = withProfile(asGiven);
     const host = parameters['host'] ?? named ?? '';
     const resource = deps.resources.named('port');
-    const build = (planning: Planning): AnyObject => {
+    const build = async (planning: Planning): Promise<AnyObject> => {
+      if (planning.plan.get('port', id) === undefined) {
+        const other = deps.arbiter?.current?.rebind(planning, id, (port) => step(planning, port, host, given));
+        if (other !== undefined) return other as unknown as AnyObject;
+      }
       permittedRow(planning, resource, id, (before) => ({ verb: 'action', before, action }));
       const port = planning.plan.get('port', id);
       if (port === undefined) throw notFound(resource, id);
       if (isPlacedByOthers(port)) throw unsupported(action, port);
       if (!isPlugging(port as AnyObject, { 'binding:host_id': host }))
         refuseOfCluster(planning, resource, port as AnyObject);
-      return planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
+      const planned = planUpdate(planning, resource, port as AnyObject, step(planning, port, host, given));
+      // What it answers is what a plug-in of the port says of how it is plugged there.
+      return vetted(planning, 'port', planned, port as AnyObject);
     };
     const written = await deps.lock.run([objectKey('port', id)], asked, () =>
       transact(deps, asked, build, { isService: true }),

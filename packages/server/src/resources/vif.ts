@@ -13,18 +13,40 @@ export function vifOf(tables: Tables, port: Port, host: string): Readonly<Record
   if (row === undefined || isRefused || !isOnWireOf(row, tables.of('network').get(port.network_id))) {
     return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   }
+  return vifOn(row, port);
+}
+
+/** The same on a host that takes it. */
+export function vifOn(
+  { features = [] }: Pick<Host, 'features'>,
+  port: Pick<Port, 'id' | 'device_owner' | 'binding:vnic_type'>,
+): { readonly 'binding:vif_type': string; readonly 'binding:vif_details': Readonly<Record<string, unknown>> } {
   const details = { port_filter: true, connectivity: 'l2' };
   if (vifKind(port) !== 'tap') return { 'binding:vif_type': 'other', 'binding:vif_details': details };
-  if (!(row.features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
+  if (!(features ?? []).includes(TAP_BRIDGES)) return { 'binding:vif_type': 'tap', 'binding:vif_details': details };
   return { 'binding:vif_type': 'bridge', 'binding:vif_details': { ...details, bridge_name: tapBridgeName(port.id) } };
 }
 
-type Plug = { readonly host: string; readonly vif_type: string; readonly vif_details: object };
+/** How a plug-in said that a port is plugged on a host, or why it is not there (`binding_failed`). */
+export type Plug = {
+  readonly host: string;
+  readonly vif_type: string;
+  readonly vif_details: object;
+  readonly reason?: string;
+};
+
+/** Of each host that its plug-in was asked about, the active one first. */
+export function plugsOf(port: object): readonly Plug[] {
+  const plug = (port as { readonly [PLUG]?: (Plug & { readonly others?: readonly Plug[] }) | null })[PLUG];
+  if (plug === undefined || plug === null) return [];
+  const { others = [], ...active } = plug;
+  return [active, ...others];
+}
 
 /** As its plug-in said when it was bound there. */
 function pluginsVif(port: Port, host: string): Readonly<Record<string, unknown>> {
-  const plug = (port as { readonly [PLUG]?: Plug })[PLUG];
-  if (plug?.host !== host) return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
+  const plug = plugsOf(port).find((one) => one.host === host);
+  if (plug === undefined) return { 'binding:vif_type': 'binding_failed', 'binding:vif_details': {} };
   return { 'binding:vif_type': plug.vif_type, 'binding:vif_details': plug.vif_details };
 }
 

@@ -8,6 +8,7 @@ import {
 } from '@cable/compiler';
 import type { TableReader } from '@cable/kit';
 import type { AnyObject, Port } from '@cable/model';
+import { changesByProtons, vpnsOf, withProtons } from '../protons/vrouter/overlay.ts';
 import type { DerivedTable, TableChange as StoredChange, Tables } from '../tables.ts';
 
 /**
@@ -51,6 +52,7 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'qos_packet_rate_limit_rule',
   'qos_dscp_marking_rule',
   'snat_lease',
+  'pseudowire',
   'host',
   'loadbalancer',
   'listener',
@@ -58,18 +60,24 @@ const COMPILED: ReadonlySet<string> = new Set<RowType>([
   'member',
   'healthmonitor',
   'health',
+  'vpn_target',
+  'vpn_peering',
 ]);
 
-/** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`. */
+/** The compiler's view of the server's tables, which must have been made with `SLICE_TABLES`: with what rows of protons on the vrouter stand for. */
 export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTables {
   return {
-    network: ownOf(tables.of('network')),
-    subnet: ownOf(tables.of('subnet')),
+    network: withProtons(tables, 'network', ownOf(tables.of('network'))),
+    subnet: withProtons(tables, 'subnet', ownOf(tables.of('subnet'))),
     subnetpool: tables.of('subnetpool'),
-    port: ownOf(tables.of('port')),
-    router_interface: ownOf(tables.any('router_interface') as unknown as TableReader<PortRow, string>),
+    port: withProtons(tables, 'port', ownOf<PortRow>(tables.of('port'))),
+    router_interface: withProtons(
+      tables,
+      'router_interface',
+      ownOf(tables.any('router_interface') as unknown as TableReader<PortRow, string>),
+    ),
     router_gateway: tables.any('router_gateway') as unknown as TableReader<PortRow, string>,
-    router: ownOf(tables.of('router')),
+    router: withProtons(tables, 'router', ownOf(tables.of('router'))),
     router_peering: tables.of('router_peering'),
     router_egress: tables.of('router_egress'),
     router_policy: tables.of('router_policy'),
@@ -95,6 +103,7 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     qos_packet_rate_limit_rule: tables.of('qos_packet_rate_limit_rule'),
     qos_dscp_marking_rule: tables.of('qos_dscp_marking_rule'),
     snat_lease: tables.of('snat_lease'),
+    pseudowire: tables.of('pseudowire'),
     host: tables.of('host'),
     loadbalancer: tables.of('loadbalancer'),
     listener: tables.of('listener'),
@@ -102,6 +111,9 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
     member: tables.of('member'),
     healthmonitor: tables.of('healthmonitor'),
     health: tables.of('health'),
+    vpn: vpnsOf(tables),
+    vpn_target: tables.of('vpn_target'),
+    vpn_peering: tables.of('vpn_peering'),
   };
 }
 
@@ -109,7 +121,10 @@ export function compilerTables(tables: Pick<Tables, 'of' | 'any'>): CompilerTabl
 export function compilerChanges(changes: readonly StoredChange[]): TableChange[] {
   const found: StoredChange[] = [];
   for (const change of changes) {
-    if (!COMPILED.has(change.type)) continue;
+    if (!COMPILED.has(change.type)) {
+      found.push(...(changesByProtons(change) as unknown as readonly StoredChange[]));
+      continue;
+    }
     const { before, after } = change;
     // Whose it is never changes; an id may come again.
     if ((before === undefined || isOwn(before)) && (after === undefined || isOwn(after))) found.push(change);

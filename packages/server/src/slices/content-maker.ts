@@ -47,7 +47,7 @@ export class ContentMaker {
     const { items } = slice.kind;
     if (items === undefined) return [];
     const table: { by(index: string, key: string): readonly Row[] } = this.#tables[items.table];
-    const ids = items.sourceKeys(slice.id).flatMap((key) => table.by(items.index, key).map((row) => row.id));
+    const ids = slice.sourceKeys.flatMap((key) => table.by(items.index, key).map((row) => row.id));
     // A row may stand under several of them.
     return [...new Set(ids)];
   }
@@ -79,5 +79,5 @@ function stands(slice: Slice, row: Row): boolean {
   const { items } = slice.kind;
   if (items === undefined) return false;
   const keys = indexKeys(items.table, items.index, row);
-  return items.sourceKeys(slice.id).some((key) => keys.includes(key));
+  return slice.sourceKeys.some((key) => keys.includes(key));
 }

@@ -139,7 +139,21 @@ export class SliceCompiler {
     const existed = slice.header !== undefined;
     await this.#computeHeader(slice, turns);
     if (!existed || slice.header === undefined) return;
-    await this.#computeRows(slice, new Set([...this.writer.rowsOf(slice), ...this.maker.rowIds(slice)]), turns);
+    await this.#computeRows(slice, this.#allRows(slice), turns);
+  }
+
+  /** Those that it has items of, and those that it may have some of. */
+  #allRows(slice: Slice): ReadonlySet<string> {
+    return new Set([...this.writer.rowsOf(slice), ...this.maker.rowIds(slice)]);
+  }
+
+  /** True: they are others than before. */
+  #takeSources(slice: Slice, sources: readonly string[]): boolean {
+    const { moreSources: before } = slice;
+    if (before.length === sources.length && before.every((one, at) => one === sources[at])) return false;
+    slice.moreSources = sources;
+    this.#sources.set(slice, slice.sources);
+    return true;
   }
 
   /** With a header that comes all items come, with one that goes they go. */
@@ -153,7 +167,9 @@ export class SliceCompiler {
     const existed = slice.header !== undefined;
     if (made.value === undefined && existed) await this.#removeRows(slice, turns);
     this.writer.setHeader(slice, made.value, made.reads);
+    const isMoved = this.#takeSources(slice, made.value?.sources ?? []);
     if (made.value !== undefined && !existed) await this.#fill(slice, turns);
+    else if (isMoved) await this.#computeRows(slice, this.#allRows(slice), turns);
   }
 
   /** Nobody has anything of the slice yet: how it came to be is not logged. */

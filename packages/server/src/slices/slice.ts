@@ -1,4 +1,4 @@
-import { KINDS, type Kind, type NodeKey, splitKey } from '@cable/compiler';
+import { KINDS, type Kind, type NodeKey, sourceKeysOf, splitKey } from '@cable/compiler';
 import { indexRead, type ReadKey } from '@cable/kit';
 import { ChangeLog } from './change-log.ts';
 import type { RefSet } from './ref-sets.ts';
@@ -19,6 +19,8 @@ export class Slice {
   readonly headerUnit: Unit;
   /** Undefined: what the slice is about does not exist; then there are no items. */
   header: Header | undefined;
+  /** Source keys that its header names. */
+  moreSources: readonly string[] = NO_SOURCES;
   readonly items: Map<string, Item> = new Map();
   /** How many of the slice's parts refer to each other slice. 0: until the end of the batch. */
   readonly refs: Map<NodeKey, number> = new Map();
@@ -49,8 +51,14 @@ export class Slice {
   get sources(): ReadonlySet<ReadKey> {
     const { items } = this.kind;
     if (items === undefined) return NOTHING;
-    return new Set(items.sourceKeys(this.id).map((key) => indexRead(items.table, items.index, key)));
+    return new Set(this.sourceKeys.map((key) => indexRead(items.table, items.index, key)));
+  }
+
+  get sourceKeys(): readonly string[] {
+    return sourceKeysOf(this.kind, this.id, { sources: this.moreSources });
   }
 }
+
+const NO_SOURCES: readonly string[] = [];
 
 const NOTHING: ReadonlySet<ReadKey> = new Set();

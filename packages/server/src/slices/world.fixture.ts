@@ -8,6 +8,7 @@ import {
   KINDS,
   type NodeKey,
   Reader,
+  sourceKeysOf,
   splitKey,
   type TableChange,
   type TableName,
@@ -28,6 +29,8 @@ export type World = {
 export function createWorld(): World {
   const owned = new Map<string, Table<AnyObject, string>>();
   for (const resource of BUILT_IN_RESOURCES) owned.set(resource.name, new Table(resource.name, indexesOf(resource)));
+  // Made of rows of protons, in no store.
+  owned.set('vpn', new Table('vpn', { targets: (row) => row['targets'] as readonly string[] }));
   const port = BUILT_IN_RESOURCES.find((resource) => resource.name === 'port');
   if (port === undefined) throw new Error('no resource port');
   const legs = new Table<AnyObject, string>('router_interface', indexesOf(port));
@@ -100,8 +103,8 @@ function sliceOf(tables: CompilerTables, key: NodeKey): [string | null, unknown,
   const rows: TableRows[TableName][] = items === undefined ? [] : [...tables[items.table].values()];
   for (const row of rows) {
     const keys = indexKeys(items?.table ?? 'port', items?.index ?? '', row);
-    if (!items?.sourceKeys(id).some((source) => keys.includes(source))) continue;
-    for (const item of items.compute(reader, row, id)) parts.push([item.key, item.value, item.refs]);
+    if (!sourceKeysOf(KINDS[kind], id, head).some((source) => keys.includes(source))) continue;
+    for (const item of items?.compute(reader, row, id) ?? []) parts.push([item.key, item.value, item.refs]);
   }
   return parts;
 }

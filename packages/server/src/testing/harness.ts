@@ -54,17 +54,20 @@ export async function startHarness(
 }
 
 /** What a test server is started with besides. `quotas`: the default limits; absent: none. */
-export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges'> &
+export type TestServerOptions = Pick<Settings, 'quotas' | 'overlayIpVersion' | 'tenants' | 'segmentRanges' | 'bgpAs'> &
   Pick<ServerOptions, 'random' | 'monotonicMs' | 'now' | 'audit' | 'nova' | 'pluginTimes'>;
 
 /** Another server on a store. The caller stops it. */
 export function startTestServer(
   store: Store,
   resources: readonly ResourceModel[] = BUILT_IN_RESOURCES,
-  { quotas = {}, tenants = false, overlayIpVersion = 4, segmentRanges, ...others }: TestServerOptions = {},
+  { quotas = {}, tenants = false, overlayIpVersion = 4, segmentRanges, bgpAs, ...others }: TestServerOptions = {},
 ): Promise<CableServer> {
   const ranges = segmentRanges === undefined ? {} : { segmentRanges };
-  const settings = { underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants, ...ranges };
+  const settings = {
+    ...{ underlayMtuBytes: 1500, overlayIpVersion, quotas, tenants, ...ranges },
+    ...(bgpAs === undefined ? {} : { bgpAs }),
+  };
   const registry = { models: resources, extensions: BUILT_IN_REGISTRY.extensions };
   const compose = (added: readonly ExtensionDeclaration[]): Registry =>
     composeRegistry(CORE_RESOURCES, [...BUILT_IN_EXTENSIONS, ...added]);

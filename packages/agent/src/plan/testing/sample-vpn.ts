@@ -1,4 +1,4 @@
-/** Slices of an L3VPN for tests, as `vpnSlices` of the compiler makes them. */
+/** Slices of an L3VPN for tests, as the compiler makes them. */
 import { type LocalPort, VPN_FIRST_LABEL, VPN_WIRE, type VpnHeader, type VpnPlace } from '@cable/model';
 import {
   legKey,

@@ -6,19 +6,8 @@ import type { LabHost } from '../../names.ts';
 import { portLinks } from '../../topology.ts';
 import type { DemoWorld } from './world.ts';
 
-/** Everything deleted over the API leaves nothing on any host. */
-export const DELETE_CHECKS: readonly Check<DemoWorld>[] = [
-  {
-    group: 'delete',
-    name: 'guests removed, every object deleted',
-    concerns: ['server', ...ALL_AGENTS],
-    run: async (lab) => {
-      await Promise.all(Object.values(lab.guests).map((guest) => guest.remove()));
-      await (await lab.realMachines.qemu1)?.remove();
-      const count = await deleteObjects(lab.tenants.blue);
-      return `${count} objects over the API`;
-    },
-  },
+/** Nothing of any port is left on any host: of every story that has deleted all. */
+export const NOTHING_LEFT_CHECKS: readonly Check[] = [
   {
     group: 'delete',
     name: 'every map on every host is empty',
@@ -54,6 +43,22 @@ export const DELETE_CHECKS: readonly Check<DemoWorld>[] = [
   },
 ];
 
+/** Everything deleted over the API leaves nothing on any host. */
+export const DELETE_CHECKS: readonly Check<DemoWorld>[] = [
+  {
+    group: 'delete',
+    name: 'guests removed, every object deleted',
+    concerns: ['server', ...ALL_AGENTS],
+    run: async (lab) => {
+      await Promise.all(Object.values(lab.guests).map((guest) => guest.remove()));
+      await (await lab.realMachines.qemu1)?.remove();
+      const count = await deleteObjects(lab.tenants.blue);
+      return `${count} objects over the API`;
+    },
+  },
+  ...NOTHING_LEFT_CHECKS,
+];
+
 /** Maps that are not empty: how many entries, and the first of them. */
 async function fullMaps(host: LabHost): Promise<readonly string[]> {
   return [...(await mapEntries(host))]
@@ -64,7 +69,7 @@ async function fullMaps(host: LabHost): Promise<readonly string[]> {
 const DELETE_ORDER = ['router', 'port', 'subnet', 'network', 'security_group'] as const;
 
 /** Deletes every object of every tenant, referents last. Returns how many. */
-async function deleteObjects(client: Client): Promise<number> {
+export async function deleteObjects(client: Client): Promise<number> {
   let count = 0;
   for (const router of await client.list('router')) {
     const interfaces = await client.list('port', { device_id: router.id, device_owner: 'network:router_interface' });

@@ -34,6 +34,13 @@ export const PROTON_RULES: readonly RuleDefault[] = [
     check: CONTROLLERS,
     description: 'Say how a port of a proton is plugged.',
   })),
+  { name: 'get_vpn_target', check: ADMIN, description: 'See what VPNs use route targets for.' },
+  { name: 'get_vpn_peering', check: ADMIN, description: 'See whom hosts exchange routes of VPNs with.' },
+  {
+    name: 'get_proton_network',
+    check: ADMIN,
+    description: 'See networks of the vrouter that ports of protons are in.',
+  },
   {
     name: 'get_proton_controller',
     check: CONTROLLERS,
