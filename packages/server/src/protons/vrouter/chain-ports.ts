@@ -1,10 +1,11 @@
 /** At which ports packets may be led, and by which: what a classifier's and a function's port must be. */
-import { type AnyObject, CableError, cidrsOverlap, parseCidr } from '@cable/model';
+import { type AnyObject, cidrsOverlap, parseCidr } from '@cable/model';
 import type { Planning } from '../../engine/context.ts';
 import type { Look } from '../../engine/view.ts';
 import { PORT_OWNER } from '../owners.ts';
 import type { AclPort } from './acl.ts';
 import type { Step } from './chain-shape.ts';
+import { conflict, invalid } from './refusals.ts';
 import { PSEUDOWIRE, unableHost } from './wires.ts';
 
 /** Most classifiers of one port. */
@@ -85,14 +86,4 @@ function maySoundAlike(look: Pick<Look, 'get' | 'by'>, one: string, other: strin
   );
   if (mine === undefined || theirs === undefined || mine.length === 0 || theirs.length === 0) return true;
   return mine.some((prefix) => theirs.some((each) => cidrsOverlap(prefix, each)));
-}
-
-export function conflict(what: string, remedy: string): CableError {
-  return new CableError('HTTPConflict', `${what}.`, { detail: remedy });
-}
-
-export function invalid(attribute: string, reason: string): CableError {
-  return new CableError('HTTPBadRequest', `Invalid input for ${attribute}. Reason: ${reason}.`, {
-    fields: { attribute },
-  });
 }

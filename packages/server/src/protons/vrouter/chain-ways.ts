@@ -6,8 +6,9 @@ import type { Look } from '../../engine/view.ts';
 import { PORT_OWNER } from '../owners.ts';
 import { madeUpId } from '../port-view.ts';
 import { type AclPort, parseAcl, reversed } from './acl.ts';
-import { conflict, refuseMeeting } from './chain-ports.ts';
+import { refuseMeeting } from './chain-ports.ts';
 import type { ChainShape, Step } from './chain-shape.ts';
+import { conflict } from './refusals.ts';
 import { touchPort, type Wire, writeWires } from './wires.ts';
 
 /** Most characters of a wire's name. */

@@ -10,9 +10,10 @@ import { placesOf } from '../../resources/minimum-bandwidth.ts';
 import { PORT_OWNER } from '../owners.ts';
 import { parseAcl } from './acl.ts';
 import type { BackendModel, BackendPart } from './backends.ts';
-import { conflict, invalid, refusePorts } from './chain-ports.ts';
+import { refusePorts } from './chain-ports.ts';
 import { type ChainShape, chainShape, type Forwarded } from './chain-shape.ts';
 import { chainsOf, functionsOf, hopsOf, isBeingRemoved, portsOf, rewire, rewireChain, typesOf } from './chain-ways.ts';
+import { conflict, invalid } from './refusals.ts';
 import { PSEUDOWIRE, refusingBindings, touchPort, unableHost, writeWires } from './wires.ts';
 
 /** Most functions of one path. */

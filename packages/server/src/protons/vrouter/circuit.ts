@@ -8,6 +8,7 @@ import { placesOf } from '../../resources/minimum-bandwidth.ts';
 import { PORT_OWNER } from '../owners.ts';
 import { madeUpId, statusOf } from '../port-view.ts';
 import type { BackendModel, BackendPart } from './backends.ts';
+import { invalid } from './refusals.ts';
 import { attributeOf, objectWith, refsTo } from './shape.ts';
 import { bookPlaces, PSEUDOWIRE, refusingBindings, touchPort, unableHost, type Wire, writeWires } from './wires.ts';
 
@@ -188,10 +189,4 @@ function ofInterfaces({ own, toInterface }: Binding): BackendPart {
 function refuseTagged({ id, segmentation_type: type = 'none' }: AnyObject, attribute: string): void {
   if (type === 'none' || type === null) return;
   throw invalid(attribute, `interface ${id} has a tag, and lines are of whole ports: segmentation_type must be none`);
-}
-
-function invalid(attribute: string, reason: string): CableError {
-  return new CableError('HTTPBadRequest', `Invalid input for ${attribute}. Reason: ${reason}.`, {
-    fields: { attribute },
-  });
 }

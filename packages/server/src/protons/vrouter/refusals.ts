@@ -17,6 +17,11 @@ export function inTheWay(attribute: string, reason: string, remedy: string): Cab
   });
 }
 
+/** 409, of what is there. */
+export function conflict(what: string, remedy: string): CableError {
+  return new CableError('HTTPConflict', `${what}.`, { detail: remedy });
+}
+
 /** Throws `PolicyNotAuthorized` unless an administrator asks, whatever the model's policies say. */
 export function requireAdmin({ deps, asked }: Planning, what: string): void {
   if (deps.permission.policy.for(asked.credentials).isAdmin) return;
