@@ -41,6 +41,7 @@ export {
 export { vifKind } from './kinds/host.ts';
 export { letThrough, otherSide, type PeeringReader, type TakenSubnet, takenBy } from './kinds/peerings.ts';
 export { inVpcOf, isInSubnet, isSamePod } from './kinds/private-subnets.ts';
+export { knowsPseudowires } from './kinds/pseudowires.ts';
 export { type ScopeReader, translates } from './kinds/scopes.ts';
 export { isSent, KINDS, splitKey } from './kinds.ts';
 export { protocolNumber } from './protocol.ts';

@@ -1,5 +1,5 @@
 import type { Pseudowire, PseudowireEnd, PseudowireMatch, PseudowirePort, PseudowireStart } from '@cable/model';
-import { compareText, hostOf, isBound, type PortRow, type PseudowireRow } from '../compiler-tables.ts';
+import { compareText, type HostRow, hostOf, isBound, type PortRow, type PseudowireRow } from '../compiler-tables.ts';
 import { defineKind, type Kind, type NodeKey } from '../kind.ts';
 import type { Reader } from '../reader.ts';
 
@@ -46,7 +46,12 @@ function wiresAt(reader: Reader, portId: string): readonly PseudowireRow[] {
 }
 
 function isAble(reader: Reader, host: string): boolean {
-  return reader.get('host', host)?.features?.includes(FEATURE) === true;
+  return knowsPseudowires(reader.get('host', host));
+}
+
+/** Whether the host says that it knows of pseudowires. Undefined: it is not registered. */
+export function knowsPseudowires(host: Pick<HostRow, 'features'> | undefined): boolean {
+  return host?.features?.includes(FEATURE) === true;
 }
 
 /** Of a wire with both ends on the host only where it begins. */

@@ -1,4 +1,5 @@
 /** What back ends have in common that make pseudowires: how these are written, and how a binding is refused. */
+import { knowsPseudowires } from '@cable/compiler';
 import { type AnyObject, CableError, type PortOwner, type StoredPseudowire } from '@cable/model';
 import type { DeclaredObject } from '@cable/proton';
 import { complete } from '../../engine/complete.ts';
@@ -12,9 +13,6 @@ import { PORT_OWNER, shownBinding } from '../owners.ts';
 import type { BackendPart } from './backends.ts';
 
 export const PSEUDOWIRE = 'pseudowire';
-
-/** What hosts say that know of pseudowires. */
-const FEATURE = 'pseudowires';
 
 /** A wire as it is to be; its VNI stays, or is chosen. */
 export type Wire = Partial<StoredPseudowire> & Pick<StoredPseudowire, 'id' | 'name' | 'port_ids'>;
@@ -69,7 +67,7 @@ export function bookPlaces(planning: Planning, portId: string): CableError | und
 
 /** Why the host can have no end of a wire; undefined: it can. */
 export function unableHost(look: Pick<Look, 'get'>, host: string): string | undefined {
-  if (look.get('host', host)?.features.includes(FEATURE) === true) return undefined;
+  if (knowsPseudowires(look.get('host', host))) return undefined;
   return `host ${host} knows of no pseudowires: its agent is too old`;
 }
 
